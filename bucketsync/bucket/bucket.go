@@ -1,0 +1,179 @@
+package bucket
+
+import (
+	"context"
+	"errors"
+	"io"
+	"iter"
+	"time"
+)
+
+// Sentinels that every driver returns (wrapped, found with errors.Is).
+var (
+	// ErrNotExist says that the object, or the bucket, is not there.
+	ErrNotExist = errors.New("does not exist")
+	// ErrPrecondition says that the pin of a read or the condition of a write no longer held.
+	ErrPrecondition = errors.New("precondition failed")
+	// ErrUnsupported says that the store cannot hold or do what was asked: an error of the request, not of the moment.
+	ErrUnsupported = errors.New("not supported by this store")
+	// ErrDenied says that the credentials do not allow the request.
+	ErrDenied = errors.New("access denied")
+)
+
+// Algorithm names a digest. Two digests say something of each other only when their algorithms are the same (B2).
+type Algorithm string
+
+// The digests that stores give or that Crossfade computes.
+const (
+	MD5       Algorithm = "md5"
+	SHA256    Algorithm = "sha256"
+	CRC32C    Algorithm = "crc32c"
+	CRC64NVME Algorithm = "crc64nvme"
+)
+
+// Digest is a typed digest of an object's whole content. The zero value is "unknown", which equals nothing, itself included.
+type Digest struct {
+	Algorithm Algorithm
+	Value     string // lower-case hexadecimal
+}
+
+// Object is one object as a listing or a head shows it.
+type Object struct {
+	Key      string
+	Size     int64     // bytes
+	ETag     string    // the store's opaque tag, without quotes; never taken for an MD5
+	Version  string    // S3 versionId or GCS generation; empty where there is none
+	Modified time.Time // the store's clock
+	Digests  []Digest  // only those that the store proves to be of the whole content
+	// Properties is nil in a listing: only Head fills it.
+	Properties *Properties
+}
+
+// Properties are what an object carries beside its bytes. Every one is preserved, mapped or entered in the loss ledger (I5).
+type Properties struct {
+	ContentType        string
+	ContentEncoding    string
+	ContentLanguage    string
+	ContentDisposition string
+	CacheControl       string
+	Expires            time.Time
+	WebsiteRedirect    string
+	// Metadata holds the user's own keys in the case in which they were written, where the store keeps it.
+	Metadata map[string]string
+	Tags     map[string]string
+	// StorageClass is the provider's own word for it; it is compared only within one provider.
+	StorageClass string
+}
+
+// ListOptions choose a half-open range of keys. Zero values list everything.
+type ListOptions struct {
+	Prefix string
+	After  string // only keys greater than After
+	Before string // only keys less than Before; empty means no end
+}
+
+// ReadOptions choose the bytes of an object and pin which version of it they come from.
+type ReadOptions struct {
+	// Pin is the object as it was seen: the read fails with ErrPrecondition when it is no longer that one (B4).
+	// A zero Object pins nothing.
+	Pin    Object
+	Offset int64 // bytes
+	Length int64 // bytes; 0 means to the end
+}
+
+// PutOptions say what is written beside the bytes, and on what condition (B5).
+type PutOptions struct {
+	Properties Properties
+	// IfAbsent writes only where no object has the key.
+	IfAbsent bool
+	// IfMatch writes only over the object as it was seen. A zero Object asks for nothing.
+	IfMatch Object
+	// MD5 of the whole body, 16 bytes, where the caller knows it; the store checks it where it can.
+	MD5 []byte
+}
+
+// Lister lists.
+type Lister interface {
+	// List yields the objects of the range. The order is the store's own: Capabilities say whether it is proven to be
+	// by bytes of the key. A failed listing yields a non-nil error as its last pair; a listing that ends
+	// without one is complete (B13). The context ends it at any page.
+	List(ctx context.Context, opts ListOptions) iter.Seq2[Object, error]
+}
+
+// Reader reads. Both methods return ErrNotExist when the key has no object.
+type Reader interface {
+	// Head returns the object with its Properties.
+	Head(ctx context.Context, key string) (Object, error)
+	// Open returns the stored bytes as they are: no decompression, exactly Length of them or an error from Read.
+	// The returned Object is the one that the bytes come from. The caller closes the body.
+	Open(ctx context.Context, key string, opts ReadOptions) (io.ReadCloser, Object, error)
+}
+
+// Writer writes.
+type Writer interface {
+	// Put stores exactly size bytes of body under key, in parts where the store wants parts, or nothing: a body that
+	// is shorter or longer is an error and leaves the key as it was. The body is read once.
+	// It returns the object as the store acknowledged it.
+	Put(ctx context.Context, key string, body io.Reader, size int64, opts PutOptions) (Object, error)
+	// Delete removes the object as it was seen, on that condition where the store has conditional deletes.
+	// Deleting what is not there is not an error.
+	Delete(ctx context.Context, obj Object) error
+}
+
+// Bucket is one bucket, or container, or directory, at one store.
+type Bucket interface {
+	Lister
+	Reader
+	Writer
+	// Describe returns what the store can do. It makes no request.
+	Describe() Capabilities
+	// Check finds out whether the bucket is there and may be listed: nil, ErrNotExist, ErrDenied or another error.
+	Check(ctx context.Context) error
+}
+
+// Maker is the optional ability to make the bucket itself. Making one that exists is not an error.
+type Maker interface {
+	Make(ctx context.Context) error
+}
+
+// Order is what is known of the order in which a store lists.
+type Order int
+
+// Orders of listings (B1).
+const (
+	// Unordered says that nothing is known: the listing must be sorted before it is compared.
+	Unordered Order = iota
+	// ByBytes says that keys come in the order of their UTF-8 bytes.
+	ByBytes
+)
+
+// Capabilities are what a store can hold and do. Limits are in bytes; zero means none known.
+type Capabilities struct {
+	Provider         string // "s3", "minio", "gcs", "azure", "file", "memory"
+	URL              string // without credentials
+	Order            Order
+	MaxObjectSize    int64
+	MaxKeyLength     int
+	MaxMetadataSize  int
+	MetadataKeys     MetadataKeys
+	ConditionalPut   bool
+	ConditionalWrite bool // IfMatch is enforced by the store
+	Tags             bool
+	WebsiteRedirect  bool
+	Expires          bool
+	// KeyProblem says why the store cannot hold a key, or "" when it can. Nil means every key is fine.
+	KeyProblem func(key string) string
+}
+
+// MetadataKeys is what a store does to the keys of user metadata.
+type MetadataKeys int
+
+// What stores do to the keys of user metadata (B9).
+const (
+	// MetadataAnyCase keeps keys as they were written.
+	MetadataAnyCase MetadataKeys = iota
+	// MetadataLowerCase folds keys to lower case.
+	MetadataLowerCase
+	// MetadataIdentifiers takes only letters, digits and underscores, without regard to case.
+	MetadataIdentifiers
+)
