@@ -1,0 +1,102 @@
+package plan
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Recorder keeps intents and outcomes. The journal is one; a step never needs more of it than this.
+type Recorder interface {
+	// Done reports whether a change has succeeded before, and the outcome that was recorded then.
+	Done(changeID string) (outcome json.RawMessage, ok bool)
+	// Intend puts the intents on disk. When it returns nil, they are durable. Only then may a change begin.
+	Intend(stage string, changes ...Change) error
+	// Succeed puts an outcome on disk.
+	Succeed(stage, changeID string, outcome json.RawMessage) error
+	// Fail puts a failure on disk. The change may have happened, in part or whole.
+	Fail(stage, changeID string, cause error) error
+}
+
+// Do makes one change and returns its outcome. It reads again what the change relies on, first; it must be safe to call again
+// after a kill at any point of an earlier call.
+type Do func(ctx context.Context, c Change) (outcome any, err error)
+
+// Observer is told of progress. Methods are called from several goroutines.
+type Observer interface {
+	// Began and Ended frame a change; skipped says that the journal already had its outcome.
+	Began(stage string, c Change)
+	Ended(stage string, c Change, skipped bool, err error)
+}
+
+// Silent is an Observer that tells nobody.
+type Silent struct{}
+
+// Began implements Observer.
+func (Silent) Began(string, Change) {}
+
+// Ended implements Observer.
+func (Silent) Ended(string, Change, bool, error) {}
+
+// RunOptions tune Run. The zero value runs one change at a time and tells nobody.
+type RunOptions struct {
+	// Parallel is how many changes may be under way at once; at most 1 keeps the plan's order.
+	Parallel int
+	Observer Observer
+}
+
+// Run makes the changes of a plan that the recorder does not have as done, each between an intent and an outcome.
+// It refuses a plan with refusals. It stops at the first failure, after the changes under way have ended.
+func Run(ctx context.Context, p *Plan, rec Recorder, opts RunOptions, do Do) error {
+	if err := p.Err(); err != nil {
+		return err
+	}
+	if opts.Observer == nil {
+		opts.Observer = Silent{}
+	}
+	if opts.Parallel < 1 {
+		opts.Parallel = 1
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(opts.Parallel)
+	for _, c := range p.Changes {
+		if ctx.Err() != nil {
+			break
+		}
+		group.Go(func() error { return runOne(ctx, p.Stage, c, rec, opts.Observer, do) })
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	return ctx.Err()
+}
+
+func runOne(ctx context.Context, stage string, c Change, rec Recorder, obs Observer, do Do) error {
+	if _, ok := rec.Done(c.ID); ok {
+		obs.Began(stage, c)
+		obs.Ended(stage, c, true, nil)
+		return nil
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := rec.Intend(stage, c); err != nil {
+		return fmt.Errorf("record the intent to %s %s: %w", c.Action, c.Target, err)
+	}
+	obs.Began(stage, c)
+	outcome, err := do(ctx, c)
+	obs.Ended(stage, c, false, err)
+	if err != nil {
+		err = fmt.Errorf("%s %s: %w", c.Action, c.Target, err)
+		if jerr := rec.Fail(stage, c.ID, err); jerr != nil {
+			return fmt.Errorf("%w (and the failure could not be recorded: %w)", err, jerr)
+		}
+		return err
+	}
+	if err := rec.Succeed(stage, c.ID, JSON(outcome)); err != nil {
+		return fmt.Errorf("record that %s %s is done: %w", c.Action, c.Target, err)
+	}
+	return nil
+}
