@@ -1,0 +1,126 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"sync"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+// Names that Crossfade writes on what it makes.
+const (
+	// LabelMigration holds the migration's name.
+	LabelMigration = "crossfade.dev/migration"
+	// AnnotationContent holds the Hash of the object as it was written.
+	AnnotationContent = "crossfade.dev/content"
+)
+
+// unlimited is the QPS that turns client-go's own rate limit off.
+const unlimited = -1
+
+// Options say which cluster. The zero value is kubectl's usual chain: KUBECONFIG, the home folder, the pod's own account.
+type Options struct {
+	Kubeconfig string
+	Context    string
+	UserAgent  string
+}
+
+// Client is a connection to one cluster. It is safe for concurrent use.
+type Client struct {
+	Config    *rest.Config
+	Dynamic   dynamic.Interface
+	Typed     kubernetes.Interface
+	Discovery discovery.DiscoveryInterface
+
+	http *http.Client
+	base *url.URL
+
+	mu    sync.Mutex
+	known []Resource
+}
+
+// Connect reads the kubeconfig. It sends nothing: Identity does.
+func Connect(opts Options) (*Client, error) {
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = opts.Kubeconfig
+	overrides := &clientcmd.ConfigOverrides{CurrentContext: opts.Context}
+	cfg, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, overrides).ClientConfig()
+	if err != nil {
+		return nil, fmt.Errorf("read kubeconfig %s, context %s: %w", orUsual(opts.Kubeconfig), orCurrent(opts.Context), err)
+	}
+	cfg.UserAgent = opts.UserAgent
+	if cfg.UserAgent == "" {
+		cfg.UserAgent = "crossfade"
+	}
+	return ForConfig(cfg)
+}
+
+func orUsual(path string) string {
+	if path == "" {
+		return "(the usual chain)"
+	}
+	return path
+}
+
+func orCurrent(name string) string {
+	if name == "" {
+		return "(the current one)"
+	}
+	return name
+}
+
+// ForConfig makes a Client of a connection's settings, whose client-side limit it turns off.
+func ForConfig(cfg *rest.Config) (*Client, error) {
+	cfg = rest.CopyConfig(cfg)
+	cfg.QPS, cfg.Burst, cfg.RateLimiter = unlimited, 0, nil
+	cfg.WarningHandler = rest.NoWarnings{}
+	hc, err := rest.HTTPClientFor(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", cfg.Host, err)
+	}
+	base, _, err := rest.DefaultServerUrlFor(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("read the address %s: %w", cfg.Host, err)
+	}
+	c := &Client{Config: cfg, http: hc, base: base}
+	if c.Dynamic, err = dynamic.NewForConfigAndClient(cfg, hc); err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", cfg.Host, err)
+	}
+	typed, err := kubernetes.NewForConfigAndClient(cfg, hc)
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", cfg.Host, err)
+	}
+	c.Typed, c.Discovery = typed, typed.Discovery()
+	return c, nil
+}
+
+// Identity is what tells one cluster from another.
+type Identity struct {
+	// UID of the namespace kube-system: it lives as long as the cluster does.
+	UID string `json:"uid"`
+	// Version as the server reports it: "v1.36.3".
+	Version string `json:"version"`
+	// Server is the address.
+	Server string `json:"server"`
+}
+
+// Identity asks the cluster who it is.
+func (c *Client) Identity(ctx context.Context) (Identity, error) {
+	ns, err := c.Typed.CoreV1().Namespaces().Get(ctx, metav1.NamespaceSystem, metav1.GetOptions{})
+	if err != nil {
+		return Identity{}, fmt.Errorf("read namespace %s at %s: %w", metav1.NamespaceSystem, c.Config.Host, err)
+	}
+	version, err := c.Discovery.ServerVersion()
+	if err != nil {
+		return Identity{}, fmt.Errorf("read the version of %s: %w", c.Config.Host, err)
+	}
+	return Identity{UID: string(ns.UID), Version: version.GitVersion, Server: c.Config.Host}, nil
+}

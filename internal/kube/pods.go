@@ -1,0 +1,91 @@
+package kube
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// maxPodAnswer bounds what one pod may make us hold.
+const maxPodAnswer = 64 << 20
+
+// ErrPodUnreachable says that the API server answered in the pod's stead: the pod was never asked, or did not answer.
+var ErrPodUnreachable = errors.New("the pod could not be reached through the API server")
+
+// PodRequest is one HTTP request to one port of one pod. Path may carry a query.
+type PodRequest struct {
+	Namespace, Pod string
+	Port           int
+	Method         string
+	Path           string
+	Body           []byte
+}
+
+// PodRequest sends a request through the API server's pod proxy and returns the pod's own answer, whatever its status.
+// An answer that comes from the API server instead is an error: missing evidence is not good news (I8).
+func (c *Client) PodRequest(ctx context.Context, req PodRequest) (int, http.Header, []byte, error) {
+	what := fmt.Sprintf("%s pod %s/%s port %d %s", req.Method, req.Namespace, req.Pod, req.Port, req.Path)
+	target, err := c.podURL(req)
+	if err != nil {
+		return 0, nil, nil, fmt.Errorf("%s: %w", what, err)
+	}
+	hr, err := http.NewRequestWithContext(ctx, req.Method, target, bytes.NewReader(req.Body))
+	if err != nil {
+		return 0, nil, nil, fmt.Errorf("%s: %w", what, err)
+	}
+	hr.Header.Set("User-Agent", c.Config.UserAgent)
+	resp, err := c.http.Do(hr)
+	if err != nil {
+		return 0, nil, nil, fmt.Errorf("%s: %w", what, err)
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxPodAnswer+1))
+	if cerr := resp.Body.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil && len(body) > maxPodAnswer {
+		err = fmt.Errorf("the answer is larger than %d bytes", maxPodAnswer)
+	}
+	if err != nil {
+		return 0, nil, nil, fmt.Errorf("%s: read the answer: %w", what, err)
+	}
+	if why, ok := serverAnswered(resp, body); ok {
+		return 0, nil, nil, fmt.Errorf("%s: %w: %s", what, ErrPodUnreachable, why)
+	}
+	return resp.StatusCode, resp.Header, body, nil
+}
+
+func (c *Client) podURL(req PodRequest) (string, error) {
+	path, err := url.Parse("/" + strings.TrimPrefix(req.Path, "/"))
+	if err != nil {
+		return "", fmt.Errorf("read the path: %w", err)
+	}
+	u := *c.base
+	prefix := fmt.Sprintf("api/v1/namespaces/%s/pods/%s:%d/proxy", req.Namespace, req.Pod, req.Port)
+	joined := u.JoinPath(prefix, path.EscapedPath())
+	joined.RawQuery = path.RawQuery
+	return joined.String(), nil
+}
+
+// serverAnswered tells an API server's own failure from a pod's answer: it sends a Status of its API, or, before it sends
+// one for the proxy too, a line of text.
+func serverAnswered(resp *http.Response, body []byte) (string, bool) {
+	if resp.StatusCode < http.StatusBadRequest {
+		return "", false
+	}
+	if text := string(body); strings.HasPrefix(text, "error trying to reach service:") {
+		return strings.TrimSpace(text), true
+	}
+	var status metav1.Status
+	if json.Unmarshal(body, &status) != nil || status.Kind != "Status" || status.APIVersion != "v1" || status.Status != metav1.StatusFailure {
+		return "", false
+	}
+	return status.Message, true
+}
