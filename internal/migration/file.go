@@ -70,7 +70,7 @@ type Archive struct {
 	URL string `yaml:"url" json:"url"`
 	// Store names the entry of stores that holds the credentials for the URL.
 	Store string `yaml:"store,omitempty" json:"store,omitempty"`
-	// Recipients are age public keys (age1…) to which Secrets are encrypted.
+	// Recipients are age public keys (age1…) to which Secrets are encrypted. Default: the identity's own.
 	Recipients []string `yaml:"recipients,omitempty" json:"recipients,omitempty"`
 	// Identity refers to the age private key that opens them again.
 	Identity *SecretRef `yaml:"identity,omitempty" json:"identity,omitempty"`

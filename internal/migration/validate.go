@@ -1,0 +1,312 @@
+package migration
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Floors and defaults of the times of a cutover. The floors fall only in a declared rehearsal.
+const (
+	// SoakFloor is added to twice the TTL: browsers keep an answer for 60 s, whatever its TTL.
+	SoakFloor = 60 * time.Second
+	// IdleFloor is the least time for which blue must have been idle, beside twice the old TTL.
+	IdleFloor = 72 * time.Hour
+	// DefaultTTL is the TTL that records have while they may still be swapped back.
+	DefaultTTL = 60 * time.Second
+)
+
+// validator holds what the types cannot say. Positions come from the walk.
+type validator struct {
+	at       map[string]position
+	problems []Problem
+}
+
+func (v *validator) problem(field, what, mend string) {
+	p, ok := v.at[field]
+	for parent := field; !ok && parent != ""; {
+		parent = parentOf(parent)
+		p, ok = v.at[parent]
+	}
+	if !ok {
+		p = position{1, 1}
+	}
+	v.problems = append(v.problems, Problem{Line: p.line, Column: p.column, Field: field, What: what, Mend: mend})
+}
+
+func parentOf(field string) string {
+	i := strings.LastIndexAny(field, ".[")
+	if i < 0 {
+		return ""
+	}
+	return field[:i]
+}
+
+func (v *validator) file(f *File) {
+	v.sides(f)
+	v.stores(f)
+	v.buckets(f)
+	v.patches(f)
+	v.zones(f)
+	names := map[string]bool{}
+	for i := range f.Applications {
+		a := &f.Applications[i]
+		at := fmt.Sprintf("applications[%d]", i)
+		if names[a.Name] {
+			v.problem(at+".name", fmt.Sprintf("a second application is called %q", a.Name), "names are used once")
+		}
+		names[a.Name] = true
+		v.application(f, a, at)
+	}
+	v.hostnames(f)
+	v.sharedBuckets(f)
+	v.times(f)
+	v.retirement(f)
+}
+
+func (v *validator) sides(f *File) {
+	if f.Blue.Kubeconfig != f.Green.Kubeconfig || f.Blue.Context != f.Green.Context {
+		return
+	}
+	for i, a := range f.Applications {
+		to, mapped := f.Maps.Namespaces[a.Namespace]
+		if !mapped || to == a.Namespace {
+			v.problem(fmt.Sprintf("applications[%d].namespace", i),
+				fmt.Sprintf("blue and green are the same cluster and %s keeps its namespace %s", a.Name, a.Namespace),
+				"map the namespace under maps.namespaces, or name another context")
+		}
+	}
+}
+
+func (v *validator) stores(f *File) {
+	for name, s := range f.Stores {
+		at := "stores." + name
+		v.secret(s.AccessKey, at+".accessKey")
+		v.secret(s.SecretKey, at+".secretKey")
+		if s.Provider == "azure" && s.Account == "" {
+			v.problem(at, "an azure store needs its account", "add account: NAME")
+		}
+		if s.Provider == "minio" && s.Endpoint == "" {
+			v.problem(at, "a minio store needs its endpoint", "add endpoint: https://HOST:PORT")
+		}
+	}
+	v.secret(f.Archive.Identity, "archive.identity")
+	if f.Archive.Store != "" {
+		v.store(f, f.Archive.Store, "archive.store")
+	}
+	if len(f.Archive.Recipients) > 0 && f.Archive.Identity == nil {
+		v.problem("archive", "recipients are named but not the identity that opens the Secrets again", "add identity: {file: PATH}")
+	}
+	for i, r := range f.Archive.Recipients {
+		if !strings.HasPrefix(r, "age1") {
+			v.problem(fmt.Sprintf("archive.recipients[%d]", i), fmt.Sprintf("%q is not an age public key", r), "it begins with age1; age-keygen -y prints it")
+		}
+	}
+}
+
+func (v *validator) store(f *File, name, at string) {
+	if _, ok := f.Stores[name]; !ok {
+		v.problem(at, fmt.Sprintf("no store is called %q", name), "stores: "+orNone(keys(f.Stores)))
+	}
+}
+
+func (v *validator) secret(r *SecretRef, at string) {
+	if r == nil {
+		return
+	}
+	if n := count(r.Env != "", r.File != "", r.Secret != nil); n != 1 {
+		v.problem(at, fmt.Sprintf("it refers to %d secrets", n), "set exactly one of env, file and secret")
+	}
+}
+
+func (v *validator) buckets(f *File) {
+	names := map[string]bool{}
+	for i, b := range f.Buckets {
+		at := fmt.Sprintf("buckets[%d]", i)
+		if names[b.Name] {
+			v.problem(at+".name", fmt.Sprintf("a second bucket is called %q", b.Name), "names are used once")
+		}
+		names[b.Name] = true
+		v.store(f, b.From.Store, at+".from.store")
+		v.store(f, b.To.Store, at+".to.store")
+		if b.From == b.To {
+			v.problem(at+".to", "it is the bucket that is copied from", "name another bucket or store")
+		}
+		if f.Archive.Store != "" && (f.Archive.Store == b.From.Store && inBucket(f.Archive.URL, b.From) || f.Archive.Store == b.To.Store && inBucket(f.Archive.URL, b.To)) {
+			v.problem("archive.url", fmt.Sprintf("the archive would lie inside bucket %s, which is cloned", b.Name), "keep the archive in a bucket of its own")
+		}
+		for k, bind := range b.Bind {
+			if bind.Kind == "ConfigMap" {
+				for key, value := range bind.Set {
+					if strings.Contains(value, "{{secretKey}}") || strings.Contains(value, "{{accessKey}}") {
+						v.problem(fmt.Sprintf("%s.bind[%d].set.%s", at, k, key), "a key would stand in a ConfigMap in clear", "put it into a Secret")
+					}
+				}
+			}
+		}
+	}
+}
+
+// inBucket reports whether a URL lies in a bucket: scheme://bucket/path or scheme://host/bucket/path.
+func inBucket(url string, b BucketEnd) bool {
+	_, rest, ok := strings.Cut(url, "://")
+	if !ok {
+		return false
+	}
+	parts := strings.Split(rest, "/")
+	return slices.Contains(parts[:min(2, len(parts))], b.Bucket)
+}
+
+func (v *validator) patches(f *File) {
+	for i, p := range f.Patches {
+		if count(p.Merge != nil, len(p.JSON) > 0) != 1 {
+			v.problem(fmt.Sprintf("patches[%d]", i), "it must hold either merge or json", "")
+		}
+	}
+}
+
+func (v *validator) zones(f *File) {
+	for i, z := range f.Zones {
+		at := fmt.Sprintf("zones[%d]", i)
+		v.secret(&z.RFC2136.Secret, at+".rfc2136.secret")
+		v.hostPort(z.RFC2136.Server, at+".rfc2136.server")
+		for k, s := range z.Servers {
+			v.hostPort(s, fmt.Sprintf("%s.servers[%d]", at, k))
+		}
+		for k, s := range z.Resolvers {
+			v.hostPort(s, fmt.Sprintf("%s.resolvers[%d]", at, k))
+		}
+	}
+}
+
+func (v *validator) hostPort(s, at string) {
+	if _, _, err := net.SplitHostPort(s); err != nil {
+		v.problem(at, fmt.Sprintf("%q is not host:port", s), "write it as 192.0.2.1:53 or ns1.example.com:53")
+	}
+}
+
+func (v *validator) hostnames(f *File) {
+	seen := map[string]string{}
+	for i, a := range f.Applications {
+		for k, h := range a.Hostnames {
+			at := fmt.Sprintf("applications[%d].hostnames[%d]", i, k)
+			name := strings.ToLower(strings.TrimSuffix(h.Name, "."))
+			if other, ok := seen[name]; ok {
+				v.problem(at+".name", fmt.Sprintf("%s belongs to application %s already", h.Name, other), "a name is cut over once")
+			}
+			seen[name] = a.Name
+			if f.ZoneOf(name) == nil {
+				v.problem(at+".name", fmt.Sprintf("%s is in none of the zones", h.Name), "add its zone under zones")
+			}
+			if h.Service == "" && h.Ingress == "" && (h.Blue == nil || h.Green == nil) {
+				v.problem(at, "nothing says where the sides answer for the name", "add service: NAME, ingress: NAME, or blue: and green: with target")
+			}
+		}
+	}
+}
+
+// ZoneOf returns the zone with the longest name that holds a hostname, at label borders, or nil.
+func (f *File) ZoneOf(hostname string) *Zone {
+	name := strings.ToLower(strings.TrimSuffix(hostname, "."))
+	var best *Zone
+	for i := range f.Zones {
+		z := strings.ToLower(strings.TrimSuffix(f.Zones[i].Name, "."))
+		if name != z && !strings.HasSuffix(name, "."+z) {
+			continue
+		}
+		if best == nil || len(z) > len(strings.TrimSuffix(best.Name, ".")) {
+			best = &f.Zones[i]
+		}
+	}
+	return best
+}
+
+func (v *validator) sharedBuckets(f *File) {
+	waves := map[string]*Application{}
+	for i := range f.Applications {
+		a := &f.Applications[i]
+		for k, b := range a.Buckets {
+			at := fmt.Sprintf("applications[%d].buckets[%d]", i, k)
+			if !slices.ContainsFunc(f.Buckets, func(x Bucket) bool { return x.Name == b }) {
+				v.problem(at, fmt.Sprintf("no bucket is called %q", b), "add it under buckets")
+			}
+			if other := waves[b]; other != nil && other.Wave != a.Wave {
+				v.problem(at, fmt.Sprintf("%s (wave %d) and %s (wave %d) share bucket %s", other.Name, other.Wave, a.Name, a.Wave, b),
+					"applications that share a bucket share a wave")
+			}
+			waves[b] = a
+		}
+	}
+}
+
+func (v *validator) times(f *File) {
+	floor := f.SoakFloor()
+	if f.Cutover.Soak != 0 && f.Cutover.Soak.D() < floor {
+		v.problem("cutover.soak", fmt.Sprintf("%s is less than 2 × TTL + floor = %s", f.Cutover.Soak, floor), "raise it, leave it out, or declare a rehearsal")
+	}
+	if f.Retirement != nil && f.Retirement.Idle != 0 && f.Retirement.Idle.D() < f.IdleFloor() {
+		v.problem("retirement.idle", fmt.Sprintf("%s is less than the floor of %s", f.Retirement.Idle, f.IdleFloor()), "raise it, leave it out, or declare a rehearsal")
+	}
+}
+
+// SoakFloor is the least time that an application is watched after its swap: 2 × TTL + 60 s, or the rehearsal's.
+func (f *File) SoakFloor() time.Duration {
+	floor := SoakFloor
+	if f.Rehearsal != nil && f.Rehearsal.Soak != 0 {
+		floor = f.Rehearsal.Soak.D()
+	}
+	return 2*f.Cutover.TTL.Or(DefaultTTL) + floor
+}
+
+// IdleFloor is the least time for which blue must have been idle, before twice the old TTL is taken into account.
+func (f *File) IdleFloor() time.Duration {
+	if f.Rehearsal != nil && f.Rehearsal.Idle != 0 {
+		return f.Rehearsal.Idle.D()
+	}
+	return IdleFloor
+}
+
+func (v *validator) retirement(f *File) {
+	if f.Retirement == nil {
+		return
+	}
+	for i, cidr := range f.Retirement.Ignore {
+		if _, err := netip.ParsePrefix(cidr); err != nil {
+			v.problem(fmt.Sprintf("retirement.ignore[%d]", i), fmt.Sprintf("%q is not a CIDR", cidr), "write it as 192.0.2.0/24")
+		}
+	}
+	for i, ns := range f.Retirement.Delete.Namespaces {
+		if ns == "default" || strings.HasPrefix(ns, "kube-") {
+			v.problem(fmt.Sprintf("retirement.delete.namespaces[%d]", i), fmt.Sprintf("%s belongs to the cluster", ns), "name namespaces of applications only")
+		}
+	}
+}
+
+func count(set ...bool) int {
+	n := 0
+	for _, s := range set {
+		if s {
+			n++
+		}
+	}
+	return n
+}
+
+func keys[V any](m map[string]V) []string {
+	out := make([]string, 0, len(m))
+	for k := range m {
+		out = append(out, k)
+	}
+	slices.Sort(out)
+	return out
+}
+
+func orNone(list []string) string {
+	if len(list) == 0 {
+		return "none are declared"
+	}
+	return strings.Join(list, ", ")
+}
