@@ -59,13 +59,13 @@ func Run(ctx context.Context, p *Plan, rec Recorder, opts RunOptions, do Do) err
 	if opts.Parallel < 1 {
 		opts.Parallel = 1
 	}
-	group, ctx := errgroup.WithContext(ctx)
+	group, under := errgroup.WithContext(ctx)
 	group.SetLimit(opts.Parallel)
 	for _, c := range p.Changes {
-		if ctx.Err() != nil {
+		if under.Err() != nil {
 			break
 		}
-		group.Go(func() error { return runOne(ctx, p.Stage, c, rec, opts.Observer, do) })
+		group.Go(func() error { return runOne(under, p.Stage, c, rec, opts.Observer, do) })
 	}
 	if err := group.Wait(); err != nil {
 		return err

@@ -1,0 +1,35 @@
+package journal
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// ParseForTest is parse, for the fuzzer.
+func ParseForTest(raw []byte) (*Log, error) { return parse(raw) }
+
+// AppendForTest appends a record as another version of crossfade would: with its own format and kind.
+func AppendForTest(t *testing.T, dir string, r Record) {
+	t.Helper()
+	l, err := Read(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Seq, r.Time = uint64(len(l.Records)+1), time.Now().UTC()
+	raw, _, err := encode(l.Head, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(filepath.Join(dir, fileName), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Write(raw); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
