@@ -1,0 +1,175 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/crossfade-project/crossfade/e2e/rig/install"
+	"github.com/crossfade-project/crossfade/e2e/rig/process"
+)
+
+// LightOptions choose a Light cluster. The zero value is the newest Kubernetes without controllers.
+type LightOptions struct {
+	// Name is the cluster's name, "light" if empty.
+	Name string
+	// Minor is the Kubernetes version, such as "1.28"; empty is the newest that the rig has.
+	Minor string
+	// Controllers also runs kube-controller-manager: namespaces then go away when deleted, and owners take their
+	// dependents along. It takes a second more.
+	Controllers bool
+	// Dir is the state folder. Empty is a temporary one that Stop removes.
+	Dir string
+	// Installer finds the programs. Nil is one with the default cache.
+	Installer *install.Installer
+	// Log hears of what takes long. Nil is silent.
+	Log *slog.Logger
+}
+
+// Light starts etcd and kube-apiserver on free ports of loopback. There are no nodes, so that pods are accepted and
+// stay pending. Without controllers service accounts are not made, and pods are accepted without one.
+func Light(ctx context.Context, o LightOptions) (*Cluster, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Name == "" {
+		o.Name = "light"
+	}
+	programs, err := findPrograms(ctx, o.Installer, o.Minor, o.Log)
+	if err != nil {
+		return nil, err
+	}
+	// A free port may be taken by someone else before the server has it, so that a start is tried thrice.
+	for try := 1; ; try++ {
+		c, err := startLight(ctx, o, programs)
+		if err == nil {
+			return c, nil
+		}
+		var exit *process.ExitError
+		if try == 3 || !errors.As(err, &exit) {
+			return nil, fmt.Errorf("start light cluster %s: %w", o.Name, err)
+		}
+		o.Log.Info("a light cluster did not start, trying again on other ports", "error", err.Error())
+	}
+}
+
+// programs are where the parts of one version lie.
+type programs struct {
+	version, bin, etcd string
+}
+
+func findPrograms(ctx context.Context, in *install.Installer, minor string, log *slog.Logger) (programs, error) {
+	if in == nil {
+		var err error
+		if in, err = install.New(log); err != nil {
+			return programs{}, err
+		}
+	}
+	if minor == "" {
+		minors := install.KubernetesMinors()
+		minor = minors[len(minors)-1]
+	}
+	version, err := install.KubernetesVersion(minor)
+	if err != nil {
+		return programs{}, err
+	}
+	bin, err := in.Kubernetes(ctx, minor)
+	if err != nil {
+		return programs{}, err
+	}
+	etcd, err := in.Etcd(ctx)
+	if err != nil {
+		return programs{}, err
+	}
+	return programs{version: version, bin: bin, etcd: etcd}, nil
+}
+
+func startLight(ctx context.Context, o LightOptions, p programs) (_ *Cluster, err error) {
+	c := &Cluster{Name: o.Name, Version: p.version, dir: o.Dir, kubectl: filepath.Join(p.bin, "kubectl")}
+	if c.dir == "" {
+		if c.dir, err = os.MkdirTemp("", "crossfade-light-"); err != nil {
+			return nil, fmt.Errorf("make state folder: %w", err)
+		}
+		c.temporary = true
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, c.Stop(context.WithoutCancel(ctx)))
+		}
+	}()
+	ports, err := freePorts(ctx, 3)
+	if err != nil {
+		return nil, err
+	}
+	s := &control{
+		cluster: c, bin: p.bin, etcd: p.etcd,
+		address: netip.AddrFrom4([4]byte{127, 0, 0, 1}), port: ports[0], etcdPort: ports[1], peerPort: ports[2],
+		services: netip.MustParsePrefix("10.96.0.0/16"),
+	}
+	if err := s.prepare("controllers"); err != nil {
+		return nil, err
+	}
+	if err := s.startEtcd(); err != nil {
+		return nil, err
+	}
+	more := []string{"--endpoint-reconciler-type=none"} // an endpoint may not be a loopback address
+	if !o.Controllers {
+		more = append(more, "--disable-admission-plugins=ServiceAccount")
+	}
+	if err := s.startAPIServer(more...); err != nil {
+		return nil, err
+	}
+	if err := s.waitAPIServer(ctx); err != nil {
+		return nil, err
+	}
+	if !o.Controllers {
+		return c, nil
+	}
+	if err := s.startControllers("--secure-port=0"); err != nil {
+		return nil, err
+	}
+	return c, waitServiceAccount(ctx, c)
+}
+
+// waitServiceAccount waits for the default account, the first sign of working controllers.
+func waitServiceAccount(ctx context.Context, c *Cluster) error {
+	config, err := c.Config()
+	if err != nil {
+		return err
+	}
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return fmt.Errorf("make client: %w", err)
+	}
+	err = process.WaitUntil(ctx, time.Minute, func(ctx context.Context) error {
+		_, err := client.CoreV1().ServiceAccounts(metav1.NamespaceDefault).Get(ctx, "default", metav1.GetOptions{})
+		return err
+	}, c.whole()...)
+	if err != nil {
+		return fmt.Errorf("wait for the controllers: %w", err)
+	}
+	return nil
+}
+
+// freePorts finds ports of loopback that nobody listens on just now.
+func freePorts(ctx context.Context, count int) ([]int, error) {
+	var ports []int
+	for range count {
+		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, fmt.Errorf("find free port: %w", err)
+		}
+		defer listener.Close() //nolint:errcheck // held only so that the next one differs
+		ports = append(ports, listener.Addr().(*net.TCPAddr).Port)
+	}
+	return ports, nil
+}

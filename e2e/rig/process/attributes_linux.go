@@ -1,0 +1,8 @@
+package process
+
+import "syscall"
+
+// attributes binds the child to its starting thread, and keeps an interrupt typed at the terminal from reaching it.
+func attributes() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+}
