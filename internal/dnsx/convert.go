@@ -82,9 +82,30 @@ func ToRR(r Record) (dns.RR, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read %s record at %s: %w", r.Type, name, err)
 	}
-	// A line break in the data could smuggle in another record, and an empty line makes none.
-	if rr == nil || rr.Header().Rrtype != code || rr.Header().Name != name || strings.ContainsAny(r.Data, "\n\r;()$") && r.Type != "TXT" {
+	// A line break could smuggle in a second record, and empty data of some types makes none.
+	if rr == nil || rr.Header().Rrtype != code || rr.Header().Name != name || strings.ContainsAny(r.Data, "\n\r") {
 		return nil, fmt.Errorf("read %s record at %s: %q is not one record's data", r.Type, name, r.Data)
 	}
 	return rr, nil
+}
+
+// Normal returns a set as the DNS itself would give it back: name and data in canonical form, data sorted and without
+// doubles. A set without data is refused: it does not exist.
+func Normal(set RRset) (RRset, error) {
+	if len(set.Data) == 0 {
+		return RRset{}, fmt.Errorf("the %s set at %s has no data", set.Type, set.Name)
+	}
+	var records []Record
+	for _, data := range set.Data {
+		rr, err := ToRR(Record{Name: set.Name, Type: set.Type, TTL: set.TTL, Data: data})
+		if err != nil {
+			return RRset{}, err
+		}
+		record, err := FromRR(rr)
+		if err != nil {
+			return RRset{}, err
+		}
+		records = append(records, record)
+	}
+	return Gather(records, records[0].Name, records[0].Type), nil
 }

@@ -136,9 +136,10 @@ type Answer struct {
 }
 
 // Set gathers the records of one name and type from the answer section. Its TTL is the lowest of theirs.
-func (a Answer) Set(name, typ string) RRset { return gather(a.Answer, name, typ) }
+func (a Answer) Set(name, typ string) RRset { return Gather(a.Answer, name, typ) }
 
-func gather(records []Record, name, typ string) RRset {
+// Gather collects the records of one name and type. The TTL is the lowest of theirs; without any, Data is empty.
+func Gather(records []Record, name, typ string) RRset {
 	set := RRset{Name: name, Type: typ}
 	for _, r := range records {
 		if r.Name != name || r.Type != typ {

@@ -1,0 +1,98 @@
+package rfc2136
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/miekg/dns"
+
+	"github.com/crossfade-project/crossfade/cutover/zone"
+)
+
+// A goal is one change together with the way to see whether it is already so.
+type goal struct {
+	// done reads at the primary: true where everything is as it is to become, false where everything is as the change
+	// expects, and an error where it is neither, or where nothing could be learned.
+	done func(ctx context.Context) (bool, error)
+	// message builds the change afresh, with records of its own: the library writes into the records of a message and
+	// into the message when it signs it (C2, C3).
+	message func() (*dns.Msg, error)
+	// explain says why the server found a condition false although done saw nothing wrong.
+	explain func(ctx context.Context, reply *ReplyError) error
+}
+
+// commit carries out a goal, as the package comment draws it. The result has no After.
+func (d *Driver) commit(ctx context.Context, g goal) (zone.Result, error) {
+	result := zone.Result{Strength: zone.Atomic}
+	done, err := g.done(ctx)
+	if err != nil || done {
+		return result, err
+	}
+	var lost error
+	for result.Attempts < d.attempts {
+		if err := ctx.Err(); err != nil {
+			break
+		}
+		msg, err := g.message()
+		if err != nil {
+			return result, err
+		}
+		result.Attempts++
+		reply, err := d.exchange(ctx, msg)
+		var refusal *ReplyError
+		if err == nil && reply.Rcode != dns.RcodeSuccess {
+			refusal = replyError(reply)
+		}
+		// From here on the change may have been made: what became of it is found out even if the caller is gone.
+		done, readErr := d.readBack(ctx, g)
+		switch {
+		case readErr != nil && refusal != nil && known(readErr):
+			return result, readErr
+		case readErr != nil && refusal != nil:
+			return result, errors.Join(refusal, readErr)
+		case readErr != nil:
+			return result, fmt.Errorf("%w: %w", zone.ErrUncertain, errors.Join(err, readErr))
+		case done:
+			result.Applied = true
+			result.Recovered = err != nil || refusal != nil
+			return result, nil
+		case refusal != nil:
+			return result, g.explain(context.WithoutCancel(ctx), refusal)
+		case err == nil:
+			return result, fmt.Errorf("%w: the server said yes and shows the old records still", zone.ErrNotApplied)
+		case errors.As(err, &refusal):
+			return result, err // BADTIME, BADKEY, BADSIG: another message would fare no better
+		}
+		lost = err
+		d.log.Warn("no usable reply to an update, the primary still shows the old records", "server", d.server, "attempt", result.Attempts, "error", err)
+	}
+	if result.Attempts == 0 {
+		return result, context.Cause(ctx)
+	}
+	return result, fmt.Errorf("%w: %w", zone.ErrUncertain, errors.Join(lost, ctx.Err()))
+}
+
+// readBack reads with a time of its own, so that a cancelled caller still learns what happened.
+func (d *Driver) readBack(ctx context.Context, g goal) (bool, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 4*d.timeout)
+	defer cancel()
+	return g.done(ctx)
+}
+
+// known says whether an error of reading back is itself the explanation.
+func known(err error) bool {
+	return errors.Is(err, zone.ErrMoved) || errors.Is(err, zone.ErrFenced) || errors.Is(err, zone.ErrConflict)
+}
+
+// update starts a message that changes the zone. One message speaks of one zone (C9).
+func (d *Driver) update() *dns.Msg {
+	msg := new(dns.Msg)
+	msg.SetUpdate(d.apex)
+	return msg
+}
+
+// bare is a record that has only a name and a type, for the conditions and deletions that need no more.
+func bare(name string, typ uint16) []dns.RR {
+	return []dns.RR{&dns.ANY{Hdr: dns.RR_Header{Name: name, Rrtype: typ}}}
+}

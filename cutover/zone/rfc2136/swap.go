@@ -1,0 +1,146 @@
+package rfc2136
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/miekg/dns"
+
+	"github.com/crossfade-project/crossfade/cutover/zone"
+	"github.com/crossfade-project/crossfade/internal/dnsx"
+)
+
+// Swap implements zone.Swapper.
+func (d *Driver) Swap(ctx context.Context, change zone.Change) (zone.Result, error) {
+	result := zone.Result{Strength: zone.Atomic}
+	change, err := change.Normal(d.apex)
+	if err != nil {
+		return result, err
+	}
+	op := "swap " + change.Name
+	var after []zone.RRset
+	result, err = d.commit(ctx, goal{
+		done: func(ctx context.Context) (bool, error) {
+			done, found, err := d.inspect(ctx, change)
+			after = found
+			return done, err
+		},
+		message: func() (*dns.Msg, error) { return d.swapMessage(change) },
+		explain: func(ctx context.Context, reply *ReplyError) error { return d.explain(ctx, change, reply) },
+	})
+	result.After = after
+	if err != nil {
+		return result, d.errorOf(op, err)
+	}
+	return result, nil
+}
+
+// inspect reads the fence and the types that a change touches.
+func (d *Driver) inspect(ctx context.Context, change zone.Change) (bool, []zone.RRset, error) {
+	if err := d.checkFence(ctx, change.Fence); err != nil {
+		return false, nil, err
+	}
+	found, err := d.look(ctx, change.Name, change.Touched())
+	switch {
+	case err != nil:
+		return false, nil, err
+	case sameSets(found, change.New):
+		return true, found, nil
+	case sameSets(found, change.Old):
+		return false, found, nil
+	}
+	return false, found, fmt.Errorf("%w: %s holds %s, expected %s", zone.ErrMoved, change.Name, describe(found), describe(change.Old))
+}
+
+// swapMessage puts a whole change into one message (RFC 2136 section 3: all of it, or nothing). Records are deleted by
+// their data, never a whole set or name, so that what the plan has not seen cannot go with them (C6); deletions come
+// first, since servers refuse or drop a CNAME that is added beside another record (C5).
+func (d *Driver) swapMessage(change zone.Change) (*dns.Msg, error) {
+	msg := d.update()
+	for _, set := range change.Old {
+		rrs, err := records(set)
+		if err != nil {
+			return nil, err
+		}
+		msg.Used(rrs)
+	}
+	for _, typ := range change.Conflicting() {
+		msg.RRsetNotUsed(bare(change.Name, dns.StringToType[typ]))
+	}
+	if err := d.requireFence(msg, change.Fence); err != nil {
+		return nil, err
+	}
+	for _, set := range change.Old {
+		rrs, err := records(set)
+		if err != nil {
+			return nil, err
+		}
+		msg.Remove(rrs)
+	}
+	for _, set := range change.New {
+		rrs, err := records(set)
+		if err != nil {
+			return nil, err
+		}
+		msg.Insert(rrs)
+	}
+	return msg, nil
+}
+
+// requireFence makes the fence's token a condition: conditions compare data and not TTLs, and a change of TTL leaves
+// the data as it was, so that the old set alone would not keep a stale writer out (C7).
+func (d *Driver) requireFence(msg *dns.Msg, fence zone.Fence) error {
+	if fence.Name == "" {
+		return nil
+	}
+	rrs, err := records(fenceSet(fence.Name, fence.Token))
+	if err != nil {
+		return err
+	}
+	msg.Used(rrs)
+	return nil
+}
+
+// explain looks for the false condition that inspect does not read.
+func (d *Driver) explain(ctx context.Context, change zone.Change, reply *ReplyError) error {
+	if !errors.Is(reply, zone.ErrConflict) && !errors.Is(reply, zone.ErrMoved) {
+		return reply
+	}
+	ctx, cancel := context.WithTimeout(ctx, 4*d.timeout)
+	defer cancel()
+	found, err := d.look(ctx, change.Name, change.Conflicting())
+	switch {
+	case err != nil:
+		return errors.Join(reply, err)
+	case len(found) > 0:
+		return fmt.Errorf("%w: %s also holds %s", zone.ErrConflict, change.Name, describe(found))
+	}
+	// What a reader sees is as expected, and the zone itself is not: a wildcard answers for the name.
+	return fmt.Errorf("%w: %w, though it shows what was expected", zone.ErrMoved, reply)
+}
+
+// records builds the library's records afresh, so that no two messages and no two sections share one (C2).
+func records(set zone.RRset) ([]dns.RR, error) {
+	var rrs []dns.RR
+	for _, data := range set.Data {
+		rr, err := dnsx.ToRR(dnsx.Record{Name: set.Name, Type: set.Type, TTL: set.TTL, Data: data})
+		if err != nil {
+			return nil, err
+		}
+		rrs = append(rrs, rr)
+	}
+	return rrs, nil
+}
+
+func describe(sets []zone.RRset) string {
+	if len(sets) == 0 {
+		return "nothing"
+	}
+	var texts []string
+	for _, set := range sets {
+		texts = append(texts, fmt.Sprintf("%s %s (TTL %d)", set.Type, strings.Join(set.Data, ", "), set.TTL))
+	}
+	return strings.Join(texts, "; ")
+}
