@@ -18,6 +18,8 @@ var (
 	ErrUnsupported = errors.New("not supported by this store")
 	// ErrDenied says that the credentials do not allow the request.
 	ErrDenied = errors.New("access denied")
+	// ErrSlowDown says that the store asked for fewer requests and still did when the SDK's own retries were used up.
+	ErrSlowDown = errors.New("the store asks to slow down")
 )
 
 // Algorithm names a digest. Two digests say something of each other only when their algorithms are the same (B2).
@@ -63,6 +65,9 @@ type Properties struct {
 	Tags     map[string]string
 	// StorageClass is the provider's own word for it; it is compared only within one provider.
 	StorageClass string
+	// Other holds what a read saw and no field above can hold, by the provider's own names: an Expires that is no
+	// date, a lock, a key of an encryption service. Put ignores it; the loss ledger does not (I5, B16).
+	Other map[string]string
 }
 
 // ListOptions choose a half-open range of keys. Zero values list everything.
@@ -149,14 +154,18 @@ const (
 
 // Capabilities are what a store can hold and do. Limits are in bytes; zero means none known.
 type Capabilities struct {
-	Provider         string // "s3", "minio", "gcs", "azure", "file", "memory"
-	URL              string // without credentials
-	Order            Order
-	MaxObjectSize    int64
-	MaxKeyLength     int
-	MaxMetadataSize  int
-	MetadataKeys     MetadataKeys
-	ConditionalPut   bool
+	Provider        string // "s3", "minio", "gcs", "azure", "file", "memory"
+	URL             string // without credentials
+	Order           Order
+	MaxObjectSize   int64
+	MaxKeyLength    int
+	MaxMetadataSize int
+	MaxParts        int // of one multipart upload
+	MetadataKeys    MetadataKeys
+	// MetadataName gives the name under which the store keeps a key of user metadata that it cannot keep as it is;
+	// the driver turns it back. Nil means that names are kept.
+	MetadataName     func(key string) string
+	ConditionalPut   bool // IfAbsent is enforced by the store
 	ConditionalWrite bool // IfMatch is enforced by the store
 	Tags             bool
 	WebsiteRedirect  bool

@@ -1,0 +1,147 @@
+package file
+
+import (
+	"container/heap"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"os"
+	"path"
+	"strings"
+
+	"github.com/crossfade-project/crossfade/bucketsync/bucket"
+)
+
+// List implements bucket.Lister. Keys come in the order of their bytes, which is not the order of paths: the walk keeps
+// everything that it has seen and not yet shown in a heap, directories by the key that all in them begin with.
+func (b *Bucket) List(ctx context.Context, opts bucket.ListOptions) iter.Seq2[bucket.Object, error] {
+	return func(yield func(bucket.Object, error) bool) {
+		root, err := b.open()
+		if err != nil {
+			yield(bucket.Object{}, b.fail("list", "", err))
+			return
+		}
+		w := walk{b: b, root: root, opts: opts, items: items{{rel: ".", dir: true}}}
+		for len(w.items) > 0 {
+			obj, ok, err := w.next(ctx)
+			if err != nil {
+				yield(bucket.Object{}, b.fail("list", "", err))
+				return
+			}
+			if ok && !yield(obj, nil) {
+				return
+			}
+		}
+	}
+}
+
+type walk struct {
+	b     *Bucket
+	root  *os.Root
+	opts  bucket.ListOptions
+	items items
+	last  string // the key that was shown last
+}
+
+// item is a file with its key, or a directory with what the keys in it begin with.
+type item struct {
+	key, rel string
+	dir      bool
+}
+
+// next takes the first item: a directory is replaced by what is in it, a file is an object.
+func (w *walk) next(ctx context.Context) (bucket.Object, bool, error) {
+	if err := ctx.Err(); err != nil {
+		return bucket.Object{}, false, err
+	}
+	first, ok := heap.Pop(&w.items).(item)
+	if !ok || first.dir {
+		return bucket.Object{}, false, w.expand(first)
+	}
+	if err := w.b.naming.verify(first.key, first.rel); err != nil {
+		return bucket.Object{}, false, err
+	}
+	at, err := w.b.find(w.root, first.key)
+	if errors.Is(err, bucket.ErrNotExist) {
+		return bucket.Object{}, false, nil // deleted since its directory was read
+	}
+	if err != nil {
+		return bucket.Object{}, false, err
+	}
+	if at.rel != first.rel && strings.HasSuffix(first.rel, markAside) {
+		return bucket.Object{}, false, fmt.Errorf("%s and %s are both the key %q (remove one)", at.rel, first.rel, first.key)
+	}
+	if first.key == w.last {
+		return bucket.Object{}, false, nil // moved aside while its directory was read, and seen in both places
+	}
+	w.last = first.key
+	return describe(first.key, at.info), true, nil
+}
+
+func (w *walk) expand(dir item) error {
+	entries, err := readDir(w.root, dir.rel)
+	if errors.Is(err, fs.ErrNotExist) && dir.rel != "." {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		rel := path.Join(dir.rel, entry.Name())
+		if isPrivate(rel) {
+			continue
+		}
+		if !entry.IsDir() && !entry.Type().IsRegular() {
+			return fmt.Errorf("%s is neither a file nor a directory (remove it, or put in its place what it stands for)", rel)
+		}
+		found := item{key: dir.key + extend(entry.Name(), entry.IsDir()), rel: rel, dir: entry.IsDir()}
+		if w.concerns(found) {
+			heap.Push(&w.items, found)
+		}
+	}
+	return nil
+}
+
+func readDir(root *os.Root, rel string) ([]fs.DirEntry, error) {
+	dir, err := root.Open(rel)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := dir.ReadDir(-1)
+	return entries, errors.Join(err, dir.Close())
+}
+
+// concerns says whether an item lies in the range, or may hold something that does.
+func (w *walk) concerns(it item) bool {
+	if !it.dir {
+		return w.opts.Holds(it.key)
+	}
+	o := w.opts
+	return (strings.HasPrefix(it.key, o.Prefix) || strings.HasPrefix(o.Prefix, it.key)) &&
+		(o.Before == "" || it.key < o.Before) &&
+		(o.After == "" || it.key >= o.After || strings.HasPrefix(o.After, it.key))
+}
+
+// items is a heap; a directory comes before an object of the same key, which may be in it.
+type items []item
+
+func (h items) Len() int { return len(h) }
+func (h items) Less(i, j int) bool {
+	if h[i].key != h[j].key {
+		return h[i].key < h[j].key
+	}
+	return h[i].dir && !h[j].dir
+}
+func (h items) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+
+// Push implements heap.Interface.
+func (h *items) Push(x any) { *h = append(*h, x.(item)) } //nolint:errcheck,forcetypeassert // only items are pushed
+
+// Pop implements heap.Interface.
+func (h *items) Pop() any {
+	last := (*h)[len(*h)-1]
+	*h = (*h)[:len(*h)-1]
+	return last
+}

@@ -1,0 +1,254 @@
+// Package memory is a bucket in memory, for examples and tests. It keeps every property and enforces every pin and
+// condition, so that it is the measure for the other drivers.
+package memory
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"iter"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/crossfade-project/crossfade/bucketsync/bucket"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/body"
+)
+
+// Options choose a bucket. Zero values make an empty one that is ready for use.
+type Options struct {
+	Name string
+	// Now is the store's clock; nil is the machine's.
+	Now func() time.Time
+	// Absent opens a bucket that is not there until it is made.
+	Absent bool
+}
+
+// Bucket is a bucket in memory. It may be used by several goroutines.
+type Bucket struct {
+	name string
+	now  func() time.Time
+
+	mu       sync.Mutex
+	made     bool
+	versions int64
+	objects  map[string]stored
+}
+
+type stored struct {
+	object bucket.Object // without Properties
+	data   []byte        // never changed once stored
+	props  bucket.Properties
+}
+
+var _ interface {
+	bucket.Bucket
+	bucket.Maker
+} = (*Bucket)(nil)
+
+// Open returns a bucket of its own.
+func Open(ctx context.Context, opts Options) (*Bucket, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("open bucket %s in memory: %w", opts.Name, err)
+	}
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	return &Bucket{name: opts.Name, now: opts.Now, made: !opts.Absent, objects: map[string]stored{}}, nil
+}
+
+// Describe implements bucket.Bucket.
+func (b *Bucket) Describe() bucket.Capabilities {
+	return bucket.Capabilities{
+		Provider: "memory", URL: "memory://" + b.name, Order: bucket.ByBytes, MetadataKeys: bucket.MetadataAnyCase,
+		ConditionalPut: true, ConditionalWrite: true, Tags: true, WebsiteRedirect: true, Expires: true,
+	}
+}
+
+// Check implements bucket.Bucket.
+func (b *Bucket) Check(ctx context.Context) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.usable(ctx, "check bucket")
+}
+
+// Make implements bucket.Maker.
+func (b *Bucket) Make(context.Context) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.made = true
+	return nil
+}
+
+// usable is called with the lock held.
+func (b *Bucket) usable(ctx context.Context, op string) error {
+	err := ctx.Err()
+	if err == nil && !b.made {
+		err = bucket.ErrNotExist
+	}
+	if err != nil {
+		return fmt.Errorf("%s in memory://%s: %w", op, b.name, err)
+	}
+	return nil
+}
+
+// List implements bucket.Lister: it shows the bucket as it is when the listing starts.
+func (b *Bucket) List(ctx context.Context, opts bucket.ListOptions) iter.Seq2[bucket.Object, error] {
+	return func(yield func(bucket.Object, error) bool) {
+		found, err := b.snapshot(ctx, opts)
+		if err != nil {
+			yield(bucket.Object{}, err)
+			return
+		}
+		for _, obj := range found {
+			if err := ctx.Err(); err != nil {
+				yield(bucket.Object{}, fmt.Errorf("list memory://%s: %w", b.name, err))
+				return
+			}
+			if !yield(obj, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (b *Bucket) snapshot(ctx context.Context, opts bucket.ListOptions) ([]bucket.Object, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := b.usable(ctx, "list"); err != nil {
+		return nil, err
+	}
+	var found []bucket.Object
+	for key, s := range b.objects {
+		if opts.Holds(key) {
+			found = append(found, s.seen(false))
+		}
+	}
+	slices.SortFunc(found, func(x, y bucket.Object) int { return strings.Compare(x.Key, y.Key) })
+	return found, nil
+}
+
+// Head implements bucket.Reader.
+func (b *Bucket) Head(ctx context.Context, key string) (bucket.Object, error) {
+	s, err := b.find(ctx, "head "+key, key)
+	if err != nil {
+		return bucket.Object{}, err
+	}
+	return s.seen(true), nil
+}
+
+// Open implements bucket.Reader.
+func (b *Bucket) Open(ctx context.Context, key string, opts bucket.ReadOptions) (io.ReadCloser, bucket.Object, error) {
+	s, err := b.find(ctx, "open "+key, key)
+	if err != nil {
+		return nil, bucket.Object{}, err
+	}
+	if opts.Pin.ETag != "" && opts.Pin.ETag != s.object.ETag {
+		return nil, bucket.Object{}, fmt.Errorf("open %s in memory://%s: %w", key, b.name, bucket.ErrPrecondition)
+	}
+	start, length, err := opts.Range(s.object.Size)
+	if err != nil {
+		return nil, bucket.Object{}, fmt.Errorf("open %s in memory://%s: %w", key, b.name, err)
+	}
+	return &reading{ctx.Err, bytes.NewReader(s.data[start : start+length])}, s.seen(false), nil
+}
+
+// reading is a body that ends with its request's context, as a real store's does.
+type reading struct {
+	ended func() error
+	*bytes.Reader
+}
+
+func (r *reading) Read(p []byte) (int, error) {
+	if err := r.ended(); err != nil {
+		return 0, err
+	}
+	return r.Reader.Read(p)
+}
+
+// WriteTo is hidden, so that copying asks for the context too.
+func (r *reading) WriteTo(w io.Writer) (int64, error) {
+	return io.Copy(w, struct{ io.Reader }{r})
+}
+
+func (r *reading) Close() error { return nil }
+
+func (b *Bucket) find(ctx context.Context, op, key string) (stored, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := b.usable(ctx, op); err != nil {
+		return stored{}, err
+	}
+	s, ok := b.objects[key]
+	if !ok {
+		return stored{}, fmt.Errorf("%s in memory://%s: %w", op, b.name, bucket.ErrNotExist)
+	}
+	return s, nil
+}
+
+// Put implements bucket.Writer.
+func (b *Bucket) Put(ctx context.Context, key string, r io.Reader, size int64, opts bucket.PutOptions) (bucket.Object, error) {
+	part, err := body.Whole(r, size)
+	if err == nil {
+		err = body.CheckMD5(part.MD5[:], opts.MD5)
+	}
+	if err != nil {
+		return bucket.Object{}, fmt.Errorf("put %s to memory://%s: %w", key, b.name, err)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := b.usable(ctx, "put "+key); err != nil {
+		return bucket.Object{}, err
+	}
+	old, exists := b.objects[key]
+	if opts.IfAbsent && exists || opts.IfMatch.ETag != "" && opts.IfMatch.ETag != old.object.ETag {
+		return bucket.Object{}, fmt.Errorf("put %s to memory://%s: %w", key, b.name, bucket.ErrPrecondition)
+	}
+	b.versions++
+	s := stored{data: part.Data, props: clone(opts.Properties)}
+	s.props.Other = nil
+	s.object = bucket.Object{
+		Key: key, Size: size, Modified: b.now(), Version: strconv.FormatInt(b.versions, 10),
+		// Not a digest, so that nothing may lean on its being one.
+		ETag:    "m-" + strconv.FormatInt(b.versions, 10),
+		Digests: []bucket.Digest{{Algorithm: bucket.MD5, Value: hex.EncodeToString(part.MD5[:])}},
+	}
+	b.objects[key] = s
+	return s.seen(false), nil
+}
+
+// Delete implements bucket.Writer.
+func (b *Bucket) Delete(ctx context.Context, obj bucket.Object) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := b.usable(ctx, "delete "+obj.Key); err != nil {
+		return err
+	}
+	old, exists := b.objects[obj.Key]
+	if exists && obj.ETag != "" && obj.ETag != old.object.ETag {
+		return fmt.Errorf("delete %s in memory://%s: %w", obj.Key, b.name, bucket.ErrPrecondition)
+	}
+	delete(b.objects, obj.Key)
+	return nil
+}
+
+// seen is the object as a listing shows it, or with its properties. Nothing of it is shared with the store.
+func (s stored) seen(properties bool) bucket.Object {
+	obj := s.object
+	obj.Digests = slices.Clone(obj.Digests)
+	if properties {
+		props := clone(s.props)
+		obj.Properties = &props
+	}
+	return obj
+}
+
+func clone(p bucket.Properties) bucket.Properties {
+	p.Metadata, p.Tags, p.Other = maps.Clone(p.Metadata), maps.Clone(p.Tags), maps.Clone(p.Other)
+	return p
+}

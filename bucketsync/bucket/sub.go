@@ -1,0 +1,84 @@
+package bucket
+
+import (
+	"context"
+	"io"
+	"iter"
+	"strings"
+)
+
+// Sub returns the part of a bucket whose keys begin with prefix, as a bucket whose keys lack it. An empty prefix gives
+// the bucket itself.
+func Sub(b Bucket, prefix string) Bucket {
+	if prefix == "" {
+		return b
+	}
+	return &sub{Bucket: b, prefix: prefix}
+}
+
+type sub struct {
+	Bucket
+	prefix string
+}
+
+// Make makes the bucket below, where its driver can.
+func (s *sub) Make(ctx context.Context) error {
+	if maker, ok := s.Bucket.(Maker); ok {
+		return maker.Make(ctx)
+	}
+	return ErrUnsupported
+}
+
+func (s *sub) List(ctx context.Context, opts ListOptions) iter.Seq2[Object, error] {
+	opts.Prefix = s.prefix + opts.Prefix
+	if opts.After != "" {
+		opts.After = s.prefix + opts.After
+	}
+	if opts.Before != "" {
+		opts.Before = s.prefix + opts.Before
+	}
+	return func(yield func(Object, error) bool) {
+		for obj, err := range s.Bucket.List(ctx, opts) {
+			if !yield(s.inside(obj), err) {
+				return
+			}
+		}
+	}
+}
+
+func (s *sub) Head(ctx context.Context, key string) (Object, error) {
+	obj, err := s.Bucket.Head(ctx, s.prefix+key)
+	return s.inside(obj), err
+}
+
+func (s *sub) Open(ctx context.Context, key string, opts ReadOptions) (io.ReadCloser, Object, error) {
+	body, obj, err := s.Bucket.Open(ctx, s.prefix+key, opts)
+	return body, s.inside(obj), err
+}
+
+func (s *sub) Put(ctx context.Context, key string, body io.Reader, size int64, opts PutOptions) (Object, error) {
+	obj, err := s.Bucket.Put(ctx, s.prefix+key, body, size, opts)
+	return s.inside(obj), err
+}
+
+func (s *sub) Delete(ctx context.Context, obj Object) error {
+	obj.Key = s.prefix + obj.Key
+	return s.Bucket.Delete(ctx, obj)
+}
+
+func (s *sub) Describe() Capabilities {
+	caps := s.Bucket.Describe()
+	caps.URL = strings.TrimSuffix(caps.URL, "/") + "/" + s.prefix
+	if caps.MaxKeyLength > 0 {
+		caps.MaxKeyLength -= len(s.prefix)
+	}
+	if problem := caps.KeyProblem; problem != nil {
+		caps.KeyProblem = func(key string) string { return problem(s.prefix + key) }
+	}
+	return caps
+}
+
+func (s *sub) inside(obj Object) Object {
+	obj.Key = strings.TrimPrefix(obj.Key, s.prefix)
+	return obj
+}
