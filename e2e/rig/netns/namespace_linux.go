@@ -7,12 +7,12 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/crossfade-project/crossfade/e2e/rig/process"
 	"github.com/crossfade-project/crossfade/e2e/rig/record"
 )
 
@@ -51,7 +51,15 @@ func (s *Namespace) create(ctx context.Context, bridge string) error {
 	}
 	attrs := netlink.LinkAttrs{Name: s.veth, MasterIndex: master.Attrs().Index}
 	veth := &netlink.Veth{LinkAttrs: attrs, PeerName: link, PeerNamespace: netlink.NsFd(file.Fd())}
-	if err := netlink.LinkAdd(veth); err != nil {
+	err = netlink.LinkAdd(veth)
+	if errors.Is(err, unix.EEXIST) {
+		// The kernel has not yet removed the interface of an earlier network that had this one's number.
+		if err := removeLink(s.veth); err != nil {
+			return err
+		}
+		err = netlink.LinkAdd(veth)
+	}
+	if err != nil {
 		return fmt.Errorf("make interface: %w", err)
 	}
 	if err := netlink.LinkSetUp(veth); err != nil {
@@ -132,21 +140,40 @@ func (s *Namespace) Enter() error {
 
 // Do calls f on a thread inside the namespace and waits for it. Goroutines that f starts are outside.
 func (s *Namespace) Do(f func() error) error {
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with this goroutine
-		err := s.Enter()
-		if err == nil {
-			err = f()
+	return process.OnThread(func() error {
+		if err := s.Enter(); err != nil {
+			return err
 		}
-		done <- err
-	}()
-	return <-done
+		return f()
+	})
+}
+
+// Empty ends every process inside, and leaves the namespace.
+func (s *Namespace) Empty(ctx context.Context) error {
+	if _, err := record.EmptyNamespace(ctx, s.Name); err != nil {
+		return fmt.Errorf("end the processes in namespace %s: %w", s.Name, err)
+	}
+	return nil
 }
 
 func (s *Namespace) remove(ctx context.Context) error {
+	if err := removeLink(s.veth); err != nil {
+		return err
+	}
 	if err := record.Remove(ctx, s.entry()); err != nil {
 		return fmt.Errorf("remove namespace %s: %w", s.Name, err)
 	}
 	return s.log.Gone(s.entry())
+}
+
+// removeLink removes one end of an interface, and with it the other. One that is gone is no error.
+func removeLink(name string) error {
+	l, err := netlink.LinkByName(name)
+	if err == nil {
+		err = netlink.LinkDel(l)
+	}
+	if err != nil && !isGone(err) {
+		return fmt.Errorf("remove interface %s: %w", name, err)
+	}
+	return nil
 }

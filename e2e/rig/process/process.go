@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -54,9 +53,8 @@ func Start(o Options) (*Process, error) {
 	cmd.SysProcAttr = attributes()
 	p := &Process{name: o.Name, log: o.Log, cmd: cmd, done: make(chan struct{})}
 	started := make(chan error)
-	go func() {
-		// The thread is never unlocked: it ends with this goroutine, after the child.
-		runtime.LockOSThread()
+	// The thread ends after the child, and not before.
+	go lockedGoroutine(func() {
 		err := p.start(o, log)
 		started <- err
 		if err != nil {
@@ -67,7 +65,7 @@ func Start(o Options) (*Process, error) {
 			p.err = errors.Join(p.err, err)
 		}
 		close(p.done)
-	}()
+	})
 	if err := <-started; err != nil {
 		return nil, fmt.Errorf("start %s: %w", o.Name, err)
 	}

@@ -105,18 +105,26 @@ func kill(pid int) error {
 	return nil
 }
 
-// removeNamespace ends every process in a named network namespace, then removes it. Container shims have no other
-// handle after their parent was killed.
+// removeNamespace ends every process in a named network namespace, then removes it.
 func removeNamespace(ctx context.Context, name string) error {
-	file := "/run/netns/" + name
-	var want syscall.Stat_t
-	if err := syscall.Stat(file, &want); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
+	found, err := EmptyNamespace(ctx, name)
+	if err != nil || !found {
 		return err
 	}
-	err := until(ctx, func() (bool, error) {
+	return command(ctx, "ip", "netns", "del", name)
+}
+
+// EmptyNamespace ends every process in a named network namespace, and says whether there is such a namespace. Container
+// shims have no other handle after their parent was killed.
+func EmptyNamespace(ctx context.Context, name string) (bool, error) {
+	var want syscall.Stat_t
+	if err := syscall.Stat("/run/netns/"+name, &want); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return false, nil
+		}
+		return false, err
+	}
+	return true, until(ctx, func() (bool, error) {
 		pids, err := processesIn(want)
 		if err != nil || len(pids) == 0 {
 			return true, err
@@ -128,10 +136,6 @@ func removeNamespace(ctx context.Context, name string) error {
 		}
 		return false, nil
 	})
-	if err != nil {
-		return err
-	}
-	return command(ctx, "ip", "netns", "del", name)
 }
 
 // processesIn lists the processes whose network namespace is the one that the file stands for. This process is not
