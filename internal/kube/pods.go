@@ -14,8 +14,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// maxPodAnswer bounds what one pod may make us hold.
-const maxPodAnswer = 64 << 20
+// Bounds on what one pod may make us hold, in bytes.
+const (
+	maxPodAnswer  = 64 << 20
+	maxPodFailure = 1 << 20
+)
 
 // ErrPodUnreachable says that the API server answered in the pod's stead: the pod was never asked, or did not answer.
 var ErrPodUnreachable = errors.New("the pod could not be reached through the API server")
@@ -32,34 +35,59 @@ type PodRequest struct {
 // PodRequest sends a request through the API server's pod proxy and returns the pod's own answer, whatever its status.
 // An answer that comes from the API server instead is an error: missing evidence is not good news (I8).
 func (c *Client) PodRequest(ctx context.Context, req PodRequest) (int, http.Header, []byte, error) {
-	what := fmt.Sprintf("%s pod %s/%s port %d %s", req.Method, req.Namespace, req.Pod, req.Port, req.Path)
-	target, err := c.podURL(req)
+	resp, err := c.PodStream(ctx, req, bytes.NewReader(req.Body))
 	if err != nil {
-		return 0, nil, nil, fmt.Errorf("%s: %w", what, err)
-	}
-	hr, err := http.NewRequestWithContext(ctx, req.Method, target, bytes.NewReader(req.Body))
-	if err != nil {
-		return 0, nil, nil, fmt.Errorf("%s: %w", what, err)
-	}
-	hr.Header.Set("User-Agent", c.Config.UserAgent)
-	resp, err := c.http.Do(hr)
-	if err != nil {
-		return 0, nil, nil, fmt.Errorf("%s: %w", what, err)
+		return 0, nil, nil, err
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxPodAnswer+1))
 	if cerr := resp.Body.Close(); err == nil {
 		err = cerr
 	}
 	if err == nil && len(body) > maxPodAnswer {
-		err = fmt.Errorf("the answer is larger than %d bytes", maxPodAnswer)
+		err = fmt.Errorf("it is larger than %d bytes", maxPodAnswer)
 	}
 	if err != nil {
-		return 0, nil, nil, fmt.Errorf("%s: read the answer: %w", what, err)
-	}
-	if why, ok := serverAnswered(resp, body); ok {
-		return 0, nil, nil, fmt.Errorf("%s: %w: %s", what, ErrPodUnreachable, why)
+		return 0, nil, nil, fmt.Errorf("%s: read the answer: %w", req, err)
 	}
 	return resp.StatusCode, resp.Header, body, nil
+}
+
+// PodStream is PodRequest for bodies that do not fit into memory. The caller closes the answer's body.
+func (c *Client) PodStream(ctx context.Context, req PodRequest, body io.Reader) (*http.Response, error) {
+	target, err := c.podURL(req)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", req, err)
+	}
+	hr, err := http.NewRequestWithContext(ctx, req.Method, target, body)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", req, err)
+	}
+	hr.Header.Set("User-Agent", c.Config.UserAgent)
+	resp, err := c.http.Do(hr)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", req, err)
+	}
+	if resp.StatusCode < http.StatusBadRequest {
+		return resp, nil
+	}
+	// A failure is short, and only its text tells whose it is.
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxPodFailure))
+	if cerr := resp.Body.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: read the answer: %w", req, err)
+	}
+	if why, ok := serverAnswered(text); ok {
+		return nil, fmt.Errorf("%s: %w: %s", req, ErrPodUnreachable, why)
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(text))
+	return resp, nil
+}
+
+// String names the request for a person.
+func (r PodRequest) String() string {
+	return fmt.Sprintf("%s pod %s/%s port %d %s", r.Method, r.Namespace, r.Pod, r.Port, r.Path)
 }
 
 func (c *Client) podURL(req PodRequest) (string, error) {
@@ -76,10 +104,7 @@ func (c *Client) podURL(req PodRequest) (string, error) {
 
 // serverAnswered tells an API server's own failure from a pod's answer: it sends a Status of its API, or, before it sends
 // one for the proxy too, a line of text.
-func serverAnswered(resp *http.Response, body []byte) (string, bool) {
-	if resp.StatusCode < http.StatusBadRequest {
-		return "", false
-	}
+func serverAnswered(body []byte) (string, bool) {
 	if text := string(body); strings.HasPrefix(text, "error trying to reach service:") {
 		return strings.TrimSpace(text), true
 	}

@@ -1,0 +1,53 @@
+package hook
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os/exec"
+	"strings"
+	"time"
+)
+
+const (
+	// keptError is how much of a program's last words an error repeats, in bytes.
+	keptError = 400
+	// killAfter is how long a program may take to end once its context has ended.
+	killAfter = 10 * time.Second
+)
+
+// command runs a program without a shell. It inherits the environment; its arguments are never logged.
+func (r Runner) command(ctx context.Context, argv []string, in io.Reader, out io.Writer) error {
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Dir, cmd.Stdin, cmd.Stdout, cmd.WaitDelay = r.Dir, in, out, killAfter
+	last := &tail{}
+	cmd.Stderr = last
+	if err := cmd.Run(); err != nil {
+		if ctx.Err() != nil {
+			err = ctx.Err()
+		}
+		if said := last.line(); said != "" {
+			return fmt.Errorf("run %s: %w: %s", argv[0], err, said)
+		}
+		return fmt.Errorf("run %s: %w", argv[0], err)
+	}
+	return nil
+}
+
+// tail keeps the end of what is written to it.
+type tail struct{ buf bytes.Buffer }
+
+// Write implements io.Writer.
+func (t *tail) Write(p []byte) (int, error) {
+	t.buf.Write(p)
+	if extra := t.buf.Len() - keptError; extra > 0 {
+		t.buf.Next(extra)
+	}
+	return len(p), nil
+}
+
+func (t *tail) line() string {
+	lines := strings.Split(strings.TrimSpace(t.buf.String()), "\n")
+	return strings.TrimSpace(lines[len(lines)-1])
+}
