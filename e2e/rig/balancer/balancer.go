@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
 )
 
@@ -74,6 +75,7 @@ func Run(ctx context.Context, o Options) error {
 type lease struct {
 	address  netip.Addr
 	hostname string
+	served   bool // the address and the record were made by this run
 }
 
 type balancer struct {
@@ -91,26 +93,35 @@ func (b *balancer) follow(ctx context.Context) error {
 	if err := b.update(ctx, list.Items); err != nil {
 		return err
 	}
-	watch, err := services.Watch(ctx, metav1.ListOptions{ResourceVersion: list.ResourceVersion})
+	changes, err := services.Watch(ctx, metav1.ListOptions{ResourceVersion: list.ResourceVersion})
 	if err != nil {
 		return fmt.Errorf("watch services: %w", err)
 	}
-	defer watch.Stop()
-	for event := range watch.ResultChan() {
-		service, ok := event.Object.(*corev1.Service)
-		if !ok {
-			return apierrors.FromObject(event.Object)
-		}
-		if event.Type == "DELETED" {
-			err = b.release(ctx, key(service))
-		} else {
-			err = b.serve(ctx, service)
-		}
-		if err != nil {
-			return err
+	defer changes.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case event, open := <-changes.ResultChan():
+			if !open {
+				return nil // servers end watches now and then; the next one begins with a list
+			}
+			if err := b.handle(ctx, event); err != nil {
+				return err
+			}
 		}
 	}
-	return nil
+}
+
+func (b *balancer) handle(ctx context.Context, event watch.Event) error {
+	service, ok := event.Object.(*corev1.Service)
+	if !ok {
+		return apierrors.FromObject(event.Object)
+	}
+	if event.Type == watch.Deleted {
+		return b.release(ctx, key(service))
+	}
+	return b.serve(ctx, service)
 }
 
 // update brings every Service up to date. Addresses that an earlier run handed out are known by the status, and are
@@ -190,7 +201,7 @@ func (b *balancer) serve(ctx context.Context, s *corev1.Service) error {
 		b.given[key(s)] = given
 	}
 	status := []corev1.LoadBalancerIngress{{IP: given.address.String(), Hostname: given.hostname}}
-	if sameEntry(s.Status.LoadBalancer.Ingress, status) && ok {
+	if given.served && sameEntry(s.Status.LoadBalancer.Ingress, status) {
 		return nil
 	}
 	if err := b.Addresses.AddAddress(given.address); err != nil {
@@ -204,6 +215,11 @@ func (b *balancer) serve(ctx context.Context, s *corev1.Service) error {
 	if err := b.setStatus(ctx, s, status); err != nil {
 		return err
 	}
+	if given.served {
+		return nil
+	}
+	given.served = true
+	b.given[key(s)] = given
 	b.Log.Info("load balancer stand-in: address given", "service", key(s), "address", given.address.String(), "hostname", given.hostname)
 	return nil
 }

@@ -74,7 +74,7 @@ func runOnePod(t *testing.T, minor string, in *install.Installer, tars []string)
 			t.Error(err)
 		}
 	}()
-	space, err := network.Namespace(t.Context(), "node")
+	space, err := network.Namespace(t.Context(), "node", 10)
 	if err != nil {
 		t.Fatal(err)
 	}

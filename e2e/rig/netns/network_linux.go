@@ -24,16 +24,10 @@ type Network struct {
 	Subnet netip.Prefix
 	Host   netip.Addr
 
-	log *record.Log
-	mu  sync.Mutex
-	// next is the last byte of the next namespace's address.
-	next   byte
+	log    *record.Log
+	mu     sync.Mutex
 	spaces []*Namespace
 }
-
-// FirstPool is the last byte of the first address that no namespace gets by itself: those from here on are for
-// load balancers.
-const FirstPool = 100
 
 // New makes a bridge with a number that is free. What is made is written to log, which may be nil.
 func New(log *record.Log) (*Network, error) {
@@ -46,7 +40,7 @@ func New(log *record.Log) (*Network, error) {
 		if overlaps(taken, subnet) {
 			continue
 		}
-		network := &Network{Name: fmt.Sprintf("cf%d", n), Subnet: subnet, Host: subnet.Addr().Next(), log: log, next: 2}
+		network := &Network{Name: fmt.Sprintf("cf%d", n), Subnet: subnet, Host: subnet.Addr().Next(), log: log}
 		err := network.create()
 		if errors.Is(err, unix.EEXIST) {
 			continue // another run has this number
@@ -78,19 +72,13 @@ func (n *Network) create() error {
 	return netlink.LinkSetUp(bridge)
 }
 
-// Namespace makes a namespace with the network's next address on its eth0.
-func (n *Network) Namespace(ctx context.Context, name string) (*Namespace, error) {
+// Namespace makes a namespace with one address on its eth0: the subnet's, with last as its last byte.
+func (n *Network) Namespace(ctx context.Context, name string, last byte) (*Namespace, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.next >= FirstPool {
-		return nil, fmt.Errorf("make namespace %s: the network is full", name)
-	}
-	address := n.Subnet.Addr().As4()
-	address[3] = n.next
-	n.next++
 	space := &Namespace{
-		Name: n.Name + "-" + name, Address: netip.AddrFrom4(address),
-		bits: n.Subnet.Bits(), log: n.log, veth: fmt.Sprintf("%sv%d", n.Name, address[3]),
+		Name: n.Name + "-" + name, Address: n.Address(last),
+		bits: n.Subnet.Bits(), log: n.log, veth: fmt.Sprintf("%sv%d", n.Name, last),
 	}
 	n.spaces = append(n.spaces, space)
 	if err := space.create(ctx, n.Name); err != nil {
@@ -99,13 +87,18 @@ func (n *Network) Namespace(ctx context.Context, name string) (*Namespace, error
 	return space, nil
 }
 
-// Pool returns count addresses, beginning with the one that ends in first, which is FirstPool or above.
-func (n *Network) Pool(first byte, count int) []netip.Addr {
+// Address returns the subnet's address that ends in last.
+func (n *Network) Address(last byte) netip.Addr {
 	address := n.Subnet.Addr().As4()
+	address[3] = last
+	return netip.AddrFrom4(address)
+}
+
+// Pool returns count addresses, beginning with the one that ends in first.
+func (n *Network) Pool(first byte, count int) []netip.Addr {
 	var pool []netip.Addr
 	for i := range count {
-		address[3] = first + byte(i)
-		pool = append(pool, netip.AddrFrom4(address))
+		pool = append(pool, n.Address(first+byte(i)))
 	}
 	return pool
 }
