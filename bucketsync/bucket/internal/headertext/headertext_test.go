@@ -1,6 +1,12 @@
 package headertext
 
-import "testing"
+import (
+	"errors"
+	"maps"
+	"testing"
+
+	"github.com/crossfade-project/crossfade/bucketsync/bucket"
+)
 
 func TestB09_MetadataValuesComeBackFromHeaders(t *testing.T) {
 	for _, value := range []string{"", "plain", "a b", "a=b?c", "=?", " edge ", "tab\there", "line\r\nbreak", "Grüße", "=?UTF-8?B?YQ==?=", "x =?UTF-8?Q?y?= z"} {
@@ -32,4 +38,31 @@ func FuzzEncode(f *testing.F) {
 			check(t, value)
 		}
 	})
+}
+
+func TestB09_MetadataThatCannotComeBackIsRefused(t *testing.T) {
+	for name, metadata := range map[string]map[string]string{
+		"case": {"Owner": "a", "owner": "b"}, "name": {"own er": "a"}, "empty": {"": "a"}, "letters": {"ö": "a"},
+		"bytes": {"a": "\xff"}, "size": {"a": "0123456789012345678901"},
+	} {
+		if got, err := Fold(metadata, 20); !errors.Is(err, bucket.ErrUnsupported) {
+			t.Errorf("%s: %v gives %v, %v", name, metadata, got, err)
+		}
+	}
+	want := map[string]string{"owner": "Grüße", "x-a": ""}
+	folded, err := Fold(map[string]string{"Owner": "Grüße", "X-A": ""}, 0)
+	if err != nil || !maps.Equal(Unfold(folded), want) {
+		t.Errorf("got %v, %v, want %v", Unfold(folded), err, want)
+	}
+	if err := Check(bucket.Properties{ContentDisposition: "attachment; filename=\"ü\""}); !errors.Is(err, bucket.ErrUnsupported) {
+		t.Errorf("a header of other than ASCII passes: %v", err)
+	}
+}
+
+func TestB08_OnlyTheTransfersTokenIsStripped(t *testing.T) {
+	for have, want := range map[string]string{"": "", "gzip": "gzip", "aws-chunked": "", "aws-chunked,gzip": "gzip", "gzip, aws-chunked": "gzip", "br, gzip": "br, gzip"} {
+		if got := StripChunked(have); got != want {
+			t.Errorf("%q becomes %q, want %q", have, got, want)
+		}
+	}
 }

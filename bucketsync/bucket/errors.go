@@ -1,0 +1,68 @@
+package bucket
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Error is what a driver returns when a request fails. Errors.Is finds its kind, one of the sentinels, and its cause.
+type Error struct {
+	Op   string // "list", "head", "open", "put", "delete", "check", "make"
+	Key  string // empty where the whole bucket is meant
+	URL  string // of the bucket, without credentials
+	Kind error  // one of the sentinels, or nil
+	Err  error  // the cause in the provider's own words, or nil
+	Hint string // what mends it, where the user can
+}
+
+// Error implements error.
+func (e *Error) Error() string {
+	var text strings.Builder
+	text.WriteString(e.Op)
+	if e.Key != "" {
+		fmt.Fprintf(&text, " %q", e.Key)
+	}
+	text.WriteString(" in " + e.URL)
+	if e.Kind != nil {
+		text.WriteString(": " + e.Kind.Error())
+	}
+	if e.Err != nil {
+		text.WriteString(": " + e.Err.Error())
+	}
+	if e.Hint != "" {
+		text.WriteString(" (" + e.Hint + ")")
+	}
+	return text.String()
+}
+
+// Unwrap returns the kind and the cause.
+func (e *Error) Unwrap() []error {
+	return []error{e.Kind, e.Err}
+}
+
+// Wrap builds the error of a request from what the driver found out. It returns nil for a nil cause, takes over the
+// kind of a cause that has one already, and adds the hint that goes with the kind.
+func Wrap(op, url, key string, kind, cause error) error {
+	if cause == nil && kind == nil {
+		return nil
+	}
+	for _, known := range []error{ErrNotExist, ErrPrecondition, ErrUnsupported, ErrDenied, ErrSlowDown} {
+		if kind == nil && errors.Is(cause, known) {
+			return &Error{Op: op, URL: url, Key: key, Err: cause, Hint: hint(known, key)}
+		}
+	}
+	return &Error{Op: op, URL: url, Key: key, Kind: kind, Err: cause, Hint: hint(kind, key)}
+}
+
+func hint(kind error, key string) string {
+	switch kind {
+	case ErrDenied:
+		return "check the credentials and what they allow"
+	case ErrNotExist:
+		if key == "" {
+			return "check the bucket's name, or make it"
+		}
+	}
+	return ""
+}

@@ -1,0 +1,59 @@
+package s3
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	smithy "github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"github.com/crossfade-project/crossfade/bucketsync/bucket"
+)
+
+func (b *Bucket) fail(op, key string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return bucket.Wrap(op, b.url, key, kind(err), err)
+}
+
+// kind finds the sentinel by the error's code, and by the status where an answer has no body, as to a HEAD.
+func kind(err error) error {
+	var api smithy.APIError
+	if errors.As(err, &api) {
+		switch code := api.ErrorCode(); code {
+		case "NoSuchKey", "NoSuchBucket", "NotFound":
+			return bucket.ErrNotExist
+		case "PreconditionFailed", "ConditionalRequestConflict":
+			return bucket.ErrPrecondition
+		case "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "Forbidden":
+			return bucket.ErrDenied
+		case "NotImplemented", "EntityTooLarge", "KeyTooLongError", "MetadataTooLarge", "InvalidRange", "InvalidStorageClass", "InvalidTag":
+			return bucket.ErrUnsupported
+		case "SlowDown", "RequestLimitExceeded", "TooManyRequests":
+			return bucket.ErrSlowDown
+		default:
+			if strings.HasPrefix(code, "Throttl") {
+				return bucket.ErrSlowDown
+			}
+		}
+	}
+	var answer *smithyhttp.ResponseError
+	if !errors.As(err, &answer) {
+		return nil
+	}
+	switch answer.HTTPStatusCode() {
+	case http.StatusNotFound:
+		return bucket.ErrNotExist
+	case http.StatusPreconditionFailed:
+		return bucket.ErrPrecondition
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return bucket.ErrDenied
+	case http.StatusNotImplemented, http.StatusMethodNotAllowed, http.StatusRequestedRangeNotSatisfiable:
+		return bucket.ErrUnsupported
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		return bucket.ErrSlowDown
+	}
+	return nil
+}

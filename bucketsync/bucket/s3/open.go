@@ -1,0 +1,192 @@
+package s3
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"github.com/crossfade-project/crossfade/bucketsync/bucket"
+)
+
+// Limits of S3: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html and …/UsingMetadata.html.
+const (
+	maxObject   = 5 << 40
+	maxKey      = 1024
+	maxMetadata = 2 << 10
+	maxParts    = 10_000
+	minPart     = 5 << 20
+)
+
+// Options choose a bucket. Only Bucket is needed.
+type Options struct {
+	Bucket string
+	// Endpoint is the URL of a server other than Amazon's (http://10.0.0.1:7070); it is addressed with the bucket in the path.
+	Endpoint string
+	// Region is the bucket's; empty is what the SDK's chain says, else us-east-1.
+	Region string
+	// Credentials are used as they are; empty ones leave it to the SDK's chain.
+	Credentials Credentials
+	// Profile of the SDK's shared configuration, for its chain.
+	Profile string
+	// PartSize is how many bytes a part of a multipart upload has at least, and what is sent in one request at most;
+	// 0 is 8 MiB, and S3 takes no less than 5 MiB. Objects of over 10,000 parts get larger ones.
+	PartSize int64
+	// Workers is how many parts of one object are sent at once; 0 is 4.
+	Workers int
+	// PageSize is how many keys a page of a listing has; 0 is what the server gives, at most 1,000.
+	PageSize int
+	// Attempts is how often a request is tried in all; 0 is 5.
+	Attempts int
+}
+
+// Credentials of S3, resolved.
+type Credentials struct {
+	AccessKey, SecretKey, SessionToken string
+	// Anonymous sends requests without a signature.
+	Anonymous bool
+}
+
+// Bucket is a bucket of S3. It may be used by several goroutines.
+type Bucket struct {
+	opts   Options
+	url    string
+	client *s3.Client
+}
+
+var _ interface {
+	bucket.Bucket
+	bucket.Maker
+} = (*Bucket)(nil)
+
+// Open returns the bucket. It reads the SDK's configuration and makes no request to the store.
+func Open(ctx context.Context, opts Options) (*Bucket, error) {
+	if err := opts.complete(); err != nil {
+		return nil, err
+	}
+	load := []func(*config.LoadOptions) error{
+		config.WithRetryer(func() aws.Retryer { return newRetryer(opts.Attempts) }),
+		config.WithHTTPClient(httpClient()),
+		config.WithRequestChecksumCalculation(aws.RequestChecksumCalculationWhenRequired),
+		config.WithResponseChecksumValidation(aws.ResponseChecksumValidationWhenRequired),
+	}
+	if opts.Profile != "" {
+		load = append(load, config.WithSharedConfigProfile(opts.Profile))
+	}
+	if opts.Region != "" {
+		load = append(load, config.WithRegion(opts.Region))
+	}
+	switch c := opts.Credentials; {
+	case c.Anonymous:
+		load = append(load, config.WithCredentialsProvider(aws.AnonymousCredentials{}))
+	case c.AccessKey != "":
+		load = append(load, config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider(c.AccessKey, c.SecretKey, c.SessionToken)))
+	}
+	cfg, err := config.LoadDefaultConfig(ctx, load...)
+	if err != nil {
+		return nil, fmt.Errorf("open s3://%s: read the SDK's configuration: %w", opts.Bucket, err)
+	}
+	if cfg.Region == "" {
+		cfg.Region = "us-east-1"
+	}
+	client := s3.NewFromConfig(cfg, func(o *s3.Options) {
+		if opts.Endpoint != "" {
+			o.BaseEndpoint = aws.String(opts.Endpoint)
+			o.UsePathStyle = true
+		}
+	})
+	return &Bucket{opts: opts, url: "s3://" + opts.Bucket, client: client}, nil
+}
+
+func (o *Options) complete() error {
+	if o.Bucket == "" {
+		return errors.New("open s3: no bucket is named")
+	}
+	if o.Endpoint != "" && !strings.HasPrefix(o.Endpoint, "http://") && !strings.HasPrefix(o.Endpoint, "https://") {
+		return fmt.Errorf("open s3://%s: the endpoint %s has no scheme (write https://%s)", o.Bucket, o.Endpoint, o.Endpoint)
+	}
+	if c := o.Credentials; (c.AccessKey == "") != (c.SecretKey == "") {
+		return fmt.Errorf("open s3://%s: the access key or its secret is missing", o.Bucket)
+	}
+	if o.PartSize == 0 {
+		o.PartSize = 8 << 20
+	}
+	o.PartSize = max(o.PartSize, minPart)
+	if o.Workers <= 0 {
+		o.Workers = 4
+	}
+	if o.Attempts <= 0 {
+		o.Attempts = 5
+	}
+	return nil
+}
+
+// httpClient keeps many connections to one host, and passes bodies on as they are stored.
+func httpClient() *awshttp.BuildableClient {
+	return awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
+		t.MaxIdleConns, t.MaxIdleConnsPerHost = 0, 256
+		t.DisableCompression = true
+		t.ReadBufferSize, t.WriteBufferSize = 64<<10, 64<<10
+		t.ResponseHeaderTimeout = 2 * time.Minute
+	})
+}
+
+// express says that the bucket is a directory bucket of S3 Express, whose rules differ.
+func (b *Bucket) express() bool { return strings.HasSuffix(b.opts.Bucket, "--x-s3") }
+
+// Describe implements bucket.Bucket. Listings of general purpose buckets are in the order of UTF-8 bytes, those of
+// directory buckets in none: https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html.
+func (b *Bucket) Describe() bucket.Capabilities {
+	caps := bucket.Capabilities{
+		Provider: "s3", URL: b.url, Order: bucket.ByBytes,
+		MaxObjectSize: maxObject, MaxKeyLength: maxKey, MaxMetadataSize: maxMetadata, MaxParts: maxParts,
+		MetadataKeys: bucket.MetadataLowerCase, ConditionalPut: true, ConditionalWrite: true,
+		Tags: true, WebsiteRedirect: true, Expires: true, KeyProblem: keyProblem,
+	}
+	if b.express() {
+		caps.Order, caps.Tags, caps.WebsiteRedirect = bucket.Unordered, false, false
+	}
+	return caps
+}
+
+func keyProblem(key string) string {
+	switch {
+	case key == "":
+		return "an object needs a key"
+	case len(key) > maxKey:
+		return fmt.Sprintf("the key has %d bytes, S3 takes %d", len(key), maxKey)
+	case !utf8.ValidString(key):
+		return "the key is not UTF-8"
+	}
+	return ""
+}
+
+// Check implements bucket.Bucket.
+func (b *Bucket) Check(ctx context.Context) error {
+	_, err := b.client.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: &b.opts.Bucket, MaxKeys: aws.Int32(1)})
+	return b.fail("check", "", err)
+}
+
+// Make implements bucket.Maker.
+func (b *Bucket) Make(ctx context.Context) error {
+	in := &s3.CreateBucketInput{Bucket: &b.opts.Bucket}
+	if region := b.client.Options().Region; region != "us-east-1" {
+		in.CreateBucketConfiguration = &types.CreateBucketConfiguration{LocationConstraint: types.BucketLocationConstraint(region)}
+	}
+	_, err := b.client.CreateBucket(ctx, in)
+	var owned *types.BucketAlreadyOwnedByYou
+	if errors.As(err, &owned) {
+		return nil
+	}
+	return b.fail("make", "", err)
+}

@@ -1,0 +1,169 @@
+package s3
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"github.com/crossfade-project/crossfade/bucketsync/bucket"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/body"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/headertext"
+)
+
+// Head implements bucket.Reader.
+func (b *Bucket) Head(ctx context.Context, key string) (bucket.Object, error) {
+	head, err := b.head(ctx, key)
+	if err != nil {
+		return bucket.Object{}, b.fail("head", key, err)
+	}
+	obj := bucket.Object{
+		Key: key, Size: aws.ToInt64(head.ContentLength), ETag: unquote(aws.ToString(head.ETag)), Version: version(head.VersionId),
+		Modified: aws.ToTime(head.LastModified), Digests: b.digests(head), Properties: properties(head),
+	}
+	if b.express() {
+		return obj, nil
+	}
+	if obj.Properties.Tags, err = b.tags(ctx, key, head.VersionId); err != nil {
+		return bucket.Object{}, b.fail("head", key, fmt.Errorf("read tags: %w", err))
+	}
+	return obj, nil
+}
+
+func (b *Bucket) head(ctx context.Context, key string) (*s3.HeadObjectOutput, error) {
+	return b.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &b.opts.Bucket, Key: &key, ChecksumMode: types.ChecksumModeEnabled})
+}
+
+// tags are asked for always: an answer to HEAD leaves their number out where the caller may not read them, and tags
+// that nobody sees would be lost in silence. A server that knows no tags has none.
+func (b *Bucket) tags(ctx context.Context, key string, version *string) (map[string]string, error) {
+	out, err := b.client.GetObjectTagging(ctx, &s3.GetObjectTaggingInput{Bucket: &b.opts.Bucket, Key: &key, VersionId: version})
+	if errors.Is(kind(err), bucket.ErrUnsupported) {
+		return nil, nil
+	}
+	if err != nil || len(out.TagSet) == 0 {
+		return nil, err
+	}
+	tags := make(map[string]string, len(out.TagSet))
+	for _, tag := range out.TagSet {
+		tags[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
+	}
+	return tags, nil
+}
+
+func properties(head *s3.HeadObjectOutput) *bucket.Properties {
+	p := &bucket.Properties{
+		ContentType:        aws.ToString(head.ContentType),
+		ContentEncoding:    headertext.StripChunked(aws.ToString(head.ContentEncoding)),
+		ContentLanguage:    aws.ToString(head.ContentLanguage),
+		ContentDisposition: aws.ToString(head.ContentDisposition),
+		CacheControl:       aws.ToString(head.CacheControl),
+		WebsiteRedirect:    aws.ToString(head.WebsiteRedirectLocation),
+		Metadata:           headertext.Unfold(head.Metadata),
+		StorageClass:       string(head.StorageClass),
+		Other:              map[string]string{},
+	}
+	other := func(name, value string) {
+		if value != "" {
+			p.Other[name] = value
+		}
+	}
+	if text := aws.ToString(head.ExpiresString); text != "" {
+		when, err := http.ParseTime(text)
+		if err != nil {
+			other("Expires", text)
+		}
+		p.Expires = when
+	}
+	if sse := string(head.ServerSideEncryption); sse != "AES256" { // which S3 does to every object
+		other("x-amz-server-side-encryption", sse)
+	}
+	other("x-amz-server-side-encryption-aws-kms-key-id", aws.ToString(head.SSEKMSKeyId))
+	other("x-amz-server-side-encryption-customer-algorithm", aws.ToString(head.SSECustomerAlgorithm))
+	other("x-amz-object-lock-mode", string(head.ObjectLockMode))
+	other("x-amz-object-lock-legal-hold", string(head.ObjectLockLegalHoldStatus))
+	if head.ObjectLockRetainUntilDate != nil {
+		other("x-amz-object-lock-retain-until-date", head.ObjectLockRetainUntilDate.UTC().Format(http.TimeFormat))
+	}
+	other("x-amz-archive-status", string(head.ArchiveStatus))
+	other("x-amz-restore", aws.ToString(head.Restore))
+	if n := aws.ToInt32(head.MissingMeta); n > 0 {
+		other("x-amz-missing-meta", fmt.Sprint(n))
+	}
+	if len(p.Other) == 0 {
+		p.Other = nil
+	}
+	return p
+}
+
+// digests are those of the whole content. An ETag is an MD5 only of an object that was stored in one piece and is
+// encrypted with S3's own keys or not at all (B2): https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html.
+func (b *Bucket) digests(head *s3.HeadObjectOutput) []bucket.Digest {
+	var digests []bucket.Digest
+	etag := unquote(aws.ToString(head.ETag))
+	plain := head.ServerSideEncryption == "" || head.ServerSideEncryption == types.ServerSideEncryptionAes256
+	if sum, err := hex.DecodeString(etag); err == nil && len(sum) == 16 && plain && head.SSECustomerAlgorithm == nil && !b.express() {
+		digests = append(digests, bucket.Digest{Algorithm: bucket.MD5, Value: strings.ToLower(etag)})
+	}
+	// A checksum of checksums of parts says so by its type, and ends with the number of parts.
+	if head.ChecksumType == types.ChecksumTypeComposite || head.ChecksumType == "" && strings.Contains(etag, "-") {
+		return digests
+	}
+	for _, sum := range []struct {
+		algorithm bucket.Algorithm
+		base64    *string
+	}{{bucket.SHA256, head.ChecksumSHA256}, {bucket.CRC32C, head.ChecksumCRC32C}, {bucket.CRC64NVME, head.ChecksumCRC64NVME}} {
+		raw, err := base64.StdEncoding.DecodeString(aws.ToString(sum.base64))
+		if err == nil && len(raw) > 0 {
+			digests = append(digests, bucket.Digest{Algorithm: sum.algorithm, Value: hex.EncodeToString(raw)})
+		}
+	}
+	return digests
+}
+
+// Open implements bucket.Reader.
+func (b *Bucket) Open(ctx context.Context, key string, opts bucket.ReadOptions) (io.ReadCloser, bucket.Object, error) {
+	in := &s3.GetObjectInput{Bucket: &b.opts.Bucket, Key: &key, Range: byteRange(opts)}
+	if opts.Pin.ETag != "" {
+		in.IfMatch = aws.String(quote(opts.Pin.ETag))
+	}
+	out, err := b.client.GetObject(ctx, in)
+	if err != nil {
+		return nil, bucket.Object{}, b.fail("open", key, err)
+	}
+	obj := bucket.Object{Key: key, ETag: unquote(aws.ToString(out.ETag)), Version: version(out.VersionId), Modified: aws.ToTime(out.LastModified)}
+	want, err := body.Answered(opts, &obj, aws.ToInt64(out.ContentLength), aws.ToString(out.ContentRange))
+	if err != nil {
+		return nil, bucket.Object{}, b.fail("open", key, errors.Join(err, out.Body.Close()))
+	}
+	return body.Answer(out.Body, want), obj, nil
+}
+
+func byteRange(opts bucket.ReadOptions) *string {
+	switch {
+	case opts.Length > 0:
+		return aws.String(fmt.Sprintf("bytes=%d-%d", opts.Offset, opts.Offset+opts.Length-1))
+	case opts.Offset > 0:
+		return aws.String(fmt.Sprintf("bytes=%d-", opts.Offset))
+	}
+	return nil
+}
+
+// version is empty where the bucket keeps none, for which S3 says "null".
+func version(id *string) string {
+	if aws.ToString(id) == "null" {
+		return ""
+	}
+	return aws.ToString(id)
+}
+
+func quote(etag string) string   { return `"` + etag + `"` }
+func unquote(etag string) string { return strings.Trim(strings.TrimPrefix(etag, "W/"), `"`) }

@@ -1,0 +1,226 @@
+package s3
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"github.com/crossfade-project/crossfade/bucketsync/bucket"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/body"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/headertext"
+)
+
+// Put implements bucket.Writer.
+func (b *Bucket) Put(ctx context.Context, key string, r io.Reader, size int64, opts bucket.PutOptions) (bucket.Object, error) {
+	obj, err := b.put(ctx, key, r, size, opts)
+	switch {
+	case err == nil:
+		return obj, nil
+	case opts.IfMatch.ETag != "" && errors.Is(kind(err), bucket.ErrNotExist):
+		// What was to be written over is gone.
+		return bucket.Object{}, bucket.Wrap("put", b.url, key, bucket.ErrPrecondition, err)
+	}
+	return bucket.Object{}, b.fail("put", key, err)
+}
+
+func (b *Bucket) put(ctx context.Context, key string, r io.Reader, size int64, opts bucket.PutOptions) (bucket.Object, error) {
+	if problem := keyProblem(key); problem != "" {
+		return bucket.Object{}, fmt.Errorf("%w: %s", bucket.ErrUnsupported, problem)
+	}
+	if size < 0 || size > maxObject {
+		return bucket.Object{}, fmt.Errorf("%w: an object of %d bytes, S3 takes %d", bucket.ErrUnsupported, size, int64(maxObject))
+	}
+	if b.express() && (len(opts.Properties.Tags) > 0 || opts.Properties.WebsiteRedirect != "") {
+		return bucket.Object{}, fmt.Errorf("%w: S3 Express holds no tags and no website redirects", bucket.ErrUnsupported)
+	}
+	if err := headertext.Check(opts.Properties); err != nil {
+		return bucket.Object{}, err
+	}
+	metadata, err := headertext.Fold(opts.Properties.Metadata, maxMetadata)
+	if err != nil {
+		return bucket.Object{}, err
+	}
+	w := write{b: b, key: key, size: size, opts: opts, metadata: metadata}
+	if size <= b.opts.PartSize {
+		return w.single(ctx, r)
+	}
+	return w.multipart(ctx, r)
+}
+
+// write is one Put.
+type write struct {
+	b        *Bucket
+	key      string
+	size     int64
+	opts     bucket.PutOptions
+	metadata map[string]string
+}
+
+func (w *write) single(ctx context.Context, r io.Reader) (bucket.Object, error) {
+	part, err := body.Whole(r, w.size)
+	if err == nil {
+		err = body.CheckMD5(part.MD5[:], w.opts.MD5)
+	}
+	if err != nil {
+		return bucket.Object{}, err
+	}
+	p := w.opts.Properties
+	out, err := w.b.client.PutObject(ctx, &s3.PutObjectInput{
+		Bucket: &w.b.opts.Bucket, Key: &w.key, Body: part.Reader(), ContentLength: &w.size, ContentMD5: aws.String(base64.StdEncoding.EncodeToString(part.MD5[:])),
+		ContentType: given(p.ContentType), ContentEncoding: given(headertext.StripChunked(p.ContentEncoding)),
+		ContentLanguage: given(p.ContentLanguage), ContentDisposition: given(p.ContentDisposition), CacheControl: given(p.CacheControl),
+		Expires: when(p.Expires), WebsiteRedirectLocation: given(p.WebsiteRedirect), Metadata: w.metadata,
+		Tagging: tagging(p.Tags), StorageClass: types.StorageClass(p.StorageClass),
+		IfNoneMatch: w.ifNoneMatch(), IfMatch: w.ifMatch(),
+	}, unsigned)
+	if err != nil {
+		return bucket.Object{}, err
+	}
+	obj := w.object(out.ETag, out.VersionId)
+	obj.Digests = []bucket.Digest{{Algorithm: bucket.MD5, Value: hex.EncodeToString(part.MD5[:])}}
+	return obj, nil
+}
+
+func (w *write) multipart(ctx context.Context, r io.Reader) (bucket.Object, error) {
+	p := w.opts.Properties
+	upload, err := w.b.client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{
+		Bucket: &w.b.opts.Bucket, Key: &w.key,
+		ContentType: given(p.ContentType), ContentEncoding: given(headertext.StripChunked(p.ContentEncoding)),
+		ContentLanguage: given(p.ContentLanguage), ContentDisposition: given(p.ContentDisposition), CacheControl: given(p.CacheControl),
+		Expires: when(p.Expires), WebsiteRedirectLocation: given(p.WebsiteRedirect), Metadata: w.metadata,
+		Tagging: tagging(p.Tags), StorageClass: types.StorageClass(p.StorageClass),
+	})
+	if err != nil {
+		return bucket.Object{}, err
+	}
+	out, err := w.complete(ctx, upload.UploadId, r)
+	if err != nil {
+		return bucket.Object{}, errors.Join(err, w.abort(ctx, upload.UploadId))
+	}
+	return w.object(out.ETag, out.VersionId), nil
+}
+
+func (w *write) complete(ctx context.Context, upload *string, r io.Reader) (*s3.CompleteMultipartUploadOutput, error) {
+	plan := body.NewPlan(w.size, w.b.opts.PartSize, maxParts, w.b.opts.Workers)
+	parts := make([]types.CompletedPart, (w.size+plan.PartSize-1)/plan.PartSize)
+	var hashed *body.Hash
+	if w.opts.MD5 != nil {
+		hashed = body.NewHash(r)
+		r = hashed
+	}
+	err := body.Parts(ctx, r, plan, func(ctx context.Context, part body.Part) error {
+		number := int32(part.Number)
+		out, err := w.b.client.UploadPart(ctx, &s3.UploadPartInput{
+			Bucket: &w.b.opts.Bucket, Key: &w.key, UploadId: upload, PartNumber: &number, Body: part.Reader(),
+			ContentLength: aws.Int64(int64(len(part.Data))), ContentMD5: aws.String(base64.StdEncoding.EncodeToString(part.MD5[:])),
+		}, unsigned)
+		if err != nil {
+			return fmt.Errorf("send part %d: %w", number, err)
+		}
+		parts[number-1] = types.CompletedPart{PartNumber: &number, ETag: out.ETag}
+		return nil
+	})
+	if err == nil && hashed != nil {
+		err = hashed.Check(w.opts.MD5)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return w.b.client.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{
+		Bucket: &w.b.opts.Bucket, Key: &w.key, UploadId: upload, MultipartUpload: &types.CompletedMultipartUpload{Parts: parts},
+		IfNoneMatch: w.ifNoneMatch(), IfMatch: w.ifMatch(),
+	})
+}
+
+// abort drops the parts, also where the context is what ended the upload (B15). An upload that is gone needs none.
+func (w *write) abort(ctx context.Context, upload *string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
+	_, err := w.b.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &w.b.opts.Bucket, Key: &w.key, UploadId: upload})
+	if err != nil && !errors.Is(kind(err), bucket.ErrNotExist) {
+		return fmt.Errorf("abort the unfinished upload %s: %w", aws.ToString(upload), err)
+	}
+	return nil
+}
+
+func (w *write) object(etag, id *string) bucket.Object {
+	return bucket.Object{Key: w.key, Size: w.size, ETag: unquote(aws.ToString(etag)), Version: version(id)}
+}
+
+func (w *write) ifNoneMatch() *string {
+	if w.opts.IfAbsent {
+		return aws.String("*")
+	}
+	return nil
+}
+
+func (w *write) ifMatch() *string {
+	if w.opts.IfMatch.ETag != "" {
+		return aws.String(quote(w.opts.IfMatch.ETag))
+	}
+	return nil
+}
+
+// Delete implements bucket.Writer. The object is looked at first, since not every server knows conditional deletes.
+// In a versioned bucket it leaves a delete marker and removes no version.
+func (b *Bucket) Delete(ctx context.Context, obj bucket.Object) error {
+	in := &s3.DeleteObjectInput{Bucket: &b.opts.Bucket, Key: &obj.Key}
+	if obj.ETag != "" {
+		head, err := b.head(ctx, obj.Key)
+		if errors.Is(kind(err), bucket.ErrNotExist) {
+			return nil
+		}
+		if err == nil && unquote(aws.ToString(head.ETag)) != obj.ETag {
+			err = bucket.ErrPrecondition
+		}
+		if err != nil {
+			return b.fail("delete", obj.Key, err)
+		}
+		in.IfMatch = aws.String(quote(obj.ETag))
+	}
+	_, err := b.client.DeleteObject(ctx, in)
+	if errors.Is(kind(err), bucket.ErrNotExist) {
+		return nil
+	}
+	return b.fail("delete", obj.Key, err)
+}
+
+// unsigned leaves the body out of the signature: its MD5 is in it.
+func unsigned(o *s3.Options) {
+	o.APIOptions = append(o.APIOptions, v4.SwapComputePayloadSHA256ForUnsignedPayloadMiddleware)
+}
+
+func given(text string) *string {
+	if text == "" {
+		return nil
+	}
+	return &text
+}
+
+func when(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+func tagging(tags map[string]string) *string {
+	if len(tags) == 0 {
+		return nil
+	}
+	values := url.Values{}
+	for key, value := range tags {
+		values.Set(key, value)
+	}
+	return aws.String(values.Encode())
+}
