@@ -21,6 +21,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -91,6 +92,12 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		return options{}, errors.New("-resolver is missing: give host:port of a name server")
 	case o.duration <= 0 || o.duration > maxDuration:
 		return options{}, fmt.Errorf("-duration %s: want more than 0 and at most %s", o.duration, maxDuration)
+	}
+	for host := range o.verify {
+		// A misspelt host would be verified with success: it has no writes.
+		if !slices.ContainsFunc(o.config.Targets, func(t load.Target) bool { return t.Host == host && t.Writes > 0 }) {
+			return options{}, fmt.Errorf("-verify %s: no -target of that name has writes", host)
+		}
 	}
 	o.config.Resolver = &load.DNSResolver{Server: *resolver}
 	return o, nil
@@ -200,7 +207,7 @@ func printSummary(stdout io.Writer, report load.Report) (failed bool, err error)
 	t := report.Totals
 	line := fmt.Sprintf("load: %d requests, %d failed, %d writes, %d refused, longest freeze %.1f s",
 		t.Requests, t.Failed(), t.Writes, t.Refused, report.LongestFreeze().Seconds())
-	failed = t.Failed() > 0
+	failed = t.Failed() > 0 || t.Requests == 0 // nothing asked is nothing proven
 	if v := report.Verification; v != nil {
 		line += fmt.Sprintf(", %d verified, %d lost, %d not read", v.Checked, len(v.Lost), len(v.Unread))
 		failed = failed || !v.OK()
