@@ -1,0 +1,140 @@
+package zonetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/crossfade-project/crossfade/cutover/zone"
+)
+
+// A Target is a zone under test. Its apex holds nothing but SOA and NS at first. Each rule uses names of its own, so
+// that one target serves all rules.
+type Target struct {
+	Zone zone.Zone
+	// Put writes sets behind the driver's back, as another writer would.
+	Put func(t *testing.T, sets ...zone.RRset)
+	// Query asks as a client of the zone's DNS would: it follows wildcards and nothing else. Nil where the zone has no
+	// servers that could be asked; then the driver's own Lookup is used.
+	Query func(ctx context.Context, name, typ string) (zone.RRset, error)
+}
+
+// Run checks every rule, as subtests.
+func Run(t *testing.T, target Target) {
+	if target.Query == nil {
+		target.Query = target.Zone.Lookup
+	}
+	for _, rule := range []struct {
+		name  string
+		check func(s *suite)
+	}{
+		{"SwapCNAME", swapCNAME},
+		{"ChangeTTL", changeTTL},
+		{"TwiceIsOnce", twiceIsOnce},
+		{"RefuseWhatMoved", refuseWhatMoved},
+		{"RefuseMovedTTL", refuseMovedTTL},
+		{"NamesInAnyForm", namesInAnyForm},
+		{"ChangeOfType", changeOfType},
+		{"SetsOfSeveral", setsOfSeveral},
+		{"ApexAddressesTogether", apexAddresses},
+		{"ConflictingTypes", conflictingTypes},
+		{"OthersStay", othersStay},
+		{"CreateAndRemove", createAndRemove},
+		{"RefuseInvalid", refuseInvalid},
+		{"CancelledBefore", cancelledBefore},
+		{"OneOfTwoWins", oneOfTwoWins},
+		{"AlwaysAnAnswer", alwaysAnAnswer},
+		{"FenceLife", fenceLife},
+		{"FenceKeepsStaleWriterOut", fenceStale},
+		{"FenceOneOfTwoWins", fenceRace},
+		{"FenceSparesWildcard", fenceWildcard},
+		{"SwapWildcardItself", swapWildcard},
+		{"ProbeChangesNothing", probe},
+	} {
+		t.Run(rule.name, func(t *testing.T) {
+			rule.check(&suite{T: t, Target: target, label: strings.ToLower(rule.name)})
+		})
+	}
+}
+
+// suite is one rule at work.
+type suite struct {
+	*testing.T
+	Target
+	label string
+}
+
+// name returns a name of this rule's own.
+func (s *suite) name(label string) string {
+	return label + "-" + s.label + "." + s.Zone.Apex()
+}
+
+func (s *suite) cname(label, to string, ttl uint32) zone.RRset {
+	return zone.RRset{Name: s.name(label), Type: "CNAME", TTL: ttl, Data: []string{to}}
+}
+
+func set(name, typ string, ttl uint32, data ...string) zone.RRset {
+	return zone.RRset{Name: name, Type: typ, TTL: ttl, Data: data}
+}
+
+// change makes a change of the name of its sets.
+func change(from, to []zone.RRset) zone.Change {
+	c := zone.Change{Old: from, New: to}
+	for _, set := range append(append([]zone.RRset{}, from...), to...) {
+		c.Name = set.Name
+	}
+	return c
+}
+
+func one(sets ...zone.RRset) []zone.RRset { return sets }
+
+// swap must succeed.
+func (s *suite) swap(c zone.Change) zone.Result {
+	s.Helper()
+	result, err := s.Zone.Swap(s.Context(), c)
+	if err != nil {
+		s.Fatalf("Swap: %v", err)
+	}
+	if result.Strength != s.Zone.Strength() {
+		s.Errorf("Swap says it is %s, the zone says %s", result.Strength, s.Zone.Strength())
+	}
+	return result
+}
+
+// refused must fail with a sentinel.
+func (s *suite) refused(c zone.Change, want error) {
+	s.Helper()
+	if _, err := s.Zone.Swap(s.Context(), c); !errors.Is(err, want) {
+		s.Fatalf("Swap returned %v, want %v", err, want)
+	}
+}
+
+// holds checks what the name holds, by the driver and by a query.
+func (s *suite) holds(want ...zone.RRset) {
+	s.Helper()
+	for _, w := range want {
+		for how, look := range map[string]func(context.Context, string, string) (zone.RRset, error){"Lookup": s.Zone.Lookup, "a query": s.Query} {
+			got, err := look(s.Context(), w.Name, w.Type)
+			if err != nil {
+				s.Fatalf("%s of %s %s: %v", how, w.Name, w.Type, err)
+			}
+			if text(got) != text(w) {
+				s.Fatalf("%s of %s %s gives %s, want %s", how, w.Name, w.Type, text(got), text(w))
+			}
+		}
+	}
+}
+
+// absent checks that there is no such set.
+func (s *suite) absent(name, typ string) {
+	s.Helper()
+	if got, err := s.Zone.Lookup(s.Context(), name, typ); !errors.Is(err, zone.ErrNotExist) {
+		s.Fatalf("Lookup of %s %s gives %s and %v, want ErrNotExist", name, typ, text(got), err)
+	}
+}
+
+func text(set zone.RRset) string {
+	return fmt.Sprintf("%s %d %s %s", set.Name, set.TTL, set.Type, strings.Join(set.Data, ","))
+}

@@ -1,0 +1,52 @@
+package nameserver
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+)
+
+// writeBIND writes named.conf and the zones. named runs as the user that started it.
+func writeBIND(s Spec) ([]string, error) {
+	files := map[string]string{}
+	var b strings.Builder
+	var keys []string
+	for _, k := range append([]Key{s.Key}, s.ExtraKeys...) {
+		fmt.Fprintf(&b, "key %q { algorithm %s; secret %q; };\n", k.Name, k.Algorithm, k.Secret)
+		keys = append(keys, fmt.Sprintf("key %q;", k.Name))
+	}
+	allowed := "{ " + strings.Join(keys, " ") + " }"
+	fmt.Fprintf(&b, `controls { };
+options {
+	directory %q; pid-file none; session-keyfile none; lock-file none; managed-keys-directory %q;
+	listen-on port %d { %s; }; listen-on-v6 { none; };
+	recursion no; allow-query { any; }; dnssec-validation no; empty-zones-enable no; minimal-responses yes;
+	allow-transfer %s; notify explicit; notify-delay 0; tcp-clients 1000; request-ixfr yes; max-refresh-time 5; max-retry-time 2;
+};
+`, s.Dir, s.Dir, s.Addr.Port(), s.Addr.Addr(), allowed)
+	for _, z := range s.Zones {
+		if s.Primary.IsValid() {
+			fmt.Fprintf(&b, "zone %q { type secondary; file %q; primaries { %s port %d key %q; }; allow-notify { %s; }; };\n",
+				z.Apex, zoneFileName(z.Apex), s.Primary.Addr(), s.Primary.Port(), s.Key.Name, s.Primary.Addr())
+			continue
+		}
+		files[zoneFileName(z.Apex)] = zoneFile(z)
+		fmt.Fprintf(&b, "zone %q { type primary; file %q;", z.Apex, zoneFileName(z.Apex))
+		if z.Dynamic {
+			fmt.Fprintf(&b, " allow-update %s;", allowed)
+		}
+		if len(s.Secondaries) > 0 {
+			b.WriteString(" also-notify {")
+			for _, to := range s.Secondaries {
+				fmt.Fprintf(&b, " %s port %d;", to.Addr(), to.Port())
+			}
+			b.WriteString(" };")
+		}
+		b.WriteString(" };\n")
+	}
+	files["named.conf"] = b.String()
+	if err := writeFiles(s.Dir, files); err != nil {
+		return nil, err
+	}
+	return []string{"/usr/sbin/named", "-g", "-n", "1", "-c", filepath.Join(s.Dir, "named.conf")}, nil
+}
