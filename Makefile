@@ -1,0 +1,60 @@
+# Everything that a contributor runs. `make demo` and `make test` do their own set-up.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := build
+
+GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+DEADCODE := golang.org/x/tools/cmd/deadcode@v0.48.0
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.1.4
+TOOLS := bin/tools
+FUZZTIME ?= 10s
+export GOFLAGS := -buildvcs=false
+
+.PHONY: build test check criteria demo demo-up demo-down docs vuln fuzz clean
+
+build: ## the command, and the same as a kubectl plugin
+	CGO_ENABLED=0 go build -trimpath -o bin/crossfade ./cmd/crossfade
+	ln -sf crossfade bin/kubectl-crossfade
+
+demo: build ## a whole migration between two local clusters, under load
+	go run ./e2e/cmd/demo run
+
+demo-up: build ## the demo's clusters, stores and name servers, to play with
+	go run ./e2e/cmd/demo up
+
+demo-down: ## takes down what demo-up has left
+	go run ./e2e/cmd/demo down
+
+test: build ## every test; what a machine cannot run is skipped with its reason, listed at the end
+	go run ./internal/devtools/testrun -timeout 40m -p 2 ./...
+
+criteria: ## one line for each acceptance criterion: held, failing or open
+	go run ./internal/devtools/criteria -timeout 40m -p 2 ./...
+
+check: $(TOOLS)/golangci-lint $(TOOLS)/deadcode ## what must hold of the code before the tests run
+	@echo "gofmt"; test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
+	@echo "vet"; go vet ./...
+	@echo "lint"; $(TOOLS)/golangci-lint run ./...
+	@echo "dead code"; out=$$($(TOOLS)/deadcode -test ./...); test -z "$$out" || { echo "$$out"; exit 1; }
+	@echo "tidy"; go mod tidy -diff
+	@echo "generated documents"; go run ./internal/devtools/docgen -check
+	@echo "other systems"; for os in darwin windows; do GOOS=$$os CGO_ENABLED=0 go build -o /dev/null ./cmd/crossfade; done
+
+docs: ## the command's reference and the file's schema, from the code
+	go run ./internal/devtools/docgen
+
+vuln: ## known vulnerabilities; needs the vulnerability database's host to be reachable
+	go run $(GOVULNCHECK) ./...
+
+fuzz: ## every fuzz target for FUZZTIME
+	@go test -list '^Fuzz' ./... | awk '/^Fuzz/ {names[++n] = $$1} /^ok/ {for (i = 1; i <= n; i++) print $$2, names[i]; n = 0}' | \
+	while read -r pkg name; do echo "$$pkg $$name"; go test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) "$$pkg"; done
+
+$(TOOLS)/golangci-lint:
+	GOBIN=$(CURDIR)/$(TOOLS) CGO_ENABLED=0 go install $(GOLANGCI)
+
+$(TOOLS)/deadcode:
+	GOBIN=$(CURDIR)/$(TOOLS) CGO_ENABLED=0 go install $(DEADCODE)
+
+clean:
+	rm -rf bin

@@ -1,0 +1,47 @@
+package cli
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestBytes(t *testing.T) {
+	for n, want := range map[int64]string{0: "0 B", 1023: "1023 B", 1536: "1.5 KiB", 5 << 30: "5.0 GiB", 1 << 62: "4096.0 PiB"} {
+		if got := Bytes(n); got != want {
+			t.Errorf("Bytes(%d) = %q, want %q", n, got, want)
+		}
+	}
+}
+
+func TestTableKeepsColumns(t *testing.T) {
+	var b bytes.Buffer
+	if err := Table(&b, []string{"NAME", "STATE"}, [][]string{{"a-long-name", "done"}, {"b", ""}}); err != nil {
+		t.Fatal(err)
+	}
+	want := "NAME         STATE\na-long-name  done\nb\n"
+	if b.String() != want {
+		t.Errorf("got\n%swant\n%s", b.String(), want)
+	}
+}
+
+func TestPlainProgressSaysRateAndTimeLeft(t *testing.T) {
+	var b bytes.Buffer
+	now := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+	p := NewProgress(&b, false)
+	p.clock = func() time.Time { return now }
+	p.Set("sync", 0, 100, false)
+	now = now.Add(5 * time.Second)
+	p.Set("sync", 10, 100, false)
+	if b.Len() != 0 {
+		t.Errorf("it spoke too early: %s", b.String())
+	}
+	now = now.Add(5 * time.Second)
+	p.Set("sync", 50, 100, false)
+	if got := b.String(); !strings.Contains(got, "sync: 50 of 100, 5/s, 10s left") {
+		t.Errorf("got %q", got)
+	}
+	p.End("sync")
+	p.Close()
+}

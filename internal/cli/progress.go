@@ -1,0 +1,149 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+)
+
+// plainEvery is how often a task that goes on says so where there is no terminal.
+const plainEvery = 10 * time.Second
+
+// Progress shows tasks: a bar with rate and time left for each on a terminal, lines elsewhere.
+type Progress struct {
+	out   io.Writer
+	bars  *mpb.Progress // nil where there is no terminal
+	clock func() time.Time
+
+	mu    sync.Mutex
+	tasks map[string]*task
+}
+
+type task struct {
+	bar   *mpb.Bar
+	bytes bool
+	began time.Time
+	said  time.Time
+	done  int64
+	total int64
+}
+
+// NewProgress shows on out, with bars when terminal is true.
+func NewProgress(out io.Writer, terminal bool) *Progress {
+	p := &Progress{out: out, clock: time.Now, tasks: map[string]*task{}}
+	if terminal {
+		p.bars = mpb.New(mpb.WithOutput(out), mpb.WithWidth(40), mpb.WithAutoRefresh())
+	}
+	return p
+}
+
+// Line writes one line, above the bars where there are some.
+func (p *Progress) Line(format string, args ...any) {
+	line := fmt.Sprintf("%s  %s\n", p.clock().Format("15:04:05"), fmt.Sprintf(format, args...))
+	if p.bars != nil {
+		_, _ = p.bars.Write([]byte(line)) // nothing can be done when the terminal is gone
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, _ = io.WriteString(p.out, line) // likewise
+}
+
+// Write lets logs appear above the bars.
+func (p *Progress) Write(raw []byte) (int, error) {
+	if p.bars != nil {
+		return p.bars.Write(raw)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.out.Write(raw)
+}
+
+// Set says how far a task has come. bytes says that the numbers are sizes.
+func (p *Progress) Set(name string, done, total int64, bytes bool) {
+	p.mu.Lock()
+	t, ok := p.tasks[name]
+	if !ok {
+		t = &task{bytes: bytes, began: p.clock(), said: p.clock()}
+		if p.bars != nil {
+			t.bar = p.bar(name, total, bytes)
+		}
+		p.tasks[name] = t
+	}
+	t.done, t.total = done, total
+	say := p.bars == nil && p.clock().Sub(t.said) >= plainEvery
+	if say {
+		t.said = p.clock()
+	}
+	line := t.line(p.clock())
+	p.mu.Unlock()
+	if t.bar != nil {
+		t.bar.SetTotal(max(total, done), false)
+		t.bar.SetCurrent(done)
+	}
+	if say {
+		p.Line("%s: %s", name, line)
+	}
+}
+
+func (p *Progress) bar(name string, total int64, bytes bool) *mpb.Bar {
+	count := decor.CountersNoUnit("%d / %d", decor.WCSyncSpace)
+	rate := decor.AverageSpeed(0, "%.0f/s", decor.WCSyncSpace)
+	if bytes {
+		count = decor.CountersKibiByte("% .1f / % .1f", decor.WCSyncSpace)
+		rate = decor.AverageSpeed(decor.SizeB1024(0), "% .1f", decor.WCSyncSpace)
+	}
+	return p.bars.AddBar(total, mpb.BarRemoveOnComplete(),
+		mpb.PrependDecorators(decor.Name(name, decor.WCSyncSpaceR), count),
+		mpb.AppendDecorators(decor.Percentage(decor.WCSyncSpace), rate, decor.Name(" ETA "), decor.AverageETA(decor.ET_STYLE_GO)))
+}
+
+// line is the plain form: done, total, rate and the time that is left at that rate.
+func (t *task) line(now time.Time) string {
+	took := now.Sub(t.began).Seconds()
+	text := fmt.Sprintf("%d of %d", t.done, t.total)
+	if t.bytes {
+		text = fmt.Sprintf("%s of %s", Bytes(t.done), Bytes(t.total))
+	}
+	if took <= 0 || t.done == 0 {
+		return text
+	}
+	rate := float64(t.done) / took
+	if t.bytes {
+		text += fmt.Sprintf(", %s/s", Bytes(int64(rate)))
+	} else {
+		text += fmt.Sprintf(", %.0f/s", rate)
+	}
+	if left := t.total - t.done; left > 0 {
+		text += ", " + Duration(time.Duration(float64(left)/rate*float64(time.Second))) + " left"
+	}
+	return text
+}
+
+// End takes a task's bar away.
+func (p *Progress) End(name string) {
+	p.mu.Lock()
+	t, ok := p.tasks[name]
+	delete(p.tasks, name)
+	p.mu.Unlock()
+	if ok && t.bar != nil {
+		t.bar.Abort(true)
+	}
+}
+
+// Close leaves the terminal as it was.
+func (p *Progress) Close() {
+	if p.bars == nil {
+		return
+	}
+	p.mu.Lock()
+	for _, t := range p.tasks {
+		t.bar.Abort(true)
+	}
+	p.mu.Unlock()
+	p.bars.Wait()
+}

@@ -1,0 +1,71 @@
+// Command testrun is what `make test` runs: go test, with the failures whole, every skipped test with its reason at the
+// end, and a last line that counts.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"sort"
+	"strings"
+
+	"github.com/crossfade-project/crossfade/internal/devtools/testlog"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	log, err := testlog.Run(ctx, os.Args[1:], show)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "testrun:", err)
+		os.Exit(1)
+	}
+	if !summary(log) {
+		os.Exit(1)
+	}
+}
+
+func show(p testlog.Package, tests []testlog.Result) {
+	for _, t := range tests {
+		if t.Action == "fail" {
+			fmt.Print(strings.Join(t.Output, ""))
+		}
+	}
+	switch {
+	case p.Action == "fail":
+		fmt.Print(strings.Join(p.Output, ""))
+	case len(tests) > 0:
+		fmt.Printf("ok  \t%s\t%.1fs\n", p.Name, p.Seconds)
+	}
+}
+
+func summary(log *testlog.Log) bool {
+	var passed, failed int
+	var skipped []string
+	for _, t := range log.Tests {
+		switch t.Action {
+		case "pass":
+			passed++
+		case "fail":
+			failed++
+		case "skip":
+			skipped = append(skipped, fmt.Sprintf("  %s %s: %s", t.Package, t.Test, t.Reason()))
+		}
+	}
+	broken := 0
+	for _, p := range log.Packages {
+		if p.Action == "fail" {
+			broken++
+		}
+	}
+	sort.Strings(skipped)
+	if len(skipped) > 0 {
+		fmt.Printf("\nskipped, with the reason:\n%s\n", strings.Join(skipped, "\n"))
+	}
+	if broken > 0 && failed == 0 {
+		failed = broken // a package that does not build, or that panics, has no failed test to show
+	}
+	fmt.Printf("\n%d passed, %d failed, %d skipped\n", passed, failed, len(skipped))
+	return failed == 0
+}
