@@ -29,6 +29,8 @@ type Cluster struct {
 	parts []*process.Process // in the order in which they were started
 	// clean undoes what is not a process, called after the parts have ended; it may be nil.
 	clean func(context.Context) error
+	// load gives containerd more images; nil for Light.
+	load func(context.Context, string) error
 }
 
 // Kubeconfig is the path of a file with full rights.
@@ -48,6 +50,17 @@ func (c *Cluster) Config() (*rest.Config, error) {
 	}
 	config.QPS, config.Burst = -1, 0
 	return config, nil
+}
+
+// Import makes the images of a tar known to the cluster's node.
+func (c *Cluster) Import(ctx context.Context, tar string) error {
+	if c.load == nil {
+		return fmt.Errorf("import %s: cluster %s has no node", tar, c.Name)
+	}
+	if err := c.load(ctx, tar); err != nil {
+		return fmt.Errorf("import %s into cluster %s: %w", tar, c.Name, err)
+	}
+	return nil
 }
 
 // Failure says which part of the cluster has ended by itself, if one has.

@@ -36,7 +36,7 @@ type Options struct {
 	Pods, Services netip.Prefix
 	// Resolver is the name server that pods and the node ask. Without one they find no names.
 	Resolver netip.Addr
-	// Images are tars to import, with the one of image.PauseSpec among them.
+	// Images are tars to import, with the one of image.PauseSpec among them. Import takes more, later.
 	Images []string
 	// Record remembers what a killed run leaves behind. It may be nil.
 	Record *record.Log
@@ -86,7 +86,7 @@ func Start(ctx context.Context, o Options) (_ *Cluster, err error) {
 }
 
 func (n *node) start(ctx context.Context) error {
-	n.cluster.clean = n.clean
+	n.cluster.clean, n.cluster.load = n.clean, n.importImage
 	if err := n.furnish(); err != nil {
 		return err
 	}
@@ -160,15 +160,19 @@ func (n *node) importImages(ctx context.Context) error {
 		return fmt.Errorf("wait for containerd: %w", err)
 	}
 	for _, tar := range n.o.Images {
-		file, err := filepath.Abs(tar)
-		if err != nil {
-			return fmt.Errorf("import image: %w", err)
-		}
-		if err := n.ctr(ctx, "images", "import", "--snapshotter", n.snapshotter(), file); err != nil {
-			return fmt.Errorf("import image: %w", err)
+		if err := n.importImage(ctx, tar); err != nil {
+			return fmt.Errorf("import image %s: %w", tar, err)
 		}
 	}
 	return nil
+}
+
+func (n *node) importImage(ctx context.Context, tar string) error {
+	file, err := filepath.Abs(tar)
+	if err != nil {
+		return err
+	}
+	return n.ctr(ctx, "images", "import", "--snapshotter", n.snapshotter(), file)
 }
 
 // ctr runs containerd's own client in the room, to its end.

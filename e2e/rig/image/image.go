@@ -28,7 +28,7 @@ import (
 // Pause is the name of the image that holds the sandbox of every pod in the rig.
 const Pause = "rig.test/pause:1"
 
-// A Spec describes one image. Tags and Packages are needed.
+// A Spec describes one image. Packages are needed, and Tags for Build.
 type Spec struct {
 	// Tags are the image's full names, such as shop.test/web:1. All stand in the same tar.
 	Tags []string
@@ -61,19 +61,31 @@ func PauseSpec() Spec {
 
 // Build compiles the programs and writes the tar of the image.
 func Build(ctx context.Context, file string, spec Spec) error {
-	if err := build(ctx, file, spec); err != nil {
-		return fmt.Errorf("build image %s: %w", strings.Join(spec.Tags, ", "), err)
+	return BuildEach(ctx, spec, map[string][]string{file: spec.Tags})
+}
+
+// BuildEach compiles once and writes several tars of the same image, each with names of its own: file to tags. The
+// names in the spec are not used.
+func BuildEach(ctx context.Context, spec Spec, files map[string][]string) error {
+	img, err := build(ctx, spec)
+	if err != nil {
+		return fmt.Errorf("build image of %s: %w", strings.Join(spec.Packages, ", "), err)
+	}
+	for file, tags := range files {
+		if err := write(file, tags, img); err != nil {
+			return fmt.Errorf("build image %s: %w", strings.Join(tags, ", "), err)
+		}
 	}
 	return nil
 }
 
-func build(ctx context.Context, file string, spec Spec) (err error) {
-	if len(spec.Tags) == 0 || len(spec.Packages) == 0 {
-		return errors.New("an image needs a tag and a package")
+func build(ctx context.Context, spec Spec) (_ v1.Image, err error) {
+	if len(spec.Packages) == 0 {
+		return nil, errors.New("an image needs a package")
 	}
 	bin, err := os.MkdirTemp("", "crossfade-image-")
 	if err != nil {
-		return fmt.Errorf("make build folder: %w", err)
+		return nil, fmt.Errorf("make build folder: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(bin)) }()
 	files := maps.Clone(spec.Files)
@@ -81,23 +93,19 @@ func build(ctx context.Context, file string, spec Spec) (err error) {
 		files = map[string][]byte{}
 	}
 	if err := compile(ctx, bin, spec); err != nil {
-		return err
+		return nil, err
 	}
 	programs := map[string]bool{}
 	for _, pkg := range spec.Packages {
 		program := path.Base(pkg)
 		content, err := os.ReadFile(filepath.Join(bin, program))
 		if err != nil {
-			return fmt.Errorf("read program: %w", err)
+			return nil, fmt.Errorf("read program: %w", err)
 		}
 		files["/"+program] = content
 		programs["/"+program] = true
 	}
-	img, err := assemble(spec, files, programs)
-	if err != nil {
-		return err
-	}
-	return write(file, spec.Tags, img)
+	return assemble(spec, files, programs)
 }
 
 func compile(ctx context.Context, bin string, spec Spec) error {
@@ -174,6 +182,9 @@ func layerTar(files map[string][]byte, programs map[string]bool) ([]byte, error)
 
 // write writes the tar beside its place and moves it there, so that a reader never sees half of it.
 func write(file string, tags []string, img v1.Image) error {
+	if len(tags) == 0 {
+		return errors.New("an image needs a name")
+	}
 	refs := map[name.Reference]v1.Image{}
 	for _, tag := range tags {
 		ref, err := name.NewTag(tag)

@@ -1,0 +1,83 @@
+package rig
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// DefaultDir is the state folder where none is named.
+const DefaultDir = ".rig"
+
+// The files of a state folder.
+const (
+	infoFile   = "rig.json"
+	recordFile = "record.jsonl"
+	lockFile   = "lock"
+	logFile    = "rig.log"
+)
+
+// ErrRunning says that a rig runs in the state folder.
+var ErrRunning = errors.New("a rig runs here")
+
+// ErrNone says that no rig is up in the state folder.
+var ErrNone = errors.New("no rig is up here")
+
+// Info is what other programs need to use a rig that is up. It is written last, so that a rig with an Info is whole.
+type Info struct {
+	PID    int    `json:"pid"`
+	Subnet string `json:"subnet"`
+	// Host is the machine's own address in the subnet.
+	Host  string     `json:"host"`
+	Sides []SideInfo `json:"sides"`
+}
+
+// SideInfo is one cluster.
+type SideInfo struct {
+	Name       string `json:"name"`
+	Version    string `json:"version"`
+	Node       string `json:"node"`
+	Kubeconfig string `json:"kubeconfig"`
+	Kubectl    string `json:"kubectl"`
+	Logs       string `json:"logs"`
+}
+
+// ReadInfo reads the Info of the rig in a state folder. Without one the error is ErrNone.
+func ReadInfo(dir string) (*Info, error) {
+	content, err := os.ReadFile(filepath.Join(dir, infoFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("read state folder %s: %w", dir, ErrNone)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read state folder: %w", err)
+	}
+	var info Info
+	if err := json.Unmarshal(content, &info); err != nil {
+		return nil, fmt.Errorf("read %s: %w", filepath.Join(dir, infoFile), err)
+	}
+	return &info, nil
+}
+
+// Text is the Info for people.
+func (i *Info) Text() string {
+	var text strings.Builder
+	fmt.Fprintf(&text, "rig in %s, process %d\n", i.Subnet, i.PID)
+	for _, side := range i.Sides {
+		fmt.Fprintf(&text, "%-6s Kubernetes %s at %s\n       export KUBECONFIG=%s; %s get pods -A\n", side.Name, side.Version, side.Node, side.Kubeconfig, side.Kubectl)
+	}
+	return text.String()
+}
+
+func (i *Info) write(file string) error {
+	content, err := json.MarshalIndent(i, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", file, err)
+	}
+	if err := os.WriteFile(file+".part", append(content, '\n'), 0o644); err != nil {
+		return fmt.Errorf("write %s: %w", file, err)
+	}
+	return os.Rename(file+".part", file)
+}

@@ -1,0 +1,20 @@
+package rig
+
+import (
+	"context"
+	"os"
+)
+
+// Info describes the rig.
+func (r *Rig) Info() *Info {
+	info := &Info{PID: os.Getpid(), Subnet: r.Network.Subnet.String(), Host: r.Network.Host.String()}
+	for _, side := range []*Side{r.Blue, r.Green} {
+		info.Sides = append(info.Sides, SideInfo{
+			Name: side.Name, Version: side.Cluster.Version, Node: side.Space.Address.String(),
+			Kubeconfig: side.Cluster.Kubeconfig(), Kubectl: side.Cluster.Kubectl(), Logs: side.Cluster.Logs(),
+		})
+	}
+	return info
+}
+
+func (r *Rig) writeInfo(context.Context) error { return r.Info().write(r.path(infoFile)) }

@@ -1,0 +1,194 @@
+package rig_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/crossfade-project/crossfade/e2e/rig"
+	"github.com/crossfade-project/crossfade/e2e/rig/image"
+	"github.com/crossfade-project/crossfade/e2e/rig/install"
+	"github.com/crossfade-project/crossfade/e2e/rig/process"
+)
+
+const hello = `
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: hello, namespace: default}
+spec:
+  selector: {matchLabels: {app: hello}}
+  template:
+    metadata: {labels: {app: hello}}
+    spec: {containers: [{name: hello, image: REGISTRY/hello:1}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: hello, namespace: default}
+spec: {type: LoadBalancer, selector: {app: hello}, ports: [{port: 80, targetPort: 8080}]}
+`
+
+func needRig(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("starts two whole clusters")
+	}
+	if ok, reason := install.CanRun(); !ok {
+		t.Skip(reason)
+	}
+}
+
+func logger(t *testing.T) *slog.Logger { return slog.New(slog.NewTextHandler(t.Output(), nil)) }
+
+func kubectl(ctx context.Context, side *rig.Side, input string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, side.Cluster.Kubectl(), append([]string{"--kubeconfig", side.Cluster.Kubeconfig()}, args...)...)
+	cmd.Stdin = strings.NewReader(input)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("kubectl %v: %w: %s", args, err, out)
+	}
+	return string(out), err
+}
+
+func body(ctx context.Context, url string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return "", err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return "", err
+	}
+	content, err := io.ReadAll(response.Body)
+	return string(content), errors.Join(err, response.Body.Close())
+}
+
+// machine lists what a rig could leave behind: links, namespaces, mounts, control groups, processes of its folder.
+func machine(t *testing.T, dir string) string {
+	t.Helper()
+	var out bytes.Buffer
+	for _, pattern := range []string{"/sys/class/net/cf*", "/run/netns/cf*", "/sys/fs/cgroup/*/crossfade-cf*", "/sys/fs/cgroup/crossfade-cf*"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintln(&out, found)
+	}
+	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range lines {
+		if line, err := os.ReadFile(file); err == nil && bytes.Contains(line, []byte(dir)) {
+			fmt.Fprintf(&out, "%q\n", line)
+		}
+	}
+	mounts, err := os.ReadFile("/proc/self/mounts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(mounts)) {
+		if !strings.Contains(line, "/run/netns ") { // made once by the first `ip netns add` since boot
+			out.WriteString(line)
+		}
+	}
+	return out.String()
+}
+
+// serveHello runs an application on one side and asks it through its load balancer's address.
+func serveHello(ctx context.Context, t *testing.T, side *rig.Side) {
+	began := time.Now()
+	if _, err := kubectl(ctx, side, strings.ReplaceAll(hello, "REGISTRY", side.Registry()), "apply", "-f", "-"); err != nil {
+		t.Error(err)
+		return
+	}
+	var address, answer string
+	err := process.WaitUntil(ctx, time.Minute, func(ctx context.Context) error {
+		var err error
+		address, err = kubectl(ctx, side, "", "get", "service", "hello", "-o", "jsonpath={.status.loadBalancer.ingress[0].ip}")
+		if err == nil {
+			answer, err = body(ctx, "http://"+address+"/")
+		}
+		return err
+	})
+	if err != nil || !strings.HasPrefix(answer, "hello from hello-") {
+		t.Errorf("%s answered %q, %v", side.Name, answer, err)
+		return
+	}
+	t.Logf("%s answered at load balancer %s, %s after its objects were applied", side.Name, address, time.Since(began).Round(10*time.Millisecond))
+	name, err := kubectl(ctx, side, "", "get", "service", "hello", "-o", "jsonpath={.status.loadBalancer.ingress[0].hostname}")
+	if want := "hello.default." + side.Name + ".lb.test"; err != nil || name != want {
+		t.Errorf("the load balancer is called %q, %v, want %s", name, err, want)
+	}
+}
+
+func helloImage() rig.Image {
+	return rig.Image{Name: "hello:1", Spec: image.Spec{
+		Packages: []string{"github.com/crossfade-project/crossfade/e2e/rig/cluster/testdata/hello"}, Ports: []int{8080},
+	}}
+}
+
+func TestTwoClustersServeAtLoadBalancersAndLeaveNothing(t *testing.T) {
+	needRig(t)
+	dir := filepath.Join(t.TempDir(), "rig")
+	before := machine(t, dir)
+	r, err := rig.Up(t.Context(), rig.Options{Dir: dir, Images: []rig.Image{helloImage()}, Log: logger(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, side := range []*rig.Side{r.Blue, r.Green} {
+		serveHello(t.Context(), t, side)
+	}
+	if _, err := rig.Up(t.Context(), rig.Options{Dir: dir}); !errors.Is(err, rig.ErrRunning) {
+		t.Errorf("a second rig in the same folder: %v, want %v", err, rig.ErrRunning)
+	}
+	if err := rig.Clean(t.Context(), dir); !errors.Is(err, rig.ErrRunning) {
+		t.Errorf("cleaning a rig that runs: %v, want %v", err, rig.ErrRunning)
+	}
+	if err := r.Failure(); err != nil {
+		t.Error(err)
+	}
+	began := time.Now()
+	if err := r.Down(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("it went down in %s", time.Since(began).Round(10*time.Millisecond))
+	if after := machine(t, dir); after != before {
+		t.Errorf("something is left; before:\n%s\nafter:\n%s", before, after)
+	}
+	if err := rig.Clean(t.Context(), dir); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the state folder is left: %v", err)
+	}
+}
+
+func TestAFolderWithOtherFilesIsRefusedAndLeftAlone(t *testing.T) {
+	needRig(t)
+	dir := t.TempDir()
+	file := filepath.Join(dir, "thesis.txt")
+	if err := os.WriteFile(file, []byte("years of work"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := rig.Up(t.Context(), rig.Options{Dir: dir}); err == nil {
+		t.Error("a folder with other files was taken")
+	}
+	if err := rig.Clean(t.Context(), dir); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(file); err != nil {
+		t.Error(err)
+	}
+}
