@@ -11,6 +11,6 @@
 //	                      +--> apps.test.   primary (BIND, signed updates) -- NOTIFY, IXFR --> secondary (BIND)
 //	                      +--> lb.test.     the same two; where load balancers' addresses get their names
 //
-// Servers listen at an address of their own each, all on one port. In a network namespace that port is 53, as in the
-// world. On loopback any port will do: Client of World asks there although delegations carry no port.
+// In a network namespace the servers listen at an address of their own each, at port 53, as in the world. On loopback
+// each has a port of its own, and Client of World asks there although delegations carry no port.
 package nameserver
