@@ -1,0 +1,437 @@
+package bucketsync
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/crossfade-project/crossfade/bucketsync/bucket"
+	"github.com/crossfade-project/crossfade/internal/plan"
+)
+
+// Result is what a sync did and found.
+type Result struct {
+	Copied    int64 `json:"copied"`
+	Bytes     int64 `json:"bytes"`     // copied
+	Skipped   int64 `json:"skipped"`   // known to be equal; of the last pass
+	Found     int64 `json:"found"`     // equal, and not written by this migration
+	Deleted   int64 `json:"deleted"`   // at the destination
+	Vanished  int64 `json:"vanished"`  // gone from the source between listing and copying
+	Conflicts int64 `json:"conflicts"` // left as they are because the policy is to skip; of the last pass
+	Extra     int64 `json:"extra"`     // only at the destination, and left there; of the last pass
+	Passes    int   `json:"passes"`
+	// ExtraKeys and ConflictKeys are the first ones.
+	ExtraKeys    []string `json:"extraKeys,omitempty"`
+	ConflictKeys []string `json:"conflictKeys,omitempty"`
+	// Losses is the ledger of the objects that were copied.
+	Losses []Loss `json:"losses,omitempty"`
+	// Evidence counts how the copied and found objects were proven.
+	Evidence map[Evidence]int64 `json:"evidence,omitempty"`
+	// Proof is the proof of equality of a final sync.
+	Proof *Report `json:"proof,omitempty"`
+}
+
+const (
+	// maxPasses is how often a final sync lists both sides before it says that the source still changes.
+	maxPasses = 6
+	// maxFailures is how many objects may fail before a pass gives up on the rest; keptFailures are named.
+	maxFailures  = 100
+	keptFailures = 20
+	maxKeys      = 20
+)
+
+// Apply makes the changes of a plan. Killed anywhere and called again, it copies only what is missing.
+// The Result is also the outcome that the recorder has of the copying change; with an error, it is what was done until then.
+func Apply(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts Options) (Result, error) {
+	opts = opts.withDefaults()
+	var result Result
+	err := plan.Run(ctx, p, rec, plan.RunOptions{Observer: opts.Observer}, func(ctx context.Context, c plan.Change) (any, error) {
+		switch c.Action {
+		case ActionCreate:
+			return nil, makeDestination(ctx, opts)
+		case ActionSync:
+			var err error
+			result, err = applySync(ctx, c, opts)
+			return result, err
+		}
+		return nil, fmt.Errorf("unknown action %q: the plan was made by another version", c.Action)
+	})
+	if err != nil {
+		return result, err
+	}
+	for _, c := range p.Changes {
+		raw, ok := rec.Done(c.ID)
+		if c.Action != ActionSync || !ok {
+			continue
+		}
+		result = Result{}
+		if err := json.Unmarshal(raw, &result); err != nil {
+			return result, fmt.Errorf("read the outcome of %s: %w", c.ID, err)
+		}
+	}
+	return result, nil
+}
+
+func makeDestination(ctx context.Context, opts Options) error {
+	maker, ok := opts.To.(bucket.Maker)
+	if !ok {
+		return fmt.Errorf("make %s: %w", opts.To.Describe().URL, bucket.ErrUnsupported)
+	}
+	return maker.Make(ctx) // making one that exists is not an error
+}
+
+func applySync(ctx context.Context, c plan.Change, opts Options) (result Result, err error) {
+	var planned Planned
+	if err := json.Unmarshal(c.Data, &planned); err != nil {
+		return Result{}, fmt.Errorf("read the plan's data: %w", err)
+	}
+	if opts.Manifest == "" {
+		// One pass must know what the pass before it wrote.
+		dir, err := os.MkdirTemp(opts.TempDir, "crossfade-manifest-*")
+		if err != nil {
+			return Result{}, fmt.Errorf("make a manifest for this run: %w", err)
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+		opts.Manifest = filepath.Join(dir, "manifest")
+	}
+	e, err := newEngine(opts)
+	if err != nil {
+		return Result{}, err
+	}
+	if err := e.unmoved(ctx, c, planned); err != nil {
+		return Result{}, err
+	}
+	e.progress.state = Progress{TotalObjects: planned.Copy, TotalBytes: planned.CopyBytes}
+	err = e.sync(ctx)
+	e.result.Losses = e.ledger.losses()
+	// What was written is remembered whatever happened.
+	if cerr := e.manifest.compact(); cerr != nil {
+		err = errors.Join(err, cerr)
+	}
+	return e.result, err
+}
+
+// unmoved reads again what the plan relies on.
+func (e *engine) unmoved(ctx context.Context, c plan.Change, planned Planned) error {
+	for _, end := range []struct{ what, was, now string }{
+		{"the source", planned.From, e.fromCaps.URL}, {"the destination", planned.To, e.toCaps.URL},
+		{"the prefix", planned.Prefix, e.opts.Prefix},
+		{"the range", fmt.Sprint(planned.Range), fmt.Sprint(e.opts.Range)},
+		{"what may be deleted", deletionWords(planned.Delete, planned.DeleteForeign), deletionWords(e.opts.Delete, e.opts.DeleteForeign)},
+		{"the policy for conflicts", string(planned.Conflict), string(e.opts.Conflict)},
+	} {
+		if end.was != end.now {
+			return &plan.MovedError{Change: c.ID, What: end.what, Was: end.was, Now: end.now}
+		}
+	}
+	if err := e.from.Check(ctx); err != nil {
+		return fmt.Errorf("check the source: %w", err)
+	}
+	if err := e.to.Check(ctx); err != nil {
+		return fmt.Errorf("check the destination: %w", err)
+	}
+	return nil
+}
+
+// sync makes one pass, or in a final sync as many as it takes until one finds nothing to do, and then the proof.
+func (e *engine) sync(ctx context.Context) error {
+	op := "sync " + e.opts.Name
+	for e.result.Passes = 1; ; e.result.Passes++ {
+		changed, err := e.sortedPass(ctx)
+		if err != nil {
+			return err
+		}
+		if !e.opts.Final {
+			return nil
+		}
+		if changed == 0 {
+			break
+		}
+		if e.result.Passes == maxPasses {
+			return &UnsettledError{Op: op, Passes: maxPasses, Hint: "freeze whatever still writes to the source, then run again"}
+		}
+	}
+	report, err := e.verify(ctx, e.opts.Proof, defaultSampleSize, e.opts.Migration)
+	if err != nil {
+		return fmt.Errorf("prove that both sides are equal: %w", err)
+	}
+	e.result.Proof = &report
+	if !report.Equal {
+		return &UnprovenError{Op: op, Report: report, Hint: "look at the differences; extra objects need AllowExtra or a deletion that is asked for"}
+	}
+	return nil
+}
+
+// sortedPass makes a pass. A listing that turns out not to be in order is sorted, from the beginning (B1).
+func (e *engine) sortedPass(ctx context.Context) (int64, error) {
+	changed, err := e.pass(ctx, false)
+	if errors.Is(err, errUnsorted) {
+		e.opts.Log.WarnContext(ctx, "a listing is out of the order that its store declares; sorting it", "error", err)
+		again, err := e.pass(ctx, true)
+		return changed + again, err
+	}
+	return changed, err
+}
+
+// pass lists both sides once and mends what differs. Deletions come last, after both listings are complete and everything
+// was copied (I4, B13). It returns how much it changed.
+func (e *engine) pass(ctx context.Context, resort bool) (changed int64, err error) {
+	if err := e.manifest.compact(); err != nil {
+		return 0, err
+	}
+	before := e.result
+	e.result.Skipped, e.result.Conflicts, e.result.Extra = 0, 0, 0
+	e.result.ConflictKeys, e.result.ExtraKeys = nil, nil
+	doomed := newSorter(e.opts.TempDir, func(o bucket.Object) string { return o.Key })
+	defer func() { err = errors.Join(err, doomed.close()) }()
+
+	held, err := e.copyAll(ctx, resort, doomed)
+	if err != nil {
+		return e.changedSince(before), err
+	}
+	err = e.deleteAll(ctx, doomed, held)
+	return e.changedSince(before), err
+}
+
+func (e *engine) changedSince(before Result) int64 {
+	return e.result.Copied - before.Copied + e.result.Deleted - before.Deleted + e.result.Found - before.Found + e.result.Vanished - before.Vanished
+}
+
+// copyAll walks both listings to their ends. It returns how many objects the destination holds in the range.
+func (e *engine) copyAll(ctx context.Context, resort bool, doomed *sorter[bucket.Object]) (held int64, err error) {
+	fails := &failures{op: "sync " + e.opts.Name}
+	workers, wctx := errgroup.WithContext(ctx)
+	workers.SetLimit(e.opts.Concurrency)
+	run := func(key string, work func(ctx context.Context) error) {
+		workers.Go(func() error {
+			if err := work(wctx); err != nil {
+				return fails.add(wctx, key, err)
+			}
+			return nil
+		})
+	}
+	walk := func() error {
+		for p, err := range e.pairs(wctx, resort) {
+			if err != nil {
+				return err
+			}
+			if p.dst != nil {
+				held++
+			}
+			if err := e.dispatch(p, run, doomed); err != nil {
+				return err
+			}
+		}
+		return wctx.Err() // a walk that the context ended is not a complete one
+	}
+	werr := walk()
+	// The first worker that gives up ends the walk, so its error says more.
+	if err := workers.Wait(); err != nil {
+		return held, err
+	}
+	if werr != nil {
+		return held, werr
+	}
+	return held, fails.err()
+}
+
+// dispatch does what one verdict asks for.
+func (e *engine) dispatch(p pair, run func(string, func(context.Context) error), doomed *sorter[bucket.Object]) error {
+	switch v := compare(p); v {
+	case gone:
+		return e.manifest.add(Record{Key: p.key, State: StateForgotten})
+	case same:
+		e.tally(func(r *Result) { r.Skipped++ })
+	case copyNew, copyOver:
+		run(p.key, func(ctx context.Context) error { return e.copyObject(ctx, p.key, p.rec, p.dst) })
+	case conflict:
+		run(p.key, func(ctx context.Context) error {
+			return e.conflicting(ctx, p, "its size or digest differs")
+		})
+	case unsure:
+		run(p.key, func(ctx context.Context) error { return e.resolve(ctx, p) })
+	case extraOwn, extraForeign:
+		if e.opts.deletes(v == extraOwn) {
+			return doomed.add(*p.dst)
+		}
+		e.extra(p.key)
+	}
+	return nil
+}
+
+func (e *engine) extra(key string) {
+	e.tally(func(r *Result) {
+		r.Extra++
+		if len(r.ExtraKeys) < maxKeys {
+			r.ExtraKeys = append(r.ExtraKeys, key)
+		}
+	})
+}
+
+// conflicting does what the policy says about an object that somebody else wrote.
+func (e *engine) conflicting(ctx context.Context, p pair, what string) error {
+	switch e.opts.Conflict {
+	case ConflictOverwrite:
+		return e.copyObject(ctx, p.key, p.rec, p.dst)
+	case ConflictSkip:
+		e.tally(func(r *Result) {
+			r.Conflicts++
+			if len(r.ConflictKeys) < maxKeys {
+				r.ConflictKeys = append(r.ConflictKeys, p.key)
+			}
+		})
+		return nil
+	case ConflictFail:
+	}
+	return e.conflictError(p.key, what)
+}
+
+// resolve finds out whether two objects that nothing in the listings tells apart are equal. An equal one is remembered as found: it is not
+// this migration's own.
+func (e *engine) resolve(ctx context.Context, p pair) error {
+	src, err := e.from.Head(ctx, p.key)
+	if errors.Is(err, bucket.ErrNotExist) {
+		e.tally(func(r *Result) { r.Vanished++ })
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look at %q at the source: %w", p.key, err)
+	}
+	dst, err := e.to.Head(ctx, p.key)
+	if errors.Is(err, bucket.ErrNotExist) {
+		return e.copyObject(ctx, p.key, p.rec, nil)
+	}
+	if err != nil {
+		return fmt.Errorf("look at %q at the destination: %w", p.key, err)
+	}
+	want, entries, err := e.fit(src)
+	if err != nil {
+		return err
+	}
+	what := firstDifference(want, dst, e.toCaps)
+	var evidence Evidence
+	var known content
+	if what == "" {
+		what, evidence, known, err = e.contentDiffers(ctx, src, dst)
+	}
+	if errors.Is(err, errSourceMoved) {
+		e.tally(func(r *Result) { r.Vanished++ }) // either side; the next pass sees what it is now
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if what != "" {
+		p.dst = &dst
+		return e.conflicting(ctx, p, what)
+	}
+	e.ledger.add(p.key, entries)
+	e.tally(func(r *Result) {
+		r.Found++
+		r.Evidence[evidence]++
+	})
+	return e.manifest.add(Record{
+		Key: p.key, State: StateFound, Source: seen(src), Destination: seen(dst), SHA256: known.sha256, MD5: known.md5,
+		Properties: fingerprint(*dst.Properties, e.toCaps), Evidence: evidence,
+	})
+}
+
+// deleteAll removes what a complete pass doomed, within the limit, and only what still is as it was listed and still has no source.
+func (e *engine) deleteAll(ctx context.Context, doomed *sorter[bucket.Object], held int64) error {
+	var count int64
+	for _, err := range doomed.sorted() {
+		if err != nil {
+			return err
+		}
+		count++
+	}
+	if limit := e.opts.deleteLimit(held); count > limit {
+		return &TooManyDeletesError{
+			Op: "sync " + e.opts.Name, Deletes: count, Limit: limit, Total: held,
+			Hint: "make sure that the source is the right one, then raise the share that may be deleted",
+		}
+	}
+	for obj, err := range doomed.sorted() {
+		if err != nil {
+			return err
+		}
+		if err := e.deleteOne(ctx, obj); err != nil {
+			return fmt.Errorf("delete %q at the destination: %w", obj.Key, err)
+		}
+	}
+	return nil
+}
+
+func (e *engine) deleteOne(ctx context.Context, obj bucket.Object) error {
+	_, err := e.from.Head(ctx, obj.Key)
+	if err == nil {
+		e.tally(func(r *Result) { r.Vanished++ }) // the source has it again: the next pass decides
+		return nil
+	}
+	if !errors.Is(err, bucket.ErrNotExist) {
+		return err
+	}
+	now, err := e.to.Head(ctx, obj.Key)
+	if errors.Is(err, bucket.ErrNotExist) {
+		return e.manifest.add(Record{Key: obj.Key, State: StateForgotten})
+	}
+	if err != nil {
+		return err
+	}
+	if !seen(obj).is(now) {
+		e.extra(obj.Key) // somebody wrote it since
+		return nil
+	}
+	err = e.to.Delete(ctx, obj)
+	if errors.Is(err, bucket.ErrPrecondition) {
+		e.extra(obj.Key)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	e.tally(func(r *Result) { r.Deleted++ })
+	return e.manifest.add(Record{Key: obj.Key, State: StateForgotten})
+}
+
+// failures lets the other objects of a pass go on when one fails, up to a number.
+type failures struct {
+	op   string
+	mu   sync.Mutex
+	all  int64
+	kept []error
+}
+
+// add keeps a failure. It returns an error when the pass is to end.
+func (f *failures) add(ctx context.Context, key string, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err() // the failure is only an echo of the end
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.all++
+	if len(f.kept) < keptFailures {
+		f.kept = append(f.kept, fmt.Errorf("%q: %w", key, err))
+	}
+	if f.all >= maxFailures {
+		return f.summary()
+	}
+	return nil
+}
+
+func (f *failures) err() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.all == 0 {
+		return nil
+	}
+	return f.summary()
+}
+
+func (f *failures) summary() error { return &FailedError{Op: f.op, Count: f.all, Failures: f.kept} }

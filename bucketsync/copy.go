@@ -1,0 +1,395 @@
+package bucketsync
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/crossfade-project/crossfade/bucketsync/bucket"
+)
+
+const (
+	// smallObject is the size up to which an object is held whole: its digests are then known before it is written.
+	smallObject = 4 << 20
+	// streamWindow is what a larger object is taken to hold in memory while it passes through.
+	streamWindow = 16 << 20
+)
+
+// copyObject copies one object over base, which is what the destination has under the key now, or nil.
+// An overwritten source restarts it (B4), a failure of the moment repeats it.
+func (e *engine) copyObject(ctx context.Context, key string, rec *Record, base *bucket.Object) error {
+	for try := 1; ; try++ {
+		err := e.tryCopy(ctx, key, rec, base)
+		if err == nil {
+			return nil
+		}
+		if errors.Is(err, errSourceMoved) && try < maxTries && ctx.Err() == nil {
+			continue
+		}
+		if !e.patience.again(ctx, try, "copy", key, err) {
+			return err
+		}
+	}
+}
+
+// transfer is one try at one object.
+type transfer struct {
+	key     string
+	src     bucket.Object
+	props   bucket.Properties // as the destination is to have them
+	entries []Entry           // what they lose
+	sums    *sums
+}
+
+// content is what is known of an object's bytes, in hexadecimal.
+type content struct{ sha256, md5 string }
+
+func (s *sums) content() content { return content{s.hex(bucket.SHA256), s.hex(bucket.MD5)} }
+
+func contentOf(digests []bucket.Digest) (c content) {
+	for _, d := range digests {
+		switch d.Algorithm {
+		case bucket.SHA256:
+			c.sha256 = d.Value
+		case bucket.MD5:
+			c.md5 = d.Value
+		case bucket.CRC32C, bucket.CRC64NVME:
+		}
+	}
+	return c
+}
+
+func (e *engine) tryCopy(ctx context.Context, key string, rec *Record, base *bucket.Object) error {
+	src, err := e.from.Head(ctx, key)
+	if errors.Is(err, bucket.ErrNotExist) {
+		e.tally(func(r *Result) { r.Vanished++ })
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look at %q at the source: %w", key, err)
+	}
+	props, entries, err := e.fit(src)
+	if err != nil {
+		return err
+	}
+	t := &transfer{key: key, src: src, props: props, entries: entries, sums: newSums()}
+	acked, err := e.write(ctx, t, rec, base)
+	if errors.Is(err, errRefusedWrite) {
+		// Somebody wrote there since it was listed; that may have been an earlier try whose answer was lost.
+		return e.settle(ctx, t)
+	}
+	if err != nil {
+		return err
+	}
+	stored, evidence, err := e.prove(ctx, t, acked)
+	if err != nil {
+		return err
+	}
+	return e.finish(t, stored, t.sums.content(), evidence)
+}
+
+// fit maps the properties, or says why the destination cannot hold the object.
+func (e *engine) fit(src bucket.Object) (bucket.Properties, []Entry, error) {
+	if src.Properties == nil {
+		return bucket.Properties{}, nil, fmt.Errorf("the source tells no properties of %q: %w", src.Key, bucket.ErrUnsupported)
+	}
+	props, entries, problem := carry(*src.Properties, e.fromCaps, e.toCaps)
+	if problem == "" {
+		problem = unfit(src, e.toCaps)
+	}
+	if problem != "" {
+		return props, nil, fmt.Errorf("copy %q: %s: %w", src.Key, problem, bucket.ErrUnsupported)
+	}
+	return props, entries, nil
+}
+
+// errRefusedWrite says that the condition of a write did not hold.
+var errRefusedWrite = errors.New("the destination changed since it was listed")
+
+// write records the intent, reads the source pinned, and writes on the condition that the destination is still at base.
+func (e *engine) write(ctx context.Context, t *transfer, rec *Record, base *bucket.Object) (bucket.Object, error) {
+	weight := min(t.src.Size, int64(streamWindow), e.opts.MaxBytes)
+	if err := e.memory.Acquire(ctx, weight); err != nil {
+		return bucket.Object{}, err
+	}
+	defer e.memory.Release(weight)
+
+	put := bucket.PutOptions{Properties: t.props}
+	if base == nil {
+		put.IfAbsent = e.toCaps.ConditionalPut
+	} else if e.toCaps.ConditionalWrite {
+		put.IfMatch = *base
+	}
+	intent := Record{Key: t.key, State: StateIntent, Source: seen(t.src)}
+	if base != nil && rec.owns(*base) {
+		intent.Destination = seen(*base)
+	}
+
+	body, opened, err := e.from.Open(ctx, t.key, bucket.ReadOptions{Pin: t.src})
+	if err != nil {
+		return bucket.Object{}, readError(t.key, err)
+	}
+	in := &source{r: body, sums: t.sums, size: t.src.Size}
+	defer func() { _ = body.Close() }() // only read; what it had to say came from Read
+	if t.src.ETag != "" && opened.ETag != "" && t.src.ETag != opened.ETag {
+		return bucket.Object{}, fmt.Errorf("read %q: %w", t.key, errSourceMoved)
+	}
+
+	var out io.Reader = in
+	if t.src.Size <= smallObject {
+		raw, err := io.ReadAll(in)
+		if err != nil {
+			return bucket.Object{}, readError(t.key, err)
+		}
+		if err := t.checkSource(); err != nil {
+			return bucket.Object{}, err
+		}
+		put.MD5 = t.sums.raw(bucket.MD5)
+		intent.MD5 = t.sums.hex(bucket.MD5)
+		out = bytes.NewReader(raw)
+	}
+	if err := e.stillAt(ctx, t.key, base, put); err != nil {
+		return bucket.Object{}, err
+	}
+	if err := e.manifest.add(intent); err != nil {
+		return bucket.Object{}, err
+	}
+	acked, err := e.to.Put(ctx, t.key, out, t.src.Size, put)
+	if rerr := in.failure(); rerr != nil {
+		// The destination's error is only the echo of the source's.
+		return bucket.Object{}, readError(t.key, rerr)
+	}
+	if errors.Is(err, bucket.ErrPrecondition) {
+		return bucket.Object{}, errRefusedWrite
+	}
+	if err != nil {
+		return bucket.Object{}, fmt.Errorf("write %q: %w", t.key, err)
+	}
+	return acked, t.checkSource()
+}
+
+// checkSource compares what was read with what the source's store says of it.
+func (t *transfer) checkSource() error {
+	if rel, want, got := relate(t.sums.digests(), t.src.Digests, false); rel == bucket.Different {
+		return &CorruptError{Key: t.key, Where: "source", Want: typed(want), Got: typed(got)}
+	}
+	return nil
+}
+
+// stillAt stands in for the condition of a write where the store enforces none: it leaves a moment in which a write of somebody else
+// could be lost, which the plan says.
+func (e *engine) stillAt(ctx context.Context, key string, base *bucket.Object, put bucket.PutOptions) error {
+	if put.IfAbsent || put.IfMatch.Key != "" {
+		return nil
+	}
+	now, err := e.to.Head(ctx, key)
+	switch {
+	case errors.Is(err, bucket.ErrNotExist) && base == nil:
+		return nil
+	case errors.Is(err, bucket.ErrNotExist):
+		return errRefusedWrite
+	case err != nil:
+		return fmt.Errorf("look at %q at the destination: %w", key, err)
+	case base != nil && seen(*base).is(now):
+		return nil
+	}
+	return errRefusedWrite
+}
+
+// settle decides about a destination that changed since it was listed: what equals the source is as good as written,
+// anything else is a conflict.
+func (e *engine) settle(ctx context.Context, t *transfer) error {
+	dst, err := e.to.Head(ctx, t.key)
+	if err != nil {
+		return fmt.Errorf("look at %q at the destination: %w", t.key, err)
+	}
+	what, evidence, content, err := e.contentDiffers(ctx, t.src, dst)
+	if err != nil {
+		return err
+	}
+	if what == "" {
+		what = firstDifference(t.props, dst, e.toCaps)
+	}
+	if what == "" {
+		return e.finish(t, dst, content, evidence)
+	}
+	// The intent would otherwise claim the other writer's object in the next run.
+	if err := e.manifest.add(Record{Key: t.key, State: StateForgotten}); err != nil {
+		return err
+	}
+	return e.conflictError(t.key, "it was written there while the sync ran; "+what)
+}
+
+// prove compares what the destination has with what was read: by a digest that it reports, else by reading it back. The
+// properties are compared too.
+func (e *engine) prove(ctx context.Context, t *transfer, acked bucket.Object) (bucket.Object, Evidence, error) {
+	none := bucket.Object{}
+	mine := t.sums.digests()
+	rel, want, got := relate(mine, acked.Digests, false)
+	if rel == bucket.Different {
+		return none, "", &CorruptError{Key: t.key, Where: "destination", Want: typed(want), Got: typed(got)}
+	}
+	stored, err := e.to.Head(ctx, t.key)
+	if err != nil {
+		return none, "", fmt.Errorf("look at %q at the destination after writing it: %w", t.key, err)
+	}
+	if (acked.ETag != "" && stored.ETag != "" && acked.ETag != stored.ETag) || (acked.Version != "" && stored.Version != "" && acked.Version != stored.Version) {
+		return none, "", e.conflictError(t.key, "it was overwritten there right after it was copied")
+	}
+	if stored.Size != t.sums.n {
+		return none, "", &CorruptError{Key: t.key, Where: "destination", Want: fmt.Sprintf("size %d", t.sums.n), Got: fmt.Sprintf("size %d", stored.Size)}
+	}
+	evidence := Acknowledged
+	if rel == bucket.Unknown {
+		rel, want, got = relate(mine, stored.Digests, false)
+	}
+	if rel == bucket.Unknown {
+		evidence = ReadBack
+		back, err := hashOf(ctx, e.patience, e.to, stored)
+		if err != nil {
+			return none, "", fmt.Errorf("read %q back: %w", t.key, err)
+		}
+		rel, want, got = relate(mine, back.digests(), true)
+	}
+	if rel == bucket.Different {
+		return none, "", &CorruptError{Key: t.key, Where: "destination", Want: typed(want), Got: typed(got)}
+	}
+	if stored.Properties == nil {
+		return none, "", fmt.Errorf("the destination tells no properties of %q: %w", t.key, bucket.ErrUnsupported)
+	}
+	if diffs := differences(t.props, *stored.Properties, e.toCaps); len(diffs) > 0 {
+		return none, "", &PropertyError{Key: t.key, Property: diffs[0].property, Want: diffs[0].want, Got: diffs[0].got}
+	}
+	return stored, evidence, nil
+}
+
+// finish remembers a copied object.
+func (e *engine) finish(t *transfer, stored bucket.Object, c content, evidence Evidence) error {
+	err := e.manifest.add(Record{
+		Key: t.key, State: StateCopied, Source: seen(t.src), Destination: seen(stored),
+		SHA256: c.sha256, MD5: c.md5,
+		Properties: fingerprint(*stored.Properties, e.toCaps), Evidence: evidence,
+	})
+	if err != nil {
+		return err
+	}
+	e.ledger.add(t.key, t.entries)
+	e.tally(func(r *Result) {
+		r.Copied++
+		r.Bytes += t.src.Size
+		r.Evidence[evidence]++
+	})
+	e.progress.add(1, t.src.Size)
+	return nil
+}
+
+// contentDiffers compares two objects by a digest that both stores report, else by reading both. It returns what
+// differs, or "" and the evidence that nothing does.
+func (e *engine) contentDiffers(ctx context.Context, src, dst bucket.Object) (string, Evidence, content, error) {
+	if src.Size != dst.Size {
+		return fmt.Sprintf("it has %d bytes there and %d at the source", dst.Size, src.Size), "", content{}, nil
+	}
+	switch rel, a, _ := relate(src.Digests, dst.Digests, true); rel {
+	case bucket.Different:
+		return "its " + string(a.Algorithm) + " differs", "", content{}, nil
+	case bucket.Same:
+		return "", Digests, contentOf([]bucket.Digest{a}), nil
+	case bucket.Unknown:
+	}
+	mine, err := hashOf(ctx, e.patience, e.from, src)
+	if err != nil {
+		return "", "", content{}, fmt.Errorf("read %q at the source: %w", src.Key, err)
+	}
+	theirs, err := hashOf(ctx, e.patience, e.to, dst)
+	if err != nil {
+		return "", "", content{}, fmt.Errorf("read %q at the destination: %w", dst.Key, err)
+	}
+	if mine.content() != theirs.content() {
+		return "its bytes differ", "", content{}, nil
+	}
+	return "", Read, mine.content(), nil
+}
+
+func firstDifference(want bucket.Properties, dst bucket.Object, to bucket.Capabilities) string {
+	if dst.Properties == nil {
+		return "the store tells no properties of it"
+	}
+	diffs := differences(want, *dst.Properties, to)
+	if len(diffs) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("its %s is %q there and %q at the source", diffs[0].property, diffs[0].got, diffs[0].want)
+}
+
+// hashOf reads the version of an object that was seen, and no other.
+func hashOf(ctx context.Context, patience patience, b bucket.Bucket, obj bucket.Object) (*sums, error) {
+	var out *sums
+	err := patience.do(ctx, "read", obj.Key, func() error {
+		body, _, err := b.Open(ctx, obj.Key, bucket.ReadOptions{Pin: obj})
+		if err != nil {
+			return readError(obj.Key, err)
+		}
+		defer func() { _ = body.Close() }() // only read
+		out = newSums()
+		_, err = io.Copy(io.Discard, &source{r: body, sums: out, size: obj.Size})
+		return readError(obj.Key, err)
+	})
+	return out, err
+}
+
+// readError tells a version that is gone from a failure.
+func readError(key string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, bucket.ErrPrecondition), errors.Is(err, bucket.ErrNotExist):
+		return fmt.Errorf("read %q: %w", key, errSourceMoved)
+	}
+	return fmt.Errorf("read %q: %w", key, err)
+}
+
+func typed(d bucket.Digest) string { return string(d.Algorithm) + " " + d.Value }
+
+// source hashes what is read through it and remembers why reading failed: a driver may hide that behind its own error,
+// or still be reading in another goroutine when it returns.
+type source struct {
+	mu   sync.Mutex
+	r    io.Reader
+	sums *sums
+	size int64
+	err  error
+}
+
+// Read implements io.Reader. It holds the body to its size: one that ends early or goes on is a failure.
+func (s *source) Read(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return 0, s.err
+	}
+	n, err := s.r.Read(p)
+	if _, werr := s.sums.Write(p[:n]); werr != nil {
+		s.err = werr
+	}
+	switch {
+	case s.sums.n > s.size:
+		s.err = fmt.Errorf("more than the %d bytes that it has: %w", s.size, io.ErrUnexpectedEOF)
+	case err == io.EOF && s.sums.n < s.size: //nolint:errorlint // io.Reader promises io.EOF itself
+		s.err = fmt.Errorf("%d of %d bytes: %w", s.sums.n, s.size, io.ErrUnexpectedEOF)
+	case err != nil && err != io.EOF: //nolint:errorlint // as above
+		s.err = err
+	}
+	if s.err != nil {
+		return n, s.err
+	}
+	return n, err
+}
+
+func (s *source) failure() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}

@@ -1,0 +1,26 @@
+// Package bucketsync clones a bucket, or a range of its keys, from one object store to another.
+//
+// Objects are found by merging two sorted listings, and copied with pinned reads and conditional writes: a copy is one
+// version of the source, never a mix (B4), and never replaces what somebody else wrote in the meantime (B5). Every byte is
+// hashed on the way, and what the destination acknowledges is compared with that. Properties are carried, mapped, or entered
+// in the loss ledger (I5). What this migration did not create at the destination is left alone (I3): a manifest, kept beside the
+// journal, says what it did create, and lets the next run notice a same-size overwrite on either side without a request
+// per object (B6).
+//
+//	source listing ──┐                       ┌─ same ──────> nothing to do
+//	                 ├─ merge by key ─ compare ─ copy ─────> Head, Open (pinned), hash, Put (conditional), prove ─> manifest
+//	destination ─────┤                       ├─ unknown ───> read both sides, then found, copy or conflict
+//	manifest ────────┘                       └─ extra ─────> reported; deleted only if asked, after both listings are complete
+//
+// Plan lists and compares, Apply copies, Verify compares the content of both sides, Delta says how much is left. With
+// Options.Final, Apply goes on until a pass finds nothing to do and then proves both sides equal; that is for the freeze.
+//
+// Without a manifest nothing at the destination is known to be this migration's own. Objects of the same size are then
+// compared by a digest of the same algorithm, and where the stores give none, by reading both sides: unknown is never equal.
+//
+// A change of an object's tags alone shows in no listing. It is noticed when the object is looked at: by a copy, and by
+// Verify with ModeFull.
+//
+// The engine works on the range of keys that it is given. Several ranges of one bucket can be synced at once, each with
+// a manifest of its own.
+package bucketsync

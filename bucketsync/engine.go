@@ -1,0 +1,70 @@
+package bucketsync
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/crossfade-project/crossfade/bucketsync/bucket"
+)
+
+// engine is one call of Plan, Apply, Verify or Delta on one range of one pair of buckets.
+type engine struct {
+	opts             Options
+	from, to         bucket.Bucket // with retries
+	fromCaps, toCaps bucket.Capabilities
+	patience         patience
+	manifest         *manifest
+	ledger           *ledger
+	memory           *semaphore.Weighted
+	progress         *progress
+	// destinationMissing: planning on a destination that is yet to be made.
+	destinationMissing bool
+
+	mu     sync.Mutex
+	result Result
+}
+
+// newEngine needs options with their defaults.
+func newEngine(opts Options) (*engine, error) {
+	if opts.From == nil || opts.To == nil {
+		return nil, errors.New("both buckets must be given")
+	}
+	p := patience{clock: opts.Clock, log: opts.Log}
+	e := &engine{
+		opts: opts, from: retrying{opts.From, p}, to: retrying{opts.To, p},
+		fromCaps: opts.From.Describe(), toCaps: opts.To.Describe(), patience: p,
+		ledger: &ledger{}, memory: semaphore.NewWeighted(opts.MaxBytes), progress: &progress{tell: opts.Progress},
+		result: Result{Evidence: map[Evidence]int64{}},
+	}
+	var err error
+	e.manifest, err = openManifest(opts.Manifest, opts.TempDir, e.fromCaps, e.toCaps)
+	return e, err
+}
+
+// tally changes the result under its lock.
+func (e *engine) tally(change func(*Result)) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	change(&e.result)
+}
+
+func (e *engine) conflictError(key, what string) error {
+	return &ConflictError{Op: "copy", Key: key, What: what, Hint: "move it away, or say that it is to be overwritten or skipped"}
+}
+
+// unfit says why a store cannot hold an object under its key, or "".
+func unfit(obj bucket.Object, caps bucket.Capabilities) string {
+	if caps.MaxObjectSize > 0 && obj.Size > caps.MaxObjectSize {
+		return fmt.Sprintf("it has %d bytes and an object at the destination has at most %d", obj.Size, caps.MaxObjectSize)
+	}
+	if caps.MaxKeyLength > 0 && len(obj.Key) > caps.MaxKeyLength {
+		return fmt.Sprintf("its key has %d bytes and a key at the destination has at most %d", len(obj.Key), caps.MaxKeyLength)
+	}
+	if caps.KeyProblem != nil {
+		return caps.KeyProblem(obj.Key)
+	}
+	return ""
+}

@@ -1,0 +1,122 @@
+package bucketsync
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// ErrConflict says that the destination holds something that this migration did not write.
+var ErrConflict = errors.New("the destination holds what this migration did not write")
+
+// errSourceMoved says that the source's object was overwritten while it was read: the copy starts again (B4).
+var errSourceMoved = errors.New("the source's object changed while it was read")
+
+// errUnsorted says that a listing came out of the order that the store declares (B1).
+var errUnsorted = errors.New("listing out of order")
+
+// ConflictError names an object that was left as it is.
+type ConflictError struct {
+	Op   string
+	Key  string
+	What string // what differs
+	Hint string
+}
+
+// Error says what differs and how to decide.
+func (e *ConflictError) Error() string {
+	return fmt.Sprintf("%s %q: %v (%s): %s", e.Op, e.Key, ErrConflict, e.What, e.Hint)
+}
+
+// Is reports ErrConflict.
+func (e *ConflictError) Is(target error) bool { return target == ErrConflict }
+
+// TooManyDeletesError says that nothing was deleted because too much would have been (B13).
+type TooManyDeletesError struct {
+	Op                    string
+	Deletes, Limit, Total int64
+	Hint                  string
+}
+
+// Error gives the arithmetic.
+func (e *TooManyDeletesError) Error() string {
+	return fmt.Sprintf("%s: %d of %d objects at the destination would be deleted and %d are allowed; nothing was deleted: %s", e.Op, e.Deletes, e.Total, e.Limit, e.Hint)
+}
+
+// CorruptError says that bytes arrived changed.
+type CorruptError struct {
+	Key, Where string
+	Want, Got  string // typed digests or sizes
+}
+
+// Error names the place and both values.
+func (e *CorruptError) Error() string {
+	return fmt.Sprintf("%q: the bytes at the %s are not those that were read: %s was computed and %s reported", e.Key, e.Where, e.Want, e.Got)
+}
+
+// PropertyError says that the destination acknowledged an object and did not keep a property that it can hold.
+type PropertyError struct {
+	Key, Property string
+	Want, Got     string
+}
+
+// Error names the property and both values.
+func (e *PropertyError) Error() string {
+	return fmt.Sprintf("%q: the destination did not keep %s: %q was written and %q is there", e.Key, e.Property, e.Want, e.Got)
+}
+
+// UnprovenError says that both sides could not be proven equal.
+type UnprovenError struct {
+	Op     string
+	Report Report
+	Hint   string
+}
+
+// Error gives the counts and the first differences.
+func (e *UnprovenError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: the two sides are not proven equal: %d missing, %d extra, %d differ, %d without evidence: %s",
+		e.Op, e.Report.Missing, e.Report.Extra, e.Report.Differ, e.Report.Unproven, e.Hint)
+	for i, d := range e.Report.Differences {
+		if i == 5 {
+			break
+		}
+		fmt.Fprintf(&b, "\n  %q: %s", d.Key, d.What)
+	}
+	return b.String()
+}
+
+// UnsettledError says that the source still changes although it should be frozen.
+type UnsettledError struct {
+	Op     string
+	Passes int
+	Hint   string
+}
+
+// Error says how often it was tried.
+func (e *UnsettledError) Error() string {
+	return fmt.Sprintf("%s: %d passes in a row found something to copy or to delete: %s", e.Op, e.Passes, e.Hint)
+}
+
+// FailedError collects the objects that could not be synced. The others were.
+type FailedError struct {
+	Op       string
+	Count    int64
+	Failures []error // the first ones
+}
+
+// Error lists the first failures.
+func (e *FailedError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %d objects failed", e.Op, e.Count)
+	for _, err := range e.Failures {
+		fmt.Fprintf(&b, "\n  %v", err)
+	}
+	if more := e.Count - int64(len(e.Failures)); more > 0 {
+		fmt.Fprintf(&b, "\n  and %d more", more)
+	}
+	return b.String()
+}
+
+// Unwrap returns the first failures.
+func (e *FailedError) Unwrap() []error { return e.Failures }

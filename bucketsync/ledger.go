@@ -1,0 +1,118 @@
+package bucketsync
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/crossfade-project/crossfade/internal/plan"
+)
+
+// Fate is what became of a property that could not be carried as it is.
+type Fate string
+
+// Fates of properties.
+const (
+	// Lost means that the destination cannot hold it.
+	Lost Fate = "lost"
+	// Mapped means that it is there in another form.
+	Mapped Fate = "mapped"
+)
+
+// Entry is one property of one object in the ledger.
+type Entry struct {
+	Key      string `json:"key"`
+	Property string `json:"property"`
+	Fate     Fate   `json:"fate"`
+	Detail   string `json:"detail"`
+}
+
+// Loss sums the entries of one property and fate.
+type Loss struct {
+	Property string  `json:"property"`
+	Fate     Fate    `json:"fate"`
+	Objects  int64   `json:"objects"`
+	Examples []Entry `json:"examples"` // the first ones
+}
+
+// maxExamples bounds what a ledger keeps of one property; the sums are always whole.
+const maxExamples = 100
+
+// ledger keeps what was lost or mapped: sums of everything, and examples.
+type ledger struct {
+	mu   sync.Mutex
+	sums map[string]*Loss
+}
+
+func (l *ledger) add(key string, entries []Entry) {
+	if len(entries) == 0 {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.sums == nil {
+		l.sums = map[string]*Loss{}
+	}
+	counted := map[string]bool{} // an object counts once per property
+	for _, e := range entries {
+		e.Key = key
+		id := string(e.Fate) + " " + e.Property
+		sum, ok := l.sums[id]
+		if !ok {
+			sum = &Loss{Property: e.Property, Fate: e.Fate}
+			l.sums[id] = sum
+		}
+		if !counted[id] {
+			counted[id] = true
+			sum.Objects++
+		}
+		if len(sum.Examples) < maxExamples {
+			sum.Examples = append(sum.Examples, e)
+		}
+	}
+}
+
+// losses returns the sums: what is lost first.
+func (l *ledger) losses() []Loss {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	out := make([]Loss, 0, len(l.sums))
+	for _, sum := range l.sums {
+		out = append(out, *sum)
+	}
+	slices.SortFunc(out, func(a, b Loss) int {
+		return cmp.Or(cmp.Compare(a.Fate, b.Fate), cmp.Compare(a.Property, b.Property))
+	})
+	return out
+}
+
+// note writes the ledger into a plan: a note per sum, then one per example that is kept.
+func (l *ledger) note(p *plan.Plan, name string, strict bool) {
+	for _, sum := range l.losses() {
+		if sum.Fate == Mapped {
+			p.Note(plan.Info, name, sum.text())
+			continue
+		}
+		p.Note(plan.Loss, name, sum.text())
+		for _, e := range sum.Examples {
+			p.Note(plan.Loss, name+": "+e.Key, e.Property+": "+e.Detail)
+		}
+		if strict {
+			p.Refuse(name, sum.text(), "choose a destination that can hold it, remove it at the source, or do without strict")
+		}
+	}
+}
+
+func (s Loss) text() string {
+	details := make([]string, 0, 3)
+	for _, e := range s.Examples {
+		if !slices.Contains(details, e.Detail) {
+			details = append(details, e.Detail)
+		}
+		if len(details) == cap(details) {
+			break
+		}
+	}
+	return plural(s.Objects, "object") + ": " + s.Property + " is " + string(s.Fate) + ", for example: " + strings.Join(details, "; ")
+}

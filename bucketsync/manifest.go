@@ -1,0 +1,451 @@
+package bucketsync
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"sync"
+	"unicode/utf8"
+
+	"github.com/crossfade-project/crossfade/bucketsync/bucket"
+)
+
+// manifestFormat is the version of the manifest's form. Readers refuse a later one.
+const manifestFormat = 1
+
+// State is what a Record says.
+type State string
+
+// States of records.
+const (
+	// StateIntent: a write was about to begin. It is on file before the write, so that after a kill what is there can be told
+	// from what somebody else wrote.
+	StateIntent State = "intent"
+	// StateCopied: this migration wrote the destination's object.
+	StateCopied State = "copied"
+	// StateFound: the destination had an equal object already. It is not this migration's own.
+	StateFound State = "found"
+	// StateForgotten: nothing under this key is this migration's any more.
+	StateForgotten State = "forgotten"
+)
+
+// Evidence is how an object's content was proven equal on both sides.
+type Evidence string
+
+// Kinds of evidence.
+const (
+	// Acknowledged: the destination reported a digest equal to that computed while the source was read.
+	Acknowledged Evidence = "acknowledged"
+	// ReadBack: the destination reports no digest of the whole content, so it was read again after it was written.
+	ReadBack Evidence = "read-back"
+	// Digests: both stores report the same digest.
+	Digests Evidence = "digests"
+	// Read: both sides were read and hashed.
+	Read Evidence = "read"
+)
+
+// Record is what a manifest has under one key.
+type Record struct {
+	Key   string
+	State State
+	// Source is the version that was read.
+	Source Seen
+	// Destination is the version that was written or found; in an intent, the one of this migration that is to be replaced.
+	Destination Seen
+	// SHA256 and MD5 of the content in hexadecimal, where known.
+	SHA256, MD5 string
+	// Properties is a fingerprint of the destination's, which were compared with the source's.
+	Properties string
+	Evidence   Evidence
+}
+
+// recordJSON is the form of a Record on file. Keys that are not UTF-8 are kept byte for byte.
+type recordJSON struct {
+	Key         string   `json:"key"`
+	Raw         []byte   `json:"rawKey,omitempty"`
+	State       State    `json:"state"`
+	Source      Seen     `json:"source,omitzero"`
+	Destination Seen     `json:"destination,omitzero"`
+	SHA256      string   `json:"sha256,omitempty"`
+	MD5         string   `json:"md5,omitempty"`
+	Properties  string   `json:"properties,omitempty"`
+	Evidence    Evidence `json:"evidence,omitempty"`
+}
+
+// MarshalJSON implements json.Marshaler.
+func (r Record) MarshalJSON() ([]byte, error) {
+	out := recordJSON{Key: r.Key, State: r.State, Source: r.Source, Destination: r.Destination, SHA256: r.SHA256, MD5: r.MD5, Properties: r.Properties, Evidence: r.Evidence}
+	if !utf8.ValidString(r.Key) {
+		out.Key, out.Raw = "", []byte(r.Key)
+	}
+	return json.Marshal(out)
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (r *Record) UnmarshalJSON(raw []byte) error {
+	var in recordJSON
+	if err := json.Unmarshal(raw, &in); err != nil {
+		return err
+	}
+	switch in.State {
+	case StateIntent, StateCopied, StateFound, StateForgotten:
+	default:
+		return fmt.Errorf("unknown state %q", in.State)
+	}
+	if len(in.Raw) > 0 {
+		in.Key = string(in.Raw)
+	}
+	*r = Record{Key: in.Key, State: in.State, Source: in.Source, Destination: in.Destination, SHA256: in.SHA256, MD5: in.MD5, Properties: in.Properties, Evidence: in.Evidence}
+	return nil
+}
+
+// owns reports whether the object at the destination is one that this migration wrote. A nil Record owns nothing.
+//
+// An intent owns the version that it was to replace, and an object of exactly the intended size whose MD5, where both
+// are known, is the intended one: what a killed write left.
+func (r *Record) owns(dst bucket.Object) bool {
+	if r == nil {
+		return false
+	}
+	switch r.State {
+	case StateCopied:
+		return r.Destination.is(dst)
+	case StateIntent:
+		if r.Destination.is(dst) {
+			return true
+		}
+		rel, _, _ := relate([]bucket.Digest{{Algorithm: bucket.MD5, Value: r.MD5}}, dst.Digests, false)
+		return dst.Size == r.Source.Size && rel != bucket.Different
+	case StateFound, StateForgotten:
+	}
+	return false
+}
+
+// manifestHeader is the first line of both files.
+type manifestHeader struct {
+	Format int    `json:"format"`
+	From   string `json:"from"`
+	To     string `json:"to"`
+}
+
+// manifest remembers what was copied: a sorted file that is only ever replaced whole, and a log of what came since.
+type manifest struct {
+	path   string
+	dir    string // for sorting
+	header manifestHeader
+
+	mu  sync.Mutex
+	log *os.File
+}
+
+// openManifest checks that the manifest, if there is one, is of these two buckets. It changes nothing.
+func openManifest(path, dir string, from, to bucket.Capabilities) (*manifest, error) {
+	m := &manifest{path: path, dir: dir, header: manifestHeader{Format: manifestFormat, From: from.URL, To: to.URL}}
+	for _, name := range []string{m.path, m.logPath()} {
+		f, err := os.Open(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("open manifest: %w", err)
+		}
+		header, err := readHeader(bufio.NewReader(f))
+		if cerr := f.Close(); err == nil {
+			err = cerr
+		}
+		switch {
+		case errors.Is(err, io.ErrUnexpectedEOF) && name == m.logPath():
+			continue // a log that was killed in its first line has nothing to say
+		case err != nil:
+			return nil, fmt.Errorf("read manifest %s: %w", name, err)
+		case header != m.header:
+			return nil, fmt.Errorf("manifest %s is of %s to %s, not of %s to %s: give each pair of buckets a manifest of its own", name, header.From, header.To, m.header.From, m.header.To)
+		}
+	}
+	return m, nil
+}
+
+func (m *manifest) logPath() string { return m.path + ".log" }
+
+// records yields what the manifest has in a range of keys, in order, the last word on each key.
+func (m *manifest) records(opts bucket.ListOptions) iter.Seq2[Record, error] {
+	return func(yield func(Record, error) bool) {
+		for r, err := range m.all() {
+			if err == nil && (r.State == StateForgotten || !opts.Holds(r.Key)) {
+				continue
+			}
+			if !yield(r, err) {
+				return
+			}
+		}
+	}
+}
+
+// all merges the sorted file with the log. Forgotten records are among them.
+func (m *manifest) all() iter.Seq2[Record, error] {
+	return func(yield func(Record, error) bool) {
+		s := newSorter(m.dir, func(r Record) string { return r.Key })
+		fill := func() error {
+			for r, err := range readRecords(m.logPath(), true) {
+				if err != nil {
+					return err
+				}
+				if err := s.add(r); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+		if err := fill(); err != nil {
+			yield(Record{}, errors.Join(err, s.close()))
+			return
+		}
+		stopped := false
+		for r, err := range overlay(sortedRecords(readRecords(m.path, false)), s.sorted()) {
+			if !yield(r, err) {
+				stopped = true
+				break
+			}
+		}
+		if err := s.close(); err != nil && !stopped {
+			yield(Record{}, err)
+		}
+	}
+}
+
+// overlay merges two sorted sequences; of several records of one key the last of the second wins.
+func overlay(base, over iter.Seq2[Record, error]) iter.Seq2[Record, error] {
+	return func(yield func(Record, error) bool) {
+		keyOf := func(r Record) string { return r.Key }
+		a, stopA := cursorOf("read the manifest", base, keyOf)
+		defer stopA()
+		b, stopB := cursorOf("read the manifest's log", over, keyOf)
+		defer stopB()
+		for {
+			if err := errors.Join(a.err, b.err); err != nil {
+				yield(Record{}, err)
+				return
+			}
+			key, ok := least(a.position, b.position)
+			if !ok {
+				return
+			}
+			last := a.take(key)
+			for r := b.take(key); r != nil; r = b.take(key) {
+				last = r
+			}
+			if !yield(*last, nil) {
+				return
+			}
+		}
+	}
+}
+
+// sortedRecords holds the sorted file to its promise.
+func sortedRecords(records iter.Seq2[Record, error]) iter.Seq2[Record, error] {
+	return func(yield func(Record, error) bool) {
+		last, any := "", false
+		for r, err := range records {
+			if err == nil && any && r.Key <= last {
+				err = fmt.Errorf("%q after %q: %w", r.Key, last, errUnsorted)
+			}
+			last, any = r.Key, true
+			if !yield(r, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// readRecords yields the records of a file; a file that is not there has none. Where torn is set, a last line without
+// its end is what a kill left and says nothing.
+func readRecords(path string, torn bool) iter.Seq2[Record, error] {
+	return func(yield func(Record, error) bool) {
+		f, err := os.Open(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return
+		}
+		if err != nil {
+			yield(Record{}, err)
+			return
+		}
+		defer func() { _ = f.Close() }() // only read
+		for r, err := range decodeRecords(f, torn) {
+			if err != nil {
+				err = fmt.Errorf("%s: %w", path, err)
+			}
+			if !yield(r, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+func decodeRecords(from io.Reader, torn bool) iter.Seq2[Record, error] {
+	return func(yield func(Record, error) bool) {
+		in := bufio.NewReaderSize(from, 1<<16)
+		if _, err := readHeader(in); err != nil {
+			if !torn || !errors.Is(err, io.ErrUnexpectedEOF) {
+				yield(Record{}, err)
+			}
+			return
+		}
+		for line := 2; ; line++ {
+			raw, err := in.ReadBytes('\n')
+			if errors.Is(err, io.EOF) {
+				if len(raw) > 0 && !torn {
+					yield(Record{}, fmt.Errorf("line %d: %w", line, io.ErrUnexpectedEOF))
+				}
+				return
+			}
+			var r Record
+			if err == nil {
+				err = json.Unmarshal(raw, &r)
+			}
+			if err != nil {
+				yield(Record{}, fmt.Errorf("line %d: %w", line, err))
+				return
+			}
+			if !yield(r, nil) {
+				return
+			}
+		}
+	}
+}
+
+// readHeader reads the first line. io.ErrUnexpectedEOF says that the line has no end.
+func readHeader(in *bufio.Reader) (manifestHeader, error) {
+	var h manifestHeader
+	raw, err := in.ReadBytes('\n')
+	if errors.Is(err, io.EOF) {
+		return h, fmt.Errorf("line 1: %w", io.ErrUnexpectedEOF)
+	}
+	if err != nil {
+		return h, err
+	}
+	if err := json.Unmarshal(raw, &h); err != nil {
+		return h, fmt.Errorf("line 1: not a manifest: %w", err)
+	}
+	if h.Format != manifestFormat {
+		return h, fmt.Errorf("line 1: format %d, and this program reads format %d", h.Format, manifestFormat)
+	}
+	return h, nil
+}
+
+// add puts a record into the log. Each line is one write: after a kill, all but the last are whole.
+func (m *manifest) add(r Record) error {
+	raw, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("write manifest: %w", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.log == nil {
+		if m.log, err = m.openLog(); err != nil {
+			return fmt.Errorf("write manifest: %w", err)
+		}
+	}
+	if _, err := m.log.Write(append(raw, '\n')); err != nil {
+		return fmt.Errorf("write manifest: %w", err)
+	}
+	return nil
+}
+
+func (m *manifest) openLog() (*os.File, error) {
+	if err := os.MkdirAll(filepath.Dir(m.path), 0o700); err != nil {
+		return nil, err
+	}
+	// compact has removed what an earlier run left, so the log is new.
+	f, err := os.OpenFile(m.logPath(), os.O_WRONLY|os.O_CREATE|os.O_TRUNC|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := json.Marshal(m.header)
+	if err == nil {
+		_, err = f.Write(append(raw, '\n'))
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// compact folds the log into the sorted file. A kill at any point leaves either the old file with the log, or the new file
+// with a log that says the same.
+func (m *manifest) compact() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.log != nil {
+		if err := m.log.Close(); err != nil {
+			return fmt.Errorf("close the manifest's log: %w", err)
+		}
+		m.log = nil
+	}
+	if _, err := os.Stat(m.logPath()); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err := m.rewrite(); err != nil {
+		return fmt.Errorf("rewrite manifest %s: %w", m.path, err)
+	}
+	if err := os.Remove(m.logPath()); err != nil {
+		return fmt.Errorf("remove the manifest's log: %w", err)
+	}
+	return nil
+}
+
+func (m *manifest) rewrite() error {
+	f, err := os.OpenFile(m.path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600) // what a kill left is replaced
+	if err != nil {
+		return err
+	}
+	err = m.writeAll(f)
+	if err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), m.path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return nil
+}
+
+func (m *manifest) writeAll(to io.Writer) error {
+	var line bytes.Buffer
+	enc := json.NewEncoder(&line)
+	out := bufio.NewWriterSize(to, 1<<16)
+	write := func(v any) error {
+		line.Reset()
+		if err := enc.Encode(v); err != nil {
+			return err
+		}
+		_, err := out.Write(line.Bytes())
+		return err
+	}
+	if err := write(m.header); err != nil {
+		return err
+	}
+	for r, err := range m.all() {
+		if err != nil {
+			return err
+		}
+		if r.State == StateForgotten {
+			continue
+		}
+		if err := write(r); err != nil {
+			return err
+		}
+	}
+	return out.Flush()
+}

@@ -1,0 +1,154 @@
+package bucketsync
+
+import (
+	"log/slog"
+	"os"
+	"sync"
+
+	"github.com/crossfade-project/crossfade/bucketsync/bucket"
+	"github.com/crossfade-project/crossfade/internal/clock"
+	"github.com/crossfade-project/crossfade/internal/plan"
+)
+
+// Options say what is synced, and how. From and To are required, the zero values of the rest work.
+type Options struct {
+	// Migration and Stage name the plan; Stage is the prefix of the IDs of its changes.
+	Migration, Stage string
+	// Name of the bucket in the migration, for people.
+	Name     string
+	From, To bucket.Bucket
+	// Prefix chooses keys, on both sides. To give them another prefix at the destination, wrap the buckets with bucket.Sub.
+	Prefix string
+	Range  Range
+	// Create makes the destination where it is missing.
+	Create bool
+	// Manifest is the path of a file that remembers what was copied. Beside it lies a log, PATH.log, while a run is not finished.
+	// One run at a time may use it. Empty remembers nothing.
+	Manifest string
+	// Conflict says what happens to an object that the destination holds, that this migration did not write and that
+	// differs from the source's. Default ConflictFail.
+	Conflict Conflict
+	// Delete removes at the destination what this migration copied there and the source no longer has.
+	// It needs a Manifest: nothing else says what the migration's own is.
+	Delete bool
+	// DeleteForeign also removes what this migration did not create: the destination becomes a mirror.
+	DeleteForeign bool
+	// MaxDelete is the share of the destination's objects in the range above which deleting stops before it begins.
+	// Default 0.30; ten objects may always be deleted.
+	MaxDelete float64
+	// Strict refuses a plan with losses.
+	Strict bool
+	// Final goes on until a pass finds nothing to do, then proves both sides equal with the mode Proof. It belongs in a freeze.
+	Final bool
+	// Proof is how Final proves. Default ModeProof.
+	Proof Mode
+	// AllowExtra lets a proof hold although the destination has objects that the source has not.
+	AllowExtra bool
+	// Concurrency is how many objects are under way at once. Default 16.
+	Concurrency int
+	// MaxBytes bounds the bytes of objects in memory. Default 64 MiB.
+	MaxBytes int64
+	// TempDir is for listings that must be sorted. Empty means the system's.
+	TempDir string
+
+	Log      *slog.Logger
+	Clock    clock.Clock
+	Observer plan.Observer
+	// Progress is called after each object, by one goroutine at a time.
+	Progress func(Progress)
+}
+
+// Range is a half-open range of keys. Zero values are open ends.
+type Range struct {
+	After  string `json:"after,omitempty"`  // only keys greater than After
+	Before string `json:"before,omitempty"` // only keys less than Before
+}
+
+// Conflict is a policy for objects that somebody else wrote at the destination.
+type Conflict string
+
+// Policies for conflicts.
+const (
+	// ConflictFail leaves the object as it is and fails.
+	ConflictFail Conflict = "fail"
+	// ConflictOverwrite replaces it with the source's.
+	ConflictOverwrite Conflict = "overwrite"
+	// ConflictSkip leaves it as it is and reports it. A proof fails on it.
+	ConflictSkip Conflict = "skip"
+)
+
+// Progress is how far a sync has come.
+type Progress struct {
+	Objects, Bytes           int64 // copied so far
+	TotalObjects, TotalBytes int64 // as planned; the source may have grown since
+}
+
+const (
+	defaultConcurrency = 16
+	defaultMaxBytes    = 64 << 20
+	defaultMaxDelete   = 0.30
+	alwaysDeletable    = 10 // B13: so small a number is allowed whatever its share
+)
+
+func (o Options) withDefaults() Options {
+	if o.Conflict == "" {
+		o.Conflict = ConflictFail
+	}
+	if o.MaxDelete == 0 {
+		o.MaxDelete = defaultMaxDelete
+	}
+	if o.Proof == "" {
+		o.Proof = ModeProof
+	}
+	if o.Concurrency < 1 {
+		o.Concurrency = defaultConcurrency
+	}
+	if o.MaxBytes < 1 {
+		o.MaxBytes = defaultMaxBytes
+	}
+	if o.TempDir == "" {
+		o.TempDir = os.TempDir()
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Clock == nil {
+		o.Clock = clock.System{}
+	}
+	if o.Observer == nil {
+		o.Observer = plan.Silent{}
+	}
+	if o.Name == "" {
+		o.Name = "bucket"
+	}
+	return o
+}
+
+func (o Options) listing() bucket.ListOptions {
+	return bucket.ListOptions{Prefix: o.Prefix, After: o.Range.After, Before: o.Range.Before}
+}
+
+// deletes reports whether an object that only the destination has is to be removed.
+func (o Options) deletes(own bool) bool { return o.DeleteForeign || (o.Delete && own) }
+
+// deleteLimit is how many of total objects may be deleted (B13).
+func (o Options) deleteLimit(total int64) int64 {
+	return max(alwaysDeletable, int64(o.MaxDelete*float64(total)))
+}
+
+// progress serialises the calls of Options.Progress.
+type progress struct {
+	mu    sync.Mutex
+	state Progress
+	tell  func(Progress)
+}
+
+func (p *progress) add(objects, bytes int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.state.Objects += objects
+	p.state.Bytes += bytes
+	if p.tell != nil {
+		p.tell(p.state)
+	}
+}

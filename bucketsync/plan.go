@@ -1,0 +1,448 @@
+package bucketsync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/crossfade-project/crossfade/bucketsync/bucket"
+	"github.com/crossfade-project/crossfade/internal/plan"
+)
+
+// Actions of this step's changes.
+const (
+	ActionCreate plan.Action = "create bucket"
+	ActionSync   plan.Action = "sync bucket"
+)
+
+// Planned is the data of the change that syncs. The counts are those of the time of planning: while the source is written
+// to, Apply finds more.
+type Planned struct {
+	Name          string   `json:"name"`
+	From          string   `json:"from"`
+	To            string   `json:"to"`
+	Prefix        string   `json:"prefix,omitempty"`
+	Range         Range    `json:"range,omitzero"`
+	Delete        bool     `json:"delete,omitempty"`
+	DeleteForeign bool     `json:"deleteForeign,omitempty"`
+	Conflict      Conflict `json:"conflict"`
+	Final         bool     `json:"final,omitempty"`
+
+	Copy      int64 `json:"copy"`
+	CopyBytes int64 `json:"copyBytes"`
+	Same      int64 `json:"same"`
+	// ToRead objects are of one size on both sides and nothing tells whether they are equal: Apply reads them.
+	ToRead    int64 `json:"toRead"`
+	Conflicts int64 `json:"conflicts"`
+	Deletions int64 `json:"deletions"`
+	Extra     int64 `json:"extra"`
+	Held      int64 `json:"held"` // objects at the destination
+}
+
+// Plan lists both sides, compares them, and looks at the properties of what is to be copied. It changes nothing.
+// An error says that it could not look; what it found in the way of the sync is in the plan's refusals.
+func Plan(ctx context.Context, opts Options) (*plan.Plan, error) {
+	opts = opts.withDefaults()
+	p := plan.New(opts.Migration, opts.Stage)
+	e, err := newEngine(opts)
+	if err != nil {
+		return nil, fmt.Errorf("plan to sync %s: %w", opts.Name, err)
+	}
+	usable, err := e.checkEnds(ctx, p)
+	if err != nil {
+		return nil, fmt.Errorf("plan to sync %s: %w", opts.Name, err)
+	}
+	if !usable {
+		return p, nil
+	}
+	planned, err := e.survey(ctx, p, true)
+	if err != nil {
+		return nil, fmt.Errorf("plan to sync %s: %w", opts.Name, err)
+	}
+	e.notes(p, planned)
+	e.changes(p, planned)
+	p.Data = plan.JSON(planned)
+	return p, nil
+}
+
+// Delta counts how much of the source is not at the destination yet, from the listings and the manifest alone: objects to
+// copy, to compare or to delete, and the bytes of the first two.
+func Delta(ctx context.Context, opts Options) (objects, bytes int64, err error) {
+	opts = opts.withDefaults()
+	e, err := newEngine(opts)
+	if err != nil {
+		return 0, 0, fmt.Errorf("count what is left of %s: %w", opts.Name, err)
+	}
+	if err := e.to.Check(ctx); errors.Is(err, bucket.ErrNotExist) {
+		e.destinationMissing = true
+	}
+	planned, err := e.survey(ctx, plan.New(opts.Migration, opts.Stage), false)
+	if err != nil {
+		return 0, 0, fmt.Errorf("count what is left of %s: %w", opts.Name, err)
+	}
+	return planned.Copy + planned.ToRead + planned.Conflicts + planned.Deletions, planned.CopyBytes, nil
+}
+
+// checkEnds finds out whether both buckets are there and are two.
+func (e *engine) checkEnds(ctx context.Context, p *plan.Plan) (usable bool, err error) {
+	name, from, to := e.opts.Name, e.fromCaps.URL, e.toCaps.URL
+	if placeOf(e.opts.From, e.opts.Prefix).overlaps(placeOf(e.opts.To, e.opts.Prefix)) {
+		p.Refuse(name, fmt.Sprintf("source and destination overlap: %s and %s", from, to), "name a destination outside of the source, and the other way round")
+	}
+	if e.opts.Delete && !e.opts.DeleteForeign && e.opts.Manifest == "" {
+		p.Refuse(name, "deleting is asked for, and without a manifest nothing tells which objects are this migration's own",
+			"give a manifest, or say that foreign objects may be deleted too")
+	}
+	switch err := e.from.Check(ctx); {
+	case errors.Is(err, bucket.ErrNotExist):
+		p.Refuse(name, "the source "+from+" does not exist", "correct its name, or its store")
+	case errors.Is(err, bucket.ErrDenied):
+		p.Refuse(name, "the source "+from+" may not be listed: "+err.Error(), "give its credentials the right to list and read")
+	case err != nil:
+		return false, fmt.Errorf("check the source: %w", err)
+	}
+	switch err := e.to.Check(ctx); {
+	case errors.Is(err, bucket.ErrNotExist):
+		e.destinationMissing = true
+		if _, ok := e.opts.To.(bucket.Maker); !ok || !e.opts.Create {
+			p.Refuse(name, "the destination "+to+" does not exist", "create it, or let this migration create it")
+		}
+	case errors.Is(err, bucket.ErrDenied):
+		p.Refuse(name, "the destination "+to+" may not be listed: "+err.Error(), "give its credentials the right to list, read and write")
+	case err != nil:
+		return false, fmt.Errorf("check the destination: %w", err)
+	}
+	return len(p.Refusals) == 0, nil
+}
+
+// survey counts what a pass would do. With look, it also asks for the properties of what would be copied, and refuses
+// what the destination cannot hold.
+func (e *engine) survey(ctx context.Context, p *plan.Plan, look bool) (Planned, error) {
+	for _, resort := range []bool{false, true} {
+		s := &surveyor{e: e, refusals: &refusals{}, look: look, planned: Planned{
+			Name: e.opts.Name, From: e.fromCaps.URL, To: e.toCaps.URL, Prefix: e.opts.Prefix, Range: e.opts.Range,
+			Delete: e.opts.Delete, DeleteForeign: e.opts.DeleteForeign, Conflict: e.opts.Conflict, Final: e.opts.Final,
+		}}
+		e.ledger = &ledger{}
+		err := s.walk(ctx, resort)
+		if errors.Is(err, errUnsorted) && !resort {
+			continue
+		}
+		s.refusals.into(p, e.opts.Name)
+		return s.planned, err
+	}
+	return Planned{}, errUnsorted // a sorted listing is in order
+}
+
+type surveyor struct {
+	e        *engine
+	look     bool
+	refusals *refusals
+
+	mu      sync.Mutex
+	planned Planned
+}
+
+func (s *surveyor) count(change func(*Planned)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change(&s.planned)
+}
+
+func (s *surveyor) walk(ctx context.Context, resort bool) error {
+	workers, wctx := errgroup.WithContext(ctx)
+	workers.SetLimit(s.e.opts.Concurrency)
+	list := func() error {
+		for p, err := range s.e.pairs(wctx, resort) {
+			if err != nil {
+				return err
+			}
+			if p.dst != nil {
+				s.count(func(c *Planned) { c.Held++ })
+			}
+			s.judge(wctx, p, workers)
+		}
+		return nil
+	}
+	lerr := list()
+	if err := workers.Wait(); err != nil {
+		return err
+	}
+	return lerr
+}
+
+func (s *surveyor) judge(ctx context.Context, p pair, workers *errgroup.Group) {
+	switch v := compare(p); v {
+	case gone:
+	case same:
+		s.count(func(c *Planned) { c.Same++ })
+	case copyNew, copyOver:
+		s.copies(ctx, p, workers)
+	case conflict:
+		s.conflicts(ctx, p, workers, "its size or digest differs")
+	case unsure:
+		if !s.look {
+			s.count(func(c *Planned) { c.ToRead++; c.CopyBytes += p.src.Size })
+			return
+		}
+		workers.Go(func() error { return s.tell(ctx, p) })
+	case extraOwn, extraForeign:
+		if s.e.opts.deletes(v == extraOwn) {
+			s.count(func(c *Planned) { c.Deletions++ })
+		} else {
+			s.count(func(c *Planned) { c.Extra++ })
+		}
+	}
+}
+
+// copies counts an object to copy and looks whether it fits.
+func (s *surveyor) copies(ctx context.Context, p pair, workers *errgroup.Group) {
+	s.count(func(c *Planned) { c.Copy++; c.CopyBytes += p.src.Size })
+	if !s.look {
+		return
+	}
+	if problem := unfit(*p.src, s.e.toCaps); problem != "" {
+		s.refusals.add(problem, p.key, "rename, shorten or split it at the source, or choose another destination")
+		return
+	}
+	look := func() error { return s.lookAt(ctx, p.key) }
+	if workers == nil {
+		if err := look(); err != nil {
+			s.refusals.add(err.Error(), p.key, "see to it that the object can be read")
+		}
+		return
+	}
+	workers.Go(look)
+}
+
+// lookAt asks for an object's properties and enters what they lose.
+func (s *surveyor) lookAt(ctx context.Context, key string) error {
+	src, err := s.e.from.Head(ctx, key)
+	if errors.Is(err, bucket.ErrNotExist) {
+		return nil // gone since it was listed
+	}
+	if err != nil {
+		return fmt.Errorf("look at %q at the source: %w", key, err)
+	}
+	if src.Properties == nil {
+		return fmt.Errorf("the source tells no properties of %q: %w", key, bucket.ErrUnsupported)
+	}
+	_, entries, problem := carry(*src.Properties, s.e.fromCaps, s.e.toCaps)
+	if problem != "" {
+		s.refusals.add(problem, key, "change its metadata at the source, or choose another destination")
+		return nil
+	}
+	s.e.ledger.add(key, entries)
+	return nil
+}
+
+// tell asks both stores about two objects of one size.
+func (s *surveyor) tell(ctx context.Context, p pair) error {
+	src, err := s.e.from.Head(ctx, p.key)
+	if errors.Is(err, bucket.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look at %q at the source: %w", p.key, err)
+	}
+	dst, err := s.e.to.Head(ctx, p.key)
+	if errors.Is(err, bucket.ErrNotExist) {
+		s.copies(ctx, p, nil)
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look at %q at the destination: %w", p.key, err)
+	}
+	want, entries, err := s.e.fit(src)
+	if err != nil {
+		s.refusals.add(err.Error(), p.key, "change it at the source, or choose another destination")
+		return nil
+	}
+	s.e.ledger.add(p.key, entries)
+	if what := firstDifference(want, dst, s.e.toCaps); what != "" {
+		s.conflicts(ctx, p, nil, what)
+		return nil
+	}
+	switch rel, a, _ := relate(src.Digests, dst.Digests, true); rel {
+	case bucket.Different:
+		s.conflicts(ctx, p, nil, "its "+string(a.Algorithm)+" differs")
+	case bucket.Same:
+		s.count(func(c *Planned) { c.Same++ })
+	case bucket.Unknown:
+		s.count(func(c *Planned) { c.ToRead++ })
+	}
+	return nil
+}
+
+func (s *surveyor) conflicts(ctx context.Context, p pair, workers *errgroup.Group, what string) {
+	switch s.e.opts.Conflict {
+	case ConflictOverwrite:
+		s.copies(ctx, p, workers)
+	case ConflictSkip:
+		s.count(func(c *Planned) { c.Conflicts++ })
+	case ConflictFail:
+		s.count(func(c *Planned) { c.Conflicts++ })
+		s.refusals.add("the destination holds an object that this migration did not write ("+what+")", p.key,
+			"move it away, or say that it is to be overwritten or skipped")
+	}
+}
+
+// notes tells what a person should know.
+func (e *engine) notes(p *plan.Plan, c Planned) {
+	name := e.opts.Name
+	if e.destinationMissing {
+		p.Note(plan.Info, name, "the destination does not exist and will be made")
+	}
+	if c.ToRead > 0 {
+		p.Note(plan.Info, name, plural(c.ToRead, "object")+" of the same size on both sides will be read on both, because no digest tells whether they are equal")
+	}
+	if c.Conflicts > 0 && e.opts.Conflict == ConflictSkip {
+		p.Note(plan.Warning, name, plural(c.Conflicts, "object")+" at the destination differ and were not written by this migration: they stay as they are")
+	}
+	if c.Extra > 0 {
+		p.Note(plan.Warning, name, plural(c.Extra, "object")+" are only at the destination and stay there")
+	}
+	if !e.toCaps.ConditionalPut || !e.toCaps.ConditionalWrite {
+		p.Note(plan.Warning, name, "the destination has no conditional writes: what somebody else writes there in the moment of a copy can be overwritten")
+	}
+	if c.Copy > 0 {
+		p.Note(plan.Info, name, "the time of an object's last change becomes the time of its copy: no store lets it be set")
+	}
+	if limit := e.opts.deleteLimit(c.Held); c.Deletions > limit {
+		p.Refuse(name, fmt.Sprintf("%d of %d objects at the destination would be deleted and %d are allowed", c.Deletions, c.Held, limit),
+			"make sure that the source is the right one, then raise the share that may be deleted")
+	}
+	e.ledger.note(p, name, e.opts.Strict)
+}
+
+func (e *engine) changes(p *plan.Plan, c Planned) {
+	id := e.opts.Stage
+	target := fmt.Sprintf("%s: %s to %s", e.opts.Name, c.From, c.To)
+	if c.Range != (Range{}) {
+		id += fmt.Sprintf("/%q-%q", c.Range.After, c.Range.Before)
+		target += fmt.Sprintf(", keys after %q and before %q", c.Range.After, c.Range.Before)
+	}
+	if e.destinationMissing {
+		p.Add(plan.Change{
+			ID: id + "/create", Action: ActionCreate, Target: c.To,
+			Why: "the destination does not exist; an empty bucket hurts nobody, so nothing is taken back",
+		})
+	}
+	p.Add(plan.Change{
+		ID: id + "/sync", Action: ActionSync, Target: target, Why: c.words(),
+		ReliesOn: []plan.Reliance{
+			{What: "the source", Is: c.From}, {What: "the destination", Is: c.To},
+			{What: "what may be deleted", Is: deletionWords(c.Delete, c.DeleteForeign)},
+		},
+		Reverse: e.reverse(c),
+		Data:    plan.JSON(c),
+	})
+}
+
+func (e *engine) reverse(c Planned) *plan.Reverse {
+	how := "nothing of the source is changed; delete at the destination what was copied"
+	if e.opts.Manifest != "" {
+		how += ": the records of " + e.opts.Manifest + " in state " + string(StateCopied)
+	}
+	if c.Conflict == ConflictOverwrite {
+		how += "; what was overwritten on request is not kept"
+	}
+	return &plan.Reverse{Action: "delete copies", How: how}
+}
+
+func (c Planned) words() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "copy %s, %s; delete %d", plural(c.Copy, "object"), byteWords(c.CopyBytes), c.Deletions)
+	if c.ToRead > 0 {
+		fmt.Fprintf(&b, "; compare %d by reading", c.ToRead)
+	}
+	if c.Final {
+		b.WriteString("; again until nothing is left, then prove both sides equal")
+	}
+	return b.String()
+}
+
+func deletionWords(own, foreign bool) string {
+	switch {
+	case foreign:
+		return "whatever the source does not have"
+	case own:
+		return "copies whose source is gone"
+	}
+	return "nothing"
+}
+
+func plural(n int64, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+func byteWords(n int64) string {
+	const unit = 1024
+	if n < unit {
+		return fmt.Sprintf("%d B", n)
+	}
+	value, units := float64(n)/unit, "KMGTPE"
+	for value >= unit && len(units) > 1 {
+		value /= unit
+		units = units[1:]
+	}
+	return fmt.Sprintf("%.1f %ciB", value, units[0])
+}
+
+// refusals gathers reasons not to begin: the first objects of each kind by name, the rest by number.
+type refusals struct {
+	mu    sync.Mutex
+	order []string
+	kinds map[string]*refusalKind
+}
+
+type refusalKind struct {
+	mend string
+	n    int64
+	keys []string
+}
+
+// maxKinds bounds reasons that hold a number or a name of their own.
+const maxKinds = 50
+
+func (r *refusals) add(why, key, mend string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.kinds == nil {
+		r.kinds = map[string]*refusalKind{}
+	}
+	kind, ok := r.kinds[why]
+	if !ok && len(r.order) >= maxKinds {
+		why = "and for further reasons"
+		kind, ok = r.kinds[why]
+	}
+	if !ok {
+		kind = &refusalKind{mend: mend}
+		r.kinds[why] = kind
+		r.order = append(r.order, why)
+	}
+	kind.n++
+	if len(kind.keys) < maxKeys {
+		kind.keys = append(kind.keys, fmt.Sprintf("%q", key))
+	}
+}
+
+func (r *refusals) into(p *plan.Plan, name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, why := range r.order {
+		kind := r.kinds[why]
+		what := name + ": " + strings.Join(kind.keys, ", ")
+		if more := kind.n - int64(len(kind.keys)); more > 0 {
+			what += fmt.Sprintf(" and %d more", more)
+		}
+		p.Refuse(what, why, kind.mend)
+	}
+}

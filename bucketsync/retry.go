@@ -1,0 +1,144 @@
+package bucketsync
+
+import (
+	"context"
+	"errors"
+	"io"
+	"iter"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"syscall"
+	"time"
+
+	"github.com/crossfade-project/crossfade/bucketsync/bucket"
+	"github.com/crossfade-project/crossfade/internal/clock"
+)
+
+const (
+	maxTries   = 6
+	firstPause = 200 * time.Millisecond
+	maxPause   = 15 * time.Second
+)
+
+// transient reports whether the same request may succeed a moment later. What is not known to be of the moment is not.
+func transient(err error) bool {
+	if err == nil {
+		return false
+	}
+	for _, permanent := range []error{
+		context.Canceled, context.DeadlineExceeded,
+		bucket.ErrNotExist, bucket.ErrPrecondition, bucket.ErrUnsupported, bucket.ErrDenied,
+	} {
+		if errors.Is(err, permanent) {
+			return false
+		}
+	}
+	for _, passing := range []error{
+		bucket.ErrSlowDown, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.ECONNREFUSED, syscall.ECONNABORTED, syscall.EPIPE, syscall.ETIMEDOUT,
+	} {
+		if errors.Is(err, passing) {
+			return true
+		}
+	}
+	var status interface{ HTTPStatusCode() int }
+	if errors.As(err, &status) {
+		code := status.HTTPStatusCode()
+		return code == http.StatusRequestTimeout || code == http.StatusTooManyRequests || code >= http.StatusInternalServerError
+	}
+	var temporary interface{ Temporary() bool }
+	if errors.As(err, &temporary) && temporary.Temporary() {
+		return true
+	}
+	var network net.Error
+	return errors.As(err, &network) && network.Timeout()
+}
+
+// patience waits longer after each try of a request: exponential, with full jitter.
+type patience struct {
+	clock clock.Clock
+	log   *slog.Logger
+}
+
+// again reports whether to try once more after the given try (from 1) failed with err, and waits before it says so.
+func (p patience) again(ctx context.Context, try int, op, key string, err error) bool {
+	if try >= maxTries || !transient(err) {
+		return false
+	}
+	ceiling := min(firstPause<<(try-1), maxPause)
+	pause := rand.N(ceiling) + time.Millisecond //nolint:gosec // jitter
+	p.log.LogAttrs(ctx, slog.LevelWarn, "store failed for the moment; trying again",
+		slog.String("op", op), slog.String("key", key), slog.Int("try", try), slog.Duration("pause", pause), slog.Any("error", err))
+	return p.clock.Sleep(ctx, pause) == nil
+}
+
+func (p patience) do(ctx context.Context, op, key string, f func() error) error {
+	for try := 1; ; try++ {
+		err := f()
+		if err == nil || !p.again(ctx, try, op, key, err) {
+			return err
+		}
+	}
+}
+
+// retrying repeats requests of a bucket that failed for the moment. Put is not among them: its body can be read only
+// once, so the copy as a whole is repeated.
+type retrying struct {
+	bucket.Bucket
+	patience patience
+}
+
+func (r retrying) List(ctx context.Context, opts bucket.ListOptions) iter.Seq2[bucket.Object, error] {
+	if r.Describe().Order != bucket.ByBytes {
+		return r.Bucket.List(ctx, opts) // there is no point from which an unordered listing could go on
+	}
+	return func(yield func(bucket.Object, error) bool) {
+		for try := 1; ; try++ {
+			var failure error
+			for obj, err := range r.Bucket.List(ctx, opts) {
+				if err != nil {
+					failure = err
+					break
+				}
+				if !yield(obj, nil) {
+					return
+				}
+				if obj.Key > opts.After {
+					opts.After, try = obj.Key, 1
+				}
+			}
+			if failure == nil {
+				return
+			}
+			if !r.patience.again(ctx, try, "list", opts.After, failure) {
+				yield(bucket.Object{}, failure)
+				return
+			}
+		}
+	}
+}
+
+func (r retrying) Head(ctx context.Context, key string) (obj bucket.Object, err error) {
+	err = r.patience.do(ctx, "head", key, func() error {
+		obj, err = r.Bucket.Head(ctx, key)
+		return err
+	})
+	return obj, err
+}
+
+func (r retrying) Open(ctx context.Context, key string, opts bucket.ReadOptions) (body io.ReadCloser, obj bucket.Object, err error) {
+	err = r.patience.do(ctx, "open", key, func() error {
+		body, obj, err = r.Bucket.Open(ctx, key, opts) //nolint:bodyclose // the caller closes it
+		return err
+	})
+	return body, obj, err
+}
+
+func (r retrying) Delete(ctx context.Context, obj bucket.Object) error {
+	return r.patience.do(ctx, "delete", obj.Key, func() error { return r.Bucket.Delete(ctx, obj) })
+}
+
+func (r retrying) Check(ctx context.Context) error {
+	return r.patience.do(ctx, "check", "", func() error { return r.Bucket.Check(ctx) })
+}
