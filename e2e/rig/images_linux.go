@@ -28,7 +28,11 @@ func (r *Rig) buildPause(ctx context.Context, side string) (string, error) {
 
 func (r *Rig) importImages(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	for _, img := range r.o.Images {
+	images := r.o.Images
+	if r.o.Demo {
+		images = append(DemoImages(), images...)
+	}
+	for _, img := range images {
 		group.Go(func() error {
 			files, tars := map[string][]string{}, map[string]*Side{}
 			for _, side := range []*Side{r.Blue, r.Green} {

@@ -33,6 +33,13 @@ type Info struct {
 	// Host is the machine's own address in the subnet.
 	Host  string     `json:"host"`
 	Sides []SideInfo `json:"sides"`
+	// Resolver is the name server that clients ask, and Primary the one that takes updates; host:port.
+	Resolver string `json:"resolver"`
+	Primary  string `json:"primary"`
+	// S3 is the URL of blue's object store, Azure that of green's. Keys is the folder with the secrets of all.
+	S3    string `json:"s3"`
+	Azure string `json:"azure"`
+	Keys  string `json:"keys"`
 }
 
 // SideInfo is one cluster.
@@ -68,6 +75,8 @@ func (i *Info) Text() string {
 	for _, side := range i.Sides {
 		fmt.Fprintf(&text, "%-6s Kubernetes %s at %s\n       export KUBECONFIG=%s; %s get pods -A\n", side.Name, side.Version, side.Node, side.Kubeconfig, side.Kubectl)
 	}
+	fmt.Fprintf(&text, "names  resolver %s, primary of apps.test %s\n", i.Resolver, i.Primary)
+	fmt.Fprintf(&text, "stores S3 %s, Azure %s, keys in %s\n", i.S3, i.Azure, i.Keys)
 	return text.String()
 }
 

@@ -1,11 +1,86 @@
 package rig
 
 import (
+	"context"
+	"fmt"
 	"net/netip"
+	"strings"
 
 	"github.com/crossfade-project/crossfade/e2e/rig/balancer"
+	"github.com/crossfade-project/crossfade/e2e/rig/nameserver"
+	"github.com/crossfade-project/crossfade/internal/dnsx"
 )
 
-func (r *Rig) resolver() netip.Addr { return r.Network.Address(55) }
+// The last bytes of the addresses of the namespace of the name servers, and of each server's own in it.
+const (
+	namesHost     = 50
+	parentHost    = 52
+	primaryHost   = 53
+	secondaryHost = 54
+	resolverHost  = 55
+)
 
-func (r *Rig) balancerNames() balancer.Names { return nil }
+// makeNames makes the namespace of the name servers with an address for each.
+func (r *Rig) makeNames(ctx context.Context) error {
+	space, err := r.Network.Namespace(ctx, "names", namesHost)
+	if err != nil {
+		return err
+	}
+	for _, host := range []byte{parentHost, primaryHost, secondaryHost, resolverHost} {
+		if err := space.AddAddress(r.Network.Address(host)); err != nil {
+			return err
+		}
+	}
+	r.names = space
+	return nil
+}
+
+func (r *Rig) startNames(ctx context.Context) error {
+	var err error
+	r.Names, err = nameserver.StartWorld(ctx, nameserver.WorldOptions{
+		Dir:    r.path("names"),
+		Parent: r.Network.Address(parentHost), Primary: r.Network.Address(primaryHost),
+		Secondary: r.Network.Address(secondaryHost), Resolver: r.resolver(),
+		Enter: r.names.Enter, Record: r.record,
+	})
+	if err != nil {
+		return err
+	}
+	return r.writeKeys(map[string]string{"tsig.secret": r.Names.Key.Secret})
+}
+
+func (r *Rig) stopNames(ctx context.Context) error {
+	if r.Names == nil {
+		return nil
+	}
+	return r.Names.Stop(ctx)
+}
+
+// resolver is the address of the name server that clients ask.
+func (r *Rig) resolver() netip.Addr { return r.Network.Address(resolverHost) }
+
+// balancerNames lets the load balancers' stand-in keep its A records.
+func (r *Rig) balancerNames() balancer.Names { return balancerNames{r.Names} }
+
+type balancerNames struct{ world *nameserver.World }
+
+// SetAddress implements balancer.Names.
+func (n balancerNames) SetAddress(ctx context.Context, hostname string, address netip.Addr) error {
+	if err := n.RemoveAddress(ctx, hostname); err != nil {
+		return err
+	}
+	return n.world.AddA(ctx, hostname+".", address)
+}
+
+// RemoveAddress implements balancer.Names.
+func (n balancerNames) RemoveAddress(ctx context.Context, hostname string) error {
+	return n.world.Primary.Clear(ctx, nameserver.LBZone, hostname+".", "A")
+}
+
+// Alias makes a name of apps.test a CNAME of another name.
+func (r *Rig) Alias(ctx context.Context, name, target string, ttl uint32) error {
+	if !strings.HasSuffix(name+".", "."+nameserver.AppsZone) {
+		return fmt.Errorf("make CNAME record of %s: it is not in %s", name, nameserver.AppsZone)
+	}
+	return r.Names.Add(ctx, dnsx.Record{Name: name + ".", Type: "CNAME", TTL: ttl, Data: target + "."})
+}

@@ -17,8 +17,10 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/crossfade-project/crossfade/e2e/rig/install"
+	"github.com/crossfade-project/crossfade/e2e/rig/nameserver"
 	"github.com/crossfade-project/crossfade/e2e/rig/netns"
 	"github.com/crossfade-project/crossfade/e2e/rig/record"
+	"github.com/crossfade-project/crossfade/e2e/rig/store"
 )
 
 // The last bytes of the addresses in the rig's subnet. Examples and guides use them.
@@ -38,7 +40,9 @@ const (
 type Options struct {
 	// Dir is the state folder; Down leaves it, Clean removes it.
 	Dir string
-	// Images are built and given to both sides.
+	// Demo deploys the demo's applications on blue, with their buckets and names.
+	Demo bool
+	// Images are built and given to both sides, besides the demo's.
 	Images []Image
 	// Installer finds the programs. Nil is one with the default cache.
 	Installer *install.Installer
@@ -52,12 +56,17 @@ type Rig struct {
 	Network *netns.Network
 	Blue    *Side
 	Green   *Side
+	// Names are the name servers.
+	Names *nameserver.World
+	// S3 is blue's object store and Azure green's.
+	S3, Azure *store.Server
 
 	o      Options
 	log    *slog.Logger
 	in     *install.Installer
 	record *record.Log
 	lock   *os.File
+	names  *netns.Namespace
 	// cancel ends the balancers, and group waits for them.
 	cancel context.CancelFunc
 	group  sync.WaitGroup
@@ -91,14 +100,17 @@ func since(t time.Time) string { return time.Since(t).Round(100 * time.Milliseco
 
 // steps are what Up does, in order.
 func (r *Rig) steps() []step {
-	return []step{
+	steps := []step{
 		{"install programs", r.install},
 		{"make network", r.makeNetwork},
-		{"start clusters", together(r.Blue.start, r.Green.start)},
-		{"build and import images", r.importImages},
+		{"start clusters, stores and name servers", together(r.Blue.start, r.Green.start, r.startS3, r.startAzure, r.startNames)},
 		{"start load balancers", r.startBalancers},
-		{"write " + infoFile, r.writeInfo},
+		{"build and import images", r.importImages},
 	}
+	if r.o.Demo {
+		steps = append(steps, r.demoSteps()...)
+	}
+	return append(steps, step{"write " + infoFile, r.writeInfo})
 }
 
 // together makes one step of several that do not need each other.
@@ -254,7 +266,8 @@ func Install(ctx context.Context, in *install.Installer, log *slog.Logger) error
 			return err
 		}
 	}
-	if err := in.Debian(ctx, install.ClusterPackages()...); err != nil {
+	packages := slices.Concat(install.ClusterPackages(), nameserver.BIND.Packages(), nameserver.ResolverPackages())
+	if err := in.Debian(ctx, packages...); err != nil {
 		return err
 	}
 	for _, minor := range []string{blueMinor, greenMinor} {
@@ -276,7 +289,7 @@ func (r *Rig) makeNetwork(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return r.makeNames(ctx)
 }
 
 // Failure says what of the rig has ended by itself, if anything has.
@@ -296,7 +309,7 @@ func (r *Rig) Down(ctx context.Context) error {
 		r.cancel()
 	}
 	r.group.Wait()
-	failed := []error{together(r.Blue.stop, r.Green.stop)(ctx)}
+	failed := []error{together(r.Blue.stop, r.Green.stop, r.stopStores, r.stopNames)(ctx)}
 	if r.Network != nil {
 		failed = append(failed, r.Network.Close(ctx))
 	}

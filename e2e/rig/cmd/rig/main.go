@@ -71,7 +71,7 @@ func run(ctx context.Context, args []string) error {
 
 // serve holds a rig up until it is told to end.
 func serve(ctx context.Context, dir string, log *slog.Logger) error {
-	r, err := rig.Up(ctx, rig.Options{Dir: dir, Log: log})
+	r, err := rig.Up(ctx, rig.Options{Dir: dir, Demo: true, Log: log})
 	if err != nil {
 		return err
 	}

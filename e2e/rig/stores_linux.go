@@ -1,0 +1,88 @@
+package rig
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
+
+	"github.com/crossfade-project/crossfade/e2e/rig/store"
+)
+
+// The ports of the two stores at the machine's address in the rig's subnet, and the account at the Azure one.
+const (
+	s3Port       = "7070"
+	azurePort    = "10000"
+	azureAccount = "devstoreaccount1"
+)
+
+func (r *Rig) startS3(ctx context.Context) error {
+	var err error
+	r.S3, err = store.Start(ctx, store.VersityGW, store.Options{
+		Address: net.JoinHostPort(r.Network.Host.String(), s3Port), Dir: r.path("stores", "s3"), Log: r.log, Record: r.record,
+	})
+	if err != nil {
+		return err
+	}
+	return r.writeKeys(map[string]string{"s3.access": r.S3.AccessKey, "s3.secret": r.S3.SecretKey})
+}
+
+func (r *Rig) startAzure(ctx context.Context) error {
+	var err error
+	r.Azure, err = store.Start(ctx, store.Azurite, store.Options{
+		Address: net.JoinHostPort(r.Network.Host.String(), azurePort), Dir: r.path("stores", "azure"), Log: r.log, Record: r.record,
+		AccessKey: azureAccount,
+	})
+	if err != nil {
+		return err
+	}
+	return r.writeKeys(map[string]string{"azure.key": r.Azure.SecretKey})
+}
+
+func (r *Rig) stopStores(ctx context.Context) error {
+	var failed []error
+	for _, s := range []*store.Server{r.S3, r.Azure} {
+		if s != nil {
+			failed = append(failed, s.Stop(ctx))
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// MakeBucket makes a bucket in blue's store. One that is there already is an error.
+func (r *Rig) MakeBucket(ctx context.Context, name string) error {
+	endpoint, err := url.Parse(r.S3.Endpoint)
+	if err != nil {
+		return fmt.Errorf("make bucket %s: %w", name, err)
+	}
+	client, err := minio.New(endpoint.Host, &minio.Options{
+		Creds:  credentials.NewStaticV4(r.S3.AccessKey, r.S3.SecretKey, ""),
+		Region: r.S3.Region, BucketLookup: minio.BucketLookupPath,
+	})
+	if err != nil {
+		return fmt.Errorf("make bucket %s: %w", name, err)
+	}
+	if err := client.MakeBucket(ctx, name, minio.MakeBucketOptions{Region: r.S3.Region}); err != nil {
+		return fmt.Errorf("make bucket %s: %w", name, err)
+	}
+	return nil
+}
+
+// writeKeys writes secrets that the migration file refers to.
+func (r *Rig) writeKeys(keys map[string]string) error {
+	if err := os.MkdirAll(r.path("keys"), 0o700); err != nil {
+		return fmt.Errorf("write keys: %w", err)
+	}
+	for name, text := range keys {
+		if err := os.WriteFile(filepath.Join(r.path("keys"), name), []byte(text+"\n"), 0o600); err != nil {
+			return fmt.Errorf("write keys: %w", err)
+		}
+	}
+	return nil
+}
