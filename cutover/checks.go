@@ -1,0 +1,200 @@
+package cutover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/crossfade-project/crossfade/internal/migration"
+)
+
+const (
+	defaultCheckTimeout = 5 * time.Second
+	// parallelChecks bounds what one round asks of a side at once.
+	parallelChecks = 8
+)
+
+// CheckOptions say which checks are sent where.
+type CheckOptions struct {
+	Options
+	App string
+	// Side to judge: "green" or "blue".
+	Side string
+	// Entries of the application's hostnames; see Entries.
+	Entries []Entries
+}
+
+// Check sends every check of an application to every address of a side's entry, under the real hostname, and returns one
+// gate for each. An application without checks has no gates, and so no verdict that passes. An error means that the
+// checks could not be sent at all; a check that fails is no error.
+func Check(ctx context.Context, opts CheckOptions) ([]Gate, error) {
+	app, err := opts.application(opts.App)
+	if err != nil {
+		return nil, err
+	}
+	var probes []probe
+	for _, check := range app.Checks {
+		found, err := probesOf(opts, app, check)
+		if err != nil {
+			return nil, err
+		}
+		probes = append(probes, found...)
+	}
+	gates := make([]Gate, len(probes))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(parallelChecks)
+	for i, p := range probes {
+		group.Go(func() error {
+			gates[i] = p.run(ctx)
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	return gates, ctx.Err()
+}
+
+// probe is one check that goes to one address.
+type probe struct {
+	opts  CheckOptions
+	check migration.Check
+	app   string
+	side  string
+	entry Entry
+	// blue is where the same check is sent to compare.
+	blue *Entry
+	addr netip.Addr
+	port int
+}
+
+func probesOf(opts CheckOptions, app migration.Application, check migration.Check) ([]probe, error) {
+	base := probe{opts: opts, check: check, app: app.Name, side: opts.Side}
+	if len(app.Hostnames) == 0 {
+		if len(check.Command) > 0 {
+			return []probe{base}, nil
+		}
+		return nil, &Error{Op: fmt.Sprintf("check %q of %s", check.Name, app.Name), Hint: "an application without hostnames can be checked by a command only"}
+	}
+	both, err := entriesFor(opts, app, check)
+	if err != nil {
+		return nil, err
+	}
+	base.entry = both.On(opts.Side)
+	if opts.Side != sideBlue && both.Blue.known() {
+		base.blue = &both.Blue
+	}
+	base.port = checkPort(check, base.entry.Port)
+	if len(check.Command) > 0 {
+		if len(base.entry.Addresses) > 0 {
+			base.addr = base.entry.Addresses[0]
+		}
+		return []probe{base}, nil
+	}
+	if len(base.entry.Addresses) == 0 {
+		return []probe{base}, nil // inconclusive: there is nowhere to send it
+	}
+	probes := make([]probe, 0, len(base.entry.Addresses))
+	for _, addr := range base.entry.Addresses {
+		p := base
+		p.addr = addr
+		probes = append(probes, p)
+	}
+	return probes, nil
+}
+
+func entriesFor(opts CheckOptions, app migration.Application, check migration.Check) (Entries, error) {
+	hostname := app.Hostnames[0].Name
+	if check.HTTP != nil && check.HTTP.Hostname != "" {
+		hostname = check.HTTP.Hostname
+	}
+	for _, e := range opts.Entries {
+		if sameName(e.Hostname, hostname) {
+			return e, nil
+		}
+	}
+	return Entries{}, &Error{Op: fmt.Sprintf("check %q of %s", check.Name, app.Name), Hint: "name one of the application's hostnames", Err: fmt.Errorf("no entry is known for %s", hostname)}
+}
+
+func checkPort(check migration.Check, port int) int {
+	switch {
+	case check.TCP != nil && check.TCP.Port > 0:
+		return check.TCP.Port
+	case check.TLS != nil && check.TLS.Port > 0:
+		return check.TLS.Port
+	case check.TLS != nil && port == 0:
+		return portHTTPS
+	case check.HTTP != nil && port == 0 && check.HTTP.Scheme == "http":
+		return portHTTP
+	case port == 0:
+		return portHTTPS
+	}
+	return port
+}
+
+func (p probe) timeout() time.Duration { return p.check.Timeout.Or(defaultCheckTimeout) }
+
+func (p probe) address() string {
+	if !p.addr.IsValid() {
+		return ""
+	}
+	return netip.AddrPortFrom(p.addr, uint16(p.port)).String()
+}
+
+func (p probe) run(ctx context.Context) Gate {
+	began := p.opts.now()
+	gate := Gate{App: p.app, Check: p.check.Name, Side: p.side, Hostname: p.entry.Hostname, Address: p.address(), At: began}
+	ctx, cancel := context.WithTimeout(ctx, p.timeout())
+	defer cancel()
+	found := p.find(ctx)
+	gate.Outcome, gate.Text, gate.Silent = found.outcome, found.text, found.silent
+	gate.Took = p.opts.now().Sub(began)
+	return gate
+}
+
+func (p probe) find(ctx context.Context) finding {
+	switch {
+	case len(p.check.Command) > 0:
+		return p.command(ctx)
+	case !p.addr.IsValid():
+		return unknown("no address of %s is known on %s", p.entry.Hostname, p.side)
+	case p.check.HTTP != nil:
+		return p.http(ctx)
+	case p.check.TLS != nil:
+		return p.tls(ctx)
+	case p.check.TCP != nil:
+		return p.tcp(ctx)
+	}
+	return unknown("the check says nothing to check")
+}
+
+func (p probe) tcp(ctx context.Context) finding {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", p.address())
+	if err != nil {
+		return noAnswer(err)
+	}
+	if err := conn.Close(); err != nil {
+		return unknown("connected, but the connection did not close: %v", err)
+	}
+	return passed("connected")
+}
+
+// noAnswer tells a side that says no from one that says nothing: a refused or reset connection is an answer, a time-out or
+// a missing route is not.
+func noAnswer(err error) finding {
+	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) {
+		return failed("%v", err)
+	}
+	return finding{outcome: Inconclusive, text: "no answer: " + err.Error(), silent: true}
+}
+
+func sameName(a, b string) bool {
+	return strings.EqualFold(strings.TrimSuffix(a, "."), strings.TrimSuffix(b, "."))
+}

@@ -1,0 +1,23 @@
+// Package cutover moves traffic from blue to green, one application at a time, and back.
+//
+//	Inspect     zone, records, servers, TTL, chain and entry of every hostname        changes nothing
+//	  |
+//	TTL         fence every name, lower its TTL, wait the old one out                 once for the migration
+//	  |
+//	Check       gates on green by its address, under the real hostname                per application
+//	  |
+//	Swap        the names move to green in one change each; every address of every server must show it
+//	  |
+//	Settle      the TTL is waited out, under gates
+//	  |
+//	Soak        rounds of gates for 2 x TTL + 60 s at least ── breach ──> Return: the exact reverse, once
+//	  |
+//	WatchIdle   nobody uses blue: no flow, no request, no name                        restarts with every sign of use
+//	  |
+//	Certify     what lets blue be destroyed; another package does it
+//	  |
+//	RestoreTTL  the names get their TTLs back, the fences go
+//
+// A gate that learns nothing is inconclusive, which is never a pass (I8). Every wait is arithmetic that is shown (C26),
+// and resuming one does not start it again. A name is only ever swapped, never deleted and made again (I2).
+package cutover

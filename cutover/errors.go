@@ -1,0 +1,101 @@
+package cutover
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Sentinels that the typed errors wrap.
+var (
+	// ErrBreach says that green failed its gates after the swap: the names must go back.
+	ErrBreach = errors.New("green fails its checks")
+	// ErrInconclusive says that too little was learned to go on. It is no reason to go back either.
+	ErrInconclusive = errors.New("the evidence is not enough")
+	// ErrGate says that green has not passed its gates, so nothing was swapped.
+	ErrGate = errors.New("green has not passed its checks")
+	// ErrNotIdle says that blue was still used when the limit of the watch ended.
+	ErrNotIdle = errors.New("blue is not idle")
+)
+
+// Error says what failed and what the user can do about it.
+type Error struct {
+	Op   string
+	Hint string
+	Err  error
+}
+
+// Error implements error.
+func (e *Error) Error() string {
+	text := e.Op
+	if e.Err != nil {
+		text += ": " + e.Err.Error()
+	}
+	if e.Hint != "" {
+		text += " (" + e.Hint + ")"
+	}
+	return text
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// BreachError says which gates failed, and how often in a row.
+type BreachError struct {
+	App    string
+	Rounds int
+	Since  time.Time
+	Gates  []Gate
+}
+
+// Error implements error.
+func (e *BreachError) Error() string {
+	return fmt.Sprintf("%s: %v: %d rounds in a row since %s: %s", e.App, ErrBreach, e.Rounds, e.Since.Format(time.TimeOnly), describeBad(e.Gates))
+}
+
+// Unwrap makes errors.Is find ErrBreach.
+func (e *BreachError) Unwrap() error { return ErrBreach }
+
+// InconclusiveError says what could not be learned. It wraps ErrInconclusive.
+type InconclusiveError struct {
+	App   string
+	Why   string
+	Gates []Gate
+}
+
+// Error implements error.
+func (e *InconclusiveError) Error() string {
+	text := fmt.Sprintf("%s: %v: %s", e.App, ErrInconclusive, e.Why)
+	if bad := describeBad(e.Gates); bad != "" {
+		text += ": " + bad
+	}
+	return text
+}
+
+// Unwrap makes errors.Is find ErrInconclusive.
+func (e *InconclusiveError) Unwrap() error { return ErrInconclusive }
+
+// GateError says which gates were not passed. It wraps ErrGate.
+type GateError struct {
+	App   string
+	Gates []Gate
+}
+
+// Error implements error.
+func (e *GateError) Error() string {
+	return fmt.Sprintf("%s: %v: %s", e.App, ErrGate, describeBad(e.Gates))
+}
+
+// Unwrap makes errors.Is find ErrGate.
+func (e *GateError) Unwrap() error { return ErrGate }
+
+func describeBad(gates []Gate) string {
+	var bad []string
+	for _, g := range gates {
+		if g.Outcome != Passed {
+			bad = append(bad, g.String())
+		}
+	}
+	return strings.Join(bad, "; ")
+}

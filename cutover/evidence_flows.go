@@ -1,0 +1,161 @@
+package cutover
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/crossfade-project/crossfade/internal/clock"
+	"github.com/crossfade-project/crossfade/internal/nodeflows"
+)
+
+// FlowReader lists the connections that pass through every node of blue.
+type FlowReader interface {
+	// Flows watches all nodes and returns a report for each. A node that cannot be watched is an error: what passes there
+	// is not known.
+	Flows(ctx context.Context) ([]nodeflows.Report, error)
+}
+
+// FlowEvidence watches connections to blue's entries by the nodes' connection tracking.
+type FlowEvidence struct {
+	Reader FlowReader
+	// Entries of blue whose addresses, node ports and cluster addresses count.
+	Entries []Entry
+	// Ignore are the sources that do not count: probes and scanners, and what goes away together with blue.
+	Ignore []netip.Prefix
+	Clock  clock.Clock
+}
+
+// Name implements Evidence.
+func (f FlowEvidence) Name() string { return "connections through blue's nodes" }
+
+// flowState is what the next look is compared with.
+type flowState struct {
+	// Open says for each connection whether it could still carry requests.
+	Open map[string]bool `json:"open"`
+}
+
+// Collect implements Evidence. A connection counts while it is open, when it was open at the last look, and when it came
+// and went since then; one that had ended before the last look does not count again.
+func (f FlowEvidence) Collect(ctx context.Context, last Observation) (Observation, error) {
+	if len(f.Entries) == 0 {
+		return Observation{}, errors.New("no entry of blue is known, so no connection can be told to be one")
+	}
+	reports, err := f.Reader.Flows(ctx)
+	if err != nil {
+		return Observation{}, err
+	}
+	if len(reports) == 0 {
+		return Observation{}, errors.New("blue has no node that could be watched")
+	}
+	before := flowState{}
+	first := len(last.State) == 0
+	if !first {
+		if err := json.Unmarshal(last.State, &before); err != nil {
+			return Observation{}, fmt.Errorf("read the state of the last look: %w", err)
+		}
+	}
+	at := clock.Clock(clock.System{})
+	if f.Clock != nil {
+		at = f.Clock
+	}
+	obs := Observation{Evidence: f.Name(), Use: Quiet, At: at.Now().UTC()}
+	now := flowState{Open: map[string]bool{}}
+	seen := 0
+	for _, report := range reports {
+		// The tables of two nodes are read at different times: what all of them cover begins with the last.
+		if report.From.After(obs.From) {
+			obs.From = report.From
+		}
+		for _, flow := range report.Flows {
+			if !f.counts(flow) {
+				continue
+			}
+			seen++
+			key := flowKey(report.Node, flow)
+			now.Open[key] = flow.Open()
+			wasOpen, known := before.Open[key]
+			if flow.Open() || wasOpen || !known && !first {
+				obs.Use = Used
+				obs.Details = append(obs.Details, describeFlow(report.Node, flow))
+			}
+		}
+	}
+	for key, open := range before.Open {
+		if _, still := now.Open[key]; open && !still {
+			obs.Use = Used
+			obs.Details = append(obs.Details, key+" ended since the last look")
+		}
+	}
+	obs.Text = fmt.Sprintf("%d nodes watched, %d connections to blue's entries, %d of them since the last look or open", len(reports), seen, len(obs.Details))
+	slices.Sort(obs.Details)
+	obs.Details = cut(obs.Details)
+	state, err := json.Marshal(now)
+	if err != nil {
+		return Observation{}, fmt.Errorf("keep the state of this look: %w", err)
+	}
+	obs.State = state
+	return obs, nil
+}
+
+func (f FlowEvidence) counts(flow nodeflows.Flow) bool {
+	switch flow.Protocol {
+	case "tcp", "udp", "sctp":
+	default:
+		return false
+	}
+	if slices.ContainsFunc(f.Ignore, func(p netip.Prefix) bool { return p.Contains(flow.Source) }) {
+		return false
+	}
+	port := int(flow.DestinationPort)
+	return slices.ContainsFunc(f.Entries, func(e Entry) bool {
+		if e.NodePort > 0 && port == e.NodePort {
+			return true
+		}
+		return port == e.Port && (slices.Contains(e.Addresses, flow.Destination) || slices.Contains(e.ClusterIPs, flow.Destination))
+	})
+}
+
+func flowKey(node string, f nodeflows.Flow) string {
+	k := f.Key()
+	key := fmt.Sprintf("%s %s %s > %s", node, k.Protocol, k.Source, k.Destination)
+	if !f.TimeStart.IsZero() {
+		key += " " + f.TimeStart.Format(time.RFC3339Nano)
+	}
+	return key
+}
+
+func describeFlow(node string, f nodeflows.Flow) string {
+	return strings.TrimSpace(fmt.Sprintf("%s %s", flowKey(node, f), f.State))
+}
+
+// parallelNodes bounds how many nodes are watched at once.
+const parallelNodes = 16
+
+// watchNodes watches every node at once, so that their reports cover the same time.
+func watchNodes(ctx context.Context, nodes []string, one func(context.Context, string) (nodeflows.Report, error)) ([]nodeflows.Report, error) {
+	reports := make([]nodeflows.Report, len(nodes))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(parallelNodes)
+	for i, node := range nodes {
+		group.Go(func() error {
+			report, err := one(ctx, node)
+			if err != nil {
+				return fmt.Errorf("watch the connections of node %s: %w", node, err)
+			}
+			reports[i] = report
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	return reports, nil
+}

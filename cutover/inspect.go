@@ -1,0 +1,286 @@
+package cutover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/crossfade-project/crossfade/cutover/zone"
+	"github.com/crossfade-project/crossfade/internal/dnsx"
+	"github.com/crossfade-project/crossfade/internal/plan"
+)
+
+// NameState is one hostname as it stands, with everything that its cutover needs to know.
+type NameState struct {
+	Entries
+	// Zone is the apex of the file's zone that holds the name.
+	Zone string `json:"zone"`
+	// Delegation is what the name servers say.
+	Delegation dnsx.Delegation `json:"delegation"`
+	// Records are the sets that a swap replaces, as the primary has them: the CNAME, or the A and the AAAA.
+	Records []zone.RRset `json:"records"`
+	// TTL is the longest that any set of Records has, at the primary or at any link that a server showed.
+	TTL      uint32        `json:"ttl"`
+	Strength zone.Strength `json:"strength"`
+}
+
+// Address reports whether the name holds address records, so that its swap replaces these and not a CNAME.
+func (s NameState) Address() bool {
+	return len(s.Records) > 0 && s.Records[0].Type != "CNAME"
+}
+
+// Inspection is what reading found about every hostname of the file.
+type Inspection struct {
+	Names    []NameState    `json:"names"`
+	Refusals []plan.Refusal `json:"refusals,omitempty"`
+	Notes    []plan.Note    `json:"notes,omitempty"`
+}
+
+// InspectOptions tune Inspect.
+type InspectOptions struct {
+	Options
+	// WithoutGreen judges no entry of green: before the restore there is none.
+	WithoutGreen bool
+}
+
+// Inspect reads zones, records, servers and entries of every hostname and lists what stands in the way of a cutover.
+// It changes nothing. An error means that it could not look; what it saw and does not like is a refusal.
+func Inspect(ctx context.Context, opts InspectOptions) (Inspection, error) {
+	var found Inspection
+	for _, app := range opts.Applications {
+		if len(app.Hostnames) == 0 {
+			continue
+		}
+		entries, err := FindEntries(ctx, opts.Options, app.Name)
+		if err != nil {
+			return Inspection{}, err
+		}
+		for _, e := range entries {
+			state, err := inspectName(ctx, opts.Options, e, &found)
+			if err != nil {
+				return Inspection{}, err
+			}
+			if state == nil {
+				continue
+			}
+			judgeName(*state, opts, &found)
+			found.Names = append(found.Names, *state)
+		}
+	}
+	return found, nil
+}
+
+func (f *Inspection) refuse(what, why, mend string) {
+	f.Refusals = append(f.Refusals, plan.Refusal{What: what, Why: why, Mend: mend})
+}
+
+func (f *Inspection) note(level plan.Level, what, text string) {
+	f.Notes = append(f.Notes, plan.Note{Level: level, What: what, Text: text})
+}
+
+// inspectName returns nil where a refusal says why nothing can be known.
+func inspectName(ctx context.Context, opts Options, e Entries, found *Inspection) (*NameState, error) {
+	z, err := opts.zoneOf(e.Hostname)
+	if err != nil {
+		found.refuse(e.Hostname, err.Error(), "list the zone that holds it, with its key, under zones")
+		return nil, nil
+	}
+	state := NameState{Entries: e, Zone: z.Driver.Apex(), Strength: z.Driver.Strength()}
+	state.Delegation, err = opts.names().Discover(ctx, e.Hostname, z.source())
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if err != nil {
+		found.refuse(e.Hostname, fmt.Sprintf("its name servers could not be read: %v", err), "make every authoritative server and the resolvers reachable from here, or list them under zones")
+		return nil, nil
+	}
+	if state.Records, err = lookupSwappable(ctx, z.Driver, e.Hostname); err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		found.refuse(e.Hostname, fmt.Sprintf("its record could not be read where changes are made: %v", err), "check the server and the key of zone "+state.Zone)
+		return nil, nil
+	}
+	if len(state.Records) == 0 {
+		found.refuse(e.Hostname, "it has neither a CNAME nor an address record", "only a name that answers can be moved: make its record first, pointing at blue")
+		return nil, nil
+	}
+	state.TTL = longestTTL(state)
+	return &state, nil
+}
+
+// lookupSwappable returns the CNAME at a name, or its A and AAAA, as the primary has them.
+func lookupSwappable(ctx context.Context, driver zone.Zone, name string) ([]zone.RRset, error) {
+	var sets []zone.RRset
+	for _, typ := range []string{"CNAME", "A", "AAAA"} {
+		set, err := driver.Lookup(ctx, name, typ)
+		switch {
+		case errors.Is(err, zone.ErrNotExist):
+		case err != nil:
+			return nil, err
+		case typ == "CNAME":
+			return []zone.RRset{set}, nil
+		default:
+			sets = append(sets, set)
+		}
+	}
+	return sets, nil
+}
+
+func longestTTL(s NameState) uint32 {
+	var ttl uint32
+	for _, set := range s.Records {
+		ttl = max(ttl, set.TTL)
+	}
+	for _, set := range s.Delegation.Records {
+		if set.Type == "CNAME" || set.Type == "A" || set.Type == "AAAA" {
+			ttl = max(ttl, set.TTL)
+		}
+	}
+	return ttl
+}
+
+func judgeName(s NameState, opts InspectOptions, found *Inspection) {
+	for _, w := range s.Delegation.Warnings {
+		found.note(plan.Warning, s.Hostname, w)
+	}
+	if cut := s.Delegation.SOA.Zone; cut != "" && cut != s.Zone {
+		found.refuse(s.Hostname, fmt.Sprintf("it is in the zone %s, which is delegated away from %s", cut, s.Zone), "list the zone "+cut+" under zones")
+	}
+	if s.Strength == zone.Weak {
+		found.note(plan.Warning, s.Hostname, "its provider cannot swap in one change that all servers show at once: for a while servers may disagree")
+	}
+	if len(s.Delegation.Servers) == 0 {
+		found.refuse(s.Hostname, "no authoritative server of "+s.Zone+" is known, so nothing could prove that a swap has spread", "list the servers of the zone under zones")
+	}
+	judgeBlue(s, found)
+	if opts.WithoutGreen {
+		return
+	}
+	judgeGreen(s, found)
+}
+
+// judgeBlue demands that the name leads to blue now: what leads elsewhere is not ours to move (I3).
+func judgeBlue(s NameState, found *Inspection) {
+	switch {
+	case !s.Blue.known():
+		found.refuse(s.Hostname, "blue's entry is not known: "+s.Blue.Missing, "name blue's target or address for the hostname")
+	case leadsTo(s, s.Blue):
+	case leadsTo(s, s.Green):
+		found.refuse(s.Hostname, fmt.Sprintf("it leads to green already (%s)", describe(s.Records)), "nothing is left to move; take the hostname out of the file, or point it at blue")
+	default:
+		found.refuse(s.Hostname, fmt.Sprintf("it leads to %s, and blue's entry is %s (%s)", describe(s.Records), s.Blue, s.Blue.Source), "only names that lead to blue are moved: correct the record, or name blue's entry for the hostname")
+	}
+}
+
+// judgeGreen demands somewhere to go that is not where the name is now.
+func judgeGreen(s NameState, found *Inspection) {
+	switch {
+	case !s.Green.known():
+		found.refuse(s.Hostname, "green's entry is not known: "+s.Green.Missing, "wait until green's Service or Ingress has its address, or name green's target for the hostname")
+		return
+	case s.Green.Missing != "":
+		found.refuse(s.Hostname, "green's entry is not complete: "+s.Green.Missing, "name green's address for the hostname as well")
+		return
+	}
+	if shared, ok := samePlace(s.Blue, s.Green); ok {
+		found.refuse(s.Hostname, fmt.Sprintf("both sides answer at %s port %d, and DNS carries no port: moving the name would move nothing", shared, s.Green.Port),
+			"give green an address of its own, or shift the traffic at the ingress")
+	}
+	if _, err := newRecords(s, 0); err != nil {
+		found.refuse(s.Hostname, err.Error(), fmt.Sprintf("make a name for green's address (%s) and set it as the hostname's green.target", s.Green))
+		return
+	}
+	if s.Address() && s.Green.Target != "" {
+		found.note(plan.Warning, s.Hostname, fmt.Sprintf("it holds address records, so it gets the addresses that %s has now; it does not follow when they change", s.Green.Target))
+	}
+	for _, typ := range []string{"A", "AAAA"} {
+		if slices.ContainsFunc(s.Records, func(r zone.RRset) bool { return r.Type == typ }) && len(ofType(s.Green.Addresses, typ)) == 0 {
+			found.note(plan.Warning, s.Hostname, fmt.Sprintf("it has %s records and green has no such address: clients that can use nothing else lose the name", typ))
+		}
+	}
+}
+
+// samePlace reports whether two entries reach the same address, or are the same name.
+func samePlace(a, b Entry) (string, bool) {
+	if a.Target != "" && a.Target == b.Target {
+		return a.Target, true
+	}
+	for _, addr := range a.Addresses {
+		if slices.Contains(b.Addresses, addr) {
+			return addr.String(), true
+		}
+	}
+	return "", false
+}
+
+// leadsTo reports whether the name's record, or the chain that begins with it, ends at an entry.
+func leadsTo(s NameState, e Entry) bool {
+	for _, set := range s.Records {
+		if matches(set.Type, set.Data, e) {
+			return true
+		}
+	}
+	for _, link := range s.Delegation.Chain {
+		for _, set := range link.Sets {
+			if matches(set.Type, set.Data, e) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func matches(typ string, data []string, e Entry) bool {
+	return slices.ContainsFunc(data, func(d string) bool {
+		if typ == "CNAME" {
+			return e.Target != "" && d == e.Target
+		}
+		addr, err := netip.ParseAddr(d)
+		return err == nil && slices.Contains(e.Addresses, addr)
+	})
+}
+
+// newRecords returns what the name holds once it leads to green: the same kind of record that it has now.
+func newRecords(s NameState, ttl uint32) ([]zone.RRset, error) {
+	if !s.Address() {
+		if s.Green.Target == "" {
+			return nil, fmt.Errorf("it is a CNAME, and green has only an address (%s): a CNAME needs a name, so green needs an A record of its own", s.Green)
+		}
+		return []zone.RRset{{Name: s.Hostname, Type: "CNAME", TTL: ttl, Data: []string{s.Green.Target}}}, nil
+	}
+	var sets []zone.RRset
+	for _, typ := range []string{"A", "AAAA"} {
+		if data := ofType(s.Green.Addresses, typ); len(data) > 0 {
+			sets = append(sets, zone.RRset{Name: s.Hostname, Type: typ, TTL: ttl, Data: data})
+		}
+	}
+	if len(sets) == 0 {
+		return nil, fmt.Errorf("it holds address records, and green has no address (%s)", s.Green)
+	}
+	return sets, nil
+}
+
+func ofType(addrs []netip.Addr, typ string) []string {
+	var data []string
+	for _, a := range addrs {
+		if a.Is4() == (typ == "A") {
+			data = append(data, a.String())
+		}
+	}
+	return data
+}
+
+func describe(sets []zone.RRset) string {
+	var parts []string
+	for _, set := range sets {
+		parts = append(parts, fmt.Sprintf("%s %s (TTL %ds)", set.Type, strings.Join(set.Data, " "), set.TTL))
+	}
+	if len(parts) == 0 {
+		return "nothing"
+	}
+	return strings.Join(parts, ", ")
+}

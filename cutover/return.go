@@ -1,0 +1,106 @@
+package cutover
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/crossfade-project/crossfade/internal/plan"
+)
+
+// ReturnOptions say which swap is taken back.
+type ReturnOptions struct {
+	Options
+	App string
+	// Swap is the plan of the swap, whether it was applied to its end or not.
+	Swap *plan.Plan
+}
+
+// ReturnResult is one application's way back.
+type ReturnResult struct {
+	App   string  `json:"app"`
+	Names []Moved `json:"names"`
+}
+
+// PlanReturn plans the exact reverse of a swap, under the same fence. It reads what each name holds now: one that the swap
+// did not reach stays as it is, and one that holds neither blue's records nor green's is refused. There is one way back: a
+// return cannot be returned.
+func PlanReturn(ctx context.Context, opts ReturnOptions) (*plan.Plan, error) {
+	p := plan.New(opts.Migration, stageOr(opts.Options, "return", opts.App))
+	var moves, verifies []plan.Change
+	summary := swapSummary{}
+	for _, c := range opts.Swap.Changes {
+		if c.Action == actionReturn {
+			return nil, &Error{Op: "plan the return of " + opts.App, Hint: "a name goes back once; plan a new swap when green is mended", Err: fmt.Errorf("the plan given is a return itself")}
+		}
+		if c.Action != actionSwap {
+			continue
+		}
+		var d moveData
+		if err := json.Unmarshal(c.Data, &d); err != nil {
+			return nil, fmt.Errorf("read the plan of the swap: %w", err)
+		}
+		z, err := opts.zoneOf(d.Change.Name)
+		if err != nil {
+			return nil, err
+		}
+		now, err := lookupSwappable(ctx, z.Driver, d.Change.Name)
+		if err != nil {
+			return nil, err
+		}
+		back := d
+		back.Change = d.Change.Reverse()
+		switch {
+		case sameRecords(now, back.Change.New):
+			p.Note(plan.Info, d.Change.Name, "it leads to blue already")
+			// Servers may still show green, and a resolver may have learned it from them.
+			_, verify := moveChanges(opts.Options, p.Stage, c.App, actionReturn, back)
+			verifies = append(verifies, verify)
+		case sameRecords(now, back.Change.Old):
+			move, verify := moveChanges(opts.Options, p.Stage, c.App, actionReturn, back)
+			moves, verifies = append(moves, move), append(verifies, verify)
+			summary = summarise(opts.Options, summary, back)
+		default:
+			p.Refuse(d.Change.Name, fmt.Sprintf("it holds %s, which is neither what the swap wrote nor what it replaced", describe(now)), "find out who changed it, and set it to "+describe(back.Change.New)+" by hand if it is to lead to blue")
+		}
+	}
+	for _, c := range append(moves, verifies...) {
+		p.Add(c)
+	}
+	p.Data = plan.JSON(summary)
+	return p, nil
+}
+
+// ApplyReturn swaps the names back to blue. It asks for no gate: blue served them before. Green must go on answering
+// until Settle has waited out what caches hold.
+func ApplyReturn(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts ReturnOptions) (ReturnResult, error) {
+	err := plan.Run(ctx, p, rec, opts.runOptions(), func(ctx context.Context, c plan.Change) (any, error) {
+		var d moveData
+		if err := json.Unmarshal(c.Data, &d); err != nil {
+			return nil, fmt.Errorf("read the plan: %w", err)
+		}
+		switch c.Action {
+		case actionReturn:
+			result, err := opts.swapOne(ctx, c.ID, d.Change)
+			return moved{Result: result, Sent: opts.now()}, err
+		case actionVerify:
+			return opts.verifyName(ctx, d)
+		}
+		return nil, fmt.Errorf("a plan of a return has no %q", c.Action)
+	})
+	if err != nil {
+		return ReturnResult{}, err
+	}
+	return ReturnResultOf(p, rec)
+}
+
+// ReturnResultOf returns what is recorded of a return, from its plan and its outcomes.
+func ReturnResultOf(p *plan.Plan, rec plan.Recorder) (ReturnResult, error) {
+	var result ReturnResult
+	var err error
+	result.Names, _, err = movedOf(p, rec)
+	if len(p.Changes) > 0 {
+		result.App = p.Changes[0].App
+	}
+	return result, err
+}

@@ -1,0 +1,135 @@
+package cutover
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/crossfade-project/crossfade/internal/plan"
+)
+
+// SettleOptions say what was moved.
+type SettleOptions struct {
+	Options
+	App string
+	// Moved are the names of a swap, or of a return.
+	Moved []Moved
+	// Returned is set when the names went back to blue: then nothing judges green while the wait lasts.
+	Returned bool
+}
+
+// SettleResult is a TTL waited out after a move.
+type SettleResult struct {
+	App    string `json:"app"`
+	Wait   Wait   `json:"wait"`
+	Rounds Rounds `json:"rounds,omitzero"`
+	// Views are what resolvers said afterwards.
+	Views []View `json:"views,omitempty"`
+	// Stretched names resolvers that still gave the old answer, against its TTL.
+	Stretched []string `json:"stretched,omitempty"`
+}
+
+// settleData is what settling consumes.
+type settleData struct {
+	Wait     Wait    `json:"wait"`
+	Returned bool    `json:"returned,omitempty"`
+	Moved    []Moved `json:"moved"`
+}
+
+// PlanSettle plans to wait until no cache that honours TTLs holds what was before the move. The wait begins when the last
+// server showed the move, which is recorded, so planning it again after a break does not start it again.
+func PlanSettle(_ context.Context, opts SettleOptions) (*plan.Plan, error) {
+	p := plan.New(opts.Migration, stageOr(opts.Options, "settle", opts.App))
+	if len(opts.Moved) == 0 {
+		p.Note(plan.Info, opts.App, "no name moved, so no cache holds an old answer")
+		return p, nil
+	}
+	var from time.Time
+	var ttl time.Duration
+	for _, m := range opts.Moved {
+		if m.Seen.At.IsZero() {
+			p.Refuse(m.Name, "it is not recorded that every server shows the move", "apply the swap to its end first")
+			continue
+		}
+		if m.Seen.At.After(from) {
+			from = m.Seen.At
+		}
+		ttl = max(ttl, m.ttl())
+	}
+	wait := newWait(opts.App, "old TTL of "+opts.App, from, part{"TTL", ttl}, part{"margin", opts.margin()})
+	why := "from when the last server showed the move: " + wait.Text
+	if !opts.Returned {
+		why += "; a breach of the checks goes back at once"
+	}
+	p.Add(plan.Change{
+		ID:     p.Stage + "/wait",
+		Action: actionSettle, Target: opts.App, App: opts.App,
+		Why:  why + "; nothing is changed, so nothing is taken back",
+		Data: plan.JSON(settleData{Wait: wait, Returned: opts.Returned, Moved: opts.Moved}),
+	})
+	return p, nil
+}
+
+// ApplySettle waits the TTL out, watching green's checks unless the names went back, and asks the resolvers then.
+func ApplySettle(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts SettleOptions) (SettleResult, error) {
+	err := plan.Run(ctx, p, rec, opts.runOptions(), func(ctx context.Context, c plan.Change) (any, error) {
+		var d settleData
+		if err := json.Unmarshal(c.Data, &d); err != nil {
+			return nil, fmt.Errorf("read the plan: %w", err)
+		}
+		return opts.settle(ctx, d)
+	})
+	if err != nil {
+		return SettleResult{}, err
+	}
+	return SettleResultOf(p, rec)
+}
+
+func (o SettleOptions) settle(ctx context.Context, d settleData) (SettleResult, error) {
+	result := SettleResult{App: o.App, Wait: d.Wait}
+	if d.Returned {
+		if err := o.waitOut(ctx, d.Wait); err != nil {
+			return result, err
+		}
+	} else {
+		entries, err := FindEntries(ctx, o.Options, o.App)
+		if err != nil {
+			return result, err
+		}
+		// A wait that is over anyway still ends with rounds that show no breach.
+		limit := o.later(d.Wait.Until).Add(time.Duration(o.breaches()+1) * (o.interval() + defaultCheckTimeout))
+		result.Rounds, err = o.watch(ctx, vigil{app: o.App, entries: entries, until: d.Wait.Until, limit: limit, what: d.Wait.What, text: d.Wait.Text})
+		if err != nil {
+			return result, err
+		}
+	}
+	for _, m := range d.Moved {
+		for _, v := range o.views(ctx, m.Name, toDNS(m.Change.New)) {
+			result.Views = append(result.Views, v)
+			if !v.Moved && v.Error == "" {
+				result.Stretched = append(result.Stretched, fmt.Sprintf("%s still answers %v for %s, for %ds more", v.Resolver, v.Data, v.Name, v.TTL))
+			}
+		}
+	}
+	return result, nil
+}
+
+// later returns the time, or now where that is past.
+func (o Options) later(t time.Time) time.Time {
+	if now := o.now(); now.After(t) {
+		return now
+	}
+	return t
+}
+
+// SettleResultOf returns the recorded result of a settled move.
+func SettleResultOf(p *plan.Plan, rec plan.Recorder) (SettleResult, error) {
+	var result SettleResult
+	for _, c := range p.Changes {
+		if err := outcome(rec, c.ID, &result); err != nil {
+			return SettleResult{}, err
+		}
+	}
+	return result, nil
+}

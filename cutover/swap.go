@@ -1,0 +1,323 @@
+package cutover
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/crossfade-project/crossfade/cutover/zone"
+	"github.com/crossfade-project/crossfade/internal/dnsx"
+	"github.com/crossfade-project/crossfade/internal/plan"
+)
+
+// Moved is one name that a swap, or its return, moved.
+type Moved struct {
+	App      string        `json:"app"`
+	Name     string        `json:"name"`
+	Change   zone.Change   `json:"change"`
+	Servers  []dnsx.Server `json:"servers"`
+	Strength zone.Strength `json:"strength"`
+	// Sent is when the change was known to be made at the primary.
+	Sent   time.Time   `json:"sent"`
+	Result zone.Result `json:"result"`
+	// Seen is when every server showed it; zero where that is not recorded.
+	Seen Seen `json:"seen"`
+	// Views are what resolvers said right after.
+	Views []View `json:"views,omitempty"`
+}
+
+// ttl is the longest that a cache may hold what was before the change.
+func (m Moved) ttl() time.Duration {
+	var ttl uint32
+	for _, set := range m.Change.Old {
+		ttl = max(ttl, set.TTL)
+	}
+	return time.Duration(ttl) * time.Second
+}
+
+// SwapResult is one application's swap.
+type SwapResult struct {
+	App   string  `json:"app"`
+	Names []Moved `json:"names"`
+	// Gates are those that green passed just before its names moved.
+	Gates []Gate `json:"gates,omitempty"`
+}
+
+// SwapOptions say what is swapped.
+type SwapOptions struct {
+	Options
+	App string
+	// Held is what the TTL stage left of the application's names.
+	Held []Held
+}
+
+// moveData is what a swap, or its return, consumes for one name.
+type moveData struct {
+	Zone     string        `json:"zone"`
+	Change   zone.Change   `json:"change"`
+	Servers  []dnsx.Server `json:"servers"`
+	Strength zone.Strength `json:"strength"`
+	// Green is the entry that the plan was made for.
+	Green Entry `json:"green"`
+}
+
+// moved is the outcome of one name's move.
+type moved struct {
+	Result zone.Result `json:"result"`
+	Sent   time.Time   `json:"sent"`
+	Gates  []Gate      `json:"gates,omitempty"`
+}
+
+// verified is the outcome of one name's propagation.
+type verified struct {
+	Seen  Seen   `json:"seen"`
+	Views []View `json:"views,omitempty"`
+}
+
+// swapSummary is the plan's Data: what a person wants to know before saying yes (C26).
+type swapSummary struct {
+	Strength zone.Strength `json:"strength"`
+	There    string        `json:"there"`
+	Back     string        `json:"back"`
+}
+
+func stageOr(opts Options, stage, app string) string {
+	if opts.Stage == "" {
+		return stage + "/" + app
+	}
+	return opts.Stage
+}
+
+// PlanSwap plans to move the names of one application to green, each in one change, and to see every server show it.
+func PlanSwap(ctx context.Context, opts SwapOptions) (*plan.Plan, error) {
+	p := plan.New(opts.Migration, stageOr(opts.Options, "swap", opts.App))
+	app, err := opts.application(opts.App)
+	if err != nil {
+		return nil, err
+	}
+	if len(app.Hostnames) == 0 {
+		p.Note(plan.Info, app.Name, "it has no hostname, so no name moves")
+		return p, nil
+	}
+	if len(app.Checks) == 0 {
+		p.Refuse(app.Name, "it has no checks, so nothing could show that green serves, or that it fails after the swap", "declare at least one check for the application")
+	}
+	entries, err := FindEntries(ctx, opts.Options, app.Name)
+	if err != nil {
+		return nil, err
+	}
+	var swaps, verifies []plan.Change
+	summary := swapSummary{}
+	for _, e := range entries {
+		swap, verify, data, err := planMove(ctx, opts, p, e)
+		if err != nil {
+			return nil, err
+		}
+		if data == nil {
+			continue
+		}
+		swaps, verifies = append(swaps, *swap), append(verifies, *verify)
+		summary = summarise(opts.Options, summary, *data)
+	}
+	for _, c := range append(swaps, verifies...) {
+		p.Add(c)
+	}
+	if len(swaps) > 0 {
+		p.Note(plan.Info, app.Name, fmt.Sprintf("strength: %s", summary.Strength))
+		p.Note(plan.Info, app.Name, "there: "+summary.There)
+		p.Note(plan.Info, app.Name, "back: "+summary.Back)
+	}
+	p.Data = plan.JSON(summary)
+	return p, nil
+}
+
+// summarise keeps the weakest strength and the longest way.
+func summarise(opts Options, s swapSummary, d moveData) swapSummary {
+	order := []zone.Strength{"", zone.Atomic, zone.Transactional, zone.Weak}
+	if slices.Index(order, d.Strength) > slices.Index(order, s.Strength) {
+		s.Strength = d.Strength
+	}
+	ttl := Moved{Change: d.Change}.ttl()
+	way := sum(part{"TTL", ttl}, part{"margin", opts.margin()})
+	s.There = fmt.Sprintf("every server shows it within %s at most, then %s until no cache that honours TTLs leads to blue", opts.propagation(), way)
+	s.Back = fmt.Sprintf("as long: every server within %s at most, then %s until no cache that honours TTLs leads to green", opts.propagation(), way)
+	return s
+}
+
+// planMove returns nil data where a refusal was added.
+func planMove(ctx context.Context, opts SwapOptions, p *plan.Plan, e Entries) (swap, verify *plan.Change, data *moveData, err error) {
+	i := slices.IndexFunc(opts.Held, func(h Held) bool { return h.Name == e.Hostname && h.App == e.App })
+	if i < 0 {
+		p.Refuse(e.Hostname, "its TTL was not lowered and its fence was not taken", "run the stage that lowers TTLs first")
+		return nil, nil, nil, nil
+	}
+	held := opts.Held[i]
+	z, err := opts.zoneOf(e.Hostname)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	now, err := lookupSwappable(ctx, z.Driver, e.Hostname)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	state := NameState{Entries: e, Zone: held.Zone, Records: now, Strength: z.Driver.Strength()}
+	var found Inspection
+	judgeGreen(state, &found)
+	p.Refusals, p.Notes = append(p.Refusals, found.Refusals...), append(p.Notes, found.Notes...)
+	if len(found.Refusals) > 0 {
+		return nil, nil, nil, nil
+	}
+	if !sameRecords(now, held.Low) {
+		p.Refuse(e.Hostname, fmt.Sprintf("it holds %s, and the stage that lowers TTLs left %s", describe(now), describe(held.Low)), "find out who changed it; nothing is changed over another's head")
+		return nil, nil, nil, nil
+	}
+	target, err := newRecords(state, held.Low[0].TTL)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	change := zone.Change{Name: e.Hostname, Old: held.Low, New: target, Fence: held.Fence}
+	data = &moveData{Zone: held.Zone, Change: change, Servers: held.Servers, Strength: state.Strength, Green: e.Green}
+	s, v := moveChanges(opts.Options, p.Stage, e.App, actionSwap, *data)
+	return &s, &v, data, nil
+}
+
+// moveChanges are the two changes of one name: the move, and seeing it everywhere.
+func moveChanges(opts Options, stage, app string, action plan.Action, d moveData) (move, verify plan.Change) {
+	name := d.Change.Name
+	ttl := Moved{Change: d.Change}.ttl()
+	way := sum(part{"TTL", ttl}, part{"margin", opts.margin()})
+	move = plan.Change{
+		ID:     stage + "/" + name,
+		Action: action, Target: name, App: app,
+		Why: fmt.Sprintf("one change (%s) from %s to %s; once every server shows it, caches follow within %s, and going back takes as long",
+			d.Strength, describe(d.Change.Old), describe(d.Change.New), way),
+		ReliesOn: []plan.Reliance{
+			{What: "records of " + name, Is: describe(d.Change.Old)},
+			{What: "fence " + d.Change.Fence.Name, Is: d.Change.Fence.Token},
+		},
+		Data: plan.JSON(d),
+	}
+	if action == actionSwap {
+		move.ReliesOn = append(move.ReliesOn,
+			plan.Reliance{What: "green's entry", Is: d.Green.String()},
+			plan.Reliance{What: "checks on green", Is: string(Passed)})
+		move.Reverse = &plan.Reverse{Action: actionReturn, How: fmt.Sprintf("swap back to %s, which takes caches %s", describe(d.Change.Old), way), Data: plan.JSON(d.Change.Reverse())}
+	}
+	verify = plan.Change{
+		ID:     move.ID + "/everywhere",
+		Action: actionVerify, Target: name, App: app,
+		Why:  fmt.Sprintf("every address of all %d servers must show it with authority within %s; it only reads, so nothing is taken back", len(d.Servers), opts.propagation()),
+		Data: plan.JSON(d),
+	}
+	return move, verify
+}
+
+// ApplySwap moves the names of one application. Just before, green must pass every check at the entry that the plan was
+// made for.
+func ApplySwap(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts SwapOptions) (SwapResult, error) {
+	err := plan.Run(ctx, p, rec, opts.runOptions(), func(ctx context.Context, c plan.Change) (any, error) {
+		var d moveData
+		if err := json.Unmarshal(c.Data, &d); err != nil {
+			return nil, fmt.Errorf("read the plan: %w", err)
+		}
+		switch c.Action {
+		case actionSwap:
+			return opts.swapName(ctx, c, d)
+		case actionVerify:
+			return opts.verifyName(ctx, d)
+		}
+		return nil, fmt.Errorf("a plan of a swap has no %q", c.Action)
+	})
+	if err != nil {
+		return SwapResult{}, err
+	}
+	return SwapResultOf(p, rec)
+}
+
+func (o SwapOptions) swapName(ctx context.Context, c plan.Change, d moveData) (moved, error) {
+	gates, err := o.gateGreen(ctx, c, d)
+	if err != nil {
+		return moved{}, err
+	}
+	result, err := o.swapOne(ctx, c.ID, d.Change)
+	if err != nil {
+		return moved{}, err
+	}
+	return moved{Result: result, Sent: o.now(), Gates: gates}, nil
+}
+
+// gateGreen reads green's entry again and demands that every check passes there now.
+func (o SwapOptions) gateGreen(ctx context.Context, c plan.Change, d moveData) ([]Gate, error) {
+	entries, err := FindEntries(ctx, o.Options, o.App)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		if e.Hostname == d.Change.Name && (e.Green.Target != d.Green.Target || !slices.Equal(e.Green.Addresses, d.Green.Addresses)) {
+			return nil, &plan.MovedError{Change: c.ID, What: "green's entry", Was: d.Green.String(), Now: e.Green.String()}
+		}
+	}
+	gates, err := Check(ctx, CheckOptions{Options: o.Options, App: o.App, Side: sideGreen, Entries: entries})
+	if err != nil {
+		return nil, err
+	}
+	if Verdict(gates) != Passed {
+		return nil, &GateError{App: o.App, Gates: gates}
+	}
+	return gates, nil
+}
+
+func (o Options) verifyName(ctx context.Context, d moveData) (verified, error) {
+	seen, err := o.propagate(ctx, d.Change.Name, d.Servers, wants(d.Change))
+	if err != nil {
+		return verified{}, err
+	}
+	return verified{Seen: seen, Views: o.views(ctx, d.Change.Name, toDNS(d.Change.New))}, nil
+}
+
+// SwapResultOf returns what is recorded of a swap, from its plan and its outcomes. A swap that was broken off has only
+// some of its names.
+func SwapResultOf(p *plan.Plan, rec plan.Recorder) (SwapResult, error) {
+	var result SwapResult
+	var err error
+	result.Names, result.Gates, err = movedOf(p, rec)
+	if len(p.Changes) > 0 {
+		result.App = p.Changes[0].App
+	}
+	return result, err
+}
+
+// movedOf reads the outcomes of a swap or of a return.
+func movedOf(p *plan.Plan, rec plan.Recorder) ([]Moved, []Gate, error) {
+	var names []Moved
+	var gates []Gate
+	for _, c := range p.Changes {
+		if _, ok := rec.Done(c.ID); !ok {
+			continue
+		}
+		var d moveData
+		if err := json.Unmarshal(c.Data, &d); err != nil {
+			return nil, nil, fmt.Errorf("read the plan: %w", err)
+		}
+		switch c.Action {
+		case actionSwap, actionReturn:
+			var m moved
+			if err := outcome(rec, c.ID, &m); err != nil {
+				return nil, nil, err
+			}
+			names = append(names, Moved{App: c.App, Name: d.Change.Name, Change: d.Change, Servers: d.Servers, Strength: d.Strength, Sent: m.Sent, Result: m.Result})
+			gates = append(gates, m.Gates...)
+		case actionVerify:
+			var v verified
+			if err := outcome(rec, c.ID, &v); err != nil {
+				return nil, nil, err
+			}
+			if i := slices.IndexFunc(names, func(m Moved) bool { return m.Name == d.Change.Name }); i >= 0 {
+				names[i].Seen, names[i].Views = v.Seen, v.Views
+			}
+		}
+	}
+	return names, gates, nil
+}

@@ -1,0 +1,357 @@
+package cutover
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/crossfade-project/crossfade/cutover/zone"
+	"github.com/crossfade-project/crossfade/internal/dnsx"
+	"github.com/crossfade-project/crossfade/internal/plan"
+)
+
+// Actions of changes.
+const (
+	actionFence   plan.Action = "fence"
+	actionLower   plan.Action = "lower the TTL of"
+	actionWait    plan.Action = "wait for"
+	actionSwap    plan.Action = "swap"
+	actionVerify  plan.Action = "verify"
+	actionSettle  plan.Action = "settle"
+	actionSoak    plan.Action = "soak"
+	actionReturn  plan.Action = "swap back"
+	actionRestore plan.Action = "restore the TTL of"
+	actionRelease plan.Action = "release the fence of"
+)
+
+// Held is one hostname as the TTL stage leaves it: fenced, with a short TTL that every cache has seen.
+type Held struct {
+	App     string        `json:"app"`
+	Name    string        `json:"name"`
+	Zone    string        `json:"zone"`
+	Fence   zone.Fence    `json:"fence"`
+	Servers []dnsx.Server `json:"servers"`
+	// Old are the records as they were found, Low the same with the lowered TTL.
+	Old []zone.RRset `json:"old"`
+	Low []zone.RRset `json:"low"`
+	// OldTTL is the longest that any cache may have been given, in seconds.
+	OldTTL uint32 `json:"oldTTL"`
+	// Lowered is when the last server showed the lowered TTL.
+	Lowered Seen `json:"lowered"`
+	// Waited is the wait for the old TTL.
+	Waited Wait `json:"waited"`
+}
+
+// TTLResult is what the TTL stage leaves.
+type TTLResult struct {
+	Names []Held `json:"names"`
+}
+
+// Of returns the names of one application.
+func (r TTLResult) Of(app string) []Held {
+	var held []Held
+	for _, h := range r.Names {
+		if h.App == app {
+			held = append(held, h)
+		}
+	}
+	return held
+}
+
+// OldTTL is the longest TTL that any of the names had.
+func (r TTLResult) OldTTL() time.Duration {
+	var ttl uint32
+	for _, h := range r.Names {
+		ttl = max(ttl, h.OldTTL)
+	}
+	return time.Duration(ttl) * time.Second
+}
+
+// fenceData is what taking a fence consumes.
+type fenceData struct {
+	Zone     string     `json:"zone"`
+	Name     string     `json:"name"`
+	Fence    zone.Fence `json:"fence"`
+	Previous string     `json:"previous,omitempty"`
+}
+
+// lowerData is what lowering a TTL consumes. Held lacks what only happens later.
+type lowerData struct {
+	Held   Held        `json:"held"`
+	Change zone.Change `json:"change"`
+}
+
+// lowered is the outcome of lowering a TTL.
+type lowered struct {
+	Result zone.Result `json:"result"`
+	Seen   Seen        `json:"seen"`
+}
+
+// waitData is what waiting for an old TTL consumes.
+type waitData struct {
+	App   string `json:"app"`
+	Name  string `json:"name"`
+	Lower string `json:"lower"` // the ID of the change whose outcome says when the wait begins
+	TTL   uint32 `json:"ttl"`
+}
+
+func ttlStage(opts Options) string {
+	if opts.Stage == "" {
+		return "ttl"
+	}
+	return opts.Stage
+}
+
+// PlanTTL plans to fence every hostname, to lower its TTL with its target unchanged, and to wait until no cache can hold
+// an answer with the old TTL. It proves first that each server refuses a change whose condition is false. It changes
+// nothing.
+func PlanTTL(ctx context.Context, opts Options) (*plan.Plan, error) {
+	p := plan.New(opts.Migration, ttlStage(opts))
+	found, err := Inspect(ctx, InspectOptions{Options: opts})
+	if err != nil {
+		return nil, err
+	}
+	p.Refusals, p.Notes = found.Refusals, found.Notes
+	var lower, wait []plan.Change
+	for _, state := range found.Names {
+		z, err := opts.zoneOf(state.Hostname)
+		if err != nil {
+			return nil, err
+		}
+		if err := z.Driver.Probe(ctx, state.Hostname); err != nil {
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			p.Refuse(state.Hostname, fmt.Sprintf("the server of %s does not keep its conditions, or refuses the key: %v", state.Zone, err), "use a server that carries out RFC 2136 prerequisites, and a key that may change the name")
+			continue
+		}
+		fence, err := planFence(ctx, opts, z, state, p)
+		if err != nil {
+			return nil, err
+		}
+		if fence == nil {
+			continue
+		}
+		l, w := planLower(opts, p.Stage, state, *fence)
+		lower, wait = append(lower, l), append(wait, w)
+	}
+	for _, c := range append(lower, wait...) {
+		p.Add(c)
+	}
+	p.Data = plan.JSON(found)
+	return p, nil
+}
+
+// planFence adds the change that takes the fence, or a refusal and returns nil.
+func planFence(ctx context.Context, opts Options, z Zone, state NameState, p *plan.Plan) (*zone.Fence, error) {
+	name, err := zone.FenceName(state.Hostname, state.Zone)
+	if err != nil {
+		return nil, err
+	}
+	previous, err := fenceToken(ctx, z.Driver, name)
+	if err != nil {
+		return nil, err
+	}
+	ours := "crossfade/" + opts.Migration + "/"
+	if previous != "" && (!opts.TakeOver || !strings.HasPrefix(previous, ours)) {
+		mend := "wait for the other migration to end, or remove the TXT record " + name + " once you are sure that nobody writes there"
+		if strings.HasPrefix(previous, ours) {
+			mend = "resume that run with its state; if its state is lost and it runs nowhere, take its fence over"
+		}
+		p.Refuse(state.Hostname, fmt.Sprintf("another writer holds its fence: %s", previous), mend)
+		return nil, nil
+	}
+	fence := zone.Fence{Name: name, Token: ours + newToken()}
+	p.Add(plan.Change{
+		ID:     p.Stage + "/fence/" + state.Hostname,
+		Action: actionFence, Target: state.Hostname, App: state.App,
+		Why:      "only the holder of the fence can change the name: a run that was thought dead cannot",
+		ReliesOn: []plan.Reliance{{What: "fence " + name, Is: previous}},
+		Reverse:  &plan.Reverse{Action: actionRelease, How: "remove the TXT record " + name, Data: plan.JSON(fence)},
+		Data:     plan.JSON(fenceData{Zone: state.Zone, Name: state.Hostname, Fence: fence, Previous: previous}),
+	})
+	return &fence, nil
+}
+
+// newToken is 128 random bits, so that no two writers ever have the same.
+func newToken() string {
+	var raw [16]byte
+	// rand.Read never returns an error.
+	_, _ = rand.Read(raw[:])
+	return hex.EncodeToString(raw[:])
+}
+
+// fenceToken returns the token that stands at a fence's name, empty where there is none.
+func fenceToken(ctx context.Context, driver zone.Zone, name string) (string, error) {
+	set, err := driver.Lookup(ctx, name, "TXT")
+	if errors.Is(err, zone.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("read the fence %s: %w", name, err)
+	}
+	return strings.Trim(strings.Join(set.Data, ","), `"`), nil
+}
+
+func planLower(opts Options, stage string, s NameState, fence zone.Fence) (lower, wait plan.Change) {
+	ttl := opts.lowTTL()
+	for _, set := range s.Records {
+		ttl = min(ttl, set.TTL) // a TTL that is shorter already is not raised
+	}
+	held := Held{
+		App: s.App, Name: s.Hostname, Zone: s.Zone, Fence: fence, Servers: s.Delegation.Servers,
+		Old: s.Records, Low: withTTL(s.Records, ttl), OldTTL: s.TTL,
+	}
+	old := time.Duration(s.TTL) * time.Second
+	change := zone.Change{Name: s.Hostname, Old: held.Old, New: held.Low, Fence: fence}
+	lower = plan.Change{
+		ID:     stage + "/lower/" + s.Hostname,
+		Action: actionLower, Target: s.Hostname, App: s.App,
+		Why:      fmt.Sprintf("from %ds to %ds with the target unchanged (%s), so that a swap and its way back take no longer", s.TTL, ttl, s.Strength),
+		ReliesOn: []plan.Reliance{{What: "records of " + s.Hostname, Is: describe(s.Records)}},
+		Reverse:  &plan.Reverse{Action: actionRestore, How: fmt.Sprintf("set the TTL to %ds again", s.TTL), Data: plan.JSON(change.Reverse())},
+		Data:     plan.JSON(lowerData{Held: held, Change: change}),
+	}
+	wait = plan.Change{
+		ID:     stage + "/wait/" + s.Hostname,
+		Action: actionWait, Target: "the old TTL of " + s.Hostname, App: s.App,
+		Why: fmt.Sprintf("a cache may have got the old TTL until the last server showed the new one: %s from then on; nothing is changed, so nothing is taken back",
+			sum(part{"old TTL", old}, part{"margin", opts.margin()})),
+		Data: plan.JSON(waitData{App: s.App, Name: s.Hostname, Lower: lower.ID, TTL: s.TTL}),
+	}
+	return lower, wait
+}
+
+// ApplyTTL takes the fences, lowers the TTLs and waits the old ones out. A wait begins when the last server showed the
+// lowered TTL and its beginning is recorded, so a run that is resumed waits only for what is left.
+func ApplyTTL(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts Options) (TTLResult, error) {
+	err := plan.Run(ctx, p, rec, opts.runOptions(), func(ctx context.Context, c plan.Change) (any, error) {
+		switch c.Action {
+		case actionFence:
+			return nil, opts.takeFence(ctx, c)
+		case actionLower:
+			return opts.lowerTTL(ctx, c)
+		case actionWait:
+			return opts.waitOldTTL(ctx, c, rec)
+		}
+		return nil, fmt.Errorf("a plan of TTLs has no %q", c.Action)
+	})
+	if err != nil {
+		return TTLResult{}, err
+	}
+	return TTLResultOf(p, rec)
+}
+
+func (o Options) takeFence(ctx context.Context, c plan.Change) error {
+	var d fenceData
+	if err := json.Unmarshal(c.Data, &d); err != nil {
+		return fmt.Errorf("read the plan: %w", err)
+	}
+	z, err := o.zoneOf(d.Name)
+	if err != nil {
+		return err
+	}
+	err = z.Driver.Claim(ctx, d.Name, d.Fence, d.Previous)
+	var fenced *zone.FencedError
+	if errors.As(err, &fenced) {
+		return errors.Join(&plan.MovedError{Change: c.ID, What: "fence " + d.Fence.Name, Was: d.Previous, Now: fenced.Found}, err)
+	}
+	return err
+}
+
+func (o Options) lowerTTL(ctx context.Context, c plan.Change) (lowered, error) {
+	var d lowerData
+	if err := json.Unmarshal(c.Data, &d); err != nil {
+		return lowered{}, fmt.Errorf("read the plan: %w", err)
+	}
+	result, err := o.swapOne(ctx, c.ID, d.Change)
+	if err != nil {
+		return lowered{}, err
+	}
+	seen, err := o.propagate(ctx, d.Change.Name, d.Held.Servers, wants(d.Change))
+	if err != nil {
+		return lowered{}, err
+	}
+	return lowered{Result: result, Seen: seen}, nil
+}
+
+// swapOne reads again what a change of a name relies on, and makes it. A name that holds the new records already is done.
+func (o Options) swapOne(ctx context.Context, id string, change zone.Change) (zone.Result, error) {
+	z, err := o.zoneOf(change.Name)
+	if err != nil {
+		return zone.Result{}, err
+	}
+	now, err := lookupSwappable(ctx, z.Driver, change.Name)
+	if err != nil {
+		return zone.Result{}, err
+	}
+	if !sameRecords(now, change.Old) && !sameRecords(now, change.New) {
+		return zone.Result{}, &plan.MovedError{Change: id, What: "records of " + change.Name, Was: describe(change.Old), Now: describe(now)}
+	}
+	result, err := z.Driver.Swap(ctx, change)
+	if errors.Is(err, zone.ErrMoved) {
+		return result, errors.Join(&plan.MovedError{Change: id, What: "records of " + change.Name, Was: describe(change.Old), Now: describe(result.After)}, err)
+	}
+	return result, err
+}
+
+func (o Options) waitOldTTL(ctx context.Context, c plan.Change, rec plan.Recorder) (Wait, error) {
+	var d waitData
+	if err := json.Unmarshal(c.Data, &d); err != nil {
+		return Wait{}, fmt.Errorf("read the plan: %w", err)
+	}
+	var l lowered
+	if err := outcome(rec, d.Lower, &l); err != nil {
+		return Wait{}, err
+	}
+	w := newWait(d.App, "old TTL of "+d.Name, l.Seen.At, part{"old TTL", time.Duration(d.TTL) * time.Second}, part{"margin", o.margin()})
+	return w, o.waitOut(ctx, w)
+}
+
+// outcome reads what a change left.
+func outcome(rec plan.Recorder, id string, into any) error {
+	raw, ok := rec.Done(id)
+	if !ok {
+		return fmt.Errorf("the outcome of %s is not recorded", id)
+	}
+	if err := json.Unmarshal(raw, into); err != nil {
+		return fmt.Errorf("read the outcome of %s: %w", id, err)
+	}
+	return nil
+}
+
+// TTLResultOf returns the result of a TTL stage that was applied to its end, from its plan and its recorded outcomes.
+func TTLResultOf(p *plan.Plan, rec plan.Recorder) (TTLResult, error) {
+	byName := map[string]int{}
+	var result TTLResult
+	for _, c := range p.Changes {
+		switch c.Action {
+		case actionLower:
+			var d lowerData
+			if err := json.Unmarshal(c.Data, &d); err != nil {
+				return TTLResult{}, fmt.Errorf("read the plan: %w", err)
+			}
+			var l lowered
+			if err := outcome(rec, c.ID, &l); err != nil {
+				return TTLResult{}, err
+			}
+			d.Held.Lowered = l.Seen
+			byName[d.Held.Name] = len(result.Names)
+			result.Names = append(result.Names, d.Held)
+		case actionWait:
+			var d waitData
+			if err := json.Unmarshal(c.Data, &d); err != nil {
+				return TTLResult{}, fmt.Errorf("read the plan: %w", err)
+			}
+			if err := outcome(rec, c.ID, &result.Names[byName[d.Name]].Waited); err != nil {
+				return TTLResult{}, err
+			}
+		}
+	}
+	return result, nil
+}
