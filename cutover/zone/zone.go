@@ -150,3 +150,10 @@ type Zone interface {
 	// Apex is the zone's name.
 	Apex() string
 }
+
+// Lister is the optional ability to read a whole zone: for counting its records, and for proof that nothing in it
+// still points at blue.
+type Lister interface {
+	// List returns every set of the zone, or an error: never a part of it (C11).
+	List(ctx context.Context) ([]RRset, error)
+}
