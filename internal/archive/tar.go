@@ -95,6 +95,14 @@ func (t *Tar) Finish(ctx context.Context) error {
 	if err := t.parent.Put(ctx, t.name, raw); err != nil {
 		return fmt.Errorf("write %s: %w", t.name, err)
 	}
+	// Who verifies the archive reads it from memory, so that what the parent holds is proven here.
+	back, err := t.parent.Get(ctx, t.name)
+	if err != nil {
+		return fmt.Errorf("read %s back: %w", t.name, err)
+	}
+	if !bytes.Equal(back, raw) {
+		return corrupt(t.name, "it does not read back as it was written")
+	}
 	t.dirty = false
 	if d, ok := t.parent.(Durable); ok {
 		return d.Finish(ctx)

@@ -211,3 +211,12 @@ func names(pods []corev1.Pod) []string {
 	slices.Sort(out)
 	return out
 }
+
+// Reach reports whether a hook of pods would find somebody to ask: nil, or ErrNoPods.
+func (r Runner) Reach(ctx context.Context, p migration.PodEndpoint) error {
+	pods, err := r.pods(ctx, p)
+	if err == nil && len(pods.running) == 0 {
+		err = fmt.Errorf("ask the pods %q in %s: %w", r.selector(p), r.Namespace, ErrNoPods)
+	}
+	return err
+}

@@ -95,7 +95,7 @@ func (r Runner) runPatch(ctx context.Context, p migration.PatchHook) (Outcome, e
 		if err != nil {
 			return Outcome{}, fmt.Errorf("patch %s %s/%s: %w", p.Kind, r.Namespace, p.Name, err)
 		}
-		out.Set = read(after.Object, out.Replaced)
+		out.Set = FieldsOf(after.Object, out.Replaced)
 		return out, nil
 	}
 	return Outcome{}, r.busy(p)
@@ -107,18 +107,18 @@ func (r Runner) undoPatch(ctx context.Context, p migration.PatchHook, o Outcome)
 		if err != nil {
 			return err
 		}
-		now := read(obj.Object, o.Replaced)
-		if same(now, o.Replaced) {
+		now := FieldsOf(obj.Object, o.Replaced)
+		if Same(now, o.Replaced) {
 			return nil
 		}
-		if !inPlace(obj.Object, merge) && !same(now, o.Set) {
+		if !inPlace(obj.Object, merge) && !Same(now, o.Set) {
 			return &plan.MovedError{
 				Change: fmt.Sprintf("undo the patch of %s %s/%s", p.Kind, r.Namespace, p.Name),
 				What:   "a field that the patch had set", Was: show(o.Set), Now: show(now),
 			}
 		}
 		for _, f := range o.Replaced {
-			put(obj.Object, f)
+			f.Restore(obj.Object)
 		}
 		_, err = at.Update(ctx, obj, metav1.UpdateOptions{})
 		if apierrors.IsConflict(err) {
@@ -237,8 +237,8 @@ func inPlace(obj, merge map[string]any) bool {
 	return true
 }
 
-// read returns the present state of the same fields.
-func read(obj map[string]any, fields []Field) []Field {
+// FieldsOf returns the present state in obj of the same fields.
+func FieldsOf(obj map[string]any, fields []Field) []Field {
 	out := make([]Field, 0, len(fields))
 	for _, f := range fields {
 		value, present := any(obj), true
@@ -257,14 +257,15 @@ func read(obj map[string]any, fields []Field) []Field {
 	return out
 }
 
-func same(a, b []Field) bool {
+// Same reports whether two lists hold the same fields in the same state.
+func Same(a, b []Field) bool {
 	return slices.EqualFunc(a, b, func(x, y Field) bool {
 		return slices.Equal(x.Path, y.Path) && x.Present == y.Present && reflect.DeepEqual(x.Value, y.Value)
 	})
 }
 
-// put gives a field the state that was recorded. Parents that are missing are made, since the field was in them.
-func put(obj map[string]any, f Field) {
+// Restore gives the field of obj the state that was recorded. Parents that are missing are made, since the field was in them.
+func (f Field) Restore(obj map[string]any) {
 	for _, key := range f.Path[:len(f.Path)-1] {
 		next, ok := obj[key].(map[string]any)
 		if !ok {
