@@ -1,0 +1,100 @@
+package restore
+
+import (
+	"fmt"
+
+	"github.com/crossfade-project/crossfade/internal/archive"
+	"github.com/crossfade-project/crossfade/internal/kube"
+	"github.com/crossfade-project/crossfade/internal/migration"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// A transformer makes green's object of blue's. It depends on the options and on which versions green serves, on nothing
+// else: the same archive gives the same objects.
+//
+//	blue's object ─ convert ─ strip ─ patch ─ bind ─ map names, classes, images, hosts, ports ─ label ─> as it will run
+//	                                                                                   └─ darken ─> as it waits
+type transformer struct {
+	opts   Options
+	served func(group, kind string) []string
+}
+
+// running returns the object as it is on green once its application may write, in green's names.
+func (t transformer) running(blue *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+	obj := blue.DeepCopy()
+	was, labels := keyOf(obj), obj.GetLabels()
+	if err := convert(obj, t.served); err != nil {
+		return nil, err
+	}
+	strip(obj)
+	blankOwners(obj)
+	maps := t.opts.Maps
+	mapClasses(obj, maps)
+	mapImages(obj, maps.Registries)
+	mapHosts(obj, maps.Hosts)
+	mapPorts(obj, t.opts.Ports)
+	for i, p := range t.opts.Patches {
+		hit, err := matches(p.Target, was, labels)
+		if err == nil && hit {
+			err = applyPatch(obj, p)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("patches[%d]: %w", i, err)
+		}
+	}
+	for _, b := range t.opts.Binds {
+		if binds(b, was) {
+			bind(obj, b)
+		}
+	}
+	namespaceMap(maps.Namespaces).apply(obj)
+	mark(obj, t.opts.Migration)
+	return obj, nil
+}
+
+// waiting returns the object as it is on green before its application's turn.
+func (t transformer) waiting(e archive.Entry, blue, running *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+	obj := running.DeepCopy()
+	if app, ok := t.opts.app(e.App); ok {
+		for _, h := range readOnlyPatches(app) {
+			if !freezes(h, app, keyOf(blue)) {
+				continue
+			}
+			if err := applyPatch(obj, migration.Patch{Merge: h.Merge}); err != nil {
+				return nil, fmt.Errorf("freeze of application %s: %w", app.Name, err)
+			}
+		}
+	}
+	darken(obj, t.opts.darkOf(e.App))
+	return obj, nil
+}
+
+// mark labels an object as this migration's.
+func mark(obj *unstructured.Unstructured, name string) {
+	labels := obj.GetLabels()
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	labels[kube.LabelMigration] = name
+	obj.SetLabels(labels)
+}
+
+// stamp writes the hash of the content on the object. The hash does not cover the stamp, the label and owners' uids.
+func stamp(obj *unstructured.Unstructured) string {
+	hash := kube.Hash(obj)
+	annotations := obj.GetAnnotations()
+	if annotations == nil {
+		annotations = map[string]string{}
+	}
+	annotations[kube.AnnotationContent] = hash
+	obj.SetAnnotations(annotations)
+	return hash
+}
+
+// blankOwners empties the uids of owners: blue's are stale, and with one the garbage collector would delete the object.
+// Green's are filled in just before the write.
+func blankOwners(obj *unstructured.Unstructured) {
+	for _, ref := range digMaps(obj.Object, "metadata", "ownerReferences") {
+		ref["uid"] = ""
+	}
+}
