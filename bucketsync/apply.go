@@ -245,7 +245,7 @@ func (e *engine) copyAll(ctx context.Context, resort bool, doomed *sorter[bucket
 func (e *engine) dispatch(p pair, run func(string, func(context.Context) error), doomed *sorter[bucket.Object]) error {
 	switch v := compare(p); v {
 	case gone:
-		return e.manifest.add(Record{Key: p.key, State: StateForgotten})
+		// The record stays: while the listing may yet turn out to be out of order, nothing is known to be gone.
 	case same:
 		e.tally(func(r *Result) { r.Skipped++ })
 	case copyNew, copyOver:

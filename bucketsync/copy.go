@@ -78,15 +78,16 @@ func (e *engine) tryCopy(ctx context.Context, key string, rec *Record, base *buc
 	t := &transfer{key: key, src: src, props: props, entries: entries, sums: newSums()}
 	acked, err := e.write(ctx, t, rec, base)
 	if errors.Is(err, errRefusedWrite) {
-		// Somebody wrote there since it was listed; that may have been an earlier try whose answer was lost.
-		return e.settle(ctx, t)
+		return e.settle(ctx, t, rec, base)
 	}
 	if err != nil {
 		return err
 	}
 	stored, evidence, err := e.prove(ctx, t, acked)
 	if err != nil {
-		return err
+		// What is there is not what was intended, but it is this migration's, and the next try or run may replace it.
+		mine := Record{Key: key, State: StateIntent, Source: seen(src), Destination: seen(acked)}
+		return errors.Join(err, e.manifest.add(mine))
 	}
 	return e.finish(t, stored, t.sums.content(), evidence)
 }
@@ -199,12 +200,18 @@ func (e *engine) stillAt(ctx context.Context, key string, base *bucket.Object, p
 	return errRefusedWrite
 }
 
-// settle decides about a destination that changed since it was listed: what equals the source is as good as written,
-// anything else is a conflict.
-func (e *engine) settle(ctx context.Context, t *transfer) error {
+// settle decides about a destination that is not as it was listed. What equals the source is as good as written: it may
+// well be from an earlier try whose answer was lost. What is this migration's own is replaced. Anything else is a conflict.
+func (e *engine) settle(ctx context.Context, t *transfer, rec *Record, base *bucket.Object) error {
 	dst, err := e.to.Head(ctx, t.key)
 	if err != nil {
 		return fmt.Errorf("look at %q at the destination: %w", t.key, err)
+	}
+	if rec.proves(t.src, dst) {
+		return e.manifest.add(*rec) // a listing out of order hid it; the intent is withdrawn
+	}
+	if rec.owns(dst) && (base == nil || !seen(*base).is(dst)) {
+		return e.tryCopy(ctx, t.key, rec, &dst)
 	}
 	what, evidence, content, err := e.contentDiffers(ctx, t.src, dst)
 	if err != nil {
@@ -217,7 +224,11 @@ func (e *engine) settle(ctx context.Context, t *transfer) error {
 		return e.finish(t, dst, content, evidence)
 	}
 	// The intent would otherwise claim the other writer's object in the next run.
-	if err := e.manifest.add(Record{Key: t.key, State: StateForgotten}); err != nil {
+	withdrawn := Record{Key: t.key, State: StateForgotten}
+	if rec != nil && rec.State != StateIntent {
+		withdrawn = *rec
+	}
+	if err := e.manifest.add(withdrawn); err != nil {
 		return err
 	}
 	return e.conflictError(t.key, "it was written there while the sync ran; "+what)
