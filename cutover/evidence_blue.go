@@ -1,0 +1,74 @@
+package cutover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/crossfade-project/crossfade/internal/migration"
+)
+
+// BlueEvidenceOptions say where a use of blue would show.
+type BlueEvidenceOptions struct {
+	Options
+	Retirement migration.Retirement
+	// Helper is this project's image as blue's nodes can pull it.
+	Helper string
+	// HelperNamespace holds the short-lived pods. Default kube-system.
+	HelperNamespace string
+	// Held are the names, as the TTL stage left them.
+	Held []Held
+}
+
+// BlueEvidence returns all the evidence that a migration has of blue's idleness: the connections through its nodes, every
+// counter that an application declares, and the names. It reads blue's entries.
+func BlueEvidence(ctx context.Context, opts BlueEvidenceOptions) ([]Evidence, error) {
+	if opts.Blue.Kube == nil {
+		return nil, errors.New("collect evidence of blue: no cluster was given")
+	}
+	var ignore []netip.Prefix
+	for _, text := range opts.Retirement.Ignore {
+		prefix, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, fmt.Errorf("retirement.ignore: %w", err)
+		}
+		ignore = append(ignore, prefix.Masked())
+	}
+	var entries []Entry
+	var evidence []Evidence
+	for _, app := range opts.Applications {
+		found, err := FindEntries(ctx, opts.Options, app.Name)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range found {
+			if len(e.Blue.Addresses) == 0 {
+				return nil, &Error{Op: "collect evidence of blue", Hint: "name blue's address for the hostname", Err: fmt.Errorf("no address of %s on blue is known: %s", e.Hostname, e.Blue.Missing)}
+			}
+			entries = append(entries, e.Blue)
+		}
+		if app.Requests != nil {
+			evidence = append(evidence, RequestEvidence{Kube: opts.Blue.Kube, App: app, Namespace: opts.Blue.namespace(app.Namespace), Clock: opts.clock()})
+		}
+	}
+	if len(entries) == 0 {
+		return evidence, nil
+	}
+	reader := PodFlows{
+		Kube: opts.Blue.Kube, Migration: opts.Migration, Image: opts.Helper, Namespace: opts.HelperNamespace,
+		For: watchFor(opts.Retirement.Interval.Or(defaultIdleInterval)), Log: opts.log(), Clock: opts.clock(),
+	}
+	return append(evidence,
+		FlowEvidence{Reader: reader, Entries: entries, Ignore: ignore, Clock: opts.clock()},
+		NameEvidence{Options: opts.Options, Held: opts.Held, Entries: entries},
+	), nil
+}
+
+// watchFor lets a pod watch for nearly the whole interval. Reset connections stay in the table for ten seconds, which is
+// longer than the start of the next pod takes.
+func watchFor(interval time.Duration) time.Duration {
+	const start = 5 * time.Second
+	return max(time.Second, interval-start)
+}

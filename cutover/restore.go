@@ -1,0 +1,118 @@
+package cutover
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/crossfade-project/crossfade/cutover/zone"
+	"github.com/crossfade-project/crossfade/internal/dnsx"
+	"github.com/crossfade-project/crossfade/internal/plan"
+)
+
+// RestoreOptions say which names get their TTLs back.
+type RestoreOptions struct {
+	Options
+	Held []Held
+}
+
+// restoreData is what giving a TTL back consumes.
+type restoreData struct {
+	Change  zone.Change   `json:"change"`
+	Servers []dnsx.Server `json:"servers"`
+}
+
+// PlanRestoreTTL plans to give every name the TTL that it had before, with the target that it has now, and then to remove
+// its fence. It belongs after the window in which names may go back: a long TTL makes the way back long.
+func PlanRestoreTTL(ctx context.Context, opts RestoreOptions) (*plan.Plan, error) {
+	stage := opts.Stage
+	if stage == "" {
+		stage = "restore-ttl"
+	}
+	p := plan.New(opts.Migration, stage)
+	for _, held := range opts.Held {
+		z, err := opts.zoneOf(held.Name)
+		if err != nil {
+			return nil, err
+		}
+		token, err := fenceToken(ctx, z.Driver, held.Fence.Name)
+		if err != nil {
+			return nil, err
+		}
+		if token == "" {
+			p.Note(plan.Info, held.Name, "its fence is gone already, so it is not ours to change")
+			continue
+		}
+		if token != held.Fence.Token {
+			p.Refuse(held.Name, "another writer holds its fence: "+token, "leave the name to that writer")
+			continue
+		}
+		now, err := lookupSwappable(ctx, z.Driver, held.Name)
+		if err != nil {
+			return nil, err
+		}
+		if len(now) == 0 {
+			p.Refuse(held.Name, "it holds neither a CNAME nor an address", "find out who removed it")
+			continue
+		}
+		ttl := held.Old[0].TTL
+		change := zone.Change{Name: held.Name, Old: now, New: withTTL(now, ttl), Fence: held.Fence}
+		p.Add(plan.Change{
+			ID:     stage + "/ttl/" + held.Name,
+			Action: actionRestore, Target: held.Name, App: held.App,
+			Why:      fmt.Sprintf("from %ds back to %ds, with the target that it has now; from then on going back takes %ds", now[0].TTL, ttl, ttl),
+			ReliesOn: []plan.Reliance{{What: "records of " + held.Name, Is: describe(now)}, {What: "fence " + held.Fence.Name, Is: held.Fence.Token}},
+			Reverse:  &plan.Reverse{Action: actionLower, How: fmt.Sprintf("lower the TTL to %ds again", now[0].TTL), Data: plan.JSON(change.Reverse())},
+			Data:     plan.JSON(restoreData{Change: change, Servers: held.Servers}),
+		})
+		p.Add(plan.Change{
+			ID:     stage + "/release/" + held.Name,
+			Action: actionRelease, Target: held.Name, App: held.App,
+			Why:      "the migration needs the name no more",
+			ReliesOn: []plan.Reliance{{What: "fence " + held.Fence.Name, Is: held.Fence.Token}},
+			Reverse:  &plan.Reverse{Action: actionFence, How: "write the TXT record " + held.Fence.Name + " again", Data: plan.JSON(held.Fence)},
+			Data:     plan.JSON(fenceData{Zone: held.Zone, Name: held.Name, Fence: held.Fence}),
+		})
+	}
+	return p, nil
+}
+
+// ApplyRestoreTTL gives the TTLs back and removes the fences.
+func ApplyRestoreTTL(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts RestoreOptions) error {
+	return plan.Run(ctx, p, rec, opts.runOptions(), func(ctx context.Context, c plan.Change) (any, error) {
+		switch c.Action {
+		case actionRestore:
+			var d restoreData
+			if err := json.Unmarshal(c.Data, &d); err != nil {
+				return nil, fmt.Errorf("read the plan: %w", err)
+			}
+			result, err := opts.swapOne(ctx, c.ID, d.Change)
+			if err != nil {
+				return nil, err
+			}
+			seen, err := opts.propagate(ctx, d.Change.Name, d.Servers, wants(d.Change))
+			return lowered{Result: result, Seen: seen}, err
+		case actionRelease:
+			return nil, opts.releaseFence(ctx, c)
+		}
+		return nil, fmt.Errorf("a plan that restores TTLs has no %q", c.Action)
+	})
+}
+
+func (o Options) releaseFence(ctx context.Context, c plan.Change) error {
+	var d fenceData
+	if err := json.Unmarshal(c.Data, &d); err != nil {
+		return fmt.Errorf("read the plan: %w", err)
+	}
+	z, err := o.zoneOf(d.Name)
+	if err != nil {
+		return err
+	}
+	err = z.Driver.Release(ctx, d.Fence)
+	var fenced *zone.FencedError
+	if errors.As(err, &fenced) {
+		return errors.Join(&plan.MovedError{Change: c.ID, What: "fence " + d.Fence.Name, Was: d.Fence.Token, Now: fenced.Found}, err)
+	}
+	return err
+}
