@@ -58,11 +58,11 @@ security-poll-suffix=
 	}
 	for _, z := range s.Zones {
 		util("load-zone", z.Apex, filepath.Join(s.Dir, zoneFileName(z.Apex)))
-		if !z.Dynamic {
-			continue
-		}
 		for _, k := range keys {
-			util("add-meta", z.Apex, "TSIG-ALLOW-DNSUPDATE", strings.TrimSuffix(k.Name, "."))
+			util("add-meta", z.Apex, "TSIG-ALLOW-AXFR", strings.TrimSuffix(k.Name, "."))
+			if z.Dynamic {
+				util("add-meta", z.Apex, "TSIG-ALLOW-DNSUPDATE", strings.TrimSuffix(k.Name, "."))
+			}
 		}
 	}
 	for _, c := range commands {
