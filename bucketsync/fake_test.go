@@ -34,6 +34,7 @@ type fake struct {
 	opened     func(key string, offset int64)
 	noDigests  bool
 	badDigests bool
+	other      map[string]string // shown as Properties.Other
 	stored     func(*bucket.PutOptions, *[]byte)
 
 	mu    sync.Mutex
@@ -126,6 +127,9 @@ func (f *fake) Head(ctx context.Context, key string) (bucket.Object, error) {
 		return bucket.Object{}, err
 	}
 	o, err := f.Bucket.Head(ctx, key)
+	if o.Properties != nil {
+		o.Properties.Other = f.other
+	}
 	return f.seen(o), err
 }
 
@@ -296,4 +300,18 @@ func (r *rig) wantEqual(t testing.TB) {
 			t.Fatalf("%q is %.40q at the source and %.40q at the destination", key, from, to)
 		}
 	}
+}
+
+// rot shows every object as it was stored and gives other bytes of one.
+type rot struct {
+	*fake
+	key string
+}
+
+func (r *rot) Open(ctx context.Context, key string, opts bucket.ReadOptions) (io.ReadCloser, bucket.Object, error) {
+	body, o, err := r.fake.Open(ctx, key, opts)
+	if err == nil && key == r.key {
+		body = io.NopCloser(strings.NewReader(strings.Repeat("?", int(o.Size))))
+	}
+	return body, o, err
 }

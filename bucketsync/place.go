@@ -8,7 +8,7 @@ import (
 
 // place is where the keys of a prefix of a bucket lie, for comparing two of them.
 type place struct {
-	store  string // with a trailing slash
+	store  string // with a trailing slash; empty where only the whole URL is known, which is then in prefix
 	prefix string
 	nested bool // stores of this kind can lie in each other, as directories do
 }
@@ -17,7 +17,7 @@ func placeOf(b bucket.Bucket, prefix string) place {
 	text := b.Describe().URL
 	u, err := bucket.ParseURL(text)
 	if err != nil {
-		return place{store: strings.TrimRight(text, "/") + "/", prefix: prefix}
+		return place{prefix: strings.TrimRight(text, "/") + "/" + prefix}
 	}
 	if u.Scheme == bucket.SchemeFile {
 		return place{store: strings.TrimRight(u.String(), "/") + "/", prefix: prefix, nested: true}

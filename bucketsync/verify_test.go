@@ -1,0 +1,140 @@
+package bucketsync
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/crossfade-project/crossfade/bucketsync/bucket"
+)
+
+func (r *rig) verify(t testing.TB, mode Mode, change ...func(*VerifyOptions)) Report {
+	t.Helper()
+	opts := VerifyOptions{From: r.from, To: r.to, Mode: mode, Manifest: r.opts.Manifest, TempDir: r.opts.TempDir, Clock: r.opts.Clock}
+	for _, c := range change {
+		c(&opts)
+	}
+	report, err := Verify(t.Context(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return report
+}
+
+// Each kind of difference is found in every mode, alone and by its kind.
+func TestVerify_FindsWhatDiffers(t *testing.T) {
+	cases := map[string]struct {
+		spoil func(r *rig)
+		kind  DifferenceKind
+		what  string
+	}{
+		"missing":  {func(r *rig) { r.to.remove(t, "k3") }, Missing, "does not have it"},
+		"extra":    {func(r *rig) { r.to.write(t, "x", "1") }, Extra, "does not have it"},
+		"size":     {func(r *rig) { r.to.write(t, "k3", "longer than it was") }, Differ, "bytes at the source"},
+		"content":  {func(r *rig) { r.to.write(t, "k3", "Content 3") }, Differ, "differs"},
+		"property": {func(r *rig) { r.to.write(t, "k3", "content 3", bucket.Properties{CacheControl: "x"}) }, Differ, "Cache-Control"},
+	}
+	for name, c := range cases {
+		for _, mode := range []Mode{ModeListing, ModeSample, ModeProof, ModeFull} {
+			t.Run(name+"/"+string(mode), func(t *testing.T) {
+				r := newRig(t)
+				for i := range 8 {
+					r.from.write(t, fmt.Sprintf("k%d", i), fmt.Sprintf("content %d", i))
+				}
+				r.mustSync(t)
+				if before := r.verify(t, mode); !before.Equal || before.Objects != 8 || before.Bytes != 72 {
+					t.Fatalf("before: %+v", before)
+				}
+				c.spoil(r)
+				report := r.verify(t, mode)
+				if report.Equal || len(report.Differences) != 1 || report.Differences[0].Kind != c.kind || !strings.Contains(report.Differences[0].What, c.what) {
+					t.Fatalf("%+v", report)
+				}
+				if report.SourceRoot == report.DestinationRoot && c.kind != Differ {
+					t.Fatal("the roots do not tell")
+				}
+			})
+		}
+	}
+}
+
+func TestI08_WithoutEvidenceNothingIsEqual(t *testing.T) {
+	r := newRig(t)
+	r.from.noDigests, r.to.noDigests = true, true
+	r.from.write(t, "k", "same")
+	r.to.write(t, "k", "same")
+	r.opts.Manifest = ""
+	listing := r.verify(t, ModeListing)
+	if listing.Equal || listing.Unproven != 1 || listing.SourceRoot == listing.DestinationRoot {
+		t.Fatalf("%+v", listing)
+	}
+	if r.from.count("open") != 0 {
+		t.Fatal("listing mode reads content")
+	}
+	if proof := r.verify(t, ModeProof); !proof.Equal || proof.Evidence[Read] != 1 {
+		t.Fatalf("%+v", proof)
+	}
+}
+
+// Bytes that rot at the destination behind an unchanged listing are found by reading only.
+func TestVerify_FullBelievesNothing(t *testing.T) {
+	r := newRig(t)
+	for i := range 5 {
+		r.from.write(t, fmt.Sprint(i), "good bytes")
+	}
+	r.mustSync(t)
+	if report := r.verify(t, ModeListing); !report.Equal || report.Evidence[Acknowledged] != 5 || r.from.count("head") != 10 {
+		t.Fatalf("%+v after %d heads", report, r.from.count("head"))
+	}
+	rotten := &rot{fake: r.to, key: "3"}
+	report := r.verify(t, ModeFull, func(o *VerifyOptions) { o.To = rotten })
+	if report.Equal || report.Differ != 1 || report.Evidence[Read] != 4 || report.SourceRoot == report.DestinationRoot {
+		t.Fatalf("%+v", report)
+	}
+	all := r.verify(t, ModeSample, func(o *VerifyOptions) { o.To, o.SampleSize = rotten, 5 })
+	if all.Equal || all.Differ != 1 {
+		t.Fatalf("%+v", all)
+	}
+	some := r.verify(t, ModeSample, func(o *VerifyOptions) { o.SampleSize = 2 })
+	if !some.Equal || some.Evidence[Read] != 2 || some.Evidence[Acknowledged] != 3 {
+		t.Fatalf("%+v", some)
+	}
+}
+
+// The roots are of content: two pairs of buckets with the same objects have the same, whatever was proven how.
+func TestVerify_RootsAreOfContent(t *testing.T) {
+	roots := map[string]bool{}
+	for _, mode := range []Mode{ModeListing, ModeFull} {
+		r := newRig(t)
+		for i := range 50 {
+			r.from.write(t, fmt.Sprint(i), strings.Repeat("x", i))
+		}
+		r.mustSync(t)
+		report := r.verify(t, mode)
+		roots[report.SourceRoot], roots[report.DestinationRoot] = true, true
+	}
+	if len(roots) != 1 {
+		t.Fatalf("%d roots of the same content", len(roots))
+	}
+}
+
+func TestVerify_AllowExtra(t *testing.T) {
+	r := newRig(t)
+	r.from.write(t, "k", "1")
+	r.mustSync(t)
+	r.to.write(t, "x", "1")
+	report := r.verify(t, ModeProof, func(o *VerifyOptions) { o.AllowExtra = true })
+	if !report.Equal || report.Extra != 1 {
+		t.Fatalf("%+v", report)
+	}
+}
+
+func TestVerify_AFailedListingIsAnError(t *testing.T) {
+	r := newRig(t)
+	r.from.write(t, "k", "1")
+	r.mustSync(t)
+	r.to.listed = func(int, bucket.Object) error { return bucket.ErrDenied }
+	if _, err := Verify(t.Context(), VerifyOptions{From: r.from, To: r.to}); err == nil {
+		t.Fatal("no error")
+	}
+}
