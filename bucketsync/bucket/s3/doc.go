@@ -9,6 +9,9 @@
 // The SDK's checksums are asked for only where S3 requires them: since 2025 they are trailers by default, which other
 // servers refuse (B7). Bodies are protected by a Content-MD5 for each request instead, which every server checks.
 //
+// Other servers than Amazon's were seen to change some keys and to drop website redirects without a word. At an
+// Endpoint these are refused, unless Options.Complete says that the server keeps them.
+//
 // Retries are the SDK's, with the delays that the server asks for. Metadata values that no header can carry are encoded
 // as RFC 2047 says, which is how S3 shows them itself.
 package s3

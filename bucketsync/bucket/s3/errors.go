@@ -29,7 +29,10 @@ func kind(err error) error {
 			return bucket.ErrPrecondition
 		case "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "Forbidden":
 			return bucket.ErrDenied
-		case "NotImplemented", "EntityTooLarge", "KeyTooLongError", "MetadataTooLarge", "InvalidRange", "InvalidStorageClass", "InvalidTag":
+		case "NotImplemented", "EntityTooLarge", "KeyTooLongError", "MetadataTooLarge", "InvalidRange", "InvalidStorageClass", "InvalidTag",
+			// MinIO's and versitygw's, of keys that they cannot hold.
+			"XMinioInvalidObjectName", "XMinioInvalidResourceName", "XMinioObjectExistsAsDirectory", "XMinioParentIsObject",
+			"ObjectParentIsFile", "ExistingObjectIsDirectory", "DirectoryObjectContainsData":
 			return bucket.ErrUnsupported
 		case "SlowDown", "RequestLimitExceeded", "TooManyRequests":
 			return bucket.ErrSlowDown

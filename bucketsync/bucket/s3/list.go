@@ -2,6 +2,7 @@ package s3
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"net/url"
@@ -33,6 +34,11 @@ func (b *Bucket) List(ctx context.Context, opts bucket.ListOptions) iter.Seq2[bu
 				yield(bucket.Object{}, b.fail("list", "", err))
 				return
 			}
+			// An answer without a listing in it would read as one that ends here (B13).
+			if aws.ToString(page.Name) != b.opts.Bucket || page.IsTruncated == nil {
+				yield(bucket.Object{}, b.fail("list", "", errors.New("the answer is no page of a listing of this bucket")))
+				return
+			}
 			for _, item := range page.Contents {
 				obj, err := listed(item, page.EncodingType)
 				if err != nil {
@@ -49,9 +55,8 @@ func (b *Bucket) List(ctx context.Context, opts bucket.ListOptions) iter.Seq2[bu
 			if !aws.ToBool(page.IsTruncated) {
 				return
 			}
-			// A page that says that there is more and not where would read as the end of the listing (B13).
 			if aws.ToString(page.NextContinuationToken) == "" || aws.ToString(page.NextContinuationToken) == aws.ToString(in.ContinuationToken) {
-				yield(bucket.Object{}, b.fail("list", "", fmt.Errorf("a page of the listing is cut off and names no next one")))
+				yield(bucket.Object{}, b.fail("list", "", errors.New("a page of the listing says that there is more, and not where")))
 				return
 			}
 			in.ContinuationToken = page.NextContinuationToken

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
@@ -15,14 +14,15 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go/logging"
 
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/keys"
 )
 
 // Limits of S3: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html and …/UsingMetadata.html.
 const (
 	maxObject   = 5 << 40
-	maxKey      = 1024
 	maxMetadata = 2 << 10
 	maxParts    = 10_000
 	minPart     = 5 << 20
@@ -33,6 +33,9 @@ type Options struct {
 	Bucket string
 	// Endpoint is the URL of a server other than Amazon's (http://10.0.0.1:7070); it is addressed with the bucket in the path.
 	Endpoint string
+	// Complete says that the server at Endpoint keeps everything that Amazon's service does. Where it is not set, keys and
+	// properties that such servers were seen to change or drop in silence are refused: see Describe.
+	Complete bool
 	// Region is the bucket's; empty is what the SDK's chain says, else us-east-1.
 	Region string
 	// Credentials are used as they are; empty ones leave it to the SDK's chain.
@@ -71,12 +74,13 @@ var _ interface {
 
 // Open returns the bucket. It reads the SDK's configuration and makes no request to the store.
 func Open(ctx context.Context, opts Options) (*Bucket, error) {
-	if err := opts.complete(); err != nil {
+	if err := opts.normalize(); err != nil {
 		return nil, err
 	}
 	load := []func(*config.LoadOptions) error{
 		config.WithRetryer(func() aws.Retryer { return newRetryer(opts.Attempts) }),
 		config.WithHTTPClient(httpClient()),
+		config.WithLogger(logging.Nop{}), // what it would say is in the errors
 		config.WithRequestChecksumCalculation(aws.RequestChecksumCalculationWhenRequired),
 		config.WithResponseChecksumValidation(aws.ResponseChecksumValidationWhenRequired),
 	}
@@ -108,7 +112,7 @@ func Open(ctx context.Context, opts Options) (*Bucket, error) {
 	return &Bucket{opts: opts, url: "s3://" + opts.Bucket, client: client}, nil
 }
 
-func (o *Options) complete() error {
+func (o *Options) normalize() error {
 	if o.Bucket == "" {
 		return errors.New("open s3: no bucket is named")
 	}
@@ -141,6 +145,9 @@ func httpClient() *awshttp.BuildableClient {
 	})
 }
 
+// complete says that the store keeps all that S3 promises.
+func (b *Bucket) complete() bool { return b.opts.Endpoint == "" || b.opts.Complete }
+
 // express says that the bucket is a directory bucket of S3 Express, whose rules differ.
 func (b *Bucket) express() bool { return strings.HasSuffix(b.opts.Bucket, "--x-s3") }
 
@@ -149,9 +156,9 @@ func (b *Bucket) express() bool { return strings.HasSuffix(b.opts.Bucket, "--x-s
 func (b *Bucket) Describe() bucket.Capabilities {
 	caps := bucket.Capabilities{
 		Provider: "s3", URL: b.url, Order: bucket.ByBytes,
-		MaxObjectSize: maxObject, MaxKeyLength: maxKey, MaxMetadataSize: maxMetadata, MaxParts: maxParts,
+		MaxObjectSize: maxObject, MaxKeyLength: keys.S3Max, MaxMetadataSize: maxMetadata, MaxParts: maxParts,
 		MetadataKeys: bucket.MetadataLowerCase, ConditionalPut: true, ConditionalWrite: true,
-		Tags: true, WebsiteRedirect: true, Expires: true, KeyProblem: keyProblem,
+		Tags: true, WebsiteRedirect: b.complete(), Expires: true, KeyProblem: b.keyProblem,
 	}
 	if b.express() {
 		caps.Order, caps.Tags, caps.WebsiteRedirect = bucket.Unordered, false, false
@@ -159,16 +166,12 @@ func (b *Bucket) Describe() bucket.Capabilities {
 	return caps
 }
 
-func keyProblem(key string) string {
-	switch {
-	case key == "":
-		return "an object needs a key"
-	case len(key) > maxKey:
-		return fmt.Sprintf("the key has %d bytes, S3 takes %d", len(key), maxKey)
-	case !utf8.ValidString(key):
-		return "the key is not UTF-8"
+// keyProblem says why a key cannot be held, or may be changed.
+func (b *Bucket) keyProblem(key string) string {
+	if b.complete() {
+		return keys.S3(key)
 	}
-	return ""
+	return keys.S3OverFiles(key)
 }
 
 // Check implements bucket.Bucket.

@@ -34,14 +34,14 @@ func (b *Bucket) Put(ctx context.Context, key string, r io.Reader, size int64, o
 }
 
 func (b *Bucket) put(ctx context.Context, key string, r io.Reader, size int64, opts bucket.PutOptions) (bucket.Object, error) {
-	if problem := keyProblem(key); problem != "" {
+	if problem := b.keyProblem(key); problem != "" {
 		return bucket.Object{}, fmt.Errorf("%w: %s", bucket.ErrUnsupported, problem)
 	}
 	if size < 0 || size > maxObject {
 		return bucket.Object{}, fmt.Errorf("%w: an object of %d bytes, S3 takes %d", bucket.ErrUnsupported, size, int64(maxObject))
 	}
-	if b.express() && (len(opts.Properties.Tags) > 0 || opts.Properties.WebsiteRedirect != "") {
-		return bucket.Object{}, fmt.Errorf("%w: S3 Express holds no tags and no website redirects", bucket.ErrUnsupported)
+	if err := opts.Properties.Fits(b.Describe()); err != nil {
+		return bucket.Object{}, err
 	}
 	if err := headertext.Check(opts.Properties); err != nil {
 		return bucket.Object{}, err

@@ -1,0 +1,169 @@
+package buckettest_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/crossfade-project/crossfade/bucketsync/bucket"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket/buckettest"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket/file"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket/memory"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket/s3"
+	"github.com/crossfade-project/crossfade/e2e/rig/install"
+	"github.com/crossfade-project/crossfade/e2e/rig/store"
+)
+
+// servers are started when a test first asks for one, and stopped after all tests.
+type servers struct {
+	dir     string
+	mu      sync.Mutex
+	running map[store.Kind]*store.Server
+	failed  map[store.Kind]error
+}
+
+//nolint:gochecknoglobals // tests share the servers, which take seconds to start
+var shared = servers{running: map[store.Kind]*store.Server{}, failed: map[store.Kind]error{}}
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "buckettest")
+	if err != nil {
+		slog.Error("make a directory for servers", "error", err)
+		os.Exit(1)
+	}
+	shared.dir = dir
+	code := m.Run()
+	if err := shared.stop(); err != nil {
+		slog.Error("stop servers", "error", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func (s *servers) stop() error {
+	var failed []error
+	for _, server := range s.running {
+		failed = append(failed, server.Stop(context.Background()))
+	}
+	return errors.Join(append(failed, os.RemoveAll(s.dir))...)
+}
+
+func (s *servers) get(t *testing.T, kind store.Kind) *store.Server {
+	t.Helper()
+	if ok, reason := install.CanBuild(); !ok {
+		t.Skip(reason)
+	}
+	if testing.Short() {
+		t.Skip("starts a real server")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.running[kind] == nil && s.failed[kind] == nil {
+		server, err := store.Start(context.WithoutCancel(t.Context()), kind, store.Options{
+			Dir: filepath.Join(s.dir, string(kind)), Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		})
+		if err != nil {
+			s.failed[kind] = err
+		} else {
+			s.running[kind] = server
+		}
+	}
+	if err := s.failed[kind]; err != nil {
+		t.Fatal(err)
+	}
+	return s.running[kind]
+}
+
+// drivers are all drivers, each with a store of its own.
+func drivers() map[string]func(t *testing.T) buckettest.Driver {
+	return map[string]func(*testing.T) buckettest.Driver{
+		"memory": memoryDriver, "file": fileDriver,
+		"s3 versitygw": func(t *testing.T) buckettest.Driver { return s3Driver(shared.get(t, store.VersityGW)) },
+		"s3 minio": func(t *testing.T) buckettest.Driver {
+			d := s3Driver(shared.get(t, store.MinIO))
+			d.HidesBelowObjects = true
+			return d
+		},
+	}
+}
+
+func memoryDriver(*testing.T) buckettest.Driver {
+	return buckettest.Driver{NoCredentials: true, Open: func(t *testing.T, at buckettest.At) (bucket.Bucket, error) {
+		return memory.Open(t.Context(), memory.Options{Name: at.Bucket, Absent: true})
+	}}
+}
+
+func fileDriver(t *testing.T) buckettest.Driver {
+	dir := t.TempDir()
+	return buckettest.Driver{NoCredentials: true, Open: func(t *testing.T, at buckettest.At) (bucket.Bucket, error) {
+		return file.Open(t.Context(), file.Options{Dir: filepath.Join(dir, at.Bucket)})
+	}}
+}
+
+func s3Driver(server *store.Server) buckettest.Driver {
+	const part = 5 << 20
+	return buckettest.Driver{Endpoint: server.Endpoint, PartSize: part, Open: func(t *testing.T, at buckettest.At) (bucket.Bucket, error) {
+		opts := s3.Options{
+			Bucket: at.Bucket, Endpoint: at.Endpoint, Region: server.Region, PartSize: part, PageSize: buckettest.PageSize,
+			Credentials: s3.Credentials{AccessKey: server.AccessKey, SecretKey: server.SecretKey}, Attempts: 2,
+		}
+		if at.WrongCredentials {
+			opts.Credentials.SecretKey = "wrong-secret"
+		}
+		return s3.Open(t.Context(), opts)
+	}}
+}
+
+// onEveryStore runs one check against all drivers.
+func onEveryStore(t *testing.T, name string) {
+	t.Helper()
+	checks := buckettest.Checks()
+	at := slices.IndexFunc(checks, func(c buckettest.Check) bool { return c.Name == name })
+	if at < 0 {
+		t.Fatal("there is no check " + name)
+	}
+	all := drivers()
+	for _, store := range slices.Sorted(maps.Keys(all)) {
+		t.Run(store, func(t *testing.T) { checks[at].Run(t, all[store](t)) })
+	}
+}
+
+func TestI05_EveryPropertyComesBack(t *testing.T)  { onEveryStore(t, "I05_EveryPropertyComesBack") }
+func TestB02_MultipartETagIsNoDigest(t *testing.T) { onEveryStore(t, "B02_MultipartETagIsNoDigest") }
+func TestB04_OverwriteDuringCopyNeverMixes(t *testing.T) {
+	onEveryStore(t, "B04_OverwriteDuringCopyNeverMixes")
+}
+func TestB05_WritesAreConditional(t *testing.T) { onEveryStore(t, "B05_WritesAreConditional") }
+func TestB05_OneOfManyCreates(t *testing.T)     { onEveryStore(t, "B05_OneOfManyCreates") }
+func TestB08_EncodedBytesArriveAsStored(t *testing.T) {
+	onEveryStore(t, "B08_EncodedBytesArriveAsStored")
+}
+func TestB08_BodyOfAnotherLengthLeavesTheKeyAsItWas(t *testing.T) {
+	onEveryStore(t, "B08_BodyOfAnotherLengthLeavesTheKeyAsItWas")
+}
+func TestB09_MetadataComesBackOrIsRefused(t *testing.T) {
+	onEveryStore(t, "B09_MetadataComesBackOrIsRefused")
+}
+func TestB11_OversizeIsRefused(t *testing.T) { onEveryStore(t, "B11_OversizeIsRefused") }
+func TestB12_HostileKeysComeBackOrAreRefused(t *testing.T) {
+	onEveryStore(t, "B12_HostileKeysComeBackOrAreRefused")
+}
+func TestB13_FailedListingIsNotAnEmptyOne(t *testing.T) {
+	onEveryStore(t, "B13_FailedListingIsNotAnEmptyOne")
+}
+func TestB13_MissingBucketIsNotAnEmptyOne(t *testing.T) {
+	onEveryStore(t, "B13_MissingBucketIsNotAnEmptyOne")
+}
+func TestB13_WrongCredentialsAreNotAnEmptyListing(t *testing.T) {
+	onEveryStore(t, "B13_WrongCredentialsAreNotAnEmptyListing")
+}
+func TestListingRanges(t *testing.T)       { onEveryStore(t, "ListingRanges") }
+func TestSizesAndRanges(t *testing.T)      { onEveryStore(t, "SizesAndRanges") }
+func TestDelete(t *testing.T)              { onEveryStore(t, "Delete") }
+func TestContextEndsRequests(t *testing.T) { onEveryStore(t, "ContextEndsRequests") }

@@ -1,0 +1,16 @@
+package bucket
+
+import "fmt"
+
+// Fits says with ErrUnsupported which property a store cannot hold, so that none is dropped in silence (I5).
+func (p Properties) Fits(caps Capabilities) error {
+	switch {
+	case len(p.Tags) > 0 && !caps.Tags:
+		return fmt.Errorf("%w: tags", ErrUnsupported)
+	case p.WebsiteRedirect != "" && !caps.WebsiteRedirect:
+		return fmt.Errorf("%w: a website redirect", ErrUnsupported)
+	case !p.Expires.IsZero() && !caps.Expires:
+		return fmt.Errorf("%w: an Expires header", ErrUnsupported)
+	}
+	return nil
+}
