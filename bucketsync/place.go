@@ -8,23 +8,24 @@ import (
 
 // place is where the keys of a prefix of a bucket lie, for comparing two of them.
 type place struct {
-	store  string // with a trailing slash; empty where only the whole URL is known, which is then in prefix
+	store  string // up to the bucket; of a URL of no known form, only the server
 	prefix string
 	nested bool // stores of this kind can lie in each other, as directories do
 }
 
 func placeOf(b bucket.Bucket, prefix string) place {
-	text := b.Describe().URL
-	u, err := bucket.ParseURL(text)
+	caps := b.Describe()
+	server := strings.TrimRight(caps.Endpoint, "/") + " "
+	u, err := bucket.ParseURL(caps.URL)
 	if err != nil {
-		return place{prefix: strings.TrimRight(text, "/") + "/" + prefix}
+		return place{store: server, prefix: strings.TrimRight(caps.URL, "/") + "/" + prefix}
 	}
 	if u.Scheme == bucket.SchemeFile {
 		return place{store: strings.TrimRight(u.String(), "/") + "/", prefix: prefix, nested: true}
 	}
 	prefix = u.Prefix + prefix
 	u.Prefix = ""
-	return place{store: u.String() + "/", prefix: prefix}
+	return place{store: server + u.String() + "/", prefix: prefix}
 }
 
 // overlaps reports whether keys of one place are, or lie in, keys of the other.

@@ -164,9 +164,19 @@ func TestPlace_Overlaps(t *testing.T) {
 	}
 }
 
-type named struct {
-	bucket.Bucket
-	url string
+// Two servers may each have a bucket of one name.
+func TestPlace_EndpointTellsServersApart(t *testing.T) {
+	one, two := named{url: "s3://b", endpoint: "http://10.0.0.1:9000"}, named{url: "s3://b", endpoint: "http://10.0.0.2:9000"}
+	if placeOf(one, "").overlaps(placeOf(two, "")) || !placeOf(one, "").overlaps(placeOf(one, "x")) {
+		t.Error("the endpoint is not looked at")
+	}
 }
 
-func (n named) Describe() bucket.Capabilities { return bucket.Capabilities{URL: n.url} }
+type named struct {
+	bucket.Bucket
+	url, endpoint string
+}
+
+func (n named) Describe() bucket.Capabilities {
+	return bucket.Capabilities{URL: n.url, Endpoint: n.endpoint}
+}

@@ -156,6 +156,7 @@ const (
 type Capabilities struct {
 	Provider        string // "s3", "minio", "gcs", "azure", "file", "memory"
 	URL             string // without credentials
+	Endpoint        string // the server, where the URL does not tell it; two buckets are one where both are the same
 	Order           Order
 	MaxObjectSize   int64
 	MaxKeyLength    int

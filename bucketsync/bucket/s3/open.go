@@ -155,7 +155,7 @@ func (b *Bucket) express() bool { return strings.HasSuffix(b.opts.Bucket, "--x-s
 // directory buckets in none: https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html.
 func (b *Bucket) Describe() bucket.Capabilities {
 	caps := bucket.Capabilities{
-		Provider: "s3", URL: b.url, Order: bucket.ByBytes,
+		Provider: "s3", URL: b.url, Endpoint: b.opts.Endpoint, Order: bucket.ByBytes,
 		MaxObjectSize: maxObject, MaxKeyLength: keys.S3Max, MaxMetadataSize: maxMetadata, MaxParts: maxParts,
 		MetadataKeys: bucket.MetadataLowerCase, ConditionalPut: true, ConditionalWrite: true,
 		Tags: true, WebsiteRedirect: b.complete(), Expires: true, KeyProblem: b.keyProblem,
