@@ -48,7 +48,7 @@ func Check(ctx context.Context, opts CheckOptions) ([]Gate, error) {
 		probes = append(probes, found...)
 	}
 	gates := make([]Gate, len(probes))
-	group, ctx := errgroup.WithContext(ctx)
+	var group errgroup.Group
 	group.SetLimit(parallelChecks)
 	for i, p := range probes {
 		group.Go(func() error {

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
+	"github.com/crossfade-project/crossfade/cutover/zone"
 	"github.com/crossfade-project/crossfade/internal/dnsx"
 )
 
@@ -22,7 +24,8 @@ type NameEvidence struct {
 // Name implements Evidence.
 func (n NameEvidence) Name() string { return "names that lead to blue" }
 
-// Collect implements Evidence. It knows the hostnames of the file only, and says so.
+// Collect implements Evidence. Where a zone can be listed, every record of it is judged; where it can't, the hostnames of
+// the file are, and the text says so.
 func (n NameEvidence) Collect(ctx context.Context, _ Observation) (Observation, error) {
 	if len(n.Held) == 0 {
 		return Observation{}, errors.New("no hostname is known")
@@ -36,16 +39,61 @@ func (n NameEvidence) Collect(ctx context.Context, _ Observation) (Observation, 
 		}
 		asked += len(answers)
 		for _, a := range answers {
-			if slices.ContainsFunc(n.Entries, func(e Entry) bool { return matches(a.Type, a.Got.Data, e) }) {
-				obs.Use = Used
+			if n.leadsToBlue(a.Name, a.Type, a.Got.Data) {
 				obs.Details = append(obs.Details, fmt.Sprintf("%s: %s %s %v", a.Addr, a.Name, a.Type, a.Got.Data))
 			}
 		}
 	}
+	listed, err := n.list(ctx, &obs)
+	if err != nil {
+		return Observation{}, err
+	}
+	if len(obs.Details) > 0 {
+		obs.Use = Used
+	}
 	obs.At = n.now()
-	obs.Text = fmt.Sprintf("%d hostnames of the file, %d answers of their servers, of which %d lead to blue; other names of the zones were not listed", len(n.Held), asked, len(obs.Details))
+	obs.Text = fmt.Sprintf("%d hostnames of the file, %d answers of their servers; %s; %d lead to blue", len(n.Held), asked, listed, len(obs.Details))
 	obs.Details = cut(obs.Details)
 	return obs, nil
+}
+
+// list judges every record of the zones that can be listed, and says which could.
+func (n NameEvidence) list(ctx context.Context, obs *Observation) (string, error) {
+	var parts []string
+	for _, z := range n.Zones {
+		if z.Driver == nil {
+			continue
+		}
+		lister, ok := z.Driver.(zone.Lister)
+		if !ok {
+			parts = append(parts, fmt.Sprintf("%s cannot be listed, its other names are not known", z.Driver.Apex()))
+			continue
+		}
+		sets, err := lister.List(ctx)
+		if ctx.Err() != nil {
+			return "", ctx.Err()
+		}
+		if err != nil {
+			n.log().WarnContext(ctx, "the zone cannot be listed", "zone", z.Driver.Apex(), "error", err)
+			parts = append(parts, fmt.Sprintf("%s could not be listed, its other names are not known", z.Driver.Apex()))
+			continue
+		}
+		parts = append(parts, fmt.Sprintf("all %d sets of %s", len(sets), z.Driver.Apex()))
+		for _, set := range sets {
+			if n.leadsToBlue(set.Name, set.Type, set.Data) {
+				obs.Details = append(obs.Details, fmt.Sprintf("zone %s: %s %s %v", z.Driver.Apex(), set.Name, set.Type, set.Data))
+			}
+		}
+	}
+	return strings.Join(parts, ", "), nil
+}
+
+// leadsToBlue says whether a record points at an entry of blue. The record of blue's own name is not a use of it.
+func (n NameEvidence) leadsToBlue(name, typ string, data []string) bool {
+	if typ != "CNAME" && typ != "A" && typ != "AAAA" {
+		return false
+	}
+	return slices.ContainsFunc(n.Entries, func(e Entry) bool { return name != e.Target && matches(typ, data, e) })
 }
 
 // read returns what every server has at a name. One that can't be asked, and one that has nothing there, teach nothing.

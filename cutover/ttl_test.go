@@ -1,0 +1,180 @@
+package cutover_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/crossfade-project/crossfade/cutover"
+	"github.com/crossfade-project/crossfade/cutover/zone"
+	"github.com/crossfade-project/crossfade/internal/dnsx"
+	"github.com/crossfade-project/crossfade/internal/migration"
+	"github.com/crossfade-project/crossfade/internal/plan"
+)
+
+func contains(s, part string) bool { return strings.Contains(s, part) }
+
+func TestTTLIsLoweredWithTheTargetUnchangedAndFenced(t *testing.T) {
+	w := newWorld(t)
+	held := w.lowered(t)
+	if got := w.lookup(t, "CNAME"); got.TTL != 10 || got.Data[0] != "blue.lb.test." {
+		t.Errorf("record = %+v, want blue with TTL 10", got)
+	}
+	h := held.Names[0]
+	fence, err := w.zone.Lookup(t.Context(), h.Fence.Name, "TXT")
+	if err != nil || !contains(fence.Data[0], h.Fence.Token) {
+		t.Errorf("fence = %+v, %v, want the token %s", fence, err, h.Fence.Token)
+	}
+	if held.OldTTL() != 300*time.Second {
+		t.Errorf("old TTL = %s", held.OldTTL())
+	}
+}
+
+// The old TTL of 300 s and the margin of 2 s count from when the last server shows the lowered one, not from when it was
+// sent, and the arithmetic is shown.
+func TestC26_OldTTLCountsFromTheLastServer(t *testing.T) {
+	w := newWorld(t)
+	w.names.late[server(3)] = []dnsx.RRset{dnsx.RRset(cname(shopName, 300, "blue.lb.test."))}
+	rounds := 0
+	w.names.before = func() {
+		if rounds++; rounds == 6 {
+			delete(w.names.late, server(3))
+		}
+	}
+	began := w.clock.Now()
+	held := w.lowered(t).Names[0]
+	if late := held.Lowered.At.Sub(began); late != 5*time.Second {
+		t.Fatalf("last server showed it after %s, want 5s", late)
+	}
+	if want := held.Lowered.At.Add(302 * time.Second); !held.Waited.Until.Equal(want) || w.clock.Now().Before(want) {
+		t.Errorf("waited until %s, and it is %s; want %s", held.Waited.Until, w.clock.Now(), want)
+	}
+	if want := "14:00:05 + 5m0s old TTL + 2s margin = 14:05:07"; held.Waited.Text != want {
+		t.Errorf("arithmetic = %q, want %q", held.Waited.Text, want)
+	}
+}
+
+func TestC26_ResumedWaitDoesNotStartAgain(t *testing.T) {
+	w := newWorld(t)
+	p, err := cutover.PlanTTL(t.Context(), w.opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stopped := errors.New("power cut")
+	_, err = cutover.ApplyTTL(t.Context(), p, stopBefore{w.rec, "/wait/", stopped}, w.opts)
+	if !errors.Is(err, stopped) {
+		t.Fatalf("err = %v, want the power cut", err)
+	}
+	if err := w.clock.Sleep(t.Context(), 200*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	resumed := w.clock.Now()
+	if _, err := cutover.ApplyTTL(t.Context(), p, w.rec, w.opts); err != nil {
+		t.Fatal(err)
+	}
+	if waited := w.clock.Now().Sub(resumed); waited != 102*time.Second {
+		t.Errorf("the resumed run waited %s, want the 102s that were left of 302s", waited)
+	}
+}
+
+// stopBefore is a recorder that fails before a change begins, as a run that is killed there.
+type stopBefore struct {
+	plan.Recorder
+	part string
+	err  error
+}
+
+func (s stopBefore) Intend(stage string, changes ...plan.Change) error {
+	for _, c := range changes {
+		if contains(c.ID, s.part) {
+			return s.err
+		}
+	}
+	return s.Recorder.Intend(stage, changes...)
+}
+
+func TestTTLPlanRefusals(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change func(*testing.T, *world)
+		want   string
+	}{
+		"another migration holds the fence": {func(t *testing.T, w *world) {
+			fence, err := zone.FenceName(shopName, "apps.test.")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := w.zone.Claim(t.Context(), shopName, zone.Fence{Name: fence, Token: "crossfade/other/1"}, ""); err != nil {
+				t.Fatal(err)
+			}
+		}, "another writer holds its fence"},
+		"the name leads elsewhere": {func(t *testing.T, w *world) {
+			if err := w.zone.Put(cname(shopName, 300, "elsewhere.test.")); err != nil {
+				t.Fatal(err)
+			}
+		}, "only names that lead to blue are moved"},
+		"both sides answer at one address": {func(_ *testing.T, w *world) {
+			w.names.addresses["green.lb.test."] = w.blue.addr.Addr().String()
+		}, "DNS carries no port"},
+		"green has only an address": {func(_ *testing.T, w *world) {
+			w.opts.Applications[0].Hostnames[0].Green = &migration.Entry{Address: w.green.addr.Addr().String()}
+		}, "needs an A record of its own"},
+		"no zone holds the name": {func(_ *testing.T, w *world) {
+			w.opts.Applications[0].Hostnames[0].Name = "shop.notapps.test."
+		}, "no zone of the file holds"},
+		"no record": {func(_ *testing.T, w *world) {
+			w.opts.Applications[0].Hostnames[0].Name = "missing.apps.test."
+		}, "neither a CNAME nor an address"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			tt.change(t, w)
+			p, err := cutover.PlanTTL(t.Context(), w.opts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !refusedFor(p, tt.want) {
+				t.Errorf("refusals = %+v, want %q", p.Refusals, tt.want)
+			}
+			var refused *plan.RefusedError
+			if _, err := cutover.ApplyTTL(t.Context(), p, w.rec, w.opts); !errors.As(err, &refused) {
+				t.Errorf("ApplyTTL of a refused plan: %v", err)
+			}
+		})
+	}
+}
+
+// A shared fence of a lost run is taken over only when that is said.
+func TestFenceOfALostRunIsTakenOverOnlyWhenSaid(t *testing.T) {
+	w := newWorld(t)
+	w.lowered(t)
+	p, err := cutover.PlanTTL(t.Context(), w.opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !refusedFor(p, "another writer holds its fence") {
+		t.Fatalf("refusals = %+v", p.Refusals)
+	}
+	w.opts.TakeOver = true
+	w.rec = &plan.MemoryRecorder{}
+	w.lowered(t)
+}
+
+func TestRestoreTTLGivesTheOldTTLBackAndReleasesTheFence(t *testing.T) {
+	w := newWorld(t)
+	held := w.lowered(t)
+	opts := cutover.RestoreOptions{Options: w.opts, Held: held.Names}
+	p, err := cutover.PlanRestoreTTL(t.Context(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cutover.ApplyRestoreTTL(t.Context(), p, w.rec, opts); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.lookup(t, "CNAME"); got.TTL != 300 {
+		t.Errorf("record = %+v, want TTL 300", got)
+	}
+	if _, err := w.zone.Lookup(t.Context(), held.Names[0].Fence.Name, "TXT"); !errors.Is(err, zone.ErrNotExist) {
+		t.Errorf("the fence is still there: %v", err)
+	}
+}

@@ -1,0 +1,279 @@
+package cutover_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/crossfade-project/crossfade/cutover"
+	"github.com/crossfade-project/crossfade/cutover/zone"
+	"github.com/crossfade-project/crossfade/cutover/zone/memory"
+	"github.com/crossfade-project/crossfade/internal/clock"
+	"github.com/crossfade-project/crossfade/internal/dnsx"
+	"github.com/crossfade-project/crossfade/internal/migration"
+	"github.com/crossfade-project/crossfade/internal/plan"
+)
+
+const shopName = "shop.apps.test."
+
+// side is a web server that plays one side's entry.
+type side struct {
+	name   string
+	addr   netip.AddrPort
+	status atomic.Int64
+	hits   atomic.Int64
+	server *httptest.Server
+	mu     sync.Mutex
+	last   http.Header
+}
+
+func (s *side) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.hits.Add(1)
+	s.mu.Lock()
+	s.last = r.Header.Clone()
+	s.last.Set("Host", r.Host)
+	s.mu.Unlock()
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(int(s.status.Load()))
+	_, _ = fmt.Fprintf(w, "hello from %s", s.name)
+}
+
+func (s *side) header(name string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.last.Get(name)
+}
+
+// startSides returns two servers at addresses of their own and one port, as two load balancers have.
+func startSides(t *testing.T) (blue, green *side) {
+	t.Helper()
+	blue, green = &side{name: "blue"}, &side{name: "green"}
+	for range 20 {
+		lb, err := net.Listen("tcp", "127.0.0.2:0")
+		if err != nil {
+			t.Skipf("this machine has only one loopback address: %v", err)
+		}
+		blue.addr = netip.MustParseAddrPort(lb.Addr().String())
+		green.addr = netip.AddrPortFrom(netip.MustParseAddr("127.0.0.3"), blue.addr.Port())
+		lg, err := net.Listen("tcp", green.addr.String())
+		if err != nil {
+			_ = lb.Close()
+			continue
+		}
+		for s, l := range map[*side]net.Listener{blue: lb, green: lg} {
+			s.status.Store(http.StatusOK)
+			s.server = &httptest.Server{Listener: l, Config: &http.Server{Handler: s}}
+			s.server.Start()
+			t.Cleanup(s.server.Close)
+		}
+		return blue, green
+	}
+	t.Fatal("no port is free at both addresses")
+	return nil, nil
+}
+
+// fakeNames answers for a zone in memory, as several servers that may be late or silent.
+type fakeNames struct {
+	zone *memory.Zone
+	// addresses of names outside the zone
+	addresses map[string]string
+	servers   []dnsx.Server
+	// late holds what a server still shows, silent says that it does not answer.
+	mu     sync.Mutex
+	late   map[netip.AddrPort][]dnsx.RRset
+	silent map[netip.AddrPort]bool
+	asked  map[netip.AddrPort]int
+	// before is called ahead of each round of questions.
+	before func()
+}
+
+func (f *fakeNames) read(ctx context.Context, name, typ string) dnsx.RRset {
+	set, err := f.zone.Lookup(ctx, name, typ)
+	if err != nil {
+		return dnsx.RRset{Name: name, Type: typ}
+	}
+	return dnsx.RRset(set)
+}
+
+func (f *fakeNames) Discover(ctx context.Context, name string, _ dnsx.Source) (dnsx.Delegation, error) {
+	d := dnsx.Delegation{Name: name, Cut: dnsx.Cut{SOA: dnsx.SOA{Zone: f.zone.Apex()}, Servers: f.servers}}
+	for _, typ := range []string{"CNAME", "A", "AAAA"} {
+		if set := f.read(ctx, name, typ); len(set.Data) > 0 {
+			d.Records = append(d.Records, set)
+		}
+	}
+	d.Chain = append(d.Chain, dnsx.Link{Name: name, Sets: d.Records})
+	return d, nil
+}
+
+func (f *fakeNames) Propagated(ctx context.Context, servers []dnsx.Server, wants ...dnsx.RRset) ([]dnsx.ServerAnswer, error) {
+	if f.before != nil {
+		f.before()
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var answers []dnsx.ServerAnswer
+	var failed error
+	for _, s := range servers {
+		for _, addr := range s.Addrs {
+			f.asked[addr]++
+			for _, want := range wants {
+				a := f.answer(ctx, s.Name, addr, want)
+				if !a.OK {
+					failed = fmt.Errorf("%w: %s: %s", dnsx.ErrNotPropagated, addr, a.Reason)
+				}
+				answers = append(answers, a)
+			}
+		}
+	}
+	return answers, failed
+}
+
+func (f *fakeNames) answer(ctx context.Context, server string, addr netip.AddrPort, want dnsx.RRset) dnsx.ServerAnswer {
+	a := dnsx.ServerAnswer{Server: server, Addr: addr, Name: want.Name, Type: want.Type}
+	if f.silent[addr] {
+		a.Unknown, a.Reason = true, "no answer"
+		return a
+	}
+	a.Got = f.read(ctx, want.Name, want.Type)
+	for _, set := range f.late[addr] {
+		if set.Name == want.Name {
+			a.Got = dnsx.RRset{Name: want.Name, Type: want.Type}
+			if set.Type == want.Type {
+				a.Got = set
+			}
+		}
+	}
+	a.OK = a.Got.Equal(want) || len(a.Got.Data) == 0 && len(want.Data) == 0
+	if !a.OK {
+		a.Reason = fmt.Sprintf("it has %v with the TTL %d", a.Got.Data, a.Got.TTL)
+	}
+	return a
+}
+
+func (f *fakeNames) Ask(ctx context.Context, _ netip.AddrPort, name, typ string, _ bool) (dnsx.Answer, error) {
+	answer := dnsx.Answer{Rcode: "NOERROR", Authoritative: true}
+	if addr, ok := f.addresses[name]; ok {
+		if typ == "A" {
+			answer.Answer = append(answer.Answer, dnsx.Record{Name: name, Type: "A", TTL: 60, Data: addr})
+		}
+		return answer, nil
+	}
+	for _, d := range f.read(ctx, name, typ).Data {
+		answer.Answer = append(answer.Answer, dnsx.Record{Name: name, Type: typ, TTL: f.read(ctx, name, typ).TTL, Data: d})
+	}
+	return answer, nil
+}
+
+// world is a migration of one application with everything around it.
+type world struct {
+	blue, green *side
+	zone        *memory.Zone
+	names       *fakeNames
+	clock       *clock.Fake
+	opts        cutover.Options
+	rec         *plan.MemoryRecorder
+}
+
+func server(i byte) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, i}), 53)
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{clock: clock.NewFake(time.Date(2026, 11, 21, 14, 0, 0, 0, time.UTC)), rec: &plan.MemoryRecorder{}}
+	w.blue, w.green = startSides(t)
+	var err error
+	w.zone, err = memory.New("apps.test.", cname(shopName, 300, "blue.lb.test."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.names = &fakeNames{
+		zone: w.zone, late: map[netip.AddrPort][]dnsx.RRset{}, silent: map[netip.AddrPort]bool{}, asked: map[netip.AddrPort]int{},
+		addresses: map[string]string{"blue.lb.test.": w.blue.addr.Addr().String(), "green.lb.test.": w.green.addr.Addr().String()},
+		servers: []dnsx.Server{
+			{Name: "ns1.", Addrs: []netip.AddrPort{server(1)}},
+			{Name: "ns2.", Addrs: []netip.AddrPort{server(2), server(3)}},
+		},
+	}
+	w.opts = cutover.Options{
+		Migration: "move",
+		Times:     migration.Cutover{TTL: migration.Duration(10 * time.Second), Margin: migration.Duration(2 * time.Second)},
+		Applications: []migration.Application{{
+			Name: "shop", Namespace: "demo",
+			Hostnames: []migration.Hostname{{
+				Name: shopName, Port: int(w.blue.addr.Port()),
+				Blue: &migration.Entry{Target: "blue.lb.test."}, Green: &migration.Entry{Target: "green.lb.test."},
+			}},
+			Checks: []migration.Check{{Name: "front", HTTP: &migration.HTTPCheck{Scheme: "http", Path: "/"}}},
+		}},
+		Zones: []cutover.Zone{{Zone: migration.Zone{Name: "apps.test.", Resolvers: []string{"192.0.2.53"}}, Driver: w.zone}},
+		Names: w.names, Clock: w.clock,
+		Log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
+	}
+	return w
+}
+
+func cname(name string, ttl uint32, target string) zone.RRset {
+	return zone.RRset{Name: name, Type: "CNAME", TTL: ttl, Data: []string{target}}
+}
+
+func (w *world) lookup(t *testing.T, typ string) zone.RRset {
+	t.Helper()
+	set, err := w.zone.Lookup(t.Context(), shopName, typ)
+	if err != nil && !errors.Is(err, zone.ErrNotExist) {
+		t.Fatal(err)
+	}
+	return set
+}
+
+// lowered runs the TTL stage.
+func (w *world) lowered(t *testing.T) cutover.TTLResult {
+	t.Helper()
+	p, err := cutover.PlanTTL(t.Context(), w.opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	held, err := cutover.ApplyTTL(t.Context(), p, w.rec, w.opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return held
+}
+
+func (w *world) swapOptions(held cutover.TTLResult) cutover.SwapOptions {
+	return cutover.SwapOptions{Options: w.opts, App: "shop", Held: held.Of("shop")}
+}
+
+// swapped runs the TTL stage and the swap.
+func (w *world) swapped(t *testing.T) (*plan.Plan, cutover.SwapResult) {
+	t.Helper()
+	opts := w.swapOptions(w.lowered(t))
+	p, err := cutover.PlanSwap(t.Context(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	result, err := cutover.ApplySwap(t.Context(), p, w.rec, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p, result
+}
+
+func refusedFor(p *plan.Plan, text string) bool {
+	for _, r := range p.Refusals {
+		if contains(r.Why, text) || contains(r.Mend, text) {
+			return true
+		}
+	}
+	return false
+}
