@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"sync"
 	"testing"
 	"time"
 )
@@ -106,6 +107,20 @@ func TestKeepUserStaysUntilTheServerClosesItsConnection(t *testing.T) {
 	}
 	if r := clientReport(l, KindKeep); r.Connects != 2 || r.Totals.Failed() != 0 || r.Totals.Repeats != 0 {
 		t.Errorf("keep user = %+v, want 2 connections, nothing failed or repeated", r)
+	}
+}
+
+func TestKeepUserHasOneConnectionForReadsAndWrites(t *testing.T) {
+	w := newWorld(t)
+	l, _, user := w.load(t, shopTarget())
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() { user.read(t.Context()) })
+		all.Go(func() { user.write(t.Context()) })
+	}
+	all.Wait()
+	if r := clientReport(l, KindKeep); r.Connects != 1 || r.Totals.Requests != 40 || r.Totals.Failed() != 0 {
+		t.Errorf("keep user = %+v, want 40 requests on 1 connection", r)
 	}
 }
 

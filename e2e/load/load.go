@@ -66,9 +66,7 @@ func (l *Load) pace(ctx context.Context, all *sync.WaitGroup, rate float64, act 
 			case <-ctx.Done():
 				return
 			case <-ticks:
-				if ctx.Err() == nil { // both may be ready
-					act(ctx)
-				}
+				act(ctx)
 			}
 		}
 	})

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -133,7 +134,9 @@ func TestI01_ReadOnlyRefusesWritesAndServesReads(t *testing.T) {
 
 func TestI07_FreezeIsConfirmedOnlyAfterWritesUnderWayEnded(t *testing.T) {
 	slow := slowStore{Store: store.NewMemory(), begun: make(chan struct{}), release: make(chan struct{})}
+	release := sync.OnceFunc(func() { close(slow.release) })
 	other := open(t, slow, false)
+	t.Cleanup(release) // before the server closes, which waits for the write
 	asked := open(t, store.NewMemory(), false, other.URL)
 
 	written, frozen := make(chan int, 1), make(chan string, 1)
@@ -146,15 +149,18 @@ func TestI07_FreezeIsConfirmedOnlyAfterWritesUnderWayEnded(t *testing.T) {
 		response, body := call(t, http.MethodPost, asked.URL+"/admin/read-only", "")
 		frozen <- response.Status + body
 	}()
-	for heard := false; !heard; { // until the freeze has reached the other replica
-		heard = modeOf(t, other.URL).ReadOnly
+	deadline := time.Now().Add(10 * time.Second)
+	for !modeOf(t, other.URL).ReadOnly { // until the freeze has reached the other replica
+		if time.Now().After(deadline) {
+			t.Fatal("the freeze never reached the other replica")
+		}
 	}
 	select {
 	case answer := <-frozen:
 		t.Fatalf("freeze was confirmed while a write was under way: %s", answer)
 	default:
 	}
-	close(slow.release)
+	release()
 	if status := <-written; status != http.StatusCreated {
 		t.Errorf("the write under way got %d, want 201", status)
 	}
@@ -236,7 +242,7 @@ func TestGateStaysShutWhenTheWaitIsCutShort(t *testing.T) {
 		t.Errorf("shut = %v, want context.Canceled", err)
 	}
 	if g.enter() {
-		t.Error("the gate let a write in after shut began")
+		t.Fatal("the gate let a write in after shut began")
 	}
 	g.leave(nil, time.Unix(1, 0))
 	if err := g.shut(t.Context()); err != nil {

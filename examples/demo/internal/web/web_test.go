@@ -101,8 +101,14 @@ func TestC24_CountIsOfAllReplicasSinceTheYoungest(t *testing.T) {
 func TestI08_CountWithoutOneReplicaIsAnError(t *testing.T) {
 	gone := httptest.NewServer(hello())
 	gone.Close()
+	broken := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusGatewayTimeout)
+		_, _ = io.WriteString(w, `{"error":"writes under way"}`)
+	}))
+	defer broken.Close()
 	for name, peers := range map[string]Peers{
 		"replica does not answer": peerList{others: []string{gone.URL}},
+		"replica failed":          peerList{others: []string{broken.URL}},
 		"replicas not known":      peerList{err: errors.New("API server down")},
 	} {
 		server := start(t, Options{Peers: peers})
