@@ -10,7 +10,7 @@ import (
 // gate lets writes in while it is open, and counts them.
 //
 // Invariant: when shut has returned nil, every write that was let in has ended,
-// and none is let in before open is called.
+// and none is let in before set opens it.
 type gate struct {
 	mu       sync.Mutex
 	closed   bool
@@ -71,11 +71,11 @@ func (g *gate) shut(ctx context.Context) error {
 	}
 }
 
-// open lets writes in again.
-func (g *gate) open() {
+// set opens or closes the gate and waits for nothing.
+func (g *gate) set(closed bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.closed = false
+	g.closed = closed
 }
 
 // mode is the answer of /admin/mode.
@@ -87,6 +87,7 @@ type mode struct {
 	Failed    int64      `json:"failed"`   // the store gave an error; the object may or may not be there
 	UnderWay  int        `json:"underWay"` // writes that were let in and have not ended
 	Replicas  int        `json:"replicas"`
+	Started   bool       `json:"startedReadOnly"` // READ_ONLY of the replica that answers
 }
 
 func (g *gate) mode() mode {

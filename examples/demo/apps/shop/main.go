@@ -9,6 +9,9 @@
 //	POST /admin/read-only  answers when no replica will write any more
 //	POST /admin/read-write
 //
+// A replica that starts takes over the mode that the others were told; to keep a
+// freeze over a start of all replicas at once, set READ_ONLY too.
+//
 // Environment: STORE_URL, STORE_ACCESS_KEY, STORE_SECRET_KEY (see package store),
 // READ_ONLY (true: start so), SIDE, PORT (8080), and PEERS_SELECTOR, POD_NAMESPACE
 // and POD_IP where it has other replicas.
@@ -57,6 +60,9 @@ func run(logger *slog.Logger, getenv func(string) string) error {
 	}
 	app := web.New(web.Options{Name: name, Side: getenv("SIDE"), Version: version, Peers: peers, Logger: logger})
 	s := newShop(shopOptions{App: app, Side: getenv("SIDE"), Items: items, ReadOnly: readOnly})
+	if err := s.adopt(ctx); err != nil {
+		logger.Warn("starting as configured", "readOnly", readOnly, "error", err)
+	}
 	return app.ListenAndServe(ctx, getenv, app.Handler(s.routes()))
 }
 

@@ -19,6 +19,7 @@ const (
 	maxItem        = 1 << 20          // bytes
 	storeLimit     = 10 * time.Second // for one call to the store
 	shutLimit      = 30 * time.Second // for the writes under way at a freeze; longer than storeLimit
+	adoptLimit     = 3 * time.Second  // for the other replicas' mode at the start
 	defaultList    = 100
 	maxList        = 1000
 )
@@ -32,18 +33,48 @@ type shopOptions struct {
 }
 
 type shop struct {
-	app   *web.App
-	side  string
-	items store.Store
-	now   func() time.Time
-	gate  gate
+	app     *web.App
+	side    string
+	items   store.Store
+	now     func() time.Time
+	started bool // read-only by its configuration
+	gate    gate
 }
 
 func newShop(o shopOptions) *shop {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &shop{app: o.App, side: o.Side, items: o.Items, now: o.Now, gate: gate{closed: o.ReadOnly}}
+	return &shop{app: o.App, side: o.Side, items: o.Items, now: o.Now, started: o.ReadOnly, gate: gate{closed: o.ReadOnly}}
+}
+
+// adopt takes over the mode of replicas that were started with the same READ_ONLY
+// and were told otherwise since: a replica that starts again during a freeze must
+// not write. Those with another READ_ONLY are being replaced, and have no say. If
+// the others cannot be asked, which is usual when all start at once, the
+// configuration stands and the error says so.
+func (s *shop) adopt(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, adoptLimit)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "/admin/mode", nil)
+	if err != nil {
+		return fmt.Errorf("ask the other replicas for their mode: %w", err)
+	}
+	others, err := web.Ask[mode](s.app, request)
+	if err != nil {
+		return fmt.Errorf("ask the other replicas for their mode: %w", err)
+	}
+	asked, shut := 0, false
+	for _, other := range others {
+		if other.Started == s.started {
+			asked++
+			shut = shut || other.ReadOnly
+		}
+	}
+	if asked > 0 {
+		s.gate.set(shut)
+	}
+	return nil
 }
 
 func (s *shop) routes() http.Handler {
@@ -59,12 +90,12 @@ func (s *shop) routes() http.Handler {
 }
 
 func (s *shop) page(w http.ResponseWriter, _ *http.Request) {
-	mode := "read-write"
-	if s.gate.mode().ReadOnly {
-		mode = "read-only"
+	state := "read-write"
+	if s.mode().ReadOnly {
+		state = "read-only"
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	_, _ = fmt.Fprintf(w, "<!doctype html>\n<title>shop</title>\n<p>shop %s on %s, %s\n", version, html.EscapeString(s.side), mode) // a client that left is not an error of ours
+	_, _ = fmt.Fprintf(w, "<!doctype html>\n<title>shop</title>\n<p>shop %s on %s, %s\n", version, html.EscapeString(s.side), state) // a client that left is not an error of ours
 }
 
 func (s *shop) list(w http.ResponseWriter, r *http.Request) {
@@ -136,8 +167,15 @@ func (s *shop) write(w http.ResponseWriter, r *http.Request) {
 	s.app.Reply(w, http.StatusCreated, map[string]string{"item": key})
 }
 
+// mode is that of this replica alone.
+func (s *shop) mode() mode {
+	m := s.gate.mode()
+	m.Started = s.started
+	return m
+}
+
 func (s *shop) showMode(w http.ResponseWriter, r *http.Request) {
-	total := s.gate.mode()
+	total := s.mode()
 	others, err := web.Ask[mode](s.app, r)
 	if err != nil {
 		s.app.Fail(w, r, http.StatusServiceUnavailable, err)
@@ -168,7 +206,7 @@ func (s *shop) shut(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *shop) open(w http.ResponseWriter, r *http.Request) {
-	s.gate.open()
+	s.gate.set(false)
 	others, err := web.Ask[mode](s.app, r)
 	if err != nil {
 		s.app.Fail(w, r, http.StatusBadGateway, err)
@@ -178,7 +216,7 @@ func (s *shop) open(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *shop) replyMode(w http.ResponseWriter, others []mode) {
-	total := s.gate.mode()
+	total := s.mode()
 	for _, other := range others {
 		total.add(other)
 	}

@@ -198,6 +198,39 @@ func TestI07_AClientThatLeavesDoesNotLeaveAWriteBehindTheGate(t *testing.T) {
 	}
 }
 
+func TestI07_AReplicaThatStartsAgainDuringAFreezeDoesNotWrite(t *testing.T) {
+	for _, tt := range []struct {
+		name               string
+		otherStarted       bool
+		told               string // to the other replica
+		started, wantsShut bool
+	}{
+		{"frozen, same configuration", false, "read-only", false, true},
+		{"thawed, same configuration", true, "read-write", true, false},
+		{"not told anything", false, "", false, false},
+		{"replaced by a new configuration", true, "", false, false},
+		{"frozen, replaced by a new configuration", false, "read-only", true, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			other := open(t, store.NewMemory(), tt.otherStarted)
+			if tt.told != "" {
+				call(t, http.MethodPost, other.URL+"/admin/"+tt.told, "")
+			}
+			s := newShop(shopOptions{App: web.New(web.Options{Peers: peerList{other.URL}}), ReadOnly: tt.started})
+			if err := s.adopt(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if got := s.mode().ReadOnly; got != tt.wantsShut {
+				t.Errorf("starts read-only: %v, want %v", got, tt.wantsShut)
+			}
+		})
+	}
+	s := newShop(shopOptions{App: web.New(web.Options{Peers: peerList{"http://127.0.0.1:1"}})})
+	if err := s.adopt(t.Context()); err == nil || s.mode().ReadOnly {
+		t.Errorf("without an answer: %v, read-only %v; want an error and the configuration", err, s.mode().ReadOnly)
+	}
+}
+
 func TestStartsReadOnlyWhenToldTo(t *testing.T) {
 	server := open(t, store.NewMemory(), true)
 	if response, _ := call(t, http.MethodPut, server.URL+"/items/a", "x"); response.StatusCode != http.StatusServiceUnavailable {
