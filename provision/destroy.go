@@ -2,225 +2,250 @@ package provision
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/crossfade-project/crossfade/internal/plan"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-
-	"github.com/crossfade-project/crossfade/internal/clock"
-	"github.com/crossfade-project/crossfade/internal/kube"
-	"github.com/crossfade-project/crossfade/internal/plan"
 )
 
-const (
-	// terminateLimit is how long a namespace may take to be gone.
-	terminateLimit = 10 * time.Minute
-	terminatePoll  = time.Second
-)
-
-// Permit is what lets blue be destroyed (I10). The caller makes one from a retirement certificate that holds now.
-type Permit struct {
-	// Certificate is the certificate's hash.
-	Certificate string
-	// Blue is the uid of the cluster that was certified.
-	Blue string
-	// Confirmed is the migration's name as a person typed it.
-	Confirmed string
+// Certificate is what must be shown before anything of blue is deleted (I10).
+type Certificate struct {
+	// Hash of the retirement certificate, in hexadecimal.
+	Hash string
+	// Typed is the migration's name as somebody typed it to confirm.
+	Typed string
 }
 
-// DestroyOptions say what is destroyed.
+// DestroyOptions say what of blue is deleted.
 type DestroyOptions struct {
-	Migration string
-	Stage     string
-	Blue      *kube.Client
-	// Namespaces that the migration file names for deletion, as blue calls them.
-	Namespaces []string
-	Permit     Permit
-
-	Log      *slog.Logger
-	Clock    clock.Clock
-	Observer plan.Observer
+	Options
+	Certificate Certificate
+	// Delete names the namespaces, as the migration file does.
+	Delete []string
+	// Limit is how long a namespace may take to go. Default 10m.
+	Limit time.Duration
 }
 
-// DestroyResult is what is gone.
-type DestroyResult struct {
-	Namespaces []string `json:"namespaces"`
-	// Retained are the PersistentVolumes that outlive their claims.
-	Retained []string `json:"retained,omitempty"`
+// retainData is the Data of a change that keeps a volume.
+type retainData struct {
+	Name   string `json:"name"`
+	UID    string `json:"uid"`
+	Policy string `json:"policy"`
 }
 
-// destroyData is what one change of a destruction consumes.
-type destroyData struct {
-	Namespace string    `json:"namespace,omitempty"`
-	Volume    string    `json:"volume,omitempty"`
-	UID       types.UID `json:"uid"`
+// deleteData is the Data of a change that deletes a namespace.
+type deleteData struct {
+	Name        string `json:"name"`
+	UID         string `json:"uid"`
+	Certificate string `json:"certificate"`
 }
 
-// PlanDestroy lists what would go: each namespace by its uid, and before it every PersistentVolume that its claims hold,
-// which is set to Retain. There is no way back from a deletion.
-func PlanDestroy(ctx context.Context, opts DestroyOptions) (*plan.Plan, error) {
-	p := plan.New(opts.Migration, opts.Stage)
-	volumes, err := opts.Blue.Typed.CoreV1().PersistentVolumes().List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return nil, fmt.Errorf("list blue's volumes: %w", err)
+// ErrNotConfirmed says that blue is not destroyed without its certificate and the migration's name.
+var ErrNotConfirmed = errors.New("blue is not destroyed without a retirement certificate and the migration's name typed")
+
+func (o DestroyOptions) withDefaults() (DestroyOptions, error) {
+	var err error
+	if o.Options, err = o.Options.withDefaults(); err != nil {
+		return o, err
 	}
-	for _, name := range opts.Namespaces {
-		if name == metav1.NamespaceDefault || strings.HasPrefix(name, "kube-") {
-			p.Refuse("namespace "+name, "it belongs to the cluster", "name namespaces of applications only")
-			continue
-		}
-		ns, err := opts.Blue.Typed.CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{})
-		if apierrors.IsNotFound(err) {
-			p.Note(plan.Info, "namespace "+name, "it is gone already")
-			continue
-		}
+	if o.Limit == 0 {
+		o.Limit = defaultLimit
+	}
+	switch {
+	case o.Certificate.Hash == "":
+		return o, &Error{Op: "destroy blue", Hint: "prove that blue is idle first: the retirement writes the certificate", Err: ErrNotConfirmed}
+	case o.Certificate.Typed != o.Migration:
+		return o, &Error{Op: "destroy blue", Hint: "type the migration's name exactly: retire --confirm " + o.Migration, Err: ErrNotConfirmed}
+	}
+	return o, nil
+}
+
+// PlanDestroy plans the end of blue's namespaces: the volumes that their claims are bound to are kept (K25), then each
+// namespace is deleted. Cluster-scoped objects stay, and finalizers are nobody's here to take away. It refuses namespaces
+// of the platform, and any that green uses.
+func PlanDestroy(ctx context.Context, opts DestroyOptions) (*plan.Plan, error) {
+	opts, err := opts.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	p := plan.New(opts.Migration, opts.Stage)
+	onePlace, err := sameCluster(ctx, opts.Options)
+	if err != nil {
+		return nil, fmt.Errorf("plan the end of blue: %w", err)
+	}
+	names := slices.Compact(slices.Sorted(slices.Values(opts.Delete)))
+	var doomed []*corev1.Namespace
+	for _, name := range names {
+		ns, err := doom(ctx, opts, p, name, onePlace)
 		if err != nil {
-			return nil, fmt.Errorf("read namespace %s on blue: %w", name, err)
+			return nil, fmt.Errorf("plan the end of blue: %w", err)
 		}
-		for _, v := range volumes.Items {
-			if ref := v.Spec.ClaimRef; ref == nil || ref.Namespace != name || v.Spec.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimRetain {
-				continue
-			}
-			p.Add(retain(p.Stage, v))
+		if ns != nil {
+			doomed = append(doomed, ns)
 		}
+	}
+	volumes, err := bound(ctx, opts.Options, names)
+	if err != nil {
+		return nil, fmt.Errorf("plan the end of blue: %w", err)
+	}
+	for _, pv := range volumes {
+		planRetain(opts, p, pv)
+	}
+	for _, ns := range doomed {
 		p.Add(plan.Change{
-			ID: p.Stage + "/namespace/" + name, Action: ActionDelete, Target: "blue: Namespace " + name,
-			Why:      "retirement.delete names it, and the certificate says that nobody uses it; there is no way back",
-			ReliesOn: []plan.Reliance{{What: "uid of Namespace " + name, Is: string(ns.UID)}},
-			Data:     plan.JSON(destroyData{Namespace: name, UID: ns.UID}),
+			ID: opts.Stage + "/Namespace/" + ns.Name, Action: ActionDelete, Target: "blue: Namespace " + ns.Name,
+			Why: "the migration file names it for deletion, and certificate " + opts.Certificate.Hash[:min(12, len(opts.Certificate.Hash))] + " says that blue is idle",
+			ReliesOn: []plan.Reliance{
+				{What: "uid of Namespace " + ns.Name, Is: string(ns.UID)},
+				{What: "retirement certificate", Is: opts.Certificate.Hash},
+			},
+			Reverse: &plan.Reverse{Action: "restore", How: "restore the archive into it; its volumes are kept and have to be bound by hand"},
+			Data:    plan.JSON(deleteData{Name: ns.Name, UID: string(ns.UID), Certificate: opts.Certificate.Hash}),
 		})
 	}
 	return p, nil
 }
 
-func retain(stage string, v corev1.PersistentVolume) plan.Change {
-	was := v.Spec.PersistentVolumeReclaimPolicy
-	return plan.Change{
-		ID: stage + "/volume/" + v.Name, Action: ActionRetain, Target: "blue: PersistentVolume " + v.Name,
-		Why:      fmt.Sprintf("its policy is %s: deleting the claim would delete the data", was),
-		ReliesOn: []plan.Reliance{{What: "uid of PersistentVolume " + v.Name, Is: string(v.UID)}},
-		Reverse:  &plan.Reverse{Action: ActionRetain, How: "set the policy to " + string(was) + " again", Data: plan.JSON(was)},
-		Data:     plan.JSON(destroyData{Volume: v.Name, UID: v.UID}),
+// doom reads a namespace that is to go, and refuses those that may not.
+func doom(ctx context.Context, opts DestroyOptions, p *plan.Plan, name string, onePlace bool) (*corev1.Namespace, error) {
+	if name == metav1.NamespaceDefault || strings.HasPrefix(name, "kube-") || strings.HasPrefix(name, "openshift") {
+		p.Refuse("namespace "+name, "it is the platform's own", "take it out of retirement.delete")
+		return nil, nil
 	}
+	if _, moved := opts.Namespaces[name]; !moved {
+		p.Refuse("namespace "+name, "no application of this migration moved out of it", "take it out of retirement.delete")
+		return nil, nil
+	}
+	for _, green := range opts.Namespaces {
+		if onePlace && green == name {
+			p.Refuse("namespace "+name, "blue and green are one cluster, and green lives in it", "take it out of retirement.delete")
+			return nil, nil
+		}
+	}
+	ns, err := opts.Blue.Typed.CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		p.Note(plan.Info, "namespace "+name, "blue has it no longer")
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read namespace %s: %w", name, err)
+	}
+	return ns, nil
 }
 
-// Destroy carries the plan out. It refuses without a permit for this migration and this very cluster.
-func Destroy(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts DestroyOptions) (DestroyResult, error) {
-	if err := permitted(ctx, opts); err != nil {
-		return DestroyResult{}, err
+// bound lists the volumes that claims of the namespaces are bound to.
+func bound(ctx context.Context, opts Options, namespaces []string) ([]corev1.PersistentVolume, error) {
+	list, err := opts.Blue.Typed.CoreV1().PersistentVolumes().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("list blue's volumes: %w", err)
 	}
-	var result DestroyResult
-	err := plan.Run(ctx, p, rec, plan.RunOptions{Observer: opts.Observer}, func(ctx context.Context, c plan.Change) (any, error) {
-		var data destroyData
-		if err := json.Unmarshal(c.Data, &data); err != nil {
-			return nil, fmt.Errorf("read the plan: %w", err)
-		}
+	return slices.DeleteFunc(list.Items, func(pv corev1.PersistentVolume) bool {
+		return pv.Spec.ClaimRef == nil || !slices.Contains(namespaces, pv.Spec.ClaimRef.Namespace)
+	}), nil
+}
+
+func planRetain(opts DestroyOptions, p *plan.Plan, pv corev1.PersistentVolume) {
+	was := pv.Spec.PersistentVolumeReclaimPolicy
+	claim := pv.Spec.ClaimRef.Namespace + "/" + pv.Spec.ClaimRef.Name
+	p.Note(plan.Info, "PersistentVolume "+pv.Name, "it held the data of "+claim+" and is kept: delete it by hand once nobody wants it")
+	if was == corev1.PersistentVolumeReclaimRetain {
+		return
+	}
+	p.Add(plan.Change{
+		ID: opts.Stage + "/PersistentVolume/" + pv.Name, Action: ActionRetain, Target: "blue: PersistentVolume " + pv.Name,
+		Why:      "it would be deleted with the claim " + claim,
+		ReliesOn: []plan.Reliance{{What: "uid of PersistentVolume " + pv.Name, Is: string(pv.UID)}},
+		Reverse:  &plan.Reverse{Action: ActionRetain, How: "set its reclaim policy to " + string(was) + " again"},
+		Data:     plan.JSON(retainData{Name: pv.Name, UID: string(pv.UID), Policy: string(was)}),
+	})
+}
+
+// Destroy applies a plan of PlanDestroy, one change after the other, and waits until each namespace is gone. One that hangs
+// gives a *HangError that says on what.
+func Destroy(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts DestroyOptions) (Result, error) {
+	opts, err := opts.withDefaults()
+	if err != nil {
+		return Result{}, err
+	}
+	err = plan.Run(ctx, p, rec, plan.RunOptions{Observer: opts.Observer}, func(ctx context.Context, c plan.Change) (any, error) {
 		switch c.Action {
 		case ActionRetain:
-			return struct{}{}, retainVolume(ctx, opts, c, data)
+			data, err := decode[retainData](c)
+			if err != nil {
+				return nil, err
+			}
+			return retain(ctx, opts, c, data)
 		case ActionDelete:
-			if !slices.Contains(opts.Namespaces, data.Namespace) {
-				return nil, &plan.MovedError{Change: c.ID, What: "retirement.delete", Was: "names " + data.Namespace, Now: "does not"}
+			data, err := decode[deleteData](c)
+			if err != nil {
+				return nil, err
 			}
-			return struct{}{}, deleteNamespace(ctx, opts, c, data)
+			return remove(ctx, opts, c, data)
 		}
-		return nil, fmt.Errorf("a plan of a destruction has no %q", c.Action)
+		return nil, errUnknown
 	})
-	for _, c := range p.Changes {
-		var data destroyData
-		if _, done := rec.Done(c.ID); !done || json.Unmarshal(c.Data, &data) != nil {
-			continue
-		}
-		if data.Volume != "" {
-			result.Retained = append(result.Retained, data.Volume)
-		} else {
-			result.Namespaces = append(result.Namespaces, data.Namespace)
-		}
-	}
-	return result, err
-}
-
-func permitted(ctx context.Context, opts DestroyOptions) error {
-	const op = "destroy blue"
-	if opts.Permit.Certificate == "" {
-		return &Error{Op: op, Hint: "run the migration to its end: the certificate is made once blue is idle"}
-	}
-	if opts.Migration == "" || opts.Permit.Confirmed != opts.Migration {
-		return &Error{Op: op, Hint: fmt.Sprintf("type the migration's name to confirm: --confirm %s", opts.Migration)}
-	}
-	id, err := opts.Blue.Identity(ctx)
 	if err != nil {
-		return fmt.Errorf("ask blue who it is: %w", err)
+		return count(p, rec), fmt.Errorf("destroy blue: %w", err)
 	}
-	if id.UID == "" || id.UID != opts.Permit.Blue {
-		return &Error{Op: op, Err: fmt.Errorf("the certificate is for cluster %s, and blue is %s", opts.Permit.Blue, id.UID), Hint: "point blue at the cluster that was certified"}
-	}
-	return nil
+	return count(p, rec), nil
 }
 
-func retainVolume(ctx context.Context, opts DestroyOptions, c plan.Change, data destroyData) error {
-	v, err := opts.Blue.Typed.CoreV1().PersistentVolumes().Get(ctx, data.Volume, metav1.GetOptions{})
+func retain(ctx context.Context, opts DestroyOptions, c plan.Change, data retainData) (outcome, error) {
+	at := opts.Blue.Typed.CoreV1().PersistentVolumes()
+	pv, err := at.Get(ctx, data.Name, metav1.GetOptions{})
 	if err != nil {
-		return fmt.Errorf("read the volume: %w", err)
+		return outcome{}, fmt.Errorf("read it: %w", err)
 	}
-	if v.UID != data.UID {
-		return &plan.MovedError{Change: c.ID, What: "uid of PersistentVolume " + data.Volume, Was: string(data.UID), Now: string(v.UID)}
+	switch {
+	case string(pv.UID) != data.UID:
+		return outcome{}, &plan.MovedError{Change: c.ID, What: "uid of PersistentVolume " + data.Name, Was: data.UID, Now: string(pv.UID)}
+	case pv.Spec.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimRetain:
+		return outcome{didFind, data.UID}, nil
 	}
-	patch := fmt.Sprintf(`{"metadata":{"uid":%q},"spec":{"persistentVolumeReclaimPolicy":"Retain"}}`, data.UID)
-	_, err = opts.Blue.Typed.CoreV1().PersistentVolumes().Patch(ctx, data.Volume, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
-	return err
+	patch := []byte(`{"spec":{"persistentVolumeReclaimPolicy":"Retain"}}`)
+	if _, err := at.Patch(ctx, data.Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: "crossfade"}); err != nil {
+		return outcome{}, fmt.Errorf("set its reclaim policy: %w", err)
+	}
+	return outcome{didRetain, data.UID}, nil
 }
 
-// deleteNamespace deletes the very namespace of the plan and waits until it is gone.
-func deleteNamespace(ctx context.Context, opts DestroyOptions, c plan.Change, data destroyData) error {
-	namespaces := opts.Blue.Typed.CoreV1().Namespaces()
-	now := orSystem(opts.Clock).Now
-	limit := now().Add(terminateLimit)
-	var said time.Time
-	for {
-		ns, err := namespaces.Get(ctx, data.Namespace, metav1.GetOptions{})
-		switch {
-		case apierrors.IsNotFound(err):
-			return nil
-		case err != nil:
-			return fmt.Errorf("read the namespace: %w", err)
-		case ns.UID != data.UID:
-			return &plan.MovedError{Change: c.ID, What: "uid of Namespace " + data.Namespace, Was: string(data.UID), Now: string(ns.UID)}
-		case ns.DeletionTimestamp == nil:
-			err := namespaces.Delete(ctx, data.Namespace, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &data.UID}})
-			if err != nil && !apierrors.IsNotFound(err) {
-				return fmt.Errorf("delete the namespace: %w", err)
+// remove deletes one namespace, after every volume behind it is seen to be kept.
+func remove(ctx context.Context, opts DestroyOptions, c plan.Change, data deleteData) (outcome, error) {
+	if data.Certificate != opts.Certificate.Hash {
+		return outcome{}, &plan.MovedError{Change: c.ID, What: "retirement certificate", Was: data.Certificate, Now: opts.Certificate.Hash}
+	}
+	at := opts.Blue.Typed.CoreV1().Namespaces()
+	ns, err := at.Get(ctx, data.Name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return outcome{didDelete, data.UID}, nil
+	}
+	if err != nil {
+		return outcome{}, fmt.Errorf("read it: %w", err)
+	}
+	if string(ns.UID) != data.UID {
+		return outcome{}, &plan.MovedError{Change: c.ID, What: "uid of Namespace " + data.Name, Was: data.UID, Now: string(ns.UID)}
+	}
+	if ns.DeletionTimestamp == nil {
+		volumes, err := bound(ctx, opts.Options, []string{data.Name})
+		if err != nil {
+			return outcome{}, err
+		}
+		for _, pv := range volumes {
+			if policy := pv.Spec.PersistentVolumeReclaimPolicy; policy != corev1.PersistentVolumeReclaimRetain {
+				return outcome{}, &plan.MovedError{Change: c.ID, What: "reclaim policy of PersistentVolume " + pv.Name, Was: string(corev1.PersistentVolumeReclaimRetain), Now: string(policy)}
 			}
-		case now().After(limit):
-			return &Error{Op: "wait until namespace " + data.Namespace + " is gone", Err: fmt.Errorf("it still terminates after %s: %s", terminateLimit, why(ns)),
-				Hint: "remove what holds it, then run retire again; finalizers are not taken away for you"}
-		case now().Sub(said) >= sayEvery:
-			orDiscard(opts.Log).InfoContext(ctx, "waiting until the namespace is gone", "namespace", data.Namespace, "state", why(ns), "until", limit.Format(time.TimeOnly))
-			said = now()
 		}
-		if err := orSystem(opts.Clock).Sleep(ctx, terminatePoll); err != nil {
-			return err
+		err = at.Delete(ctx, data.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &ns.UID}})
+		if err != nil && !apierrors.IsNotFound(err) {
+			return outcome{}, fmt.Errorf("delete it: %w", err)
 		}
 	}
-}
-
-// why says what holds a namespace that terminates, in the API server's words.
-func why(ns *corev1.Namespace) string {
-	var reasons []string
-	for _, c := range ns.Status.Conditions {
-		if c.Status == corev1.ConditionTrue {
-			reasons = append(reasons, c.Message)
-		}
-	}
-	if len(reasons) == 0 {
-		return "its objects are being deleted"
-	}
-	return strings.Join(reasons, "; ")
+	return outcome{didDelete, data.UID}, waitGone(ctx, opts, data)
 }

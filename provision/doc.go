@@ -1,9 +1,9 @@
-// Package provision stands up green and, at the very end, destroys blue.
+// Package provision stands up the place that green's applications go to, and takes blue's away at the end.
 //
-//	blue's namespaces ── Plan ──> create them on green, by their mapped names ── Apply ──> green
-//	retirement certificate, namespaces that the file names ── PlanDestroy ──> Destroy ──> blue is gone
+//	blue's namespaces ── Plan ──> create, adopt ── Apply ──> namespaces on green, labelled as this migration's
 //
-// A namespace of green is ours when it carries the migration's label. One that somebody else made is used only when it
-// is empty, or told to be adopted. What is destroyed is a list of namespaces that the migration file names, each still the
-// one that was seen when the plan was made; cluster-scoped objects are never deleted, and volumes outlive their claims.
+//	retirement certificate, typed name ── PlanDestroy ──> volumes retained, namespaces deleted ── Destroy ──> gone, or why not
+//
+// Destroy deletes what the migration file names and nothing else: no cluster-scoped object, no finalizer, no volume. Whether
+// blue may go is decided elsewhere; this package demands the certificate that says so, and the migration's name typed.
 package provision

@@ -1,8 +1,9 @@
 package provision
 
 import (
-	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/crossfade-project/crossfade/internal/clock"
@@ -13,19 +14,22 @@ import (
 // Actions of this step's changes.
 const (
 	ActionCreate plan.Action = "create"
+	ActionAdopt  plan.Action = "adopt"
 	ActionRetain plan.Action = "retain"
 	ActionDelete plan.Action = "delete"
 )
 
-// Options of Plan and Apply. Migration, Stage, Blue, Green and Namespaces are needed.
+// Options of every call of this package. Migration, Stage, Blue, Green and Namespaces are needed.
 type Options struct {
+	// Migration names the migration; what is made carries it as a label.
 	Migration string
 	// Stage begins the ID of every change.
-	Stage       string
-	Blue, Green *kube.Client
-	// Namespaces are what blue calls them and what green will.
-	Namespaces []Namespace
-	// Adopt uses namespaces of green that somebody else made and that are not empty.
+	Stage string
+	Blue  *kube.Client
+	Green *kube.Client
+	// Namespaces maps each namespace of blue that moves to its name on green.
+	Namespaces map[string]string
+	// Adopt takes over namespaces that are on green already and are not empty.
 	Adopt bool
 
 	Log      *slog.Logger
@@ -33,17 +37,17 @@ type Options struct {
 	Observer plan.Observer
 }
 
-// Namespace is one namespace by both sides' names.
-type Namespace struct{ Blue, Green string }
-
-// Result is what Apply made.
+// Result is what a call made.
 type Result struct {
-	Created int `json:"created"`
-	// Found counts the namespaces that were there already.
-	Found int `json:"found"`
+	Created  int `json:"created,omitempty"`
+	Adopted  int `json:"adopted,omitempty"`
+	Retained int `json:"retained,omitempty"`
+	Deleted  int `json:"deleted,omitempty"`
+	// Found counts what was done already.
+	Found int `json:"found,omitempty"`
 }
 
-// Error is a failure that the user can mend.
+// An Error is a failure that the user can mend.
 type Error struct {
 	Op   string
 	Hint string
@@ -65,26 +69,31 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-func (o Options) check() error {
-	if o.Migration == "" || o.Stage == "" || o.Blue == nil || o.Green == nil || len(o.Namespaces) == 0 {
-		return fmt.Errorf("provision: the migration, the stage, both sides and the namespaces are needed")
+func (o Options) withDefaults() (Options, error) {
+	switch {
+	case o.Blue == nil || o.Green == nil:
+		return o, &Error{Op: "provision", Hint: "blue and green are needed"}
+	case o.Migration == "" || o.Stage == "":
+		return o, &Error{Op: "provision", Hint: "the migration and the stage need a name"}
 	}
-	return nil
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Clock == nil {
+		o.Clock = clock.System{}
+	}
+	if o.Observer == nil {
+		o.Observer = plan.Silent{}
+	}
+	return o, nil
 }
 
-func orSystem(c clock.Clock) clock.Clock {
-	if c == nil {
-		return clock.System{}
-	}
-	return c
+// moving lists blue's namespaces in order.
+func (o Options) moving() []string { return slices.Sorted(maps.Keys(o.Namespaces)) }
+
+// ours reports whether a label set is this migration's.
+func ours(labels map[string]string, migration string) bool {
+	return labels[kube.LabelMigration] == migration
 }
 
-func orDiscard(log *slog.Logger) *slog.Logger {
-	if log == nil {
-		return slog.New(slog.DiscardHandler)
-	}
-	return log
-}
-
-// sayEvery is how often a wait repeats its reason.
-const sayEvery = 30 * time.Second
+const defaultLimit = 10 * time.Minute
