@@ -65,6 +65,9 @@ func FromRR(rr dns.RR) (Record, error) {
 		return Record{}, fmt.Errorf("record at %s: %w", name, err)
 	}
 	data := strings.TrimPrefix(rr.String(), rr.Header().String())
+	if data == "" {
+		return Record{}, fmt.Errorf("record at %s: a %s without data", name, dns.Type(h.Rrtype))
+	}
 	return Record{Name: name, Type: dns.Type(h.Rrtype).String(), TTL: h.Ttl, Data: data}, nil
 }
 

@@ -3,6 +3,7 @@ package dnsx
 import (
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/miekg/dns"
 	"golang.org/x/net/idna"
@@ -16,6 +17,9 @@ func Canonical(name string) (string, error) {
 		return name, nil
 	}
 	text := name
+	if !utf8.ValidString(text) {
+		return "", fmt.Errorf("%w: %q", ErrName, name)
+	}
 	if !ascii(text) {
 		labels := strings.Split(strings.TrimSuffix(text, "."), ".")
 		for i, label := range labels {

@@ -41,7 +41,9 @@ func startWorld(t *testing.T, apps ...string) *nameserver.World {
 func discoverer(w *nameserver.World) func(ctx context.Context, name string) (dnsx.Delegation, error) {
 	client := w.Client()
 	source := dnsx.Source{Resolvers: []string{w.Resolver.Addr().String()}}
-	return func(ctx context.Context, name string) (dnsx.Delegation, error) { return client.Discover(ctx, name, source) }
+	return func(ctx context.Context, name string) (dnsx.Delegation, error) {
+		return client.Discover(ctx, name, source)
+	}
 }
 
 func TestDiscoverInARealWorld(t *testing.T) {

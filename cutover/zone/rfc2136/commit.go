@@ -61,7 +61,7 @@ func (d *Driver) commit(ctx context.Context, g goal) (zone.Result, error) {
 			return result, g.explain(context.WithoutCancel(ctx), refusal)
 		case err == nil:
 			return result, fmt.Errorf("%w: the server said yes and shows the old records still", zone.ErrNotApplied)
-		case errors.As(err, &refusal):
+		case !errors.Is(err, ErrUnsigned) && errors.As(err, &refusal):
 			return result, err // BADTIME, BADKEY, BADSIG: another message would fare no better
 		}
 		lost = err

@@ -50,7 +50,7 @@ func (e *ReplyError) Hint() string {
 	case "NOTZONE":
 		return "the name is not inside the zone: choose the zone that holds it"
 	case "REFUSED":
-		return "the key has no right to change this name and type: see allow-update, update-policy, acl or TSIG-ALLOW-DNSUPDATE"
+		return "the key is unknown or has no right to change this name and type: see allow-update, update-policy, acl or TSIG-ALLOW-DNSUPDATE"
 	case "NXRRSET", "YXRRSET", "NXDOMAIN", "YXDOMAIN":
 		return "somebody changed the record, or a wildcard answers for it: plan again"
 	case "SERVFAIL":
@@ -97,7 +97,7 @@ func (d *Driver) errorOf(op string, err error) error {
 	case errors.As(err, &reply):
 		out.Hint = reply.Hint()
 	case errors.Is(err, ErrUnsigned):
-		out.Hint = "the server or something before it does not sign: an unsigned reply proves nothing"
+		out.Hint = "an unsigned reply proves nothing: look at what stands between here and the server"
 	case errors.Is(err, zone.ErrFenced):
 		out.Hint = "another run holds this name: if that run is dead, take its fence over"
 	}

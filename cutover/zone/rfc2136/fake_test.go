@@ -1,9 +1,6 @@
 package rfc2136
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/base64"
 	"net"
 	"slices"
 	"strings"
@@ -188,17 +185,8 @@ func toGreen() zone.Change {
 }
 
 // chainSigner signs as a server does that leaves some messages of a transfer without a signature.
-type chainSigner struct{ chainProvider }
+type chainSigner struct{ macProvider }
 
-func (s chainSigner) Generate(msg []byte, _ *dns.TSIG) ([]byte, error) {
-	key, err := base64.StdEncoding.DecodeString(s.secret)
-	if err != nil {
-		return nil, err
-	}
-	head := 2 + s.macLength
-	mac := hmac.New(sha256.New, key)
-	mac.Write(msg[:head])
-	mac.Write(s.between)
-	mac.Write(msg[head:])
-	return mac.Sum(nil), nil
+func (s chainSigner) Generate(msg []byte, t *dns.TSIG) ([]byte, error) {
+	return s.sum(msg, t.Algorithm)
 }

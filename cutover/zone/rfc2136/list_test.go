@@ -122,7 +122,7 @@ func (f *fake) transferMessage(m *dns.Msg, mac *string, between *[]byte, unsigne
 		return raw
 	}
 	m.SetTsig("crossfade.", dns.HmacSHA256, 300, time.Now().Unix())
-	signer := chainSigner{chainProvider{secret: fakeSecret, between: *between, macLength: len(*mac) / 2}}
+	signer := chainSigner{macProvider{secret: fakeSecret, between: *between, macLength: len(*mac) / 2}}
 	raw, next, err := dns.TsigGenerateWithProvider(m, signer, *mac, timersOnly)
 	if err != nil {
 		f.t.Fatal(err)

@@ -24,7 +24,7 @@ local-address=%s
 local-port=%d
 socket-dir=%s
 dnsupdate=yes
-allow-dnsupdate-from=0.0.0.0/0,::/0
+allow-dnsupdate-from=
 daemon=no
 guardian=no
 disable-syslog=yes
@@ -58,6 +58,10 @@ security-poll-suffix=
 	}
 	for _, z := range s.Zones {
 		util("load-zone", z.Apex, filepath.Join(s.Dir, zoneFileName(z.Apex)))
+		if z.Dynamic {
+			// Without this, or with an address in allow-dnsupdate-from, a zone would take updates without any key.
+			util("set-meta", z.Apex, "ALLOW-DNSUPDATE-FROM", "0.0.0.0/0")
+		}
 		for _, k := range keys {
 			util("add-meta", z.Apex, "TSIG-ALLOW-AXFR", strings.TrimSuffix(k.Name, "."))
 			if z.Dynamic {

@@ -83,6 +83,8 @@ type Spec struct {
 	Primary netip.AddrPort
 	// ExtraKeys are known too and may do what Key may: for tests of algorithms.
 	ExtraKeys []Key
+	// Views, for BIND as a primary, makes one view for each key, chosen by that key, with all the zones in each.
+	Views []Key
 }
 
 // A Server is a running server.
