@@ -1,0 +1,114 @@
+package cutover_test
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/crossfade-project/crossfade/cutover"
+	"github.com/crossfade-project/crossfade/internal/kube"
+	"github.com/crossfade-project/crossfade/internal/migration"
+)
+
+func (w *world) certifyOptions() cutover.CertifyOptions {
+	now := w.clock.Now()
+	w.opts.Applications[0].Buckets = []string{"media"}
+	return cutover.CertifyOptions{
+		Options: w.opts,
+		Idle: cutover.Idle{
+			Since: now.Add(-73 * time.Hour), Until: now, For: 73 * time.Hour, Needed: 72 * time.Hour, Floor: 72 * time.Hour, Samples: 100,
+			Evidence: []cutover.Observation{{Evidence: "connections", Use: cutover.Quiet, Text: "none"}}, Text: "quiet for 73h",
+		},
+		Tool: "v1", Blue: kube.Identity{UID: "b"}, Green: kube.Identity{UID: "g"}, Frozen: now.Add(-80 * time.Hour),
+		Data:    []cutover.DataProof{{What: "bucket media", Objects: 3, Bytes: 30, Verified: now.Add(-79 * time.Hour), Hash: "x"}},
+		Archive: cutover.ArchiveProof{URL: "file:///a", Revision: 2, Hash: "y", Made: now.Add(-79 * time.Hour), Verified: now.Add(-79 * time.Hour)},
+	}
+}
+
+func TestI10_CertificateNeedsEveryProof(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change func(*world, *cutover.CertifyOptions)
+		want   string
+	}{
+		"never watched":         {func(_ *world, o *cutover.CertifyOptions) { o.Idle = cutover.Idle{} }, "not shown to be idle"},
+		"not long enough":       {func(_ *world, o *cutover.CertifyOptions) { o.Idle.For = 71 * time.Hour }, "blue was idle for 71h"},
+		"twice a long TTL":      {func(_ *world, o *cutover.CertifyOptions) { o.OldTTL = 48 * time.Hour }, "blue was idle for 73h"},
+		"seen too long ago":     {func(_ *world, o *cutover.CertifyOptions) { o.Idle.Until = o.Idle.Until.Add(-2 * time.Hour) }, "watch it again"},
+		"no evidence":           {func(_ *world, o *cutover.CertifyOptions) { o.Idle.Evidence = nil }, "not shown to be idle"},
+		"evidence of a use":     {func(_ *world, o *cutover.CertifyOptions) { o.Idle.Evidence[0].Use = cutover.Unseen }, "unseen"},
+		"green fails":           {func(w *world, _ *cutover.CertifyOptions) { w.green.status.Store(http.StatusBadGateway) }, "does not pass its checks"},
+		"no checks":             {func(_ *world, o *cutover.CertifyOptions) { o.Applications[0].Checks = nil }, "there are none"},
+		"a bucket is missing":   {func(_ *world, o *cutover.CertifyOptions) { o.Data = nil }, "only 0 are proven equal"},
+		"differences":           {func(_ *world, o *cutover.CertifyOptions) { o.Data[0].Differences = 1 }, "1 differences"},
+		"data of before":        {func(_ *world, o *cutover.CertifyOptions) { o.Data[0].Frozen = o.Data[0].Verified.Add(time.Second) }, "after blue's last write"},
+		"no archive":            {func(_ *world, o *cutover.CertifyOptions) { o.Archive = cutover.ArchiveProof{} }, "no verified archive"},
+		"archive of before":     {func(_ *world, o *cutover.CertifyOptions) { o.Archive.Made = o.Frozen.Add(-time.Second) }, "before blue's last write"},
+		"clusters without name": {func(_ *world, o *cutover.CertifyOptions) { o.Blue.UID = "" }, "which clusters"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			opts := w.certifyOptions()
+			tt.change(w, &opts)
+			_, err := cutover.Certify(t.Context(), opts)
+			if !errors.Is(err, cutover.ErrNotCertified) || !contains(err.Error(), tt.want) {
+				t.Errorf("err = %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestI10_CertificateHoldsOnlyForWhatItCertifies(t *testing.T) {
+	w := newWorld(t)
+	cert, err := cutover.Certify(t.Context(), w.certifyOptions())
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := json.Marshal(cert)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now, blue := w.clock.Now(), kube.Identity{UID: "b"}
+	for _, tt := range []struct {
+		name      string
+		migration string
+		blue      kube.Identity
+		at        time.Time
+		change    func(*cutover.Certificate)
+		ok        bool
+	}{
+		{"as it is", "move", blue, now, func(*cutover.Certificate) {}, true},
+		{"another migration", "other", blue, now, func(*cutover.Certificate) {}, false},
+		{"another cluster", "move", kube.Identity{UID: "g"}, now, func(*cutover.Certificate) {}, false},
+		{"too old", "move", blue, now.Add(25 * time.Hour), func(*cutover.Certificate) {}, false},
+		{"changed", "move", blue, now, func(c *cutover.Certificate) { c.Idle.For *= 2 }, false},
+		{"from the future", "move", blue, now.Add(-time.Hour), func(*cutover.Certificate) {}, false},
+	} {
+		var c cutover.Certificate
+		if err := json.Unmarshal(raw, &c); err != nil {
+			t.Fatal(err)
+		}
+		tt.change(&c)
+		if err := c.Valid(tt.migration, tt.blue, tt.at); (err == nil) != tt.ok {
+			t.Errorf("%s: err = %v", tt.name, err)
+		}
+	}
+	if page := cert.Markdown(); contains(page, "Rehearsal") || !contains(page, cert.Hash) {
+		t.Errorf("page:\n%s", page)
+	}
+}
+
+func TestI10_RehearsalIsStamped(t *testing.T) {
+	w := newWorld(t)
+	w.opts.Rehearsal = &migration.Rehearsal{Idle: migration.Duration(time.Minute)}
+	opts := w.certifyOptions()
+	opts.Idle.For = 2 * time.Minute
+	cert, err := cutover.Certify(t.Context(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !cert.Rehearsal || !contains(cert.Markdown(), "Rehearsal") {
+		t.Errorf("certificate = %+v", cert)
+	}
+}

@@ -1,0 +1,300 @@
+package cutover_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/crossfade-project/crossfade/cutover"
+	"github.com/crossfade-project/crossfade/cutover/zone"
+	"github.com/crossfade-project/crossfade/internal/clock"
+	"github.com/crossfade-project/crossfade/internal/migration"
+	"github.com/crossfade-project/crossfade/internal/nodeflows"
+)
+
+// script is evidence that says what a test tells it for each look; after its end it is quiet.
+type script struct {
+	name  string
+	clock clock.Clock
+	looks []look
+	n     int
+	// reach makes each look reach back to the last one, as a counter does.
+	reach bool
+}
+
+type look struct {
+	use cutover.Use
+	err error
+}
+
+func (s *script) Name() string { return s.name }
+
+func (s *script) Collect(_ context.Context, last cutover.Observation) (cutover.Observation, error) {
+	obs := cutover.Observation{Use: cutover.Quiet, At: s.clock.Now(), From: s.clock.Now(), Text: s.name}
+	if s.reach && !last.At.IsZero() {
+		obs.From = last.At
+	}
+	if s.n < len(s.looks) {
+		l := s.looks[s.n]
+		s.n++
+		if l.err != nil {
+			return cutover.Observation{}, l.err
+		}
+		obs.Use = l.use
+	}
+	return obs, nil
+}
+
+func idleOptions(c *clock.Fake, evidence ...cutover.Evidence) cutover.IdleOptions {
+	return cutover.IdleOptions{
+		Options:    cutover.Options{Migration: "move", Clock: c, Rehearsal: &migration.Rehearsal{Idle: migration.Duration(10 * time.Minute)}},
+		Retirement: migration.Retirement{Interval: migration.Duration(time.Minute)},
+		Evidence:   evidence,
+	}
+}
+
+func repeat(n int, l look) []look {
+	looks := make([]look, n)
+	for i := range looks {
+		looks[i] = l
+	}
+	return looks
+}
+
+func TestC24_IdleLastsTheFloor(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change func(*cutover.IdleOptions)
+		want   time.Duration
+	}{
+		"72 hours":      {func(o *cutover.IdleOptions) { o.Rehearsal = nil }, 72 * time.Hour},
+		"twice the TTL": {func(o *cutover.IdleOptions) { o.Rehearsal = nil; o.OldTTL = 48 * time.Hour }, 96 * time.Hour},
+		"declared": {func(o *cutover.IdleOptions) {
+			o.Rehearsal = nil
+			o.Retirement.Idle = migration.Duration(100 * time.Hour)
+		}, 100 * time.Hour},
+		"declared less":    {func(o *cutover.IdleOptions) { o.Rehearsal = nil; o.Retirement.Idle = migration.Duration(time.Hour) }, 72 * time.Hour},
+		"rehearsal":        {func(*cutover.IdleOptions) {}, 10 * time.Minute},
+		"rehearsal of all": {func(o *cutover.IdleOptions) { o.Rehearsal = &migration.Rehearsal{} }, 72 * time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := clock.NewFake(time.Unix(1e9, 0))
+			opts := idleOptions(c, &script{name: "flows", clock: c})
+			tt.change(&opts)
+			idle, err := cutover.WatchIdle(t.Context(), opts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if idle.For != tt.want || idle.Floor > idle.Needed || c.Now().Sub(time.Unix(1e9, 0)) < tt.want {
+				t.Errorf("idle for %s after %s, want %s (%s)", idle.For, c.Now().Sub(time.Unix(1e9, 0)), tt.want, idle.Text)
+			}
+		})
+	}
+}
+
+func TestC24_UseStartsTheTimeAgain(t *testing.T) {
+	c := clock.NewFake(time.Unix(1e9, 0))
+	looks := append(repeat(9, look{use: cutover.Quiet}), look{use: cutover.Used})
+	idle, err := cutover.WatchIdle(t.Context(), idleOptions(c, &script{name: "quiet", clock: c}, &script{name: "flows", clock: c, looks: looks}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.Now().Sub(time.Unix(1e9, 0)); got != 19*time.Minute || len(idle.Restarts) != 1 {
+		t.Errorf("ended after %s with restarts %v, want 9m + 10m and one", got, idle.Restarts)
+	}
+}
+
+// Evidence that fails for as long as the watch may last never makes blue idle; when it is there again, the hole counts.
+func TestI08_MissingEvidenceIsNotIdle(t *testing.T) {
+	gone := look{err: errors.New("no answer")}
+	t.Run("for ever", func(t *testing.T) {
+		c := clock.NewFake(time.Unix(1e9, 0))
+		opts := idleOptions(c, &script{name: "flows", clock: c, looks: repeat(10000, gone)}, &script{name: "requests", clock: c})
+		opts.Limit = time.Hour
+		if _, err := cutover.WatchIdle(t.Context(), opts); !errors.Is(err, cutover.ErrNotIdle) {
+			t.Fatalf("err = %v, want ErrNotIdle", err)
+		}
+		if got := c.Now().Sub(time.Unix(1e9, 0)); got != time.Hour {
+			t.Errorf("ended after %s, want the limit of 1h", got)
+		}
+	})
+	t.Run("at the end", func(t *testing.T) {
+		c := clock.NewFake(time.Unix(1e9, 0))
+		looks := append(repeat(10, look{use: cutover.Quiet}), gone)
+		idle, err := cutover.WatchIdle(t.Context(), idleOptions(c, &script{name: "flows", clock: c, looks: looks, reach: true}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.Now().Sub(time.Unix(1e9, 0)); got != 11*time.Minute || len(idle.Restarts) != 0 {
+			t.Errorf("ended after %s, restarts %v, want a minute late", got, idle.Restarts)
+		}
+	})
+	t.Run("a hole", func(t *testing.T) {
+		c := clock.NewFake(time.Unix(1e9, 0))
+		looks := append(repeat(5, look{use: cutover.Quiet}), repeat(4, gone)...)
+		idle, err := cutover.WatchIdle(t.Context(), idleOptions(c, &script{name: "flows", clock: c, looks: looks}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.Now().Sub(time.Unix(1e9, 0)); got != 19*time.Minute || len(idle.Restarts) != 1 {
+			t.Errorf("ended after %s, restarts %v, want 9m + 10m", got, idle.Restarts)
+		}
+	})
+	t.Run("none at all", func(t *testing.T) {
+		c := clock.NewFake(time.Unix(1e9, 0))
+		if _, err := cutover.WatchIdle(t.Context(), idleOptions(c)); !errors.Is(err, cutover.ErrInconclusive) {
+			t.Errorf("err = %v, want ErrInconclusive", err)
+		}
+	})
+}
+
+func TestC24_WatchGoesOnFromRecordedSamples(t *testing.T) {
+	for name, tt := range map[string]struct {
+		reach bool
+		want  time.Duration
+	}{
+		"a counter reaches over the break": {true, 0},
+		"connections do not":               {false, 10 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := clock.NewFake(time.Unix(1e9, 0))
+			evidence := &script{name: "e", clock: c, reach: tt.reach}
+			opts := idleOptions(c, evidence)
+			ctx, cancel := context.WithCancel(t.Context())
+			var recorded []cutover.Sample
+			opts.Record = func(s cutover.Sample) error {
+				raw, err := json.Marshal(s)
+				if err != nil {
+					return err
+				}
+				var back cutover.Sample
+				if err := json.Unmarshal(raw, &back); err != nil {
+					return err
+				}
+				if recorded = append(recorded, back); len(recorded) == 6 {
+					cancel()
+				}
+				return nil
+			}
+			if _, err := cutover.WatchIdle(ctx, opts); !errors.Is(err, context.Canceled) {
+				t.Fatal(err)
+			}
+			if err := c.Sleep(t.Context(), time.Hour); err != nil {
+				t.Fatal(err)
+			}
+			opts.Previous, opts.Record = recorded, nil
+			resumed := c.Now()
+			idle, err := cutover.WatchIdle(t.Context(), opts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := c.Now().Sub(resumed); got != tt.want {
+				t.Errorf("watched %s more, want %s (%s)", got, tt.want, idle.Text)
+			}
+		})
+	}
+}
+
+// table plays the connection tracking of one node.
+type table struct {
+	flows []nodeflows.Flow
+	err   error
+	clock clock.Clock
+}
+
+func (t *table) Flows(context.Context) ([]nodeflows.Report, error) {
+	if t.err != nil {
+		return nil, t.err
+	}
+	return []nodeflows.Report{{Node: "n1", From: t.clock.Now(), Until: t.clock.Now(), Flows: t.flows}}, nil
+}
+
+func TestC24_ConnectionsThatCount(t *testing.T) {
+	c := clock.NewFake(time.Unix(1e9, 0))
+	tab := &table{clock: c}
+	evidence := cutover.FlowEvidence{
+		Reader: tab, Clock: c, Ignore: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")},
+		Entries: []cutover.Entry{{Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.1")}, Port: 80, NodePort: 30650, ClusterIPs: []netip.Addr{netip.MustParseAddr("10.0.0.9")}}},
+	}
+	flow := func(from, to, state string) nodeflows.Flow {
+		f, d := netip.MustParseAddrPort(from), netip.MustParseAddrPort(to)
+		return nodeflows.Flow{Protocol: "tcp", Source: f.Addr(), SourcePort: f.Port(), Destination: d.Addr(), DestinationPort: d.Port(), State: state}
+	}
+	var last cutover.Observation
+	for _, step := range []struct {
+		name  string
+		flows []nodeflows.Flow
+		want  cutover.Use
+	}{
+		{"one that had ended before the watch", []nodeflows.Flow{flow("198.51.100.1:1000", "192.0.2.1:80", "TIME_WAIT")}, cutover.Quiet},
+		{"the same", []nodeflows.Flow{flow("198.51.100.1:1000", "192.0.2.1:80", "TIME_WAIT")}, cutover.Quiet},
+		{"one that came and went", []nodeflows.Flow{flow("198.51.100.1:1001", "192.0.2.1:80", "TIME_WAIT")}, cutover.Used},
+		{"it fades", nil, cutover.Quiet},
+		{"another port", []nodeflows.Flow{flow("198.51.100.1:1002", "192.0.2.1:22", "ESTABLISHED")}, cutover.Quiet},
+		{"another address", []nodeflows.Flow{flow("198.51.100.1:1002", "192.0.2.7:80", "ESTABLISHED")}, cutover.Quiet},
+		{"a scanner", []nodeflows.Flow{flow("203.0.113.5:1002", "192.0.2.1:80", "ESTABLISHED")}, cutover.Quiet},
+		{"kept open", []nodeflows.Flow{flow("198.51.100.1:1003", "192.0.2.1:80", "ESTABLISHED")}, cutover.Used},
+		{"still open", []nodeflows.Flow{flow("198.51.100.1:1003", "192.0.2.1:80", "ESTABLISHED")}, cutover.Used},
+		{"closed since", []nodeflows.Flow{flow("198.51.100.1:1003", "192.0.2.1:80", "TIME_WAIT")}, cutover.Used},
+		{"long closed", []nodeflows.Flow{flow("198.51.100.1:1003", "192.0.2.1:80", "TIME_WAIT")}, cutover.Quiet},
+		{"by a node's port", []nodeflows.Flow{flow("198.51.100.1:1004", "172.16.0.4:30650", "SYN_SENT")}, cutover.Used},
+		{"gone while it was open", nil, cutover.Used},
+		{"quiet", nil, cutover.Quiet},
+		{"inside the cluster", []nodeflows.Flow{flow("10.1.0.3:1004", "10.0.0.9:80", "ESTABLISHED")}, cutover.Used},
+	} {
+		tab.flows = step.flows
+		obs, err := evidence.Collect(t.Context(), last)
+		if err != nil {
+			t.Fatalf("%s: %v", step.name, err)
+		}
+		if obs.Use != step.want {
+			t.Errorf("%s: %s, want %s (%s %v)", step.name, obs.Use, step.want, obs.Text, obs.Details)
+		}
+		last = obs
+	}
+	tab.err = errors.New("a node is gone")
+	if _, err := evidence.Collect(t.Context(), last); err == nil {
+		t.Error("a node that could not be watched was no error")
+	}
+}
+
+func TestC24_NamesThatLeadToBlue(t *testing.T) {
+	w := newWorld(t)
+	held := w.lowered(t)
+	entries, err := cutover.FindEntries(t.Context(), w.opts, "shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	evidence := cutover.NameEvidence{Options: w.opts, Held: held.Names, Entries: []cutover.Entry{entries[0].Blue}}
+	expect := func(what string, want cutover.Use) {
+		t.Helper()
+		obs, err := evidence.Collect(t.Context(), cutover.Observation{})
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		if obs.Use != want {
+			t.Errorf("%s: %s, want %s: %s %v", what, obs.Use, want, obs.Text, obs.Details)
+		}
+	}
+	put := func(sets ...zone.RRset) {
+		t.Helper()
+		if err := w.zone.Put(sets...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expect("before the swap", cutover.Used)
+	put(cname(shopName, 10, "green.lb.test."))
+	expect("after the swap", cutover.Quiet)
+	put(cname("forgotten.apps.test.", 300, "blue.lb.test."))
+	expect("a name that the file does not know", cutover.Used)
+	put(cname("forgotten.apps.test.", 300, "green.lb.test."), zone.RRset{Name: "direct.apps.test.", Type: "A", TTL: 60, Data: []string{w.blue.addr.Addr().String()}})
+	expect("an address record", cutover.Used)
+	put(zone.RRset{Name: "direct.apps.test.", Type: "A", TTL: 60, Data: []string{"192.0.2.200"}})
+	expect("none any more", cutover.Quiet)
+	w.names.silent[server(3)] = true
+	if _, err := evidence.Collect(t.Context(), cutover.Observation{}); err == nil {
+		t.Error("a server that does not answer was no error")
+	}
+}
