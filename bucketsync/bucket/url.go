@@ -34,7 +34,7 @@ type URL struct {
 	Host   string
 	Bucket string
 	Prefix string // keys begin with it; it is not cut at slashes
-	Path   string // of a directory, in the form of the operating system
+	Path   string // of a directory, in the form of the operating system; a relative one stays so
 	Plain  bool   // HTTP without TLS
 }
 
@@ -83,6 +83,9 @@ func (u URL) String() string {
 	text += "://"
 	switch u.Scheme {
 	case SchemeFile:
+		if !filepath.IsAbs(u.Path) {
+			return "." + string(filepath.Separator) + u.Path
+		}
 		path := filepath.ToSlash(u.Path)
 		if !strings.HasPrefix(path, "/") {
 			path = "/" + path // file:///C:/dir
@@ -119,11 +122,7 @@ func parsePath(text string) (URL, error) {
 	if scheme, _, ok := strings.Cut(text, ":"); ok && len(scheme) > 1 && !strings.ContainsAny(scheme, `/\.`) {
 		return URL{}, p.fail("two slashes are missing behind "+scheme+":", "write "+scheme+"://…, or ./"+text+" for a directory")
 	}
-	abs, err := filepath.Abs(text)
-	if err != nil {
-		return URL{}, p.fail(err.Error(), "give an absolute path")
-	}
-	return URL{Scheme: SchemeFile, Path: abs}, nil
+	return URL{Scheme: SchemeFile, Path: filepath.Clean(text)}, nil
 }
 
 func (p parser) buckets(u URL) (URL, error) {

@@ -15,6 +15,7 @@ import (
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/buckettest"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/file"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/memory"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket/minio"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/s3"
 	"github.com/crossfade-project/crossfade/e2e/rig/install"
 	"github.com/crossfade-project/crossfade/e2e/rig/store"
@@ -84,6 +85,7 @@ func (s *servers) get(t *testing.T, kind store.Kind) *store.Server {
 func drivers() map[string]func(t *testing.T) buckettest.Driver {
 	return map[string]func(*testing.T) buckettest.Driver{
 		"memory": memoryDriver, "file": fileDriver,
+		"minio":        func(t *testing.T) buckettest.Driver { return minioDriver(shared.get(t, store.MinIO)) },
 		"s3 versitygw": func(t *testing.T) buckettest.Driver { return s3Driver(shared.get(t, store.VersityGW)) },
 		"s3 minio": func(t *testing.T) buckettest.Driver {
 			d := s3Driver(shared.get(t, store.MinIO))
@@ -117,6 +119,20 @@ func s3Driver(server *store.Server) buckettest.Driver {
 			opts.Credentials.SecretKey = "wrong-secret"
 		}
 		return s3.Open(t.Context(), opts)
+	}}
+}
+
+func minioDriver(server *store.Server) buckettest.Driver {
+	const part = 5 << 20
+	return buckettest.Driver{Endpoint: server.Endpoint, PartSize: part, HidesBelowObjects: true, Open: func(t *testing.T, at buckettest.At) (bucket.Bucket, error) {
+		opts := minio.Options{
+			Bucket: at.Bucket, Endpoint: at.Endpoint, Region: server.Region, PartSize: part, PageSize: buckettest.PageSize,
+			Credentials: minio.Credentials{AccessKey: server.AccessKey, SecretKey: server.SecretKey}, Attempts: 2,
+		}
+		if at.WrongCredentials {
+			opts.Credentials.SecretKey = "wrong-secret"
+		}
+		return minio.Open(t.Context(), opts)
 	}}
 }
 

@@ -1,0 +1,168 @@
+package minio
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
+
+	"github.com/crossfade-project/crossfade/bucketsync/bucket"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/keys"
+)
+
+// Limits of MinIO: https://min.io/docs/minio/linux/operations/concepts/thresholds.html.
+const (
+	maxObject   = 5 << 40
+	maxMetadata = 2 << 10
+	maxParts    = 10_000
+	minPart     = 5 << 20
+)
+
+// Options choose a bucket. Bucket and Endpoint are needed.
+type Options struct {
+	Bucket string
+	// Endpoint is the server's URL, without a path: https://store.example.org:9000.
+	Endpoint string
+	// Region is the server's; empty is us-east-1, which MinIO takes where none is set.
+	Region string
+	// Credentials are used as they are; empty ones leave it to the environment (MINIO_ROOT_USER, AWS_ACCESS_KEY_ID and
+	// theirs) and to the files of mc and of the AWS tools.
+	Credentials Credentials
+	// PartSize is how many bytes a part of a multipart upload has at least, and what is sent in one request at most;
+	// 0 is 8 MiB, and MinIO takes no less than 5 MiB. Objects of over 10,000 parts get larger ones.
+	PartSize int64
+	// Workers is how many parts of one object are sent at once; 0 is 4.
+	Workers int
+	// PageSize is how many keys a page of a listing has; 0 is what the server gives, at most 1,000.
+	PageSize int
+	// Attempts is how often a request is tried in all; 0 is 5.
+	Attempts int
+}
+
+// Credentials of MinIO, resolved.
+type Credentials struct {
+	AccessKey, SecretKey, SessionToken string
+	// Anonymous sends requests without a signature.
+	Anonymous bool
+}
+
+// Bucket is a bucket of a MinIO server. It may be used by several goroutines.
+type Bucket struct {
+	opts   Options
+	url    string
+	client *minio.Core
+}
+
+var _ interface {
+	bucket.Bucket
+	bucket.Maker
+} = (*Bucket)(nil)
+
+// Open returns the bucket. It makes no request.
+func Open(ctx context.Context, opts Options) (*Bucket, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("open minio bucket %s: %w", opts.Bucket, err)
+	}
+	endpoint, err := opts.normalize()
+	if err != nil {
+		return nil, fmt.Errorf("open minio bucket %s: %w", opts.Bucket, err)
+	}
+	transport, err := newTransport(endpoint.Scheme == "https")
+	if err != nil {
+		return nil, fmt.Errorf("open minio bucket %s: %w", opts.Bucket, err)
+	}
+	client, err := minio.NewCore(endpoint.Host, &minio.Options{
+		Creds: opts.Credentials.chain(), Secure: endpoint.Scheme == "https", Transport: transport,
+		Region: opts.Region, BucketLookup: minio.BucketLookupPath, MaxRetries: opts.Attempts,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open minio bucket %s at %s: %w", opts.Bucket, opts.Endpoint, err)
+	}
+	u := bucket.URL{Scheme: bucket.SchemeMinIO, Host: endpoint.Host, Bucket: opts.Bucket, Plain: endpoint.Scheme == "http"}
+	return &Bucket{opts: opts, url: u.String(), client: client}, nil
+}
+
+func (o *Options) normalize() (*url.URL, error) {
+	if o.Bucket == "" {
+		return nil, errors.New("no bucket is named")
+	}
+	endpoint, err := url.Parse(o.Endpoint)
+	if err != nil || endpoint.Host == "" || endpoint.Scheme != "http" && endpoint.Scheme != "https" {
+		return nil, errors.New("the endpoint is no URL of a server (write https://host:port)")
+	}
+	if endpoint.User != nil || strings.Trim(endpoint.Path, "/") != "" {
+		return nil, errors.New("the endpoint holds more than a server's address (write https://host:port, and credentials apart)")
+	}
+	if c := o.Credentials; (c.AccessKey == "") != (c.SecretKey == "") {
+		return nil, errors.New("the access key or its secret is missing")
+	}
+	if o.Region == "" {
+		o.Region = "us-east-1"
+	}
+	if o.PartSize == 0 {
+		o.PartSize = 8 << 20
+	}
+	o.PartSize = max(o.PartSize, minPart)
+	if o.Workers <= 0 {
+		o.Workers = 4
+	}
+	if o.Attempts <= 0 {
+		o.Attempts = 5
+	}
+	return endpoint, nil
+}
+
+func (c Credentials) chain() *credentials.Credentials {
+	switch {
+	case c.Anonymous:
+		return credentials.NewStatic("", "", "", credentials.SignatureAnonymous)
+	case c.AccessKey != "":
+		return credentials.NewStaticV4(c.AccessKey, c.SecretKey, c.SessionToken)
+	}
+	return credentials.NewChainCredentials([]credentials.Provider{
+		&credentials.EnvMinio{}, &credentials.EnvAWS{}, &credentials.FileMinioClient{}, &credentials.FileAWSCredentials{},
+	})
+}
+
+// newTransport is the SDK's own, with more connections to one host. Neither decompresses what it transports.
+func newTransport(secure bool) (*http.Transport, error) {
+	transport, err := minio.DefaultTransport(secure)
+	if err != nil {
+		return nil, fmt.Errorf("set up TLS: %w", err)
+	}
+	transport.MaxIdleConns, transport.MaxIdleConnsPerHost = 0, 256
+	transport.ReadBufferSize, transport.WriteBufferSize = 64<<10, 64<<10
+	return transport, nil
+}
+
+// Describe implements bucket.Bucket.
+func (b *Bucket) Describe() bucket.Capabilities {
+	return bucket.Capabilities{
+		Provider: "minio", URL: b.url, Endpoint: b.opts.Endpoint, Order: bucket.ByBytes,
+		MaxObjectSize: maxObject, MaxKeyLength: keys.S3Max, MaxMetadataSize: maxMetadata, MaxParts: maxParts,
+		MetadataKeys: bucket.MetadataLowerCase, ConditionalPut: true, ConditionalWrite: true,
+		Tags: true, Expires: true, KeyProblem: keys.S3OverFiles,
+	}
+}
+
+// Check implements bucket.Bucket.
+func (b *Bucket) Check(ctx context.Context) error {
+	for _, err := range b.list(ctx, minio.ListObjectsOptions{Recursive: true, MaxKeys: 1}) {
+		return b.fail("check", "", err)
+	}
+	return nil
+}
+
+// Make implements bucket.Maker.
+func (b *Bucket) Make(ctx context.Context) error {
+	err := b.client.MakeBucket(ctx, b.opts.Bucket, minio.MakeBucketOptions{Region: b.opts.Region})
+	if minio.ToErrorResponse(err).Code == "BucketAlreadyOwnedByYou" {
+		return nil
+	}
+	return b.fail("make", "", err)
+}

@@ -1,0 +1,110 @@
+package minio
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/minio/minio-go/v7"
+
+	"github.com/crossfade-project/crossfade/bucketsync/bucket"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/body"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/headertext"
+)
+
+// Head implements bucket.Reader.
+func (b *Bucket) Head(ctx context.Context, key string) (bucket.Object, error) {
+	info, err := b.client.StatObject(ctx, b.opts.Bucket, key, minio.StatObjectOptions{})
+	if err != nil {
+		return bucket.Object{}, b.fail("head", key, err)
+	}
+	obj := seen(key, info)
+	obj.Digests = digests(info)
+	obj.Properties = properties(info)
+	tags, err := b.client.GetObjectTagging(ctx, b.opts.Bucket, key, minio.GetObjectTaggingOptions{VersionID: info.VersionID})
+	if err != nil {
+		return bucket.Object{}, b.fail("head", key, fmt.Errorf("read tags: %w", err))
+	}
+	if found := tags.ToMap(); len(found) > 0 {
+		obj.Properties.Tags = found
+	}
+	return obj, nil
+}
+
+func seen(key string, info minio.ObjectInfo) bucket.Object {
+	obj := bucket.Object{Key: key, Size: info.Size, ETag: info.ETag, Modified: info.LastModified}
+	if info.VersionID != "null" {
+		obj.Version = info.VersionID
+	}
+	return obj
+}
+
+// digests: an ETag is an MD5 where the object was stored in one piece, and not under a key of its user's or of a key
+// service (B2). Without MD5 sums the server ends it with a hyphen and a number.
+func digests(info minio.ObjectInfo) []bucket.Digest {
+	sse := info.Headers.Get("X-Amz-Server-Side-Encryption")
+	sum, err := hex.DecodeString(info.ETag)
+	if err != nil || len(sum) != 16 || sse != "" && sse != "AES256" || info.Headers.Get("X-Amz-Server-Side-Encryption-Customer-Algorithm") != "" {
+		return nil
+	}
+	return []bucket.Digest{{Algorithm: bucket.MD5, Value: strings.ToLower(info.ETag)}}
+}
+
+func properties(info minio.ObjectInfo) *bucket.Properties {
+	p := &bucket.Properties{
+		ContentType:        info.ContentType,
+		ContentEncoding:    headertext.StripChunked(info.Headers.Get("Content-Encoding")),
+		ContentLanguage:    info.Headers.Get("Content-Language"),
+		ContentDisposition: info.Headers.Get("Content-Disposition"),
+		CacheControl:       info.Headers.Get("Cache-Control"),
+		Expires:            info.Expires,
+		StorageClass:       info.StorageClass,
+	}
+	for name, value := range info.UserMetadata { // whose values the SDK has decoded
+		if p.Metadata == nil {
+			p.Metadata = map[string]string{}
+		}
+		p.Metadata[strings.ToLower(name)] = value
+	}
+	for name, values := range info.Headers {
+		name = strings.ToLower(name)
+		value := strings.Join(values, ", ")
+		if strings.HasPrefix(name, "x-amz-object-lock-") || strings.HasPrefix(name, "x-amz-server-side-encryption") && value != "AES256" {
+			if p.Other == nil {
+				p.Other = map[string]string{}
+			}
+			p.Other[name] = value
+		}
+	}
+	return p
+}
+
+// Open implements bucket.Reader.
+func (b *Bucket) Open(ctx context.Context, key string, opts bucket.ReadOptions) (io.ReadCloser, bucket.Object, error) {
+	var query minio.GetObjectOptions
+	if opts.Pin.ETag != "" {
+		if err := query.SetMatchETag(opts.Pin.ETag); err != nil {
+			return nil, bucket.Object{}, b.fail("open", key, err)
+		}
+	}
+	switch {
+	case opts.Length > 0:
+		query.Set("Range", fmt.Sprintf("bytes=%d-%d", opts.Offset, opts.Offset+opts.Length-1))
+	case opts.Offset > 0:
+		query.Set("Range", fmt.Sprintf("bytes=%d-", opts.Offset))
+	}
+	answer, info, header, err := b.client.GetObject(ctx, b.opts.Bucket, key, query)
+	if err != nil {
+		return nil, bucket.Object{}, b.fail("open", key, err)
+	}
+	obj := seen(key, info)
+	want, err := body.Answered(opts, &obj, info.Size, header.Get(http.CanonicalHeaderKey("Content-Range")))
+	if err != nil {
+		return nil, bucket.Object{}, b.fail("open", key, errors.Join(err, answer.Close()))
+	}
+	return body.Answer(answer, want), obj, nil
+}

@@ -1,0 +1,182 @@
+package minio
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+
+	"github.com/crossfade-project/crossfade/bucketsync/bucket"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/body"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/headertext"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/keys"
+)
+
+// Put implements bucket.Writer.
+func (b *Bucket) Put(ctx context.Context, key string, r io.Reader, size int64, opts bucket.PutOptions) (bucket.Object, error) {
+	obj, err := b.put(ctx, key, r, size, opts)
+	switch {
+	case err == nil:
+		return obj, nil
+	case opts.IfMatch.ETag != "" && errors.Is(kind(err), bucket.ErrNotExist):
+		// What was to be written over is gone.
+		return bucket.Object{}, bucket.Wrap("put", b.url, key, bucket.ErrPrecondition, err)
+	}
+	return bucket.Object{}, b.fail("put", key, err)
+}
+
+func (b *Bucket) put(ctx context.Context, key string, r io.Reader, size int64, opts bucket.PutOptions) (bucket.Object, error) {
+	if problem := keys.S3OverFiles(key); problem != "" {
+		return bucket.Object{}, fmt.Errorf("%w: %s", bucket.ErrUnsupported, problem)
+	}
+	if size < 0 || size > maxObject {
+		return bucket.Object{}, fmt.Errorf("%w: an object of %d bytes, MinIO takes %d", bucket.ErrUnsupported, size, int64(maxObject))
+	}
+	if err := errors.Join(opts.Properties.Fits(b.Describe()), headertext.Check(opts.Properties)); err != nil {
+		return bucket.Object{}, err
+	}
+	metadata, err := headertext.Fold(opts.Properties.Metadata, maxMetadata)
+	if err != nil {
+		return bucket.Object{}, err
+	}
+	w := write{b: b, key: key, size: size, md5: opts.MD5, condition: condition(opts)}
+	if size <= b.opts.PartSize {
+		return w.single(ctx, r, describe(condition(opts), opts.Properties, metadata))
+	}
+	return w.multipart(ctx, r, describe(minio.PutObjectOptions{}, opts.Properties, metadata))
+}
+
+// condition is the write's. In a multipart upload it goes with the last request only, which is the one that writes.
+func condition(opts bucket.PutOptions) minio.PutObjectOptions {
+	query := minio.PutObjectOptions{DisableContentSha256: true} // its MD5 is in the signature
+	if opts.IfAbsent {
+		query.SetMatchETagExcept("*")
+	}
+	if opts.IfMatch.ETag != "" {
+		query.SetMatchETag(opts.IfMatch.ETag)
+	}
+	return query
+}
+
+func describe(query minio.PutObjectOptions, p bucket.Properties, metadata map[string]string) minio.PutObjectOptions {
+	query.ContentType = p.ContentType
+	query.ContentEncoding = headertext.StripChunked(p.ContentEncoding)
+	query.ContentLanguage = p.ContentLanguage
+	query.ContentDisposition = p.ContentDisposition
+	query.CacheControl = p.CacheControl
+	query.Expires = p.Expires
+	query.StorageClass = p.StorageClass
+	query.UserTags = p.Tags
+	// With their prefix, so that the SDK takes no key for a header of the same name.
+	query.UserMetadata = make(map[string]string, len(metadata))
+	for name, value := range metadata {
+		query.UserMetadata["x-amz-meta-"+name] = value
+	}
+	return query
+}
+
+// write is one Put.
+type write struct {
+	b         *Bucket
+	key       string
+	size      int64
+	md5       []byte
+	condition minio.PutObjectOptions
+}
+
+func (w *write) single(ctx context.Context, r io.Reader, query minio.PutObjectOptions) (bucket.Object, error) {
+	part, err := body.Whole(r, w.size)
+	if err == nil {
+		err = body.CheckMD5(part.MD5[:], w.md5)
+	}
+	if err != nil {
+		return bucket.Object{}, err
+	}
+	info, err := w.b.client.PutObject(ctx, w.b.opts.Bucket, w.key, part.Reader(), w.size, base64.StdEncoding.EncodeToString(part.MD5[:]), "", query)
+	if err != nil {
+		return bucket.Object{}, err
+	}
+	obj := w.object(info)
+	obj.Digests = []bucket.Digest{{Algorithm: bucket.MD5, Value: hex.EncodeToString(part.MD5[:])}}
+	return obj, nil
+}
+
+func (w *write) multipart(ctx context.Context, r io.Reader, query minio.PutObjectOptions) (bucket.Object, error) {
+	upload, err := w.b.client.NewMultipartUpload(ctx, w.b.opts.Bucket, w.key, query)
+	if err != nil {
+		return bucket.Object{}, err
+	}
+	info, err := w.complete(ctx, upload, r)
+	if err != nil {
+		return bucket.Object{}, errors.Join(err, w.abort(ctx, upload))
+	}
+	return w.object(info), nil
+}
+
+func (w *write) complete(ctx context.Context, upload string, r io.Reader) (minio.UploadInfo, error) {
+	plan := body.NewPlan(w.size, w.b.opts.PartSize, maxParts, w.b.opts.Workers)
+	parts := make([]minio.CompletePart, (w.size+plan.PartSize-1)/plan.PartSize)
+	var hashed *body.Hash
+	if w.md5 != nil {
+		hashed = body.NewHash(r)
+		r = hashed
+	}
+	err := body.Parts(ctx, r, plan, func(ctx context.Context, part body.Part) error {
+		sent, err := w.b.client.PutObjectPart(ctx, w.b.opts.Bucket, w.key, upload, part.Number, part.Reader(), int64(len(part.Data)),
+			minio.PutObjectPartOptions{Md5Base64: base64.StdEncoding.EncodeToString(part.MD5[:]), DisableContentSha256: true})
+		if err != nil {
+			return fmt.Errorf("send part %d: %w", part.Number, err)
+		}
+		parts[part.Number-1] = minio.CompletePart{PartNumber: part.Number, ETag: sent.ETag}
+		return nil
+	})
+	if err == nil && hashed != nil {
+		err = hashed.Check(w.md5)
+	}
+	if err != nil {
+		return minio.UploadInfo{}, err
+	}
+	return w.b.client.CompleteMultipartUpload(ctx, w.b.opts.Bucket, w.key, upload, parts, w.condition)
+}
+
+// abort drops the parts, also where the context is what ended the upload (B15). An upload that is gone needs none.
+func (w *write) abort(ctx context.Context, upload string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
+	err := w.b.client.AbortMultipartUpload(ctx, w.b.opts.Bucket, w.key, upload)
+	if err != nil && minio.ToErrorResponse(err).Code != "NoSuchUpload" {
+		return fmt.Errorf("abort the unfinished upload %s: %w", upload, err)
+	}
+	return nil
+}
+
+func (w *write) object(info minio.UploadInfo) bucket.Object {
+	obj := bucket.Object{Key: w.key, Size: w.size, ETag: info.ETag}
+	if info.VersionID != "null" {
+		obj.Version = info.VersionID
+	}
+	return obj
+}
+
+// Delete implements bucket.Writer. In a versioned bucket it leaves a delete marker and removes no version.
+func (b *Bucket) Delete(ctx context.Context, obj bucket.Object) error {
+	if obj.ETag != "" {
+		info, err := b.client.StatObject(ctx, b.opts.Bucket, obj.Key, minio.StatObjectOptions{})
+		if minio.ToErrorResponse(err).Code == "NoSuchKey" {
+			return nil
+		}
+		if err == nil && info.ETag != obj.ETag {
+			err = bucket.ErrPrecondition
+		}
+		if err != nil {
+			return b.fail("delete", obj.Key, err)
+		}
+	}
+	err := b.client.RemoveObject(ctx, b.opts.Bucket, obj.Key, minio.RemoveObjectOptions{})
+	return b.fail("delete", obj.Key, err)
+}
