@@ -1,7 +1,6 @@
 package rig_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +17,7 @@ import (
 	"github.com/crossfade-project/crossfade/e2e/rig"
 	"github.com/crossfade-project/crossfade/e2e/rig/image"
 	"github.com/crossfade-project/crossfade/e2e/rig/install"
+	"github.com/crossfade-project/crossfade/e2e/rig/internal/leftovers"
 	"github.com/crossfade-project/crossfade/e2e/rig/process"
 )
 
@@ -74,38 +74,6 @@ func body(ctx context.Context, url string) (string, error) {
 	return string(content), errors.Join(err, response.Body.Close())
 }
 
-// machine lists what a rig could leave behind: links, namespaces, mounts, control groups, processes of its folder.
-func machine(t *testing.T, dir string) string {
-	t.Helper()
-	var out bytes.Buffer
-	for _, pattern := range []string{"/sys/class/net/cf*", "/run/netns/cf*", "/sys/fs/cgroup/*/crossfade-cf*", "/sys/fs/cgroup/crossfade-cf*"} {
-		found, err := filepath.Glob(pattern)
-		if err != nil {
-			t.Fatal(err)
-		}
-		fmt.Fprintln(&out, found)
-	}
-	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, file := range lines {
-		if line, err := os.ReadFile(file); err == nil && bytes.Contains(line, []byte(dir)) {
-			fmt.Fprintf(&out, "%q\n", line)
-		}
-	}
-	mounts, err := os.ReadFile("/proc/self/mounts")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(mounts)) {
-		if !strings.Contains(line, "/run/netns ") { // made once by the first `ip netns add` since boot
-			out.WriteString(line)
-		}
-	}
-	return out.String()
-}
-
 // serveHello runs an application on one side and asks it through its load balancer's address.
 func serveHello(ctx context.Context, t *testing.T, side *rig.Side) {
 	began := time.Now()
@@ -142,7 +110,6 @@ func helloImage() rig.Image {
 func TestTwoClustersServeAtLoadBalancersAndLeaveNothing(t *testing.T) {
 	needRig(t)
 	dir := filepath.Join(t.TempDir(), "rig")
-	before := machine(t, dir)
 	r, err := rig.Up(t.Context(), rig.Options{Dir: dir, Images: []rig.Image{helloImage()}, Log: logger(t)})
 	if err != nil {
 		t.Fatal(err)
@@ -159,13 +126,20 @@ func TestTwoClustersServeAtLoadBalancersAndLeaveNothing(t *testing.T) {
 	if err := r.Failure(); err != nil {
 		t.Error(err)
 	}
+	if running, err := leftovers.Of(dir, r.Network.Name); err != nil || len(running) < 20 {
+		t.Errorf("the check below would find %q, %v; want all of the rig", running, err)
+	}
 	began := time.Now()
 	if err := r.Down(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("it went down in %s", time.Since(began).Round(10*time.Millisecond))
-	if after := machine(t, dir); after != before {
-		t.Errorf("something is left; before:\n%s\nafter:\n%s", before, after)
+	left, err := leftovers.Of(dir, r.Network.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(left) > 0 {
+		t.Errorf("left are %q", left)
 	}
 	if err := rig.Clean(t.Context(), dir); err != nil {
 		t.Error(err)

@@ -118,7 +118,7 @@ func (n *node) kubeletConfig() (string, error) {
 	config := object{
 		"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration",
 		"containerRuntimeEndpoint": "unix://" + socket,
-		"cgroupDriver":             "cgroupfs", "cgroupRoot": "/" + n.cgroup.Name, "cgroupsPerQOS": false, "enforceNodeAllocatable": []string{},
+		"cgroupDriver":             "cgroupfs", "cgroupsPerQOS": false, "enforceNodeAllocatable": []string{},
 		"failSwapOn":                  false,
 		"evictionHard":                object{"nodefs.available": "0%", "imagefs.available": "0%"},
 		"imageGCHighThresholdPercent": 100, "imageGCLowThresholdPercent": 99,

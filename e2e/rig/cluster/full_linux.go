@@ -144,7 +144,7 @@ func (n *node) furnish() error {
 		return err
 	}
 	var err error
-	if n.room, err = newRoom(n.o.Space, n.o.Dir, n.file("resolv.conf"), n.bin, n.etcd); err != nil {
+	if n.room, err = newRoom(n.o.Space, n.o.Dir, n.file("resolv.conf"), n.cgroup.Name, n.bin, n.etcd); err != nil {
 		return err
 	}
 	n.options = process.Options{Enter: n.room.enter, Record: n.o.Record}

@@ -4,8 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -33,15 +33,6 @@ func images(t *testing.T) []string {
 		t.Fatal(err)
 	}
 	return []string{pause, web}
-}
-
-func mounts(t *testing.T) string {
-	t.Helper()
-	content, err := os.ReadFile("/proc/self/mounts")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(content)
 }
 
 func TestFullClusterRunsAPodFromASelfBuiltImage(t *testing.T) {
@@ -73,12 +64,14 @@ func runOnePod(t *testing.T, minor string, in *install.Installer, tars []string)
 		if err := network.Close(context.Background()); err != nil {
 			t.Error(err)
 		}
+		if found := left(t, t.TempDir(), network.Name); len(found) > 0 {
+			t.Errorf("left are %q", found)
+		}
 	}()
 	space, err := network.Namespace(t.Context(), "node", 10)
 	if err != nil {
 		t.Fatal(err)
 	}
-	before := mounts(t)
 	dir := t.TempDir()
 	c, err := cluster.Start(t.Context(), cluster.Options{
 		Name: "node", Minor: minor, Dir: dir, Space: space, Images: tars, Installer: in, Log: logger(t),
@@ -90,14 +83,11 @@ func runOnePod(t *testing.T, minor string, in *install.Installer, tars []string)
 		if err := c.Stop(context.Background()); err != nil {
 			t.Error(err)
 		}
-		if left := processesNaming(t, dir); len(left) > 0 {
-			t.Errorf("processes are left: %q", left)
+		if found := left(t, dir, ""); len(found) > 0 {
+			t.Errorf("left are %q", found)
 		}
-		if after := mounts(t); after != before {
-			t.Errorf("mounts are left: before\n%s\nafter\n%s", before, after)
-		}
-		if groups, err := filepath.Glob("/sys/fs/cgroup/*/crossfade-" + space.Name + "*"); err != nil || len(groups) > 0 {
-			t.Errorf("control groups are left: %v %v", groups, err)
+		if found := left(t, dir, network.Name); len(found) != 3 {
+			t.Errorf("after the cluster's end, and before the network's, there are %q; want the network alone", found)
 		}
 	}()
 	began := time.Now()
@@ -108,11 +98,21 @@ func runOnePod(t *testing.T, minor string, in *install.Installer, tars []string)
 	if _, err := pods.Create(t.Context(), pod, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	err = process.WaitUntil(t.Context(), time.Minute, func(ctx context.Context) error {
+	err = process.WaitUntil(t.Context(), 20*time.Second, func(ctx context.Context) error {
 		return get(ctx, "http://"+space.Address.String()+"/")
 	})
 	if err != nil {
+		events, listErr := client(t, c).CoreV1().Events("default").List(t.Context(), metav1.ListOptions{})
+		if listErr != nil {
+			t.Fatal(err, listErr)
+		}
+		for _, event := range events.Items {
+			t.Log(event.Reason, event.Message)
+		}
 		t.Fatal(err)
+	}
+	if found := left(t, dir, network.Name); !slices.ContainsFunc(found, func(s string) bool { return strings.HasSuffix(s, " /hello ") }) {
+		t.Errorf("the pod's process is not among %q, so that the check at the end shows nothing", found)
 	}
 	t.Logf("the pod answered %s after it was applied", time.Since(began).Round(10*time.Millisecond))
 	// The pod may answer before its status says that it runs.

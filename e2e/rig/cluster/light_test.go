@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/crossfade-project/crossfade/e2e/rig/cluster"
 	"github.com/crossfade-project/crossfade/e2e/rig/install"
+	"github.com/crossfade-project/crossfade/e2e/rig/internal/leftovers"
 )
 
 func logger(t *testing.T) *slog.Logger { return slog.New(slog.NewTextHandler(t.Output(), nil)) }
@@ -31,18 +31,12 @@ func client(t *testing.T, c *cluster.Cluster) *kubernetes.Clientset {
 	return clients
 }
 
-// processesNaming lists the processes whose command line names the folder.
-func processesNaming(t *testing.T, dir string) []string {
+// left lists what belongs to the folder and the network, which may be empty.
+func left(t *testing.T, dir, network string) []string {
 	t.Helper()
-	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	found, err := leftovers.Of(dir, network)
 	if err != nil {
 		t.Fatal(err)
-	}
-	var found []string
-	for _, file := range files {
-		if line, err := os.ReadFile(file); err == nil && strings.Contains(string(line), dir) {
-			found = append(found, strings.ReplaceAll(string(line), "\x00", " "))
-		}
 	}
 	return found
 }
@@ -72,14 +66,14 @@ func TestLightServesTheVersionAndLeavesNothing(t *testing.T) {
 			if _, err := client(t, c).CoreV1().Pods("default").Create(t.Context(), pod, metav1.CreateOptions{}); err != nil {
 				t.Errorf("create a pod: %v", err)
 			}
-			if len(processesNaming(t, dir)) == 0 {
+			if len(left(t, dir, "")) == 0 {
 				t.Error("no process names the state folder while the cluster runs, so that the check below shows nothing")
 			}
 			if err := c.Stop(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			if left := processesNaming(t, dir); len(left) > 0 {
-				t.Errorf("processes are left: %q", left)
+			if found := left(t, dir, ""); len(found) > 0 {
+				t.Errorf("left are %q", found)
 			}
 		})
 	}

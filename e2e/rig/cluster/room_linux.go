@@ -34,9 +34,9 @@ func hostSettings() map[string]string {
 	}
 }
 
-// newRoom makes the mount namespace. Folders of dir become /var/lib and /var/log in it, /run is new, and
-// /etc/resolv.conf names the resolver.
-func newRoom(space *netns.Namespace, dir, resolvConf string, programs ...string) (*room, error) {
+// newRoom makes the mount namespace. Folders of dir become /var/lib and /var/log in it, /run is new, the named control
+// group looks like the root of all, and /etc/resolv.conf names the resolver.
+func newRoom(space *netns.Namespace, dir, resolvConf, cgroup string, programs ...string) (*room, error) {
 	for _, used := range append([]string{dir}, programs...) {
 		for _, hidden := range []string{"/run/", "/var/run/", "/var/lib/", "/var/log/"} {
 			if strings.HasPrefix(used, hidden) {
@@ -48,14 +48,14 @@ func newRoom(space *netns.Namespace, dir, resolvConf string, programs ...string)
 		}
 	}
 	r := &room{space: space}
-	if err := process.OnThread(func() error { return r.furnish(dir, resolvConf) }); err != nil {
+	if err := process.OnThread(func() error { return r.furnish(dir, resolvConf, cgroup) }); err != nil {
 		return nil, errors.Join(fmt.Errorf("make mount namespace: %w", err), r.close())
 	}
 	return r, nil
 }
 
 // furnish runs on a thread of its own and leaves it in the new namespace.
-func (r *room) furnish(dir, resolvConf string) error {
+func (r *room) furnish(dir, resolvConf, cgroup string) error {
 	resolv, err := filepath.EvalSymlinks("/etc/resolv.conf")
 	if errors.Is(err, os.ErrNotExist) {
 		resolv = "" // a machine without a resolver of its own needs nothing hidden
@@ -80,6 +80,9 @@ func (r *room) furnish(dir, resolvConf string) error {
 		if err := bind(outside, inside); err != nil {
 			return err
 		}
+	}
+	if err := bindGroups(cgroup); err != nil {
+		return err
 	}
 	if resolv != "" {
 		if err := bindFile(resolvConf, resolv); err != nil {

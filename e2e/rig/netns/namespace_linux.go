@@ -33,8 +33,13 @@ type Namespace struct {
 
 func (s *Namespace) entry() record.Entry { return record.Entry{Kind: record.Namespace, Name: s.Name} }
 
+func (s *Namespace) vethEntry() record.Entry { return record.Entry{Kind: record.Link, Name: s.veth} }
+
 func (s *Namespace) create(ctx context.Context, bridge string) error {
 	if err := s.log.Made(s.entry()); err != nil {
+		return err
+	}
+	if err := s.log.Made(s.vethEntry()); err != nil {
 		return err
 	}
 	if out, err := exec.CommandContext(ctx, "ip", "netns", "add", s.Name).CombinedOutput(); err != nil {
@@ -54,7 +59,7 @@ func (s *Namespace) create(ctx context.Context, bridge string) error {
 	err = netlink.LinkAdd(veth)
 	if errors.Is(err, unix.EEXIST) {
 		// The kernel has not yet removed the interface of an earlier network that had this one's number.
-		if err := removeLink(s.veth); err != nil {
+		if err := record.Remove(ctx, s.vethEntry()); err != nil {
 			return err
 		}
 		err = netlink.LinkAdd(veth)
@@ -157,23 +162,13 @@ func (s *Namespace) Empty(ctx context.Context) error {
 }
 
 func (s *Namespace) remove(ctx context.Context) error {
-	if err := removeLink(s.veth); err != nil {
-		return err
-	}
-	if err := record.Remove(ctx, s.entry()); err != nil {
-		return fmt.Errorf("remove namespace %s: %w", s.Name, err)
-	}
-	return s.log.Gone(s.entry())
-}
-
-// removeLink removes one end of an interface, and with it the other. One that is gone is no error.
-func removeLink(name string) error {
-	l, err := netlink.LinkByName(name)
-	if err == nil {
-		err = netlink.LinkDel(l)
-	}
-	if err != nil && !isGone(err) {
-		return fmt.Errorf("remove interface %s: %w", name, err)
+	for _, entry := range []record.Entry{s.vethEntry(), s.entry()} {
+		if err := record.Remove(ctx, entry); err != nil {
+			return fmt.Errorf("remove %s %s: %w", entry.Kind, entry.Name, err)
+		}
+		if err := s.log.Gone(entry); err != nil {
+			return err
+		}
 	}
 	return nil
 }

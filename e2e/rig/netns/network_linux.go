@@ -53,7 +53,7 @@ func New(log *record.Log) (*Network, error) {
 	return nil, errors.New("make bridge: no subnet of 10.213.0.0/16 is free; `rig down` removes what earlier runs left")
 }
 
-func (n *Network) entry() record.Entry { return record.Entry{Kind: record.Bridge, Name: n.Name} }
+func (n *Network) entry() record.Entry { return record.Entry{Kind: record.Link, Name: n.Name} }
 
 func (n *Network) create() error {
 	bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: n.Name}}

@@ -48,11 +48,8 @@ func Remove(ctx context.Context, e Entry) error {
 		return killProcess(ctx, e)
 	case Namespace:
 		return removeNamespace(ctx, e.Name)
-	case Bridge:
-		if _, err := os.Stat("/sys/class/net/" + e.Name); errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		return command(ctx, "ip", "link", "del", e.Name)
+	case Link:
+		return removeLink(ctx, e.Name)
 	case Cgroup:
 		return removeCgroup(ctx, e.Name)
 	case Folder:
@@ -100,6 +97,21 @@ func killProcess(ctx context.Context, e Entry) error {
 
 func kill(pid int) error {
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return err
+	}
+	return nil
+}
+
+// removeLink removes an interface. The kernel itself removes some a moment after their other end.
+func removeLink(ctx context.Context, name string) error {
+	there := func() bool {
+		_, err := os.Stat("/sys/class/net/" + name)
+		return err == nil
+	}
+	if !there() {
+		return nil
+	}
+	if err := command(ctx, "ip", "link", "del", name); err != nil && there() {
 		return err
 	}
 	return nil

@@ -16,7 +16,7 @@ import (
 const (
 	Process   = "process"   // a child process
 	Namespace = "namespace" // a named network namespace, with every process in it
-	Bridge    = "bridge"    // a network bridge
+	Link      = "link"      // a network interface of the machine, such as a bridge
 	Cgroup    = "cgroup"    // a control group's path below each hierarchy, with every process in it
 	Folder    = "folder"    // a folder outside the state folder, removed only when empty
 )

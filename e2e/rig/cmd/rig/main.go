@@ -7,6 +7,8 @@
 //	rig status    say what is up
 //	rig down      take it down
 //
+// With -empty, up leaves out the demo's applications.
+//
 // The load balancer stand-in works as long as the rig is up, and every other part is a child of the process that does
 // it. So `up` starts this program once more in a session of its own, which stays until `down` ends it.
 package main
@@ -38,7 +40,7 @@ func main() {
 	}
 }
 
-const usage = "usage: rig install | up | status | down  [-dir FOLDER]"
+const usage = "usage: rig install | up | status | down  [-dir FOLDER] [-empty]"
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
@@ -46,6 +48,7 @@ func run(ctx context.Context, args []string) error {
 	}
 	flags := flag.NewFlagSet("rig "+args[0], flag.ContinueOnError)
 	dir := flags.String("dir", rig.DefaultDir, "state folder")
+	empty := flags.Bool("empty", false, "without the demo's applications")
 	if err := flags.Parse(args[1:]); err != nil {
 		return err
 	}
@@ -57,9 +60,9 @@ func run(ctx context.Context, args []string) error {
 	case "install":
 		return rig.Install(ctx, nil, log)
 	case "up":
-		return up(ctx, *dir)
+		return up(ctx, *dir, *empty)
 	case "serve": // what up starts
-		return serve(ctx, *dir, log)
+		return serve(ctx, rig.Options{Dir: *dir, Demo: !*empty, Log: log})
 	case "down":
 		return down(ctx, *dir)
 	case "status":
@@ -70,26 +73,26 @@ func run(ctx context.Context, args []string) error {
 }
 
 // serve holds a rig up until it is told to end.
-func serve(ctx context.Context, dir string, log *slog.Logger) error {
-	r, err := rig.Up(ctx, rig.Options{Dir: dir, Demo: true, Log: log})
+func serve(ctx context.Context, o rig.Options) error {
+	r, err := rig.Up(ctx, o)
 	if err != nil {
 		return err
 	}
 	<-ctx.Done()
-	log.Info("taking the rig down")
+	o.Log.Info("taking the rig down")
 	return r.Down(context.WithoutCancel(ctx))
 }
 
 // up starts serve in a session of its own, shows its log, and returns when the rig is whole.
-func up(ctx context.Context, dir string) error {
+func up(ctx context.Context, dir string, empty bool) error {
 	if ok, reason := install.CanRun(); !ok {
 		return errors.New(reason)
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	if info, err := rig.ReadInfo(dir); err == nil && alive(info.PID) {
-		return &install.Error{Op: "bring the rig up", Hint: "rig down ends it", Err: rig.ErrRunning}
+	if pid, err := rig.Holder(dir); err != nil || pid != 0 {
+		return errors.Join(err, &install.Error{Op: "bring the rig up", Hint: "rig down ends it", Err: rig.ErrRunning})
 	}
 	log, err := os.Create(filepath.Join(dir, "rig.log"))
 	if err != nil {
@@ -99,7 +102,7 @@ func up(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command(self, "serve", "-dir", dir)
+	cmd := exec.Command(self, "serve", "-dir", dir, fmt.Sprintf("-empty=%t", empty))
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := errors.Join(cmd.Start(), log.Close()); err != nil {
@@ -175,11 +178,9 @@ func status(dir string) error {
 	if err != nil {
 		return err
 	}
-	if !alive(info.PID) {
-		return fmt.Errorf("its process %d is gone; rig down cleans up: %w", info.PID, rig.ErrNone)
+	if pid, err := rig.Holder(dir); err != nil || pid == 0 {
+		return errors.Join(fmt.Errorf("its process %d is gone; rig down cleans up: %w", info.PID, rig.ErrNone), err)
 	}
 	fmt.Print(info.Text())
 	return nil
 }
-
-func alive(pid int) bool { return syscall.Kill(pid, 0) == nil }
