@@ -89,6 +89,38 @@ func TestDiscoverInARealWorld(t *testing.T) {
 	}
 }
 
+// TestC13_ServersOfParentAndChild: a server that only one of the two names is watched too, with its IPv4 and its IPv6
+// address, and one that cannot be asked is said and never passed over.
+func TestC13_ServersOfParentAndChild(t *testing.T) {
+	w := startWorld(t, "shop A 192.0.2.1", "@ NS ns3", "ns3 A 127.53.0.9", "ns3 AAAA ::2")
+	d, err := discoverer(w)(t.Context(), "shop.apps.test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if fmt.Sprint(d.Addrs()) != "[127.53.0.2:53 127.53.0.3:53 127.53.0.9:53 [::2]:53]" {
+		t.Errorf("addresses: %v", d.Addrs())
+	}
+	if len(d.AtParent) != 2 || len(d.AtChild) != 3 {
+		t.Errorf("parent %v, child %v", d.AtParent, d.AtChild)
+	}
+	var differ, unasked int
+	for _, text := range d.Warnings {
+		if strings.Contains(text, "all of them are watched") {
+			differ++
+		}
+		if strings.Contains(text, "cannot be asked") {
+			unasked++
+		}
+	}
+	if differ != 1 || unasked != 2 {
+		t.Errorf("warnings: %q", d.Warnings)
+	}
+	answers, err := w.Client().Propagated(t.Context(), d.Servers, dnsx.RRset{Name: "shop.apps.test.", Type: "A", TTL: 300, Data: []string{"192.0.2.1"}})
+	if !errors.Is(err, dnsx.ErrNotPropagated) || len(answers) != 4 || !answers[0].OK || !answers[1].OK || !answers[2].Unknown || !answers[3].Unknown {
+		t.Errorf("answers: %+v, %v", answers, err)
+	}
+}
+
 func TestDiscoverWithListedServers(t *testing.T) {
 	w := startWorld(t, "shop 300 CNAME blue.lb.test.", "local CNAME shop")
 	if err := w.AddA(t.Context(), "blue.lb.test.", netip.MustParseAddr("192.0.2.1")); err != nil {

@@ -35,26 +35,28 @@ func Run(t *testing.T, target Target) {
 		{"TwiceIsOnce", twiceIsOnce},
 		{"RefuseWhatMoved", refuseWhatMoved},
 		{"RefuseMovedTTL", refuseMovedTTL},
-		{"NamesInAnyForm", namesInAnyForm},
-		{"ChangeOfType", changeOfType},
+		{"C14_NamesInAnyForm", namesInAnyForm},
+		{"C05_ChangeOfType", changeOfType},
 		{"SetsOfSeveral", setsOfSeveral},
-		{"ApexAddressesTogether", apexAddresses},
-		{"ConflictingTypes", conflictingTypes},
-		{"OthersStay", othersStay},
+		{"C15_ApexAddressesTogether", apexAddresses},
+		{"C05_ConflictingTypes", conflictingTypes},
+		{"C06_OthersStay", othersStay},
 		{"CreateAndRemove", createAndRemove},
-		{"RefuseInvalid", refuseInvalid},
+		{"C10_RefuseInvalid", refuseInvalid},
 		{"CancelledBefore", cancelledBefore},
 		{"OneOfTwoWins", oneOfTwoWins},
-		{"AlwaysAnAnswer", alwaysAnAnswer},
+		{"C22_AlwaysAnAnswer", alwaysAnAnswer},
 		{"FenceLife", fenceLife},
-		{"FenceKeepsStaleWriterOut", fenceStale},
+		{"C07_FenceKeepsStaleWriterOut", fenceStale},
 		{"FenceOneOfTwoWins", fenceRace},
-		{"FenceSparesWildcard", fenceWildcard},
-		{"SwapWildcardItself", swapWildcard},
-		{"ProbeChangesNothing", probe},
+		{"C12_FenceSparesWildcard", fenceWildcard},
+		{"C12_SwapWildcardItself", swapWildcard},
+		{"C07_ProbeChangesNothing", probe},
 	} {
 		t.Run(rule.name, func(t *testing.T) {
-			rule.check(&suite{T: t, Target: target, label: strings.ToLower(rule.name)})
+			// No underscore: servers refuse one in the name of a host.
+			label := strings.ToLower(rule.name[strings.LastIndex(rule.name, "_")+1:])
+			rule.check(&suite{T: t, Target: target, label: label})
 		})
 	}
 }
