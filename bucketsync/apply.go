@@ -114,6 +114,8 @@ func applySync(ctx context.Context, c plan.Change, opts Options) (result Result,
 	if cerr := e.manifest.compact(); cerr != nil {
 		err = errors.Join(err, cerr)
 	}
+	e.opts.Log.InfoContext(ctx, "bucket synced", "name", opts.Name, "copied", e.result.Copied, "bytes", e.result.Bytes,
+		"deleted", e.result.Deleted, "extra", e.result.Extra, "passes", e.result.Passes, "complete", err == nil)
 	return e.result, err
 }
 

@@ -687,8 +687,8 @@ func TestRetry_ListingGoesOn(t *testing.T) {
 func TestCopy_WhatArrivesIsCompared(t *testing.T) {
 	flip := func(_ *bucket.PutOptions, raw *[]byte) { (*raw)[0] ^= 1 }
 	cases := map[string]struct {
-		break_ func(r *rig)
-		want   any
+		spoil func(r *rig)
+		want  any
 	}{
 		"bytes changed, store reports digests": {func(r *rig) {
 			r.to.stored = func(o *bucket.PutOptions, raw *[]byte) { flip(o, raw); o.MD5 = nil }
@@ -710,7 +710,7 @@ func TestCopy_WhatArrivesIsCompared(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t)
 			r.from.write(t, "k", "some bytes", bucket.Properties{CacheControl: "no-store"})
-			c.break_(r)
+			c.spoil(r)
 			_, err := r.sync(t)
 			if err == nil || !errors.As(err, c.want) {
 				t.Fatalf("want %T, got %v", c.want, err)
@@ -720,6 +720,18 @@ func TestCopy_WhatArrivesIsCompared(t *testing.T) {
 			r.mustSync(t)
 			r.wantEqual(t)
 		})
+	}
+}
+
+// What is lost is refused although it came after the plan.
+func TestI05_StrictHoldsAfterThePlanToo(t *testing.T) {
+	r := newRig(t)
+	r.opts.Strict = true
+	r.to.caps = func(c *bucket.Capabilities) { c.Tags = false }
+	p := r.plan(t)
+	r.from.write(t, "k", "x", bucket.Properties{Tags: map[string]string{"a": "1"}})
+	if _, err := Apply(t.Context(), p, &plan.MemoryRecorder{}, r.opts); !errors.Is(err, bucket.ErrUnsupported) || r.to.count("put") != 0 {
+		t.Fatalf("got %v", err)
 	}
 }
 

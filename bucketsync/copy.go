@@ -75,6 +75,13 @@ func (e *engine) tryCopy(ctx context.Context, key string, rec *Record, base *buc
 	if err != nil {
 		return err
 	}
+	if e.opts.Strict {
+		for _, entry := range entries {
+			if entry.Fate == Lost {
+				return fmt.Errorf("copy %q: %s would be lost (%s): %w", key, entry.Property, entry.Detail, bucket.ErrUnsupported)
+			}
+		}
+	}
 	t := &transfer{key: key, src: src, props: props, entries: entries, sums: newSums()}
 	acked, err := e.write(ctx, t, rec, base)
 	if errors.Is(err, errRefusedWrite) {

@@ -251,12 +251,12 @@ func overlay(base, over iter.Seq2[Record, error]) iter.Seq2[Record, error] {
 // sortedRecords holds the sorted file to its promise.
 func sortedRecords(records iter.Seq2[Record, error]) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
-		last, any := "", false
+		last, begun := "", false
 		for r, err := range records {
-			if err == nil && any && r.Key <= last {
+			if err == nil && begun && r.Key <= last {
 				err = fmt.Errorf("%q after %q: %w", r.Key, last, errUnsorted)
 			}
-			last, any = r.Key, true
+			last, begun = r.Key, true
 			if !yield(r, err) || err != nil {
 				return
 			}

@@ -59,16 +59,16 @@ func listing(ctx context.Context, b bucket.Bucket, opts bucket.ListOptions, reso
 // inOrder passes an ordered listing on, without doubles: a page that is asked for again may bring them.
 func inOrder(objects iter.Seq2[bucket.Object, error]) iter.Seq2[bucket.Object, error] {
 	return func(yield func(bucket.Object, error) bool) {
-		last, any := "", false
+		last, begun := "", false
 		for obj, err := range objects {
 			switch {
 			case err != nil:
-			case any && obj.Key == last:
+			case begun && obj.Key == last:
 				continue
-			case any && obj.Key < last:
+			case begun && obj.Key < last:
 				err = fmt.Errorf("%q after %q: %w", obj.Key, last, errUnsorted)
 			default:
-				last, any = obj.Key, true
+				last, begun = obj.Key, true
 			}
 			if !yield(obj, err) || err != nil {
 				return
