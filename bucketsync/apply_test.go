@@ -644,7 +644,7 @@ func TestRetry_OnlyWhatMayPass(t *testing.T) {
 		t.Fatalf("%+v %v", result, err)
 	}
 	r.wantEqual(t)
-	fake := r.opts.Clock.(*clock.Fake) //nolint:errcheck,forcetypeassert // newRig sets it
+	fake := r.opts.Clock.(*clock.Fake)
 	if len(fake.Slept()) == 0 {
 		t.Fatal("nothing was waited for between the tries")
 	}

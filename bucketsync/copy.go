@@ -395,9 +395,9 @@ func (s *source) Read(p []byte) (int, error) {
 	switch {
 	case s.sums.n > s.size:
 		s.err = fmt.Errorf("more than the %d bytes that it has: %w", s.size, io.ErrUnexpectedEOF)
-	case err == io.EOF && s.sums.n < s.size: //nolint:errorlint // io.Reader promises io.EOF itself
+	case errors.Is(err, io.EOF) && s.sums.n < s.size:
 		s.err = fmt.Errorf("%d of %d bytes: %w", s.sums.n, s.size, io.ErrUnexpectedEOF)
-	case err != nil && err != io.EOF: //nolint:errorlint // as above
+	case err != nil && !errors.Is(err, io.EOF):
 		s.err = err
 	}
 	if s.err != nil {

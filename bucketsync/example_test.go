@@ -17,23 +17,23 @@ func Example() {
 	ctx := context.Background()
 	blue, err := memory.Open(ctx, memory.Options{Name: "blue"})
 	if err != nil {
-		fmt.Println(err)
+		fmt.Fprintln(os.Stdout, err)
 		return
 	}
 	green, err := memory.Open(ctx, memory.Options{Name: "green"})
 	if err != nil {
-		fmt.Println(err)
+		fmt.Fprintln(os.Stdout, err)
 		return
 	}
 	for _, key := range []string{"cart/1", "cart/2", "logo.svg"} {
 		if _, err := blue.Put(ctx, key, strings.NewReader("hello"), 5, bucket.PutOptions{}); err != nil {
-			fmt.Println(err)
+			fmt.Fprintln(os.Stdout, err)
 			return
 		}
 	}
 	state, err := os.MkdirTemp("", "example-*")
 	if err != nil {
-		fmt.Println(err)
+		fmt.Fprintln(os.Stdout, err)
 		return
 	}
 	defer func() { _ = os.RemoveAll(state) }()
@@ -44,17 +44,17 @@ func Example() {
 	}
 	p, err := bucketsync.Plan(ctx, opts)
 	if err != nil {
-		fmt.Println(err)
+		fmt.Fprintln(os.Stdout, err)
 		return
 	}
-	fmt.Println(p.Changes[0].Why)
+	fmt.Fprintln(os.Stdout, p.Changes[0].Why)
 
 	result, err := bucketsync.Apply(ctx, p, &plan.MemoryRecorder{}, opts)
 	if err != nil {
-		fmt.Println(err)
+		fmt.Fprintln(os.Stdout, err)
 		return
 	}
-	fmt.Println("copied", result.Copied, "equal", result.Proof.Equal, "acknowledged", result.Proof.Evidence[bucketsync.Acknowledged])
+	fmt.Fprintln(os.Stdout, "copied", result.Copied, "equal", result.Proof.Equal, "acknowledged", result.Proof.Evidence[bucketsync.Acknowledged])
 	// Output:
 	// copy 3 objects, 15 B; delete 0; again until nothing is left, then prove both sides equal
 	// copied 3 equal true acknowledged 3

@@ -112,7 +112,7 @@ func ahead[T any](ctx context.Context, seq func(context.Context) iter.Seq2[T, er
 		}()
 		defer func() {
 			cancel()
-			for range items { //nolint:revive // wait until the goroutine has ended
+			for range items { // until the goroutine has ended
 			}
 		}()
 		for it := range items {

@@ -67,7 +67,7 @@ func (p patience) again(ctx context.Context, try int, op, key string, err error)
 		return false
 	}
 	ceiling := min(firstPause<<(try-1), maxPause)
-	pause := rand.N(ceiling) + time.Millisecond //nolint:gosec // jitter
+	pause := rand.N(ceiling) + time.Millisecond
 	p.log.LogAttrs(ctx, slog.LevelWarn, "store failed for the moment; trying again",
 		slog.String("op", op), slog.String("key", key), slog.Int("try", try), slog.Duration("pause", pause), slog.Any("error", err))
 	return p.clock.Sleep(ctx, pause) == nil
@@ -129,7 +129,7 @@ func (r retrying) Head(ctx context.Context, key string) (obj bucket.Object, err 
 
 func (r retrying) Open(ctx context.Context, key string, opts bucket.ReadOptions) (body io.ReadCloser, obj bucket.Object, err error) {
 	err = r.patience.do(ctx, "open", key, func() error {
-		body, obj, err = r.Bucket.Open(ctx, key, opts) //nolint:bodyclose // the caller closes it
+		body, obj, err = r.Bucket.Open(ctx, key, opts)
 		return err
 	})
 	return body, obj, err

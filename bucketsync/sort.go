@@ -141,7 +141,7 @@ func (h heads[T]) Less(i, j int) bool {
 	return h[i].run < h[j].run
 }
 func (h heads[T]) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h *heads[T]) Push(x any)   { *h = append(*h, x.(*head[T])) } //nolint:errcheck,forcetypeassert // only heads are pushed
+func (h *heads[T]) Push(x any)   { *h = append(*h, x.(*head[T])) }
 func (h *heads[T]) Pop() any {
 	last := (*h)[len(*h)-1]
 	*h = (*h)[:len(*h)-1]
