@@ -57,7 +57,8 @@ func (l relay) repeat(r *http.Request) ([][]byte, error) {
 	if l.peers == nil || r.Header.Get(headerRelayed) != "" {
 		return nil, nil
 	}
-	others, err := l.peers.Others(r.Context())
+	ctx, method, path := r.Context(), r.Method, r.URL.Path
+	others, err := l.peers.Others(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("find the other replicas: %w", err)
 	}
@@ -65,7 +66,7 @@ func (l relay) repeat(r *http.Request) ([][]byte, error) {
 	var all sync.WaitGroup
 	for i, base := range others {
 		all.Go(func() {
-			bodies[i], failures[i] = l.call(r.Context(), r.Method, base+r.URL.Path)
+			bodies[i], failures[i] = l.call(ctx, method, base+path)
 		})
 	}
 	all.Wait()
