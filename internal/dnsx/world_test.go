@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/miekg/dns"
 
 	"github.com/crossfade-project/crossfade/e2e/rig/install"
 	"github.com/crossfade-project/crossfade/e2e/rig/nameserver"
@@ -218,6 +221,72 @@ func TestC13_PropagationAsksEveryAddress(t *testing.T) {
 	if _, err := client.Propagated(t.Context(), d.Servers); !errors.Is(err, dnsx.ErrNotPropagated) {
 		t.Errorf("no record at all counts as propagated: %v", err)
 	}
+}
+
+// TestC13_OnlyAuthorityCounts: the wanted record, given without authority, with a failure, truncated or to another
+// question, is no evidence. The server is a fake: real ones do not do these things when asked.
+func TestC13_OnlyAuthorityCounts(t *testing.T) {
+	for what, spoil := range map[string]func(m *dns.Msg){
+		"sound":              func(*dns.Msg) {},
+		"no authority":       func(m *dns.Msg) { m.Authoritative = false },
+		"a failure":          func(m *dns.Msg) { m.Rcode = dns.RcodeServerFailure },
+		"refused":            func(m *dns.Msg) { m.Rcode = dns.RcodeRefused },
+		"truncated":          func(m *dns.Msg) { m.Truncated = true },
+		"another question":   func(m *dns.Msg) { m.Question[0].Name = "other.apps.test." },
+		"no question":        func(m *dns.Msg) { m.Question = nil },
+		"another ID":         func(m *dns.Msg) { m.Id++ },
+		"not a reply":        func(m *dns.Msg) { m.Response = false },
+		"a record of CHAOS":  func(m *dns.Msg) { m.Answer[0].Header().Class = dns.ClassCHAOS },
+		"another operation":  func(m *dns.Msg) { m.Opcode = dns.OpcodeNotify },
+		"recursion, it says": func(m *dns.Msg) { m.Authoritative, m.RecursionAvailable = false, true },
+	} {
+		addr := serveFake(t, func(w dns.ResponseWriter, r *dns.Msg) {
+			if r.RecursionDesired {
+				t.Errorf("%s: recursion was asked for", what)
+			}
+			m := new(dns.Msg)
+			m.SetReply(r)
+			m.Authoritative = true
+			m.Answer = []dns.RR{&dns.CNAME{Hdr: dns.RR_Header{Name: "shop.apps.test.", Rrtype: dns.TypeCNAME, Class: dns.ClassINET, Ttl: 5}, Target: "green.lb.test."}}
+			spoil(m)
+			if err := w.WriteMsg(m); err != nil {
+				t.Logf("the fake could not answer: %v", err)
+			}
+		})
+		servers := []dnsx.Server{{Name: "ns1", Addrs: []netip.AddrPort{addr}}}
+		want := dnsx.RRset{Name: "shop.apps.test.", Type: "CNAME", TTL: 5, Data: []string{"green.lb.test."}}
+		client := &dnsx.Client{Timeout: 5 * time.Second}
+		answers, err := client.Propagated(t.Context(), servers, want)
+		if what == "sound" {
+			if err != nil {
+				t.Errorf("%s: %v", what, err)
+			}
+			continue
+		}
+		if !errors.Is(err, dnsx.ErrNotPropagated) || answers[0].OK || !answers[0].Unknown {
+			t.Errorf("%s: %+v, %v", what, answers, err)
+		}
+	}
+}
+
+func serveFake(t *testing.T, handle dns.HandlerFunc) netip.AddrPort {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	started := make(chan struct{})
+	server := &dns.Server{Listener: l, Handler: handle, NotifyStartedFunc: func() { close(started) }}
+	done := make(chan error, 1)
+	go func() { done <- server.ActivateAndServe() }()
+	<-started
+	t.Cleanup(func() {
+		if err := server.Shutdown(); err != nil {
+			t.Error(err)
+		}
+		<-done
+	})
+	return netip.MustParseAddrPort(l.Addr().String())
 }
 
 // TestC13_OneLaggingServerIsSeen: the secondary gets its copy a moment after the primary.
