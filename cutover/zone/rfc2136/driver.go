@@ -55,11 +55,11 @@ func New(o Options) (*Driver, error) {
 	if err != nil {
 		return fail("give the TSIG key's name: unsigned updates are not sent", err)
 	}
-	log := o.Log
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
+	logger := o.Log
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
 	}
-	algorithm, err := checkAlgorithm(o.Key.Algorithm, log)
+	algorithm, err := checkAlgorithm(o.Key.Algorithm, logger)
 	if err != nil {
 		return fail("use an hmac-sha256 key, which every server can make", err)
 	}
@@ -73,7 +73,7 @@ func New(o Options) (*Driver, error) {
 	}
 	d := &Driver{
 		apex: apex, server: server, keyName: name, algorithm: algorithm, secret: o.Key.Secret, fudge: uint16(fudge / time.Second),
-		timeout: cmp.Or(o.Timeout, dnsx.DefaultTimeout), attempts: cmp.Or(o.Attempts, 3), log: log, now: o.Now, dial: o.Dial,
+		timeout: cmp.Or(o.Timeout, dnsx.DefaultTimeout), attempts: cmp.Or(o.Attempts, 3), log: logger, now: o.Now, dial: o.Dial,
 	}
 	if d.now == nil {
 		d.now = time.Now
@@ -85,12 +85,12 @@ func New(o Options) (*Driver, error) {
 }
 
 // checkAlgorithm holds C8: RFC 8945 section 6 says which algorithms are still to be used.
-func checkAlgorithm(name string, log *slog.Logger) (string, error) {
+func checkAlgorithm(name string, logger *slog.Logger) (string, error) {
 	name = cmp.Or(strings.TrimSuffix(strings.ToLower(name), "."), "hmac-sha256")
 	switch name {
 	case "hmac-sha224", "hmac-sha256", "hmac-sha384", "hmac-sha512":
 	case "hmac-sha1":
-		log.Warn("the TSIG key uses hmac-sha1, which is on its way out: make an hmac-sha256 key")
+		logger.Warn("the TSIG key uses hmac-sha1, which is on its way out: make an hmac-sha256 key")
 	default:
 		return "", fmt.Errorf("TSIG algorithm %q is refused", name)
 	}

@@ -29,7 +29,7 @@ func freePort(t *testing.T) uint16 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close() //nolint:errcheck // it never had a client
+	defer l.Close()
 	return netip.MustParseAddrPort(l.Addr().String()).Port()
 }
 

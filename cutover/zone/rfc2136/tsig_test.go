@@ -23,21 +23,21 @@ func TestC08_Algorithms(t *testing.T) {
 		"": "ok", "hmac-sha224": "ok", "hmac-sha256": "ok", "HMAC-SHA384.": "ok", "hmac-sha512": "ok",
 		"hmac-sha1": "warned", "hmac-md5": "refused", "hmac-md5.sig-alg.reg.int": "refused", "gss-tsig": "refused",
 	} {
-		var log strings.Builder
+		var logged strings.Builder
 		_, err := New(Options{
 			Apex: testZone, Server: "127.0.0.1", Key: Key{Name: "k", Algorithm: algorithm, Secret: fakeSecret},
-			Log: slog.New(slog.NewTextHandler(&log, nil)),
+			Log: slog.New(slog.NewTextHandler(&logged, nil)),
 		})
 		got := "ok"
 		if err != nil {
 			got = "refused"
-		} else if log.Len() > 0 {
+		} else if logged.Len() > 0 {
 			got = "warned"
 		}
 		if got != want {
 			t.Errorf("%q is %s, want %s (%v)", algorithm, got, want, err)
 		}
-		if strings.Contains(log.String(), fakeSecret) {
+		if strings.Contains(logged.String(), fakeSecret) {
 			t.Error("the secret is in the log")
 		}
 	}

@@ -23,6 +23,7 @@ options {
 	listen-on port %d { %s; }; listen-on-v6 { none; };
 	recursion no; allow-query { any; }; dnssec-validation no; empty-zones-enable no; minimal-responses yes;
 	allow-transfer %s; notify explicit; notify-delay 0; tcp-clients 1000; request-ixfr yes; max-refresh-time 5; max-retry-time 2;
+	notify-source %[4]s; transfer-source %[4]s;
 };
 `, s.Dir, s.Dir, s.Addr.Port(), s.Addr.Addr(), allowed)
 	for _, view := range s.Views {

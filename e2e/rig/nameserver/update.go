@@ -39,6 +39,19 @@ func (s *Server) AddA(ctx context.Context, apex, name string, addr netip.Addr, t
 	return s.Add(ctx, apex, dnsx.Record{Name: name, Type: "A", TTL: ttl, Data: addr.String()})
 }
 
+// SetA makes an address the only one of a name, in one message: nobody sees the name without one.
+func (s *Server) SetA(ctx context.Context, apex, name string, addr netip.Addr, ttl uint32) error {
+	return s.update(ctx, apex, func(msg *dns.Msg) error {
+		rr, err := dnsx.ToRR(dnsx.Record{Name: name, Type: "A", TTL: ttl, Data: addr.String()})
+		if err != nil {
+			return err
+		}
+		msg.RemoveRRset([]dns.RR{rr})
+		msg.Insert([]dns.RR{rr})
+		return nil
+	})
+}
+
 func (s *Server) update(ctx context.Context, apex string, fill func(*dns.Msg) error) error {
 	msg := new(dns.Msg)
 	msg.SetUpdate(apex)

@@ -167,15 +167,23 @@ func (w *World) Client() *dnsx.Client {
 // Add puts records into apps.test. or lb.test., by one signed update for each.
 func (w *World) Add(ctx context.Context, records ...dnsx.Record) error {
 	for _, r := range records {
-		apex := AppsZone
-		if dnsx.InZone(r.Name, LBZone) {
-			apex = LBZone
-		}
-		if err := w.Primary.Add(ctx, apex, r); err != nil {
+		if err := w.Primary.Add(ctx, apexOf(r.Name), r); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func apexOf(name string) string {
+	if dnsx.InZone(name, LBZone) {
+		return LBZone
+	}
+	return AppsZone
+}
+
+// SetA makes an address the only one of a name in apps.test. or lb.test., with a TTL of 60 s, in one message.
+func (w *World) SetA(ctx context.Context, name string, addr netip.Addr) error {
+	return w.Primary.SetA(ctx, apexOf(name), name, addr, 60)
 }
 
 // AddA gives a name in apps.test. or lb.test. an address, with a TTL of 60 s.

@@ -42,6 +42,13 @@ func TestWorldOnLoopback(t *testing.T) {
 	if got := answer.Set("blue.lb.test.", "A"); fmt.Sprint(got.Data) != "[192.0.2.1]" {
 		t.Errorf("the resolver answers %+v", answer)
 	}
+	if err := w.SetA(t.Context(), "blue.lb.test.", netip.MustParseAddr("192.0.2.2")); err != nil {
+		t.Fatal(err)
+	}
+	answer, err = client.Ask(t.Context(), w.Primary.Addr(), "blue.lb.test.", "A", false)
+	if got := answer.Set("blue.lb.test.", "A"); err != nil || fmt.Sprint(got.Data) != "[192.0.2.2]" {
+		t.Errorf("after SetA: %+v, %v", answer, err)
+	}
 	if answer, err := client.Ask(t.Context(), w.Resolver.Addr(), "example.com.", "A", true); err == nil && answer.Rcode == "NOERROR" {
 		t.Errorf("the resolver found a name outside the rig: %+v", answer)
 	}
