@@ -4,8 +4,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := build
 
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
-DEADCODE := golang.org/x/tools/cmd/deadcode@v0.48.0
-GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.1.4
+DEADCODE := golang.org/x/tools/cmd/deadcode@v0.51.0
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.8.0
 TOOLS := bin/tools
 FUZZTIME ?= 10s
 export GOFLAGS := -buildvcs=false

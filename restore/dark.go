@@ -80,7 +80,7 @@ func freezes(h migration.PatchHook, app migration.Application, k key) bool {
 
 // checkDark returns why an application cannot wait in the state that the file declares.
 func checkDark(app migration.Application, has func(key) bool) error {
-	if app.Dark != migration.DarkReadOnly {
+	if app.Dark != migration.DarkReadOnly || app.Writes == migration.WritesNone {
 		return nil
 	}
 	patches := readOnlyPatches(app)

@@ -1,0 +1,139 @@
+package crossfade
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/crossfade-project/crossfade/bucketsync/bucket"
+	"github.com/crossfade-project/crossfade/internal/archive"
+)
+
+// singleFile is the ending of an archive that is one file.
+const singleFile = ".tar.zst"
+
+// archiveOptions say to whom Secrets are encrypted and who reads. Without recipients, the identity's own are taken.
+func (m *Migration) archiveOptions(ctx context.Context) (archive.Options, error) {
+	opts := archive.Options{Recipients: m.file.Archive.Recipients}
+	if m.file.Archive.Identity == nil {
+		return opts, nil
+	}
+	text, err := m.secret(ctx, m.file.Archive.Identity, "archive.identity")
+	if err != nil {
+		return opts, err
+	}
+	identities, own, err := archive.ParseIdentity(text)
+	if err != nil {
+		return opts, fmt.Errorf("archive.identity: %w", err)
+	}
+	opts.Identities = identities
+	if len(opts.Recipients) == 0 {
+		opts.Recipients = own
+	}
+	return opts, nil
+}
+
+// archiveStore opens the place of the archive: a folder, a file, or a part of a bucket.
+func (m *Migration) archiveStore(ctx context.Context) (archive.Store, error) {
+	u, err := bucket.ParseURL(m.file.Archive.URL)
+	if err != nil {
+		return nil, fmt.Errorf("archive.url: %w", err)
+	}
+	if u.Scheme == bucket.SchemeFile {
+		at := m.file.Resolve(u.Path)
+		if strings.HasSuffix(at, singleFile) {
+			return archive.OpenTar(ctx, &archive.Dir{Path: filepath.Dir(at)}, filepath.Base(at))
+		}
+		return &archive.Dir{Path: at}, nil
+	}
+	if m.file.Archive.Store == "" {
+		return nil, fmt.Errorf("archive.store: name the entry of stores that holds the credentials for %s", m.file.Archive.URL)
+	}
+	s, err := m.store(ctx, m.file.Archive.Store)
+	if err != nil {
+		return nil, err
+	}
+	s.Bucket = u.Bucket
+	b, err := m.openBucket(ctx, s)
+	if err != nil {
+		return nil, fmt.Errorf("open the archive's bucket: %w", err)
+	}
+	if strings.HasSuffix(u.Prefix, singleFile) {
+		dir, name := path.Split(u.Prefix)
+		return archive.OpenTar(ctx, &bucketStore{b: b, prefix: dir}, name)
+	}
+	prefix := u.Prefix
+	if prefix != "" && !strings.HasSuffix(prefix, "/") {
+		prefix += "/"
+	}
+	return &bucketStore{b: b, prefix: prefix}, nil
+}
+
+// openArchive opens the newest revision for reading.
+func (m *Migration) openArchive(ctx context.Context) (*archive.Reader, error) {
+	store, err := m.archiveStore(ctx)
+	if err != nil {
+		return nil, err
+	}
+	opts, err := m.archiveOptions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r, err := archive.Open(ctx, store, opts)
+	if err != nil {
+		return nil, fmt.Errorf("open the archive at %s: %w", m.file.Archive.URL, err)
+	}
+	return r, nil
+}
+
+// bucketStore keeps an archive in a part of a bucket.
+type bucketStore struct {
+	b      bucket.Bucket
+	prefix string
+}
+
+// Put implements archive.Store.
+func (s *bucketStore) Put(ctx context.Context, name string, data []byte) error {
+	_, err := s.b.Put(ctx, s.prefix+name, strings.NewReader(string(data)), int64(len(data)), bucket.PutOptions{
+		Properties: bucket.Properties{ContentType: "application/octet-stream"},
+	})
+	if err != nil {
+		return fmt.Errorf("write %s to the archive: %w", name, err)
+	}
+	return nil
+}
+
+// Get implements archive.Store.
+func (s *bucketStore) Get(ctx context.Context, name string) ([]byte, error) {
+	body, obj, err := s.b.Open(ctx, s.prefix+name, bucket.ReadOptions{})
+	if errors.Is(err, bucket.ErrNotExist) {
+		return nil, fmt.Errorf("%s: %w", name, archive.ErrNotExist)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s from the archive: %w", name, err)
+	}
+	if obj.Size > archive.MaxIndex {
+		return nil, errors.Join(fmt.Errorf("read %s from the archive: it has %d bytes, more than any part of an archive", name, obj.Size), body.Close())
+	}
+	raw, err := io.ReadAll(io.LimitReader(body, archive.MaxIndex+1))
+	if err = errors.Join(err, body.Close()); err != nil {
+		return nil, fmt.Errorf("read %s from the archive: %w", name, err)
+	}
+	return raw, nil
+}
+
+// List implements archive.Store.
+func (s *bucketStore) List(ctx context.Context, prefix string) ([]string, error) {
+	var names []string
+	for obj, err := range s.b.List(ctx, bucket.ListOptions{Prefix: s.prefix + prefix}) {
+		if err != nil {
+			return nil, fmt.Errorf("list the archive: %w", err)
+		}
+		names = append(names, strings.TrimPrefix(obj.Key, s.prefix))
+	}
+	return names, nil
+}

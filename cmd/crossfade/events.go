@@ -1,0 +1,55 @@
+package main
+
+import (
+	"sync"
+
+	"github.com/crossfade-project/crossfade"
+	"github.com/crossfade-project/crossfade/internal/cli"
+)
+
+// events turns what the library reports into bars or lines.
+type events struct {
+	progress *cli.Progress
+
+	mu    sync.Mutex
+	total map[string]int
+	done  map[string]int
+}
+
+func newEvents(p *cli.Progress) *events {
+	return &events{progress: p, total: map[string]int{}, done: map[string]int{}}
+}
+
+// manyChanges is how many changes a stage must have for a bar of its own.
+const manyChanges = 4
+
+func (e *events) handle(ev crossfade.Event) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch ev.Kind {
+	case crossfade.StageBegan:
+		e.progress.Line("%s: %s", ev.Stage, ev.Text)
+	case crossfade.StageSkipped:
+		e.progress.Line("%s: done before", ev.Stage)
+	case crossfade.Planned:
+		e.total[ev.Stage] = ev.Changes
+	case crossfade.ChangeEnded:
+		e.done[ev.Stage]++
+		if total := e.total[ev.Stage]; total >= manyChanges {
+			e.progress.Set(ev.Stage, int64(e.done[ev.Stage]), int64(total), false)
+		}
+	case crossfade.Copying:
+		if ev.Copy.TotalBytes > 0 {
+			e.progress.Set(ev.Stage, ev.Copy.Bytes, ev.Copy.TotalBytes, true)
+		}
+	case crossfade.Returning:
+		e.progress.Line("%s: %s", ev.Stage, ev.Text)
+	case crossfade.StageEnded:
+		e.progress.End(ev.Stage)
+		if ev.Err != nil {
+			e.progress.Line("%s: stopped", ev.Stage)
+		} else {
+			e.progress.Line("%s: done", ev.Stage)
+		}
+	}
+}

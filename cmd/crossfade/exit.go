@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"github.com/crossfade-project/crossfade"
+)
+
+// Exit codes. They are documented by the help topic below.
+const (
+	exitDone        = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitRefused     = 3
+	exitReturned    = 4
+	exitDifferent   = 5
+	exitHeld        = 6
+	exitInterrupted = 7
+)
+
+const exitCodesText = `crossfade ends with one of these codes:
+
+  0  done: what was asked for is true
+  1  failed: something went wrong; what was done is in the journal, and the same command goes on from there
+  2  bad input: wrong flags, or a migration file that is not valid; nothing was changed
+  3  refused: the plan names reasons not to begin, each with its mend; nothing was changed by the refused stage
+  4  returned: an application breached its gates and serves from blue again
+  5  different: verify found differences, or what should be equal could not be proven equal
+  6  held: another run holds the migration
+  7  interrupted: stopped by a signal; the same command goes on from there`
+
+// usageError is a mistake in how the program was called.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+// silentError ends the program with the code of its cause and prints nothing: the result has said it.
+type silentError struct{ code int }
+
+func (e *silentError) Error() string { return "" }
+
+func exitCode(err error) int {
+	var (
+		silent   *silentError
+		usage    *usageError
+		invalid  *crossfade.InvalidError
+		refused  *crossfade.RefusedError
+		returned *crossfade.ReturnedError
+		held     *crossfade.HeldError
+	)
+	switch {
+	case errors.As(err, &silent):
+		return silent.code
+	case errors.As(err, &usage), errors.As(err, &invalid):
+		return exitUsage
+	case errors.As(err, &returned):
+		return exitReturned
+	case errors.As(err, &refused):
+		return exitRefused
+	case errors.As(err, &held):
+		return exitHeld
+	case errors.Is(err, context.Canceled):
+		return exitInterrupted
+	}
+	return exitFailed
+}
+
+func exitCodesTopic() *cobra.Command {
+	return &cobra.Command{Use: "exit-codes", Short: "The codes that the command ends with", Long: exitCodesText}
+}

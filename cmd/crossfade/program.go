@@ -1,0 +1,168 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/crossfade-project/crossfade"
+	"github.com/crossfade-project/crossfade/internal/cli"
+)
+
+// program is what every verb shares: its streams and the flags that all of them have.
+type program struct {
+	name     string
+	in       io.Reader
+	out      io.Writer
+	errs     io.Writer
+	progress *cli.Progress
+
+	file      string
+	output    string
+	logFormat string
+	verbose   bool
+}
+
+func newProgram(arg0 string, in io.Reader, out, errs io.Writer) *program {
+	name := "crossfade"
+	if strings.HasPrefix(strings.TrimSuffix(filepath.Base(arg0), ".exe"), "kubectl-") {
+		name = "kubectl crossfade"
+	}
+	return &program{name: name, in: in, out: out, errs: errs, progress: cli.NewProgress(errs, cli.IsTerminal(errs))}
+}
+
+func (p *program) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "crossfade",
+		Short: "Move applications from a running blue cluster to a new green one",
+		Long: `Crossfade moves applications from a running blue cluster to a new green one, side by side, and fades traffic over
+one application at a time. Until blue is retired, one command goes back.
+
+A migration is declared in one file. "crossfade plan" shows what would happen, "crossfade run" takes the migration as
+far as its gates allow and goes on where it stopped, "crossfade status" shows where it stands. The other verbs take one
+step by itself.`,
+		Annotations:       map[string]string{cobra.CommandDisplayNameAnnotation: p.name},
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: false},
+		PersistentPreRunE: func(*cobra.Command, []string) error { return p.checkFlags() },
+	}
+	root.SetIn(p.in)
+	root.SetOut(p.out)
+	root.SetErr(p.errs)
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return &usageError{fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
+	})
+	flags := root.PersistentFlags()
+	flags.StringVarP(&p.file, "file", "f", "migration.yaml", "the migration file")
+	flags.StringVarP(&p.output, "output", "o", "text", "form of the result: text or json")
+	flags.StringVar(&p.logFormat, "log-format", "text", "form of the log on standard error: text or json")
+	flags.BoolVarP(&p.verbose, "verbose", "v", false, "log details")
+	root.AddCommand(
+		p.planCommand(), p.runCommand(), p.statusCommand(),
+		p.exportCommand(), p.syncCommand(), p.verifyCommand(), p.provisionCommand(), p.portsCommand(), p.restoreCommand(),
+		p.cutoverCommand(), p.retireCommand(),
+		p.versionCommand(), p.nodeFlowsCommand(), exitCodesTopic(),
+	)
+	return root
+}
+
+func (p *program) checkFlags() error {
+	if p.output != "text" && p.output != "json" {
+		return &usageError{fmt.Errorf("--output is %q: it must be text or json", p.output)}
+	}
+	if p.logFormat != "text" && p.logFormat != "json" {
+		return &usageError{fmt.Errorf("--log-format is %q: it must be text or json", p.logFormat)}
+	}
+	return nil
+}
+
+func (p *program) logger() *slog.Logger {
+	opts := &slog.HandlerOptions{Level: slog.LevelInfo}
+	if p.verbose {
+		opts.Level = slog.LevelDebug
+	}
+	if p.logFormat == "json" {
+		return slog.New(slog.NewJSONHandler(p.progress, opts))
+	}
+	return slog.New(slog.NewTextHandler(p.progress, opts))
+}
+
+// load reads the migration file.
+func (p *program) load() (*crossfade.File, error) { return crossfade.Load(p.file) }
+
+// open opens the migration for work; the caller closes it.
+func (p *program) open() (*crossfade.Migration, error) {
+	file, err := p.load()
+	if err != nil {
+		return nil, err
+	}
+	return crossfade.Open(file, p.options())
+}
+
+// inspect opens the migration for looking only.
+func (p *program) inspect() (*crossfade.Migration, error) {
+	file, err := p.load()
+	if err != nil {
+		return nil, err
+	}
+	return crossfade.Inspect(file, p.options()), nil
+}
+
+func (p *program) options() crossfade.Options {
+	return crossfade.Options{
+		Tool:       version(),
+		Actor:      actor(),
+		OpenBucket: openBucket,
+		OpenZone:   openZone,
+		Getenv:     os.Getenv,
+		Log:        p.logger(),
+		Events:     newEvents(p.progress).handle,
+	}
+}
+
+func actor() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	u, err := user.Current()
+	if err != nil {
+		return "unknown@" + host
+	}
+	return u.Username + "@" + host
+}
+
+// json reports whether the result is wanted as JSON.
+func (p *program) json() bool { return p.output == "json" }
+
+// printf writes to standard output.
+func (p *program) printf(format string, args ...any) error {
+	_, err := fmt.Fprintf(p.out, format, args...)
+	return err
+}
+
+// end prints the error, if there is one, and returns the exit code.
+func (p *program) end(err error) int {
+	p.progress.Close()
+	if err == nil {
+		return exitDone
+	}
+	var silent *silentError
+	if !errors.As(err, &silent) {
+		p.say("%v", err)
+	}
+	return exitCode(err)
+}
+
+// say writes a line for people to standard error.
+func (p *program) say(format string, args ...any) {
+	_, _ = fmt.Fprintf(p.errs, p.name+": "+format+"\n", args...) // there is nowhere else to say it
+}

@@ -1,0 +1,129 @@
+package crossfade
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"github.com/crossfade-project/crossfade/bucketsync/bucket"
+	"github.com/crossfade-project/crossfade/cutover/zone"
+	"github.com/crossfade-project/crossfade/internal/clock"
+	"github.com/crossfade-project/crossfade/internal/journal"
+	"github.com/crossfade-project/crossfade/internal/kube"
+	"github.com/crossfade-project/crossfade/internal/migration"
+	"github.com/crossfade-project/crossfade/internal/plan"
+)
+
+// File is a migration file as it was read. Load reads one.
+type File = migration.Document
+
+// Plan is what one stage intends, as data.
+type Plan = plan.Plan
+
+// RefusedError lists why a plan is not applied, each reason with its mend.
+type RefusedError = plan.RefusedError
+
+// InvalidError lists everything that is wrong with a migration file, with positions.
+type InvalidError = migration.InvalidError
+
+// HeldError says that another run holds the migration.
+type HeldError = journal.HeldError
+
+// Load reads and checks a migration file.
+func Load(path string) (*File, error) { return migration.Load(path) }
+
+// Schema returns the JSON schema of migration files.
+func Schema() ([]byte, error) { return migration.Schema("") }
+
+// Options wire a migration to the world. Stores and Zone are required where the file has buckets or zones.
+type Options struct {
+	// Tool is the version of the program, for the journal and the archive.
+	Tool string
+	// Actor is who runs it, user@host.
+	Actor string
+	// OpenBucket opens a bucket of a store of the file: it knows the drivers.
+	OpenBucket func(ctx context.Context, s Store) (bucket.Bucket, error)
+	// OpenZone opens a zone of the file: it knows the drivers.
+	OpenZone func(ctx context.Context, z ZoneConfig) (zone.Zone, error)
+	// Getenv looks environment variables up. Nil means that there are none.
+	Getenv func(string) string
+	Log    *slog.Logger
+	Clock  clock.Clock
+	// Events is told of progress, from several goroutines. Nil tells nobody.
+	Events func(Event)
+}
+
+// Store is one bucket at one store, with its credentials resolved.
+type Store struct {
+	Provider  string
+	Endpoint  string
+	Region    string
+	Account   string
+	AccessKey string
+	SecretKey string
+	Anonymous bool
+	Bucket    string
+	Prefix    string
+}
+
+// ZoneConfig is one zone, with its credentials resolved.
+type ZoneConfig struct {
+	Name      string
+	Server    string
+	Key       string
+	Algorithm string
+	Secret    string
+}
+
+// Migration is an opened migration: its file, its journal and its connections.
+type Migration struct {
+	file *File
+	opts Options
+
+	journal *journal.Journal // nil when opened for reading
+
+	mu      sync.Mutex
+	sides   map[string]*kube.Client
+	buckets map[string]bucket.Bucket
+	zones   map[string]zone.Zone
+}
+
+// Open opens a migration for work. It holds the state directory until Close; a second Open fails with a *HeldError.
+func Open(file *File, opts Options) (*Migration, error) {
+	m := newMigration(file, opts)
+	j, err := journal.Open(file.StateDir(), journal.Options{Actor: opts.Actor, Tool: opts.Tool, Clock: m.opts.Clock})
+	if err != nil {
+		return nil, fmt.Errorf("open migration %s: %w", file.Name, err)
+	}
+	m.journal = j
+	return m, nil
+}
+
+// Inspect opens a migration for planning and looking only: nothing is locked, nothing is written.
+func Inspect(file *File, opts Options) *Migration { return newMigration(file, opts) }
+
+func newMigration(file *File, opts Options) *Migration {
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	if opts.Clock == nil {
+		opts.Clock = clock.System{}
+	}
+	if opts.Getenv == nil {
+		opts.Getenv = func(string) string { return "" }
+	}
+	return &Migration{file: file, opts: opts, sides: map[string]*kube.Client{}, buckets: map[string]bucket.Bucket{}, zones: map[string]zone.Zone{}}
+}
+
+// Close gives the migration back.
+func (m *Migration) Close() error {
+	if m.journal == nil {
+		return nil
+	}
+	return m.journal.Close()
+}
+
+// errReadOnly guards the verbs that change something against a Migration from Inspect.
+var errReadOnly = errors.New("the migration was opened for inspection only")

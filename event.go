@@ -1,0 +1,35 @@
+package crossfade
+
+import "github.com/crossfade-project/crossfade/bucketsync"
+
+// EventKind says what happened.
+type EventKind string
+
+// Kinds of events.
+const (
+	StageBegan   EventKind = "stage-began"
+	StageEnded   EventKind = "stage-ended"
+	StageSkipped EventKind = "stage-skipped" // an earlier run finished it
+	Planned      EventKind = "planned"       // Changes says how many changes the stage has
+	ChangeEnded  EventKind = "change-ended"
+	Copying      EventKind = "copying" // Copy says how far a sync has come
+	Returning    EventKind = "returning"
+)
+
+// Event is progress, as it happens. Nothing depends on events: the journal is the record.
+type Event struct {
+	Kind    EventKind            `json:"kind"`
+	Stage   string               `json:"stage"`
+	App     string               `json:"app,omitempty"`
+	Text    string               `json:"text,omitempty"`
+	Changes int                  `json:"changes,omitempty"`
+	Skipped bool                 `json:"skipped,omitempty"`
+	Copy    *bucketsync.Progress `json:"copy,omitempty"`
+	Err     error                `json:"-"`
+}
+
+func (m *Migration) event(e Event) {
+	if m.opts.Events != nil {
+		m.opts.Events(e)
+	}
+}

@@ -1,0 +1,157 @@
+package crossfade
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/crossfade-project/crossfade/internal/cli"
+	"github.com/crossfade-project/crossfade/internal/journal"
+	"github.com/crossfade-project/crossfade/internal/plan"
+)
+
+// Overview is what the migration would do from here: the plans that can be made now, and what the rest waits for.
+type Overview struct {
+	Migration string  `json:"migration"`
+	Rehearsal bool    `json:"rehearsal"`
+	Plans     []*Plan `json:"plans"`
+	Later     []Later `json:"later,omitempty"`
+	// Done names the stages that an earlier run has finished.
+	Done []string `json:"done,omitempty"`
+}
+
+// Later is a stage that is planned when its inputs exist.
+type Later struct {
+	Stage string `json:"stage"`
+	Title string `json:"title"`
+	// Waits says what for.
+	Waits string `json:"waits"`
+}
+
+// Plan reads both sides and plans every stage that can be planned now. It changes nothing and takes no lock. All
+// refusals that reading can find are in the overview at once.
+func (m *Migration) Plan(ctx context.Context, opts RunOptions) (*Overview, error) {
+	o := &Overview{Migration: m.file.Name, Rehearsal: m.file.Rehearsal != nil}
+	log, err := journal.Read(m.file.StateDir())
+	if err != nil && !errors.Is(err, journal.ErrNone) {
+		return nil, err
+	}
+	done := func(name string) bool { return log != nil && log.Stage(name).Finished }
+	if opts.Verb == "retire" {
+		return o, m.planRetirement(ctx, o, log)
+	}
+	stages := m.pipeline()
+	for i, s := range stages {
+		if opts.Verb != "" && !opts.chooses(s) {
+			continue
+		}
+		if done(s.name) {
+			o.Done = append(o.Done, s.name)
+			continue
+		}
+		if s.after != "" && slices.ContainsFunc(stages[:i], func(b stage) bool { return !done(b.name) }) {
+			o.Later = append(o.Later, Later{Stage: s.name, Title: s.title, Waits: s.after})
+			continue
+		}
+		p, err := m.planned(ctx, s, log)
+		if err != nil && o.Refusals() > 0 && ctx.Err() == nil {
+			o.Later = append(o.Later, Later{Stage: s.name, Title: s.title, Waits: "the refusals above: " + err.Error()})
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("plan %s: %w", s.name, err)
+		}
+		o.Plans = append(o.Plans, p)
+	}
+	return o, nil
+}
+
+// planned is the plan that a run would apply: the one that an earlier run began with, or a new one.
+func (m *Migration) planned(ctx context.Context, s stage, log *journal.Log) (*plan.Plan, error) {
+	if log != nil {
+		if known := log.Stage(s.name); known.Plan != "" {
+			return journal.PlanOf(m.file.StateDir(), known)
+		}
+	}
+	return s.plan(ctx)
+}
+
+// Refusals counts the reasons not to begin.
+func (o *Overview) Refusals() int {
+	n := 0
+	for _, p := range o.Plans {
+		n += len(p.Refusals)
+	}
+	return n
+}
+
+// Err is nil for an overview without refusals, otherwise a *RefusedError with all of them.
+func (o *Overview) Err() error {
+	var all []plan.Refusal
+	for _, p := range o.Plans {
+		all = append(all, p.Refusals...)
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return &RefusedError{Stage: "migration " + o.Migration, Refusals: all}
+}
+
+// shownChanges is how many changes of one stage are printed; JSON has them all.
+const shownChanges = 60
+
+// Print writes the overview for people.
+func (o *Overview) Print(w io.Writer) error {
+	out := &printer{w: w}
+	out.f("plan of migration %s%s\n", o.Migration, stamp(o.Rehearsal))
+	for _, name := range o.Done {
+		out.f("\n%s: done\n", name)
+	}
+	for _, p := range o.Plans {
+		out.f("\n%s: %s\n", p.Stage, cli.Count(len(p.Changes), "change"))
+		for i, c := range p.Changes {
+			if i == shownChanges {
+				out.f("  … and %d more: -o json prints all\n", len(p.Changes)-i)
+				break
+			}
+			out.f("  %s %s\n      %s\n", c.Action, c.Target, c.Why)
+			if c.Reverse != nil {
+				out.f("      back: %s\n", c.Reverse.How)
+			}
+		}
+		for _, n := range p.Notes {
+			out.f("  %s: %s: %s\n", n.Level, n.What, n.Text)
+		}
+		for _, r := range p.Refusals {
+			out.f("  REFUSED %s: %s\n      mend: %s\n", r.What, r.Why, r.Mend)
+		}
+	}
+	if len(o.Later) > 0 {
+		out.f("\nplanned when their inputs exist:\n")
+		for _, l := range o.Later {
+			out.f("  %-28s %s (waits for %s)\n", l.Stage, l.Title, l.Waits)
+		}
+	}
+	return out.err
+}
+
+func stamp(rehearsal bool) string {
+	if rehearsal {
+		return " — REHEARSAL: safety times are shortened on purpose"
+	}
+	return ""
+}
+
+// printer keeps the first error of a row of writes.
+type printer struct {
+	w   io.Writer
+	err error
+}
+
+func (p *printer) f(format string, args ...any) {
+	if p.err == nil {
+		_, p.err = fmt.Fprintf(p.w, format, args...)
+	}
+}

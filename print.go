@@ -1,0 +1,64 @@
+package crossfade
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/crossfade-project/crossfade/internal/cli"
+)
+
+// Print writes the status as two tables.
+func (s *Status) Print(w io.Writer) error {
+	out := &printer{w: w}
+	out.f("migration %s%s\n", s.Migration, stamp(s.Rehearsal))
+	if !s.Begun {
+		out.f("not begun: there is no journal yet\n")
+	}
+	out.f("\n")
+	if out.err != nil {
+		return out.err
+	}
+	var rows [][]string
+	for _, a := range s.Applications {
+		rows = append(rows, []string{a.Name, fmt.Sprint(a.Wave), string(a.State), strings.Join(a.Hostnames, " "), a.Why})
+	}
+	if err := cli.Table(w, []string{"APPLICATION", "WAVE", "STATE", "HOSTNAMES", "WHY"}, rows); err != nil {
+		return err
+	}
+	out.f("\n")
+	rows = nil
+	for _, st := range s.Stages {
+		rows = append(rows, []string{st.Name, string(st.State), took(st), changesDone(st), firstLine(st.Failure)})
+	}
+	if out.err != nil {
+		return out.err
+	}
+	if err := cli.Table(w, []string{"STAGE", "STATE", "TOOK", "CHANGES", "FAILURE"}, rows); err != nil {
+		return err
+	}
+	if s.Next != "" && s.Begun {
+		out.f("\nnext: %s\n", s.Next)
+	}
+	return out.err
+}
+
+func took(s StageStatus) string {
+	if s.Began == nil || s.Ended == nil {
+		return ""
+	}
+	return cli.Duration(s.Ended.Sub(*s.Began).Truncate(time.Millisecond))
+}
+
+func changesDone(s StageStatus) string {
+	if s.Done == 0 {
+		return ""
+	}
+	return fmt.Sprint(s.Done)
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return line
+}

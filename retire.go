@@ -1,0 +1,182 @@
+package crossfade
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/crossfade-project/crossfade/cutover"
+	"github.com/crossfade-project/crossfade/internal/cli"
+	"github.com/crossfade-project/crossfade/internal/journal"
+	"github.com/crossfade-project/crossfade/internal/plan"
+	"github.com/crossfade-project/crossfade/provision"
+)
+
+// RetireOptions confirm the retirement.
+type RetireOptions struct {
+	// Confirm is the migration's name as a person typed it.
+	Confirm string
+}
+
+// Retirement is what is gone of blue.
+type Retirement struct {
+	Migration   string           `json:"migration"`
+	Rehearsal   bool             `json:"rehearsal"`
+	Certificate string           `json:"certificate"` // hash
+	Destroyed   provision.Result `json:"destroyed"`
+	// Names got their TTLs back, and their fences removed.
+	Names int `json:"names"`
+}
+
+// Retire destroys what the file names of blue. It needs the certificate that Run has made, looks once more whether it still
+// holds, and needs the migration's name typed out. Afterwards no name goes back, so their TTLs are restored.
+func (m *Migration) Retire(ctx context.Context, opts RetireOptions) (*Retirement, error) {
+	if m.journal == nil {
+		return nil, errReadOnly
+	}
+	if opts.Confirm != m.file.Name {
+		return nil, &RefusedError{Stage: "retire", Refusals: []plan.Refusal{{
+			What: "confirmation", Why: "blue is destroyed only when the migration's name is typed out", Mend: "say --confirm " + m.file.Name,
+		}}}
+	}
+	var log *journal.Log
+	m.journal.View(func(l *journal.Log) { log = l })
+	cert, err := m.certificateThatHolds(ctx, log)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range m.retirement(cert, opts.Confirm) {
+		if err := m.take(ctx, s); err != nil {
+			return nil, err
+		}
+	}
+	result := &Retirement{Migration: m.file.Name, Rehearsal: cert.Rehearsal, Certificate: cert.Hash}
+	if err := m.resultOf("retire", &result.Destroyed); err != nil {
+		return nil, err
+	}
+	var ttl cutover.TTLResult
+	if err := m.resultOf("ttl", &ttl); err != nil {
+		return nil, err
+	}
+	result.Names = len(ttl.Names)
+	return result, nil
+}
+
+// certificateThatHolds refuses with everything that stands against destroying blue now.
+func (m *Migration) certificateThatHolds(ctx context.Context, log *journal.Log) (cutover.Certificate, error) {
+	refuse := func(why, mend string) error {
+		return &RefusedError{Stage: "retire", Refusals: []plan.Refusal{{What: "blue", Why: why, Mend: mend}}}
+	}
+	if m.file.Retirement == nil || len(m.file.Retirement.Delete.Namespaces) == 0 {
+		return cutover.Certificate{}, refuse("the file names nothing of blue to delete", "add retirement.delete.namespaces")
+	}
+	if log == nil {
+		return cutover.Certificate{}, refuse("the migration has not begun", "run `crossfade run`")
+	}
+	cert, err := m.certificate(log)
+	if err != nil {
+		return cert, refuse(err.Error(), "run `crossfade run` until it has made the certificate")
+	}
+	if log.Stage("retire").Plan != "" {
+		return cert, nil // an earlier call began, and blue may be half gone: it is finished under the same certificate
+	}
+	blue, err := m.side(Blue)
+	if err != nil {
+		return cert, err
+	}
+	id, err := blue.Identity(ctx)
+	if err != nil {
+		return cert, fmt.Errorf("ask blue who it is: %w", err)
+	}
+	if err := cert.Valid(m.file.Name, id, m.opts.Clock.Now()); err != nil {
+		return cert, refuse(err.Error(), "let `crossfade run --redo idle` watch blue again, then `crossfade run --redo certificate`")
+	}
+	return cert, nil
+}
+
+// retirement are the last stages of a migration.
+func (m *Migration) retirement(cert cutover.Certificate, confirmed string) []stage {
+	destroy := func() (provision.DestroyOptions, error) {
+		opts, err := m.provisionOptions("retire")
+		return provision.DestroyOptions{
+			Options: opts, Delete: m.file.Retirement.Delete.Namespaces, Certificate: provision.Certificate{Hash: cert.Hash, Typed: confirmed},
+		}, err
+	}
+	names := func(ctx context.Context) (cutover.RestoreOptions, error) {
+		opts, err := m.cutoverOptions(ctx, "restore-ttl")
+		if err != nil {
+			return cutover.RestoreOptions{}, err
+		}
+		var ttl cutover.TTLResult
+		err = m.resultOf("ttl", &ttl)
+		return cutover.RestoreOptions{Options: opts, Held: ttl.Names}, err
+	}
+	return []stage{
+		{
+			name: "retire", title: "delete what the file names of blue",
+			plan: func(ctx context.Context) (*plan.Plan, error) {
+				opts, err := destroy()
+				if err != nil {
+					return nil, err
+				}
+				return provision.PlanDestroy(ctx, opts)
+			},
+			apply: func(ctx context.Context, p *plan.Plan) (any, error) {
+				opts, err := destroy()
+				if err != nil {
+					return nil, err
+				}
+				return provision.Destroy(ctx, p, m.journal, opts)
+			},
+		},
+		{
+			name: "restore-ttl", title: "give the names their TTLs back, and their fences up",
+			plan: func(ctx context.Context) (*plan.Plan, error) {
+				opts, err := names(ctx)
+				if err != nil {
+					return nil, err
+				}
+				return cutover.PlanRestoreTTL(ctx, opts)
+			},
+			apply: func(ctx context.Context, p *plan.Plan) (any, error) {
+				opts, err := names(ctx)
+				if err != nil {
+					return nil, err
+				}
+				return struct{}{}, cutover.ApplyRestoreTTL(ctx, p, m.journal, opts)
+			},
+		},
+	}
+}
+
+// planRetirement shows what retire would do, and what stands against it.
+func (m *Migration) planRetirement(ctx context.Context, o *Overview, log *journal.Log) error {
+	cert, err := m.certificateThatHolds(ctx, log)
+	var refused *RefusedError
+	if errors.As(err, &refused) {
+		p := plan.New(m.file.Name, "retire")
+		p.Refusals = refused.Refusals
+		o.Plans = append(o.Plans, p)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	p, err := m.retirement(cert, "")[0].plan(ctx)
+	if err != nil {
+		return err
+	}
+	o.Plans = append(o.Plans, p)
+	return nil
+}
+
+// Print writes the retirement for people.
+func (r *Retirement) Print(w io.Writer) error {
+	out := &printer{w: w}
+	out.f("blue is retired: migration %s%s\n", r.Migration, stamp(r.Rehearsal))
+	out.f("certificate %s\n", r.Certificate)
+	out.f("deleted: %s; kept: %s\n", cli.Count(r.Destroyed.Deleted, "namespace"), cli.Count(r.Destroyed.Retained, "volume"))
+	out.f("names with their own TTL again: %d\n", r.Names)
+	return out.err
+}

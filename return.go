@@ -1,0 +1,216 @@
+package crossfade
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/crossfade-project/crossfade/cutover"
+	"github.com/crossfade-project/crossfade/internal/journal"
+	"github.com/crossfade-project/crossfade/internal/migration"
+	"github.com/crossfade-project/crossfade/internal/plan"
+)
+
+// noteReturning is kept before an application's turn is taken back, noteReturned after: what lies between them is taken up
+// again by the next run.
+const noteReturning = "returning"
+
+// returning is the note of a turn that is being taken back.
+type returning struct {
+	Turn  string `json:"turn"`
+	Cause string `json:"cause"`
+}
+
+// turnNamed finds a turn.
+func (m *Migration) turnNamed(name string) (turn, bool) {
+	for _, t := range m.turns() {
+		if t.name == name {
+			return t, true
+		}
+	}
+	return turn{}, false
+}
+
+// turnBegan reports whether anything of a turn has touched blue.
+func (m *Migration) turnBegan(name string) bool {
+	t, ok := m.turnNamed(name)
+	return ok && slices.ContainsFunc(t.apps, func(a migration.Application) bool { return m.journal.Stage("freeze/"+a.Name).Plan != "" })
+}
+
+// goBack takes the turn of a failed stage back: names lead to blue, green writes no more, blue accepts writes again. In this
+// order, so that at no time two sides write (I7) and no name is without an answer (I2).
+func (m *Migration) goBack(ctx context.Context, s stage, cause error) error {
+	if err := m.journal.Note(noteReturning, returning{Turn: s.turn, Cause: cause.Error()}); err != nil {
+		return errors.Join(cause, err)
+	}
+	return m.finishReturn(ctx, s.turn, cause)
+}
+
+// finishReturn does what is left of going back.
+func (m *Migration) finishReturn(ctx context.Context, turnName string, cause error) error {
+	t, ok := m.turnNamed(turnName)
+	if !ok {
+		return fmt.Errorf("the journal tells of a return of %s, which the migration file does not have any more: put the applications of that wave back as they were", turnName)
+	}
+	result := &ReturnedError{Cause: cause}
+	for _, a := range t.apps {
+		result.Apps = append(result.Apps, a.Name)
+	}
+	m.event(Event{Kind: Returning, Stage: "return/" + t.apps[0].Name, Text: cause.Error()})
+	for _, s := range m.wayBack(t) {
+		if err := m.take(ctx, s); err != nil {
+			result.Incomplete = err
+			return result
+		}
+	}
+	result.Incomplete = m.forget(t, cause)
+	return result
+}
+
+// wayBack is the pipeline of going back.
+func (m *Migration) wayBack(t turn) []stage {
+	var list []stage
+	for _, a := range slices.Backward(t.apps) {
+		if m.journal.Stage("swap/"+a.Name).Plan == "" {
+			continue
+		}
+		list = append(list, m.returnStage(a))
+		if a.Dark != migration.DarkReadOnly {
+			// Stopping green would leave those without an answer who still have its address.
+			list = append(list, m.returnSettleStage(a))
+		}
+	}
+	for _, a := range slices.Backward(t.apps) {
+		if m.journal.Stage("start/"+a.Name).Plan != "" {
+			list = append(list, m.stopStage(a))
+		}
+	}
+	for _, a := range slices.Backward(t.apps) {
+		if m.journal.Stage("freeze/"+a.Name).Plan != "" {
+			list = append(list, m.thawStage(a))
+		}
+	}
+	return list
+}
+
+// forget makes the turn's stages undone, so that a later run takes the turn again, and keeps the note of the return.
+func (m *Migration) forget(t turn, cause error) error {
+	for _, s := range slices.Concat(m.pipeline(), m.wayBack(t)) {
+		mine := s.turn == t.name || slices.ContainsFunc(m.wayBack(t), func(b stage) bool { return b.name == s.name })
+		if !mine || m.journal.Stage(s.name).Plan == "" {
+			continue
+		}
+		if err := m.journal.Reset(s.name, "taken back: "+cause.Error()); err != nil {
+			return err
+		}
+	}
+	for _, a := range t.apps {
+		if err := m.journal.Note(noteReturned, returned{App: a.Name, Why: cause.Error(), At: m.opts.Clock.Now().UTC()}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unfinishedReturn finds a return that an earlier run began and did not end.
+func (m *Migration) unfinishedReturn() (returning, bool) {
+	var open returning
+	found := false
+	m.journal.View(func(log *journal.Log) {
+		begun, ended := log.Noted(noteReturning), log.Noted(noteReturned)
+		if len(begun) == 0 {
+			return
+		}
+		if err := json.Unmarshal(begun[len(begun)-1], &open); err != nil {
+			return
+		}
+		t, ok := m.turnNamed(open.Turn)
+		found = !ok || countReturned(ended, t.apps[0].Name) < countReturning(begun, open.Turn)
+	})
+	return open, found
+}
+
+func countReturning(notes []json.RawMessage, turn string) int {
+	n := 0
+	for _, raw := range notes {
+		var r returning
+		if json.Unmarshal(raw, &r) == nil && r.Turn == turn {
+			n++
+		}
+	}
+	return n
+}
+
+func countReturned(notes []json.RawMessage, app string) int {
+	n := 0
+	for _, raw := range notes {
+		var r returned
+		if json.Unmarshal(raw, &r) == nil && r.App == app {
+			n++
+		}
+	}
+	return n
+}
+
+func (m *Migration) returnStage(a migration.Application) stage {
+	name := "return/" + a.Name
+	options := func(ctx context.Context) (cutover.ReturnOptions, error) {
+		opts, err := m.cutoverOptions(ctx, name)
+		if err != nil {
+			return cutover.ReturnOptions{}, err
+		}
+		swap, err := m.journal.LoadPlan("swap/" + a.Name)
+		return cutover.ReturnOptions{Options: opts, App: a.Name, Swap: swap}, err
+	}
+	return stage{
+		name: name, app: a.Name, title: "move the names of " + a.Name + " back to blue",
+		plan: func(ctx context.Context) (*plan.Plan, error) {
+			opts, err := options(ctx)
+			if err != nil {
+				return nil, err
+			}
+			return cutover.PlanReturn(ctx, opts)
+		},
+		apply: func(ctx context.Context, p *plan.Plan) (any, error) {
+			opts, err := options(ctx)
+			if err != nil {
+				return nil, err
+			}
+			return cutover.ApplyReturn(ctx, p, m.journal, opts)
+		},
+	}
+}
+
+func (m *Migration) returnSettleStage(a migration.Application) stage {
+	name := "return-settle/" + a.Name
+	options := func(ctx context.Context) (cutover.SettleOptions, error) {
+		opts, err := m.cutoverOptions(ctx, name)
+		if err != nil {
+			return cutover.SettleOptions{}, err
+		}
+		var back cutover.ReturnResult
+		if err := m.resultOf("return/"+a.Name, &back); err != nil {
+			return cutover.SettleOptions{}, err
+		}
+		return cutover.SettleOptions{Options: opts, App: a.Name, Moved: back.Names, Returned: true}, nil
+	}
+	return stage{
+		name: name, app: a.Name, title: "wait until no cache leads to green for " + a.Name,
+		plan: func(ctx context.Context) (*plan.Plan, error) {
+			opts, err := options(ctx)
+			if err != nil {
+				return nil, err
+			}
+			return cutover.PlanSettle(ctx, opts)
+		},
+		apply: func(ctx context.Context, p *plan.Plan) (any, error) {
+			opts, err := options(ctx)
+			if err != nil {
+				return nil, err
+			}
+			return cutover.ApplySettle(ctx, p, m.journal, opts)
+		},
+	}
+}

@@ -1,0 +1,136 @@
+package crossfade
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// RunOptions choose what of the pipeline is run. The zero value runs all of it.
+type RunOptions struct {
+	// Verb runs the stages of one verb only: "export", "sync", "provision", "ports", "restore", "cutover". What comes
+	// before them must be done.
+	Verb string
+	// Names chooses applications (cutover) or buckets (sync) within the verb. Empty means all.
+	Names []string
+	// Redo is the name of a stage that is taken again although it is done.
+	Redo string
+}
+
+// Run takes the migration as far as its gates allow, from where it stopped. Stages that are done are passed over. When
+// an application breaches its gates, it goes back to blue by itself and Run returns a *ReturnedError.
+func (m *Migration) Run(ctx context.Context, opts RunOptions) (*Report, error) {
+	if m.journal == nil {
+		return nil, errReadOnly
+	}
+	stages := m.pipeline()
+	if err := m.journal.Note(noteOutline, m.outline()); err != nil {
+		return nil, err
+	}
+	if opts.Redo != "" {
+		if !slices.ContainsFunc(stages, func(s stage) bool { return s.name == opts.Redo }) {
+			return nil, fmt.Errorf("there is no stage %s: status lists them", opts.Redo)
+		}
+		if err := m.journal.Reset(opts.Redo, "asked for by --redo"); err != nil {
+			return nil, err
+		}
+	}
+	if open, ok := m.unfinishedReturn(); ok {
+		return nil, m.finishReturn(ctx, open.Turn, errors.New(open.Cause))
+	}
+	for _, s := range stages {
+		if opts.Verb != "" && !opts.chooses(s) {
+			if err := m.mustBeDone(s, stages, opts); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		if err := m.take(ctx, s); err != nil {
+			return nil, m.failed(ctx, s, err)
+		}
+	}
+	return m.Report()
+}
+
+func (o RunOptions) chooses(s stage) bool {
+	if s.verb != o.Verb {
+		return false
+	}
+	return len(o.Names) == 0 || slices.Contains(o.Names, s.subject())
+}
+
+// subject is what a stage is about: its application, or the bucket of a warm sync.
+func (s stage) subject() string {
+	if s.app != "" {
+		return s.app
+	}
+	return s.bucket
+}
+
+// mustBeDone refuses to take a verb's stages before what comes earlier in the pipeline.
+func (m *Migration) mustBeDone(s stage, stages []stage, opts RunOptions) error {
+	if m.journal.Stage(s.name).Finished {
+		return nil
+	}
+	here := slices.IndexFunc(stages, func(x stage) bool { return x.name == s.name })
+	for _, later := range stages[here+1:] {
+		if opts.chooses(later) && !m.journal.Stage(later.name).Finished && later.needs(s) {
+			return fmt.Errorf("%s comes before %s and is not done: run `crossfade %s` first, or `crossfade run`", s.name, later.name, s.verb)
+		}
+	}
+	return nil
+}
+
+// failed decides what a failure means: an application that was in its turn goes back to blue, unless the run was stopped
+// from outside; then the next run goes on.
+func (m *Migration) failed(ctx context.Context, s stage, err error) error {
+	if s.turn == "" || ctx.Err() != nil || !m.turnBegan(s.turn) {
+		return err
+	}
+	return m.goBack(context.WithoutCancel(ctx), s, err)
+}
+
+// ReturnedError says that an application breached its gates, or could not be moved, and serves from blue again.
+type ReturnedError struct {
+	Apps []string
+	// Cause is what went wrong on the way to green.
+	Cause error
+	// Incomplete is set when going back has not worked in whole either: the next run goes on with it.
+	Incomplete error
+}
+
+// Error says what happened and where the applications are now.
+func (e *ReturnedError) Error() string {
+	if e.Incomplete != nil {
+		return fmt.Sprintf("%v; going back to blue is not complete: %v; run `crossfade run` again to finish it", e.Cause, e.Incomplete)
+	}
+	return fmt.Sprintf("%v; %v went back to blue, which serves and accepts writes again", e.Cause, e.Apps)
+}
+
+// Unwrap returns both causes.
+func (e *ReturnedError) Unwrap() []error {
+	return slices.DeleteFunc([]error{e.Cause, e.Incomplete}, func(err error) bool { return err == nil })
+}
+
+// needs reports whether a stage cannot be taken before an earlier one is done. Outside the waves the stages of one verb
+// need what feeds them; a turn needs all of the warm phase, and of the other turns only those of earlier waves.
+func (s stage) needs(before stage) bool {
+	switch {
+	case before.name == "preflight":
+		return false
+	case before.turn != "":
+		return s.turn == before.turn || s.wave > before.wave
+	case s.turn != "":
+		return true
+	}
+	switch s.verb {
+	case "export", "sync", "provision":
+		return false
+	case "ports":
+		return before.verb == "export"
+	case "restore":
+		return before.verb == "export" || before.verb == "provision" || before.verb == "ports"
+	}
+	return true
+}

@@ -1,0 +1,83 @@
+package crossfade
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/crossfade-project/crossfade/internal/plan"
+)
+
+// stage is one entry of the pipeline: it plans when its inputs exist, then applies exactly that plan.
+type stage struct {
+	name string // as the journal calls it: "sync/shop"
+	verb string // the verb that takes it by itself: "sync"
+	turn string // the turn of which it is a part, or "" outside the waves
+	app  string
+	// bucket that a warm or final sync copies.
+	bucket string
+	wave   int
+	title  string // what it does, for progress and status
+	// after says what the stage waits for before it can be planned; empty means that it can be planned before anything has
+	// been changed.
+	after string
+	plan  func(ctx context.Context) (*plan.Plan, error)
+	// apply returns the stage's result, which later stages and the report read from the journal.
+	apply func(ctx context.Context, p *plan.Plan) (any, error)
+}
+
+// take does a stage, or finds that it is done. A plan that an earlier run began with is gone on with, not made again.
+func (m *Migration) take(ctx context.Context, s stage) error {
+	if m.journal.Stage(s.name).Finished {
+		m.event(Event{Kind: StageSkipped, Stage: s.name, App: s.app, Text: s.title})
+		return nil
+	}
+	m.event(Event{Kind: StageBegan, Stage: s.name, App: s.app, Text: s.title})
+	err := m.do(ctx, s)
+	m.event(Event{Kind: StageEnded, Stage: s.name, App: s.app, Text: s.title, Err: err})
+	return err
+}
+
+func (m *Migration) do(ctx context.Context, s stage) error {
+	p, err := m.journal.LoadPlan(s.name)
+	if err != nil {
+		return err
+	}
+	if p == nil {
+		if p, err = s.plan(ctx); err != nil {
+			return fmt.Errorf("plan %s: %w", s.name, err)
+		}
+		if err := p.Err(); err != nil {
+			return err
+		}
+		if err := m.journal.SavePlan(p); err != nil {
+			return err
+		}
+	}
+	m.event(Event{Kind: Planned, Stage: s.name, App: s.app, Changes: len(p.Changes)})
+	result, err := s.apply(ctx, p)
+	if err != nil {
+		return m.again(s, fmt.Errorf("%s: %w", s.name, err))
+	}
+	return m.journal.Finish(s.name, result)
+}
+
+// again forgets a plan that no longer fits the world, so that the next run makes a new one. Changes that were
+// made under it stay known to the steps: they find them in the world.
+func (m *Migration) again(s stage, err error) error {
+	if !errors.Is(err, plan.ErrMoved) {
+		return err
+	}
+	return errors.Join(err, m.journal.Reset(s.name, err.Error()))
+}
+
+// observer passes a step's progress on as events.
+type observer struct{ m *Migration }
+
+// Began implements plan.Observer.
+func (o observer) Began(string, plan.Change) {}
+
+// Ended implements plan.Observer.
+func (o observer) Ended(stage string, c plan.Change, skipped bool, err error) {
+	o.m.event(Event{Kind: ChangeEnded, Stage: stage, App: c.App, Text: fmt.Sprintf("%s %s", c.Action, c.Target), Skipped: skipped, Err: err})
+}

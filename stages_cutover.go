@@ -1,0 +1,232 @@
+package crossfade
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/crossfade-project/crossfade/cutover"
+	"github.com/crossfade-project/crossfade/internal/journal"
+	"github.com/crossfade-project/crossfade/internal/migration"
+	"github.com/crossfade-project/crossfade/internal/plan"
+)
+
+// cutoverOptions are what every part of the cutover gets.
+func (m *Migration) cutoverOptions(ctx context.Context, stage string) (cutover.Options, error) {
+	opts := cutover.Options{
+		Migration: m.file.Name, Stage: stage, Times: m.file.Cutover, Rehearsal: m.file.Rehearsal, Applications: m.file.Applications,
+		Log: m.opts.Log, Clock: m.opts.Clock, Observer: observer{m},
+	}
+	for _, z := range m.file.Zones {
+		driver, err := m.zone(ctx, z)
+		if err != nil {
+			return opts, err
+		}
+		opts.Zones = append(opts.Zones, cutover.Zone{Zone: z, Driver: driver})
+	}
+	blue, err := m.side(Blue)
+	if err != nil {
+		return opts, err
+	}
+	green, err := m.side(Green)
+	if err != nil {
+		return opts, err
+	}
+	opts.Blue = cutover.Side{Kube: blue}
+	opts.Green = cutover.Side{Kube: green, Namespaces: m.file.Maps.Namespaces}
+	return opts, nil
+}
+
+func (m *Migration) ttlStage() stage {
+	const name = "ttl"
+	return stage{
+		name: name, verb: "cutover", title: "lower the TTLs and wait the old ones out", after: "green's entries",
+		plan: func(ctx context.Context) (*plan.Plan, error) {
+			opts, err := m.cutoverOptions(ctx, name)
+			if err != nil {
+				return nil, err
+			}
+			return cutover.PlanTTL(ctx, opts)
+		},
+		apply: func(ctx context.Context, p *plan.Plan) (any, error) {
+			opts, err := m.cutoverOptions(ctx, name)
+			if err != nil {
+				return nil, err
+			}
+			return cutover.ApplyTTL(ctx, p, m.journal, opts)
+		},
+	}
+}
+
+// warmChecksStage checks the applications that run on green before their turn, at green's address.
+func (m *Migration) warmChecksStage() stage {
+	const name = "warm-checks"
+	return m.gateStage(name, "restore", "check what already runs on green, at green's address", func(a migration.Application) bool {
+		return a.Dark == migration.DarkReadOnly && len(a.Checks) > 0
+	})
+}
+
+func (m *Migration) checksStage(a migration.Application) stage {
+	return m.gateStage("checks/"+a.Name, "cutover", "check "+a.Name+" on green under its real hostname", func(x migration.Application) bool {
+		return x.Name == a.Name && len(a.Checks) > 0
+	})
+}
+
+// gateStage asks the checks of the chosen applications on green until all pass, for as long as green may take to be ready.
+func (m *Migration) gateStage(name, verb, title string, choose func(migration.Application) bool) stage {
+	return stage{
+		name: name, verb: verb, title: title, after: "green to answer",
+		plan: func(context.Context) (*plan.Plan, error) {
+			p := plan.New(m.file.Name, name)
+			for _, a := range m.file.Applications {
+				if choose(a) {
+					p.Add(plan.Change{
+						ID: name + "/" + a.Name, Action: "check", Target: "green: " + a.Name, App: a.Name,
+						Why: "a name moves only to a side that answers under it; nothing is changed, so nothing is taken back",
+					})
+				}
+			}
+			return p, nil
+		},
+		apply: func(ctx context.Context, p *plan.Plan) (any, error) {
+			opts, err := m.cutoverOptions(ctx, name)
+			if err != nil {
+				return nil, err
+			}
+			var gates []cutover.Gate
+			err = plan.Run(ctx, p, m.journal, plan.RunOptions{Observer: observer{m}}, func(ctx context.Context, c plan.Change) (any, error) {
+				passed, err := cutover.WaitForChecks(ctx, cutover.CheckOptions{Options: opts, App: c.App, Side: Green})
+				gates = append(gates, passed...)
+				return passed, err
+			})
+			return gates, err
+		},
+	}
+}
+
+func (m *Migration) swapStage(a migration.Application) stage {
+	name := "swap/" + a.Name
+	options := func(ctx context.Context) (cutover.SwapOptions, error) {
+		opts, err := m.cutoverOptions(ctx, name)
+		if err != nil {
+			return cutover.SwapOptions{}, err
+		}
+		var ttl cutover.TTLResult
+		if err := m.resultOf("ttl", &ttl); err != nil {
+			return cutover.SwapOptions{}, err
+		}
+		return cutover.SwapOptions{Options: opts, App: a.Name, Held: ttl.Of(a.Name)}, nil
+	}
+	return stage{
+		name: name, title: "move the names of " + a.Name + " to green",
+		plan: func(ctx context.Context) (*plan.Plan, error) {
+			opts, err := options(ctx)
+			if err != nil {
+				return nil, err
+			}
+			return cutover.PlanSwap(ctx, opts)
+		},
+		apply: func(ctx context.Context, p *plan.Plan) (any, error) {
+			opts, err := options(ctx)
+			if err != nil {
+				return nil, err
+			}
+			return cutover.ApplySwap(ctx, p, m.journal, opts)
+		},
+	}
+}
+
+func (m *Migration) settleStage(a migration.Application) stage {
+	name := "settle/" + a.Name
+	options := func(ctx context.Context) (cutover.SettleOptions, error) {
+		opts, err := m.cutoverOptions(ctx, name)
+		if err != nil {
+			return cutover.SettleOptions{}, err
+		}
+		var swap cutover.SwapResult
+		if err := m.resultOf("swap/"+a.Name, &swap); err != nil {
+			return cutover.SettleOptions{}, err
+		}
+		return cutover.SettleOptions{Options: opts, App: a.Name, Moved: swap.Names}, nil
+	}
+	return stage{
+		name: name, title: "wait until no cache holds the old answer for " + a.Name,
+		plan: func(ctx context.Context) (*plan.Plan, error) {
+			opts, err := options(ctx)
+			if err != nil {
+				return nil, err
+			}
+			return cutover.PlanSettle(ctx, opts)
+		},
+		apply: func(ctx context.Context, p *plan.Plan) (any, error) {
+			opts, err := options(ctx)
+			if err != nil {
+				return nil, err
+			}
+			return cutover.ApplySettle(ctx, p, m.journal, opts)
+		},
+	}
+}
+
+func (m *Migration) soakStage(a migration.Application) stage {
+	name := "soak/" + a.Name
+	options := func(ctx context.Context) (cutover.SoakOptions, error) {
+		opts, err := m.cutoverOptions(ctx, name)
+		if err != nil {
+			return cutover.SoakOptions{}, err
+		}
+		var swap cutover.SwapResult
+		if err := m.resultOf("swap/"+a.Name, &swap); err != nil {
+			return cutover.SoakOptions{}, err
+		}
+		return cutover.SoakOptions{Options: opts, App: a.Name, Moved: swap.Names}, nil
+	}
+	return stage{
+		name: name, title: "watch " + a.Name + " on green",
+		plan: func(ctx context.Context) (*plan.Plan, error) {
+			opts, err := options(ctx)
+			if err != nil {
+				return nil, err
+			}
+			return cutover.PlanSoak(ctx, opts)
+		},
+		apply: func(ctx context.Context, p *plan.Plan) (any, error) {
+			opts, err := options(ctx)
+			if err != nil {
+				return nil, err
+			}
+			return cutover.ApplySoak(ctx, p, m.journal, opts)
+		},
+	}
+}
+
+// resultOf reads the result of a finished stage from the journal.
+func (m *Migration) resultOf(name string, into any) error {
+	s, err := m.known(name)
+	if err != nil {
+		return err
+	}
+	if !s.Finished {
+		return fmt.Errorf("%s is not done", name)
+	}
+	if err := json.Unmarshal(s.Result, into); err != nil {
+		return fmt.Errorf("read the result of %s: %w", name, err)
+	}
+	return nil
+}
+
+// known is what the journal knows of a stage, whether it is open for writing or not.
+func (m *Migration) known(name string) (journal.Stage, error) {
+	if m.journal != nil {
+		return m.journal.Stage(name), nil
+	}
+	log, err := journal.Read(m.file.StateDir())
+	if errors.Is(err, journal.ErrNone) {
+		return journal.Stage{Name: name}, nil
+	}
+	if err != nil {
+		return journal.Stage{}, err
+	}
+	return log.Stage(name), nil
+}

@@ -1,0 +1,156 @@
+package crossfade
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/crossfade-project/crossfade/bucketsync/bucket"
+	"github.com/crossfade-project/crossfade/cutover"
+	"github.com/crossfade-project/crossfade/cutover/zone"
+	"github.com/crossfade-project/crossfade/internal/kube"
+	"github.com/crossfade-project/crossfade/internal/migration"
+	"github.com/crossfade-project/crossfade/internal/plan"
+)
+
+// preflightResult is what preflight saw of both sides.
+type preflightResult struct {
+	Blue  kube.Identity `json:"blue"`
+	Green kube.Identity `json:"green"`
+}
+
+// preflightStage reads everything that the migration relies on, once, so that what is not there is said before
+// anything is changed. It has no changes of its own.
+func (m *Migration) preflightStage() stage {
+	const name = "preflight"
+	return stage{
+		name: name, verb: "run", title: "look at both sides, the stores and the zones",
+		plan: m.preflight,
+		apply: func(_ context.Context, p *plan.Plan) (any, error) {
+			return p.Data, nil
+		},
+	}
+}
+
+func (m *Migration) preflight(ctx context.Context) (*plan.Plan, error) {
+	p := plan.New(m.file.Name, "preflight")
+	var seen preflightResult
+	reached := m.lookAt(ctx, p, Blue, &seen.Blue)
+	reached = m.lookAt(ctx, p, Green, &seen.Green) && reached
+	if reached {
+		m.compareSides(p, seen)
+	}
+	m.lookAtBuckets(ctx, p)
+	if _, err := m.archiveStore(ctx); err != nil {
+		p.Refuse("archive", err.Error(), "correct archive.url, or its store")
+	}
+	if _, err := m.archiveOptions(ctx); err != nil {
+		p.Refuse("archive", err.Error(), "correct archive.identity: age-keygen writes a key file")
+	}
+	if m.file.Archive.Identity == nil && len(m.file.Archive.Recipients) == 0 {
+		p.Note(plan.Warning, "archive", "no key is given: the export is refused as soon as it meets a Secret")
+	}
+	m.lookAtZones(ctx, p)
+	if m.file.Rehearsal != nil {
+		p.Note(plan.Warning, "rehearsal", "safety times are shortened on purpose; every report and the certificate say so")
+	}
+	p.Data = plan.JSON(seen)
+	return p, ctx.Err()
+}
+
+func (m *Migration) lookAt(ctx context.Context, p *plan.Plan, side string, into *kube.Identity) bool {
+	client, err := m.side(side)
+	if err != nil {
+		p.Refuse(side, err.Error(), "correct "+side+".kubeconfig and "+side+".context in "+m.file.Path)
+		return false
+	}
+	id, err := client.Identity(ctx)
+	if err != nil {
+		p.Refuse(side, "its API server could not be asked: "+err.Error(), "check that it can be reached from here and that the credentials are valid; a connection that hangs is most often a firewall")
+		return false
+	}
+	*into = id
+	return true
+}
+
+func (m *Migration) compareSides(p *plan.Plan, seen preflightResult) {
+	p.Note(plan.Info, "versions", fmt.Sprintf("blue runs %s, green runs %s", seen.Blue.Version, seen.Green.Version))
+	if seen.Blue.UID != seen.Green.UID {
+		return
+	}
+	for _, a := range m.file.Applications {
+		if m.greenNamespace(a.Namespace) == a.Namespace {
+			p.Refuse(a.Name, "blue and green are the same cluster, and namespace "+a.Namespace+" is not mapped to another", "map it under maps.namespaces, or point green at another cluster")
+		}
+	}
+}
+
+func (m *Migration) lookAtBuckets(ctx context.Context, p *plan.Plan) {
+	for _, b := range m.file.Buckets {
+		m.lookAtBucket(ctx, p, b.Name+" (from)", b.From, false)
+		m.lookAtBucket(ctx, p, b.Name+" (to)", b.To, b.Create)
+	}
+}
+
+func (m *Migration) lookAtBucket(ctx context.Context, p *plan.Plan, what string, end migration.BucketEnd, mayBeMissing bool) {
+	b, err := m.bucketAt(ctx, end)
+	if err != nil {
+		p.Refuse("bucket "+what, err.Error(), "correct stores."+end.Store)
+		return
+	}
+	err = b.Check(ctx)
+	switch {
+	case err == nil, mayBeMissing && errors.Is(err, bucket.ErrNotExist):
+	case errors.Is(err, bucket.ErrNotExist):
+		p.Refuse("bucket "+what, fmt.Sprintf("%s does not exist at store %s", end.Bucket, end.Store), "correct its name, make it, or say create: true for a destination")
+	default:
+		p.Refuse("bucket "+what, err.Error(), "check stores."+end.Store+": its endpoint and its keys")
+	}
+}
+
+// lookAtZones asks everything of the names that reading can tell.
+func (m *Migration) lookAtZones(ctx context.Context, p *plan.Plan) {
+	if len(m.file.Zones) == 0 {
+		return
+	}
+	opts, err := m.cutoverOptions(ctx, "preflight")
+	if err != nil {
+		p.Refuse("zones", err.Error(), "correct zones and their secrets")
+		return
+	}
+	found, err := cutover.Inspect(ctx, cutover.InspectOptions{Options: opts, WithoutGreen: true})
+	if err != nil {
+		p.Refuse("zones", err.Error(), "check that the name servers can be reached from here")
+		return
+	}
+	p.Refusals = append(p.Refusals, found.Refusals...)
+	p.Notes = append(p.Notes, found.Notes...)
+}
+
+// zone opens a zone's driver, once.
+func (m *Migration) zone(ctx context.Context, z migration.Zone) (zone.Zone, error) {
+	m.mu.Lock()
+	driver, ok := m.zones[z.Name]
+	m.mu.Unlock()
+	if ok {
+		return driver, nil
+	}
+	if m.opts.OpenZone == nil {
+		return nil, errors.New("no drivers of zones are wired: set Options.OpenZone")
+	}
+	secret, err := m.secret(ctx, &z.RFC2136.Secret, "zones."+z.Name+".rfc2136.secret")
+	if err != nil {
+		return nil, err
+	}
+	driver, err = m.opts.OpenZone(ctx, ZoneConfig{
+		Name: z.Name, Server: z.RFC2136.Server, Key: z.RFC2136.Key, Algorithm: z.RFC2136.Algorithm, Secret: strings.TrimSpace(secret),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open zone %s: %w", z.Name, err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.zones[z.Name] = driver
+	return driver, nil
+}

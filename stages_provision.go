@@ -1,0 +1,48 @@
+package crossfade
+
+import (
+	"context"
+
+	"github.com/crossfade-project/crossfade/internal/plan"
+	"github.com/crossfade-project/crossfade/provision"
+)
+
+func (m *Migration) provisionOptions(stage string) (provision.Options, error) {
+	blue, err := m.side(Blue)
+	if err != nil {
+		return provision.Options{}, err
+	}
+	green, err := m.side(Green)
+	if err != nil {
+		return provision.Options{}, err
+	}
+	namespaces := map[string]string{}
+	for _, a := range m.file.Applications {
+		namespaces[a.Namespace] = m.greenNamespace(a.Namespace)
+	}
+	return provision.Options{
+		Migration: m.file.Name, Stage: stage, Blue: blue, Green: green, Namespaces: namespaces,
+		Log: m.opts.Log, Clock: m.opts.Clock, Observer: observer{m},
+	}, nil
+}
+
+func (m *Migration) provisionStage() stage {
+	const name = "provision"
+	return stage{
+		name: name, verb: "provision", title: "stand up the namespaces on green",
+		plan: func(ctx context.Context) (*plan.Plan, error) {
+			opts, err := m.provisionOptions(name)
+			if err != nil {
+				return nil, err
+			}
+			return provision.Plan(ctx, opts)
+		},
+		apply: func(ctx context.Context, p *plan.Plan) (any, error) {
+			opts, err := m.provisionOptions(name)
+			if err != nil {
+				return nil, err
+			}
+			return provision.Apply(ctx, p, m.journal, opts)
+		},
+	}
+}

@@ -1,0 +1,222 @@
+package crossfade
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/crossfade-project/crossfade/bucketsync"
+	"github.com/crossfade-project/crossfade/cutover"
+	"github.com/crossfade-project/crossfade/export"
+	"github.com/crossfade-project/crossfade/internal/cli"
+	"github.com/crossfade-project/crossfade/internal/journal"
+	"github.com/crossfade-project/crossfade/internal/migration"
+	"github.com/crossfade-project/crossfade/internal/plan"
+)
+
+// noteSample is the name under which the samples of blue's idleness are kept, so that days of watching survive a restart.
+const noteSample = "idle-sample"
+
+// idleStage watches blue until nobody has used it for long enough.
+func (m *Migration) idleStage() stage {
+	const name = "idle"
+	return stage{
+		name: name, verb: "run", title: "watch blue until nobody has used it for long enough", after: "every application to be on green",
+		plan: func(context.Context) (*plan.Plan, error) {
+			p := plan.New(m.file.Name, name)
+			p.Add(plan.Change{
+				ID: name + "/watch", Action: "watch", Target: "blue",
+				Why: "blue may be destroyed only when nobody uses it; nothing is changed, so nothing is taken back",
+			})
+			return p, nil
+		},
+		apply: func(ctx context.Context, p *plan.Plan) (any, error) {
+			var idle cutover.Idle
+			err := plan.Run(ctx, p, m.journal, plan.RunOptions{Observer: observer{m}}, func(ctx context.Context, _ plan.Change) (any, error) {
+				opts, err := m.idleOptions(ctx)
+				if err != nil {
+					return nil, err
+				}
+				idle, err = cutover.WatchIdle(ctx, opts)
+				return idle, err
+			})
+			return idle, err
+		},
+	}
+}
+
+func (m *Migration) idleOptions(ctx context.Context) (cutover.IdleOptions, error) {
+	opts, err := m.cutoverOptions(ctx, "idle")
+	if err != nil {
+		return cutover.IdleOptions{}, err
+	}
+	var ttl cutover.TTLResult
+	if err := m.resultOf("ttl", &ttl); err != nil {
+		return cutover.IdleOptions{}, err
+	}
+	evidence, err := cutover.BlueEvidence(ctx, cutover.BlueEvidenceOptions{
+		Options: opts, Retirement: *m.file.Retirement, Helper: m.file.Blue.Helper, Held: ttl.Names,
+	})
+	if err != nil {
+		return cutover.IdleOptions{}, err
+	}
+	result := cutover.IdleOptions{
+		Options: opts, Retirement: *m.file.Retirement, OldTTL: ttl.OldTTL(), Evidence: evidence,
+		Record: func(s cutover.Sample) error { return m.journal.Note(noteSample, s) },
+	}
+	m.journal.View(func(log *journal.Log) {
+		for _, raw := range log.Noted(noteSample) {
+			var s cutover.Sample
+			if json.Unmarshal(raw, &s) == nil {
+				result.Previous = append(result.Previous, s)
+			}
+		}
+	})
+	return result, nil
+}
+
+// certificateStage makes the retirement certificate: idle, green healthy, data proven, archive fresh.
+func (m *Migration) certificateStage() stage {
+	const name = "certificate"
+	return stage{
+		name: name, verb: "run", title: "make the retirement certificate", after: "blue to be idle",
+		plan: func(context.Context) (*plan.Plan, error) {
+			p := plan.New(m.file.Name, name)
+			p.Add(plan.Change{
+				ID: name + "/make", Action: "certify", Target: "blue",
+				Why: "retire asks for it; it is a file beside the journal and changes nothing else, so nothing is taken back",
+			})
+			return p, nil
+		},
+		apply: func(ctx context.Context, p *plan.Plan) (any, error) {
+			var cert cutover.Certificate
+			err := plan.Run(ctx, p, m.journal, plan.RunOptions{Observer: observer{m}}, func(ctx context.Context, _ plan.Change) (any, error) {
+				opts, err := m.certifyOptions(ctx)
+				if err != nil {
+					return nil, err
+				}
+				if cert, err = cutover.Certify(ctx, opts); err != nil {
+					return nil, err
+				}
+				return cert.Hash, m.writeCertificate(cert)
+			})
+			return cert, err
+		},
+	}
+}
+
+// Files of the certificate, in the state directory.
+const (
+	certificateJSON = "certificate.json"
+	certificatePage = "certificate.md"
+)
+
+func (m *Migration) writeCertificate(cert cutover.Certificate) error {
+	raw, err := json.MarshalIndent(cert, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write the certificate: %w", err)
+	}
+	for name, content := range map[string][]byte{certificateJSON: append(raw, '\n'), certificatePage: []byte(cert.Markdown())} {
+		if err := os.WriteFile(filepath.Join(m.file.StateDir(), name), content, 0o600); err != nil {
+			return fmt.Errorf("write the certificate: %w", err)
+		}
+	}
+	return nil
+}
+
+func (m *Migration) certifyOptions(ctx context.Context) (cutover.CertifyOptions, error) {
+	opts, err := m.cutoverOptions(ctx, "certificate")
+	if err != nil {
+		return cutover.CertifyOptions{}, err
+	}
+	var (
+		idle cutover.Idle
+		ttl  cutover.TTLResult
+		seen preflightResult
+	)
+	if err := errors.Join(m.resultOf("idle", &idle), m.resultOf("ttl", &ttl), m.resultOf("preflight", &seen)); err != nil {
+		return cutover.CertifyOptions{}, err
+	}
+	out := cutover.CertifyOptions{
+		Options: opts, Idle: idle, OldTTL: ttl.OldTTL(), Tool: m.opts.Tool, Blue: seen.Blue, Green: seen.Green,
+	}
+	for _, a := range m.file.Applications {
+		if err := m.provenOf(a, &out); err != nil {
+			return out, err
+		}
+	}
+	for _, b := range m.file.Buckets {
+		proof, ok, err := m.dataProof(b)
+		if err != nil {
+			return out, err
+		}
+		if ok {
+			out.Data = append(out.Data, proof)
+		}
+	}
+	return out, nil
+}
+
+// provenOf takes in when an application was frozen and which revision of the archive followed.
+func (m *Migration) provenOf(a migration.Application, out *cutover.CertifyOptions) error {
+	var freeze export.FreezeResult
+	var delta export.Result
+	if err := errors.Join(m.resultOf("freeze/"+a.Name, &freeze), m.resultOf("delta/"+a.Name, &delta)); err != nil {
+		return err
+	}
+	if a.Writes != migration.WritesNone && freeze.Confirmed.After(out.Frozen) {
+		out.Frozen = freeze.Confirmed
+	}
+	if delta.Revision > out.Archive.Revision {
+		ended := m.journal.Stage("delta/" + a.Name).Ended
+		out.Archive = cutover.ArchiveProof{URL: m.file.Archive.URL, Revision: delta.Revision, Hash: delta.Index, Made: ended, Verified: ended}
+	}
+	return nil
+}
+
+// dataProof is the proof of a bucket's equality from its final sync.
+func (m *Migration) dataProof(b migration.Bucket) (cutover.DataProof, bool, error) {
+	s := m.journal.Stage("final-sync/" + b.Name)
+	if !s.Finished {
+		return cutover.DataProof{}, false, nil
+	}
+	var result bucketsync.Result
+	if err := json.Unmarshal(s.Result, &result); err != nil {
+		return cutover.DataProof{}, false, fmt.Errorf("read the proof of bucket %s: %w", b.Name, err)
+	}
+	if result.Proof == nil {
+		return cutover.DataProof{}, false, fmt.Errorf("the final sync of bucket %s left no proof", b.Name)
+	}
+	r := result.Proof
+	proof := cutover.DataProof{
+		What: "bucket " + b.Name, Objects: r.Objects, Bytes: r.Bytes, Verified: s.Ended,
+		Differences: r.Missing + r.Extra + r.Differ + r.Unproven, Hash: r.SourceRoot,
+	}
+	for _, a := range m.file.Applications {
+		var freeze export.FreezeResult
+		if sharesBucket([]migration.Application{a}, migration.Application{Buckets: []string{b.Name}}) && m.resultOf("freeze/"+a.Name, &freeze) == nil && freeze.Confirmed.After(proof.Frozen) {
+			proof.Frozen = freeze.Confirmed
+		}
+	}
+	return proof, true, nil
+}
+
+// certificate reads the certificate that the run has made.
+func (m *Migration) certificate(log *journal.Log) (cutover.Certificate, error) {
+	var cert cutover.Certificate
+	s := log.Stage("certificate")
+	if !s.Finished {
+		return cert, errors.New("there is no retirement certificate yet: `crossfade run` makes it once blue is idle")
+	}
+	if err := json.Unmarshal(s.Result, &cert); err != nil {
+		return cert, fmt.Errorf("read the certificate: %w", err)
+	}
+	return cert, nil
+}
+
+// age says how old a certificate is.
+func age(cert cutover.Certificate, now time.Time) string { return cli.Duration(now.Sub(cert.Made)) }

@@ -1,0 +1,129 @@
+package crossfade
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+
+	"github.com/crossfade-project/crossfade/bucketsync"
+	"github.com/crossfade-project/crossfade/internal/migration"
+	"github.com/crossfade-project/crossfade/internal/plan"
+)
+
+const (
+	// defaultMaxDelta is how many objects may still differ before a freeze is entered.
+	defaultMaxDelta = 1000
+	// maxWarmRounds ends a warm sync that does not catch up.
+	maxWarmRounds = 20
+)
+
+func (m *Migration) syncOptions(ctx context.Context, stage string, b migration.Bucket) (bucketsync.Options, error) {
+	from, err := m.bucketAt(ctx, b.From)
+	if err != nil {
+		return bucketsync.Options{}, err
+	}
+	to, err := m.bucketAt(ctx, b.To)
+	if err != nil {
+		return bucketsync.Options{}, err
+	}
+	return bucketsync.Options{
+		Migration: m.file.Name, Stage: stage, Name: b.Name, From: from, To: to, Create: b.Create,
+		Manifest: m.manifest(b), Delete: true,
+		Log: m.opts.Log, Clock: m.opts.Clock, Observer: observer{m},
+		Progress: func(p bucketsync.Progress) { m.event(Event{Kind: Copying, Stage: stage, Copy: &p}) },
+	}, nil
+}
+
+// manifest is where the engine remembers what it copied of a bucket.
+func (m *Migration) manifest(b migration.Bucket) string {
+	return filepath.Join(m.file.StateDir(), "manifests", b.Name+".jsonl")
+}
+
+// syncStage copies a bucket while blue writes to it, again and again until the delta is small.
+func (m *Migration) syncStage(name string, b migration.Bucket) stage {
+	return stage{
+		name: name, verb: "sync", bucket: b.Name, title: "clone bucket " + b.Name + " while blue writes to it",
+		plan: func(ctx context.Context) (*plan.Plan, error) {
+			opts, err := m.syncOptions(ctx, name, b)
+			if err != nil {
+				return nil, err
+			}
+			return bucketsync.Plan(ctx, opts)
+		},
+		apply: func(ctx context.Context, p *plan.Plan) (any, error) {
+			opts, err := m.syncOptions(ctx, name, b)
+			if err != nil {
+				return nil, err
+			}
+			return m.warmSync(ctx, p, opts)
+		},
+	}
+}
+
+// warmResult is a warm sync: its last round, and how many it took.
+type warmResult struct {
+	bucketsync.Result
+	Rounds int   `json:"rounds"`
+	Delta  int64 `json:"delta"` // objects that still differed when it ended
+}
+
+func (m *Migration) warmSync(ctx context.Context, p *plan.Plan, opts bucketsync.Options) (warmResult, error) {
+	limit := int64(m.file.Cutover.MaxDelta)
+	if limit == 0 {
+		limit = defaultMaxDelta
+	}
+	result := warmResult{}
+	var err error
+	if result.Result, err = bucketsync.Apply(ctx, p, m.journal, opts); err != nil {
+		return result, err
+	}
+	for result.Rounds = 1; ; result.Rounds++ {
+		if result.Delta, _, err = bucketsync.Delta(ctx, opts); err != nil {
+			return result, err
+		}
+		if result.Delta <= limit {
+			return result, nil
+		}
+		if result.Rounds == maxWarmRounds {
+			return result, fmt.Errorf("after %d rounds %d objects still differ, more than cutover.maxDelta = %d: blue writes faster than the copy; raise maxDelta and accept a longer freeze", result.Rounds, result.Delta, limit)
+		}
+		m.opts.Log.InfoContext(ctx, "copying again: blue has written since", "bucket", opts.Name, "objects", result.Delta, "allowed", limit)
+		again, err := bucketsync.Plan(ctx, opts)
+		if err != nil {
+			return result, err
+		}
+		// The rounds after the first repeat its change: copying is idempotent and needs no record of its own.
+		round, err := bucketsync.Apply(ctx, again, &plan.MemoryRecorder{}, opts)
+		if err != nil {
+			return result, err
+		}
+		result.Copied, result.Bytes = result.Copied+round.Copied, result.Bytes+round.Bytes
+	}
+}
+
+// finalSyncStage makes a bucket equal within the freeze, and proves it.
+func (m *Migration) finalSyncStage(b migration.Bucket) stage {
+	name := "final-sync/" + b.Name
+	options := func(ctx context.Context) (bucketsync.Options, error) {
+		opts, err := m.syncOptions(ctx, name, b)
+		opts.Final = true
+		return opts, err
+	}
+	return stage{
+		name: name, bucket: b.Name, title: "make bucket " + b.Name + " equal, and prove it",
+		plan: func(ctx context.Context) (*plan.Plan, error) {
+			opts, err := options(ctx)
+			if err != nil {
+				return nil, err
+			}
+			return bucketsync.Plan(ctx, opts)
+		},
+		apply: func(ctx context.Context, p *plan.Plan) (any, error) {
+			opts, err := options(ctx)
+			if err != nil {
+				return nil, err
+			}
+			return bucketsync.Apply(ctx, p, m.journal, opts)
+		},
+	}
+}

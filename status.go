@@ -1,0 +1,194 @@
+package crossfade
+
+import (
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/crossfade-project/crossfade/internal/journal"
+)
+
+// Status is where a migration stands, derived from its journal alone.
+type Status struct {
+	Migration string `json:"migration"`
+	Rehearsal bool   `json:"rehearsal"`
+	// Begun is false while there is no journal.
+	Begun        bool                `json:"begun"`
+	Records      int                 `json:"records"`
+	Head         string              `json:"head,omitempty"` // hash of the last record
+	Actor        string              `json:"actor,omitempty"`
+	Stages       []StageStatus       `json:"stages"`
+	Applications []ApplicationStatus `json:"applications"`
+	// Next is the first stage that is not finished; empty when all are.
+	Next string `json:"next,omitempty"`
+}
+
+// StageState is how far a stage has come.
+type StageState string
+
+// States of a stage.
+const (
+	StagePending  StageState = "pending"
+	StageUnderWay StageState = "under way" // planned, not finished: a run is at it, or was stopped in it
+	StageFailed   StageState = "failed"    // its last change failed; a run takes it up again
+	StageDone     StageState = "done"
+)
+
+// StageStatus is one stage.
+type StageStatus struct {
+	Name    string     `json:"name"`
+	Title   string     `json:"title"`
+	App     string     `json:"app,omitempty"`
+	Wave    int        `json:"wave,omitempty"`
+	State   StageState `json:"state"`
+	Began   *time.Time `json:"began,omitempty"`
+	Ended   *time.Time `json:"ended,omitempty"`
+	Done    int        `json:"done"` // changes made
+	Failure string     `json:"failure,omitempty"`
+}
+
+// ApplicationState says which side serves an application.
+type ApplicationState string
+
+// States of an application.
+const (
+	OnBlue   ApplicationState = "on blue"
+	Frozen   ApplicationState = "frozen on blue"     // blue refuses writes, reads are served
+	Moving   ApplicationState = "moving to green"    // green may write, the name is being moved
+	Soaking  ApplicationState = "on green, watched"  // the name points at green, a breach goes back
+	OnGreen  ApplicationState = "on green"           // the soak has passed
+	Returned ApplicationState = "back on blue again" // a breach, or an operator, took it back
+)
+
+// ApplicationStatus is one application.
+type ApplicationStatus struct {
+	Name      string           `json:"name"`
+	Wave      int              `json:"wave"`
+	Hostnames []string         `json:"hostnames,omitempty"`
+	State     ApplicationState `json:"state"`
+	Why       string           `json:"why,omitempty"`
+}
+
+// outline is what the journal keeps of the pipeline, so that status needs nothing else.
+type outline struct {
+	Migration    string              `json:"migration"`
+	Rehearsal    bool                `json:"rehearsal"`
+	Stages       []StageStatus       `json:"stages"`
+	Applications []ApplicationStatus `json:"applications"`
+}
+
+// Names under which the façade keeps notes in the journal.
+const (
+	noteOutline  = "outline"
+	noteReturned = "returned"
+)
+
+// returned is the note of an application that went back.
+type returned struct {
+	App string    `json:"app"`
+	Why string    `json:"why"`
+	At  time.Time `json:"at"`
+}
+
+func (m *Migration) outline() outline {
+	o := outline{Migration: m.file.Name, Rehearsal: m.file.Rehearsal != nil}
+	for _, s := range m.pipeline() {
+		o.Stages = append(o.Stages, StageStatus{Name: s.name, Title: s.title, App: s.app, Wave: s.wave, State: StagePending})
+	}
+	for _, a := range m.file.Applications {
+		names := make([]string, 0, len(a.Hostnames))
+		for _, h := range a.Hostnames {
+			names = append(names, h.Name)
+		}
+		o.Applications = append(o.Applications, ApplicationStatus{Name: a.Name, Wave: a.Wave, Hostnames: names, State: OnBlue})
+	}
+	return o
+}
+
+// Status returns where the migration stands. It may be called while another process runs it.
+func (m *Migration) Status() (*Status, error) {
+	log, err := journal.Read(m.file.StateDir())
+	if errors.Is(err, journal.ErrNone) {
+		return statusOf(m.outline(), nil), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	o := m.outline()
+	if notes := log.Noted(noteOutline); len(notes) > 0 {
+		if err := json.Unmarshal(notes[len(notes)-1], &o); err != nil {
+			return nil, err
+		}
+	}
+	return statusOf(o, log), nil
+}
+
+func statusOf(o outline, log *journal.Log) *Status {
+	s := &Status{Migration: o.Migration, Rehearsal: o.Rehearsal, Stages: o.Stages, Applications: o.Applications}
+	if log == nil {
+		if len(s.Stages) > 0 {
+			s.Next = s.Stages[0].Name
+		}
+		return s
+	}
+	s.Begun, s.Records, s.Head = true, len(log.Records), log.Head
+	for _, r := range log.Records {
+		if r.Kind == journal.KindOpened {
+			var who journal.Opened
+			if json.Unmarshal(r.Data, &who) == nil {
+				s.Actor = who.Actor
+			}
+		}
+	}
+	finished := map[string]bool{}
+	for i := range s.Stages {
+		fill(&s.Stages[i], log.Stage(s.Stages[i].Name))
+		finished[s.Stages[i].Name] = s.Stages[i].State == StageDone
+		if s.Next == "" && s.Stages[i].State != StageDone {
+			s.Next = s.Stages[i].Name
+		}
+	}
+	for i := range s.Applications {
+		place(&s.Applications[i], finished, log)
+	}
+	return s
+}
+
+func fill(s *StageStatus, known journal.Stage) {
+	s.Done, s.Failure = known.Done, known.Failure
+	switch {
+	case known.Finished:
+		s.State = StageDone
+	case known.Failure != "":
+		s.State = StageFailed
+	case known.Plan != "":
+		s.State = StageUnderWay
+	}
+	if !known.Began.IsZero() {
+		s.Began = &known.Began
+	}
+	if !known.Ended.IsZero() {
+		s.Ended = &known.Ended
+	}
+}
+
+// place derives an application's state from the last stage of its turn that has finished.
+func place(a *ApplicationStatus, finished map[string]bool, log *journal.Log) {
+	switch {
+	case finished["soak/"+a.Name], len(a.Hostnames) == 0 && finished["start/"+a.Name]:
+		a.State = OnGreen
+	case finished["swap/"+a.Name]:
+		a.State = Soaking
+	case finished["start/"+a.Name]:
+		a.State = Moving
+	case finished["freeze/"+a.Name]:
+		a.State = Frozen
+	default:
+		for _, raw := range log.Noted(noteReturned) {
+			var r returned
+			if json.Unmarshal(raw, &r) == nil && r.App == a.Name {
+				a.State, a.Why = Returned, r.Why
+			}
+		}
+	}
+}

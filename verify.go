@@ -1,0 +1,106 @@
+package crossfade
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/crossfade-project/crossfade/bucketsync"
+	"github.com/crossfade-project/crossfade/internal/archive"
+	"github.com/crossfade-project/crossfade/internal/cli"
+)
+
+// VerifyOptions choose what is verified. The zero value compares every bucket by its listings and reads the archive.
+type VerifyOptions struct {
+	// Buckets by name. Empty means all.
+	Buckets []string
+	// Mode is "listing", "sample", "proof" or "full".
+	Mode        string
+	SkipArchive bool
+}
+
+// Verification is what was found.
+type Verification struct {
+	Buckets []BucketVerification  `json:"buckets,omitempty"`
+	Archive *archive.VerifyReport `json:"archive,omitempty"`
+}
+
+// BucketVerification is one bucket's.
+type BucketVerification struct {
+	Name string `json:"name"`
+	bucketsync.Report
+}
+
+// OK is true when every bucket was proven equal.
+func (v *Verification) OK() bool {
+	return !slices.ContainsFunc(v.Buckets, func(b BucketVerification) bool { return !b.Equal })
+}
+
+// Verify compares the buckets of both sides and reads the archive. It changes nothing. What differs is in the result; an
+// error means that it could not look, or that the archive is damaged.
+func (m *Migration) Verify(ctx context.Context, opts VerifyOptions) (*Verification, error) {
+	mode := bucketsync.Mode(opts.Mode)
+	if mode == "" {
+		mode = bucketsync.ModeListing
+	}
+	if !slices.Contains([]bucketsync.Mode{bucketsync.ModeListing, bucketsync.ModeSample, bucketsync.ModeProof, bucketsync.ModeFull}, mode) {
+		return nil, fmt.Errorf("there is no mode %q: listing, sample, proof or full", opts.Mode)
+	}
+	for _, name := range opts.Buckets {
+		if _, err := m.bucket(name); err != nil {
+			return nil, err
+		}
+	}
+	v := &Verification{}
+	for _, b := range m.file.Buckets {
+		if len(opts.Buckets) > 0 && !slices.Contains(opts.Buckets, b.Name) {
+			continue
+		}
+		from, err := m.bucketAt(ctx, b.From)
+		if err != nil {
+			return nil, err
+		}
+		to, err := m.bucketAt(ctx, b.To)
+		if err != nil {
+			return nil, err
+		}
+		r, err := bucketsync.Verify(ctx, bucketsync.VerifyOptions{From: from, To: to, Mode: mode, Manifest: m.manifest(b), Log: m.opts.Log, Clock: m.opts.Clock})
+		if err != nil {
+			return nil, fmt.Errorf("verify bucket %s: %w", b.Name, err)
+		}
+		v.Buckets = append(v.Buckets, BucketVerification{Name: b.Name, Report: r})
+	}
+	if opts.SkipArchive || len(opts.Buckets) > 0 {
+		return v, nil
+	}
+	reader, err := m.openArchive(ctx)
+	if err != nil {
+		return nil, err
+	}
+	report, err := reader.Verify(ctx)
+	if err != nil {
+		return nil, err
+	}
+	v.Archive = &report
+	return v, nil
+}
+
+// Print writes the verification for people.
+func (v *Verification) Print(w io.Writer) error {
+	out := &printer{w: w}
+	for _, b := range v.Buckets {
+		word := "equal"
+		if !b.Equal {
+			word = "NOT EQUAL"
+		}
+		out.f("bucket %s: %s (%s): %d objects, %s; missing %d, extra %d, differing %d, unproven %d\n", b.Name, word, b.Mode, b.Objects, cli.Bytes(b.Bytes), b.Missing, b.Extra, b.Differ, b.Unproven)
+		for _, d := range b.Differences {
+			out.f("  %s %s: %s\n", d.Kind, d.Key, d.What)
+		}
+	}
+	if v.Archive != nil {
+		out.f("archive: revision %d, %s, %s: every hash is right; %d Secrets opened, %d not opened for want of the identity\n", v.Archive.Revision, cli.Count(v.Archive.Objects, "object"), cli.Bytes(v.Archive.Bytes), v.Archive.Opened, v.Archive.Sealed)
+	}
+	return out.err
+}
