@@ -14,6 +14,7 @@ import (
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/buckettest"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/file"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket/gcs"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/memory"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/minio"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/s3"
@@ -85,6 +86,7 @@ func (s *servers) get(t *testing.T, kind store.Kind) *store.Server {
 func drivers() map[string]func(t *testing.T) buckettest.Driver {
 	return map[string]func(*testing.T) buckettest.Driver{
 		"memory": memoryDriver, "file": fileDriver,
+		"gcs":          func(t *testing.T) buckettest.Driver { return gcsDriver(shared.get(t, store.FakeGCS)) },
 		"minio":        func(t *testing.T) buckettest.Driver { return minioDriver(shared.get(t, store.MinIO)) },
 		"s3 versitygw": func(t *testing.T) buckettest.Driver { return s3Driver(shared.get(t, store.VersityGW)) },
 		"s3 minio": func(t *testing.T) buckettest.Driver {
@@ -133,6 +135,16 @@ func minioDriver(server *store.Server) buckettest.Driver {
 			opts.Credentials.SecretKey = "wrong-secret"
 		}
 		return minio.Open(t.Context(), opts)
+	}}
+}
+
+func gcsDriver(server *store.Server) buckettest.Driver {
+	const part = 1 << 20
+	return buckettest.Driver{Endpoint: server.Endpoint, PartSize: part, NoCredentials: true, Open: func(t *testing.T, at buckettest.At) (bucket.Bucket, error) {
+		return gcs.Open(t.Context(), gcs.Options{
+			Bucket: at.Bucket, Endpoint: at.Endpoint, Project: "test", PartSize: part, PageSize: buckettest.PageSize,
+			Credentials: gcs.Credentials{Anonymous: true}, Attempts: 2,
+		})
 	}}
 }
 

@@ -1,0 +1,46 @@
+package gcs
+
+import (
+	"errors"
+	"net/http"
+
+	"cloud.google.com/go/storage"
+	"google.golang.org/api/googleapi"
+
+	"github.com/crossfade-project/crossfade/bucketsync/bucket"
+)
+
+func (b *Bucket) fail(op, key string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return bucket.Wrap(op, b.url, key, kind(err), err)
+}
+
+// kind finds the sentinel by the answer's status.
+func kind(err error) error {
+	if errors.Is(err, storage.ErrObjectNotExist) || errors.Is(err, storage.ErrBucketNotExist) {
+		return bucket.ErrNotExist
+	}
+	switch status(err) {
+	case http.StatusNotFound:
+		return bucket.ErrNotExist
+	case http.StatusPreconditionFailed:
+		return bucket.ErrPrecondition
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return bucket.ErrDenied
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		return bucket.ErrSlowDown
+	case http.StatusRequestedRangeNotSatisfiable, http.StatusNotImplemented:
+		return bucket.ErrUnsupported
+	}
+	return nil
+}
+
+func status(err error) int {
+	var answer *googleapi.Error
+	if errors.As(err, &answer) {
+		return answer.Code
+	}
+	return 0
+}

@@ -1,0 +1,134 @@
+package gcs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"cloud.google.com/go/storage"
+
+	"github.com/crossfade-project/crossfade/bucketsync/bucket"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/body"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/headertext"
+)
+
+// Put implements bucket.Writer.
+func (b *Bucket) Put(ctx context.Context, key string, r io.Reader, size int64, opts bucket.PutOptions) (bucket.Object, error) {
+	obj, err := b.put(ctx, key, r, size, opts)
+	switch {
+	case err == nil:
+		return obj, nil
+	case opts.IfMatch.ETag != "" && errors.Is(err, storage.ErrObjectNotExist):
+		return bucket.Object{}, bucket.Wrap("put", b.url, key, bucket.ErrPrecondition, err)
+	}
+	return bucket.Object{}, b.fail("put", key, err)
+}
+
+func (b *Bucket) put(ctx context.Context, key string, r io.Reader, size int64, opts bucket.PutOptions) (bucket.Object, error) {
+	if problem := keyProblem(key); problem != "" {
+		return bucket.Object{}, fmt.Errorf("%w: %s", bucket.ErrUnsupported, problem)
+	}
+	if size < 0 || size > maxObject {
+		return bucket.Object{}, fmt.Errorf("%w: an object of %d bytes, Cloud Storage takes %d", bucket.ErrUnsupported, size, int64(maxObject))
+	}
+	p := opts.Properties
+	if err := errors.Join(p.Fits(b.Describe()), headertext.Check(p), checkMetadata(p.Metadata)); err != nil {
+		return bucket.Object{}, err
+	}
+	handle, err := b.on(key, opts)
+	if err != nil {
+		return bucket.Object{}, err
+	}
+	// Ending the context is how an upload is given up; closing the writer would complete it.
+	ctx, giveUp := context.WithCancel(ctx)
+	defer giveUp()
+	w := handle.NewWriter(ctx)
+	w.ObjectAttrs = storage.ObjectAttrs{
+		Name: key, ContentType: p.ContentType, ContentEncoding: headertext.StripChunked(p.ContentEncoding), ContentLanguage: p.ContentLanguage,
+		ContentDisposition: p.ContentDisposition, CacheControl: p.CacheControl, Metadata: p.Metadata, StorageClass: p.StorageClass, MD5: opts.MD5,
+	}
+	w.ForceEmptyContentType = p.ContentType == ""
+	// The buffer is as large as the object where that is less than a chunk, and one byte more shows its end.
+	w.ChunkSize = int(min(b.opts.PartSize, (size/chunkUnit+1)*chunkUnit))
+	hashed := body.NewHash(body.Exact(r, size))
+	_, err = io.Copy(w, hashed)
+	if err == nil {
+		err = hashed.Check(opts.MD5)
+	}
+	if err != nil {
+		giveUp()
+		_ = w.Close() // which fails, since it was given up
+		return bucket.Object{}, err
+	}
+	if err := w.Close(); err != nil {
+		return bucket.Object{}, err
+	}
+	obj := seen(w.Attrs())
+	return obj, b.confirm(ctx, obj, size, hashed.Sum())
+}
+
+// confirm compares what was stored with what was sent. What differs is taken away again.
+func (b *Bucket) confirm(ctx context.Context, obj bucket.Object, size int64, sum []byte) error {
+	sent := []bucket.Digest{{Algorithm: bucket.MD5, Value: fmt.Sprintf("%x", sum)}}
+	if obj.Size == size && bucket.Compare(obj.Digests, sent) != bucket.Different {
+		return nil
+	}
+	err := fmt.Errorf("the service stored %d bytes with the digests %v, sent were %d with %v", obj.Size, obj.Digests, size, sent)
+	return errors.Join(err, b.Delete(ctx, obj))
+}
+
+func (b *Bucket) on(key string, opts bucket.PutOptions) (*storage.ObjectHandle, error) {
+	handle := b.bucket.Object(key)
+	switch {
+	case opts.IfAbsent:
+		return handle.If(storage.Conditions{DoesNotExist: true}), nil
+	case opts.IfMatch.ETag != "":
+		match, err := generations(opts.IfMatch)
+		return handle.If(match), err
+	}
+	return handle, nil
+}
+
+// checkMetadata refuses more than the service takes; keys and values it keeps as they are.
+func checkMetadata(metadata map[string]string) error {
+	total := 0
+	for key, value := range metadata {
+		if key == "" || !headertext.Holds(key) || !headertext.Holds(value) {
+			return fmt.Errorf("%w: metadata of %q is empty or not UTF-8", bucket.ErrUnsupported, key)
+		}
+		total += len(key) + len(value)
+	}
+	if total > maxMetadata {
+		return fmt.Errorf("%w: %d bytes of metadata, of which Cloud Storage takes %d", bucket.ErrUnsupported, total, maxMetadata)
+	}
+	return nil
+}
+
+// Delete implements bucket.Writer. In a versioned bucket it makes the object noncurrent and removes no generation.
+func (b *Bucket) Delete(ctx context.Context, obj bucket.Object) error {
+	handle := b.bucket.Object(obj.Key)
+	if obj.ETag != "" {
+		match, err := generations(obj)
+		if err != nil {
+			return b.fail("delete", obj.Key, err)
+		}
+		// Emulators delete on no condition, so the object is looked at first.
+		attrs, err := handle.Attrs(ctx)
+		if errors.Is(kind(err), bucket.ErrNotExist) {
+			return nil
+		}
+		if err == nil && etag(attrs.Generation, attrs.Metageneration) != obj.ETag {
+			err = bucket.ErrPrecondition
+		}
+		if err != nil {
+			return b.fail("delete", obj.Key, err)
+		}
+		handle = handle.If(match)
+	}
+	err := handle.Delete(ctx)
+	if errors.Is(kind(err), bucket.ErrNotExist) {
+		return nil
+	}
+	return b.fail("delete", obj.Key, err)
+}
