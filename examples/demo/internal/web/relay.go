@@ -54,7 +54,9 @@ func Ask[T any](a *App, r *http.Request) ([]T, error) {
 
 // repeat asks all at once: the answer takes as long as the slowest replica.
 func (l relay) repeat(r *http.Request) ([][]byte, error) {
-	if l.peers == nil || r.Header.Get(headerRelayed) != "" {
+	// Whoever asks each pod by itself adds ?replica=this, or would count them all
+	// as often as there are pods.
+	if l.peers == nil || r.Header.Get(headerRelayed) != "" || r.URL.Query().Get("replica") == "this" {
 		return nil, nil
 	}
 	ctx, method, path := r.Context(), r.Method, r.URL.Path

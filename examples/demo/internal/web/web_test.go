@@ -96,6 +96,9 @@ func TestC24_CountIsOfAllReplicasSinceTheYoungest(t *testing.T) {
 	if count.Requests != 3 || count.Replicas != 2 || !count.Since.Equal(late) {
 		t.Errorf("count = %+v, want 3 requests of 2 replicas since %s", count, late)
 	}
+	if _, body := call(t, http.MethodGet, first.URL+"/requests?replica=this"); !strings.Contains(body, `"requests":1,`) || !strings.Contains(body, `"replicas":1`) {
+		t.Errorf("count of one replica = %s, want its 1 request", body)
+	}
 }
 
 func TestI08_CountWithoutOneReplicaIsAnError(t *testing.T) {
