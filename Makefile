@@ -17,13 +17,13 @@ build: ## the command, and the same as a kubectl plugin
 	ln -sf crossfade bin/kubectl-crossfade
 
 demo: build ## a whole migration between two local clusters, under load
-	go run ./e2e/cmd/demo run
+	go run ./e2e/cmd/demo
 
 demo-up: build ## the demo's clusters, stores and name servers, to play with
-	go run ./e2e/cmd/demo up
+	go run ./e2e/rig/cmd/rig up
 
 demo-down: ## takes down what demo-up has left
-	go run ./e2e/cmd/demo down
+	go run ./e2e/rig/cmd/rig down
 
 test: build ## every test; what a machine cannot run is skipped with its reason, listed at the end
 	go run ./internal/devtools/testrun -timeout 40m -p 2 ./...

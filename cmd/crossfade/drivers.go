@@ -7,6 +7,8 @@ import (
 	"github.com/crossfade-project/crossfade"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/file"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket/gcs"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket/minio"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/s3"
 	"github.com/crossfade-project/crossfade/cutover/zone"
 	"github.com/crossfade-project/crossfade/cutover/zone/rfc2136"
@@ -27,6 +29,16 @@ func openWhole(ctx context.Context, s crossfade.Store) (bucket.Bucket, error) {
 		return s3.Open(ctx, s3.Options{
 			Bucket: s.Bucket, Endpoint: s.Endpoint, Region: s.Region,
 			Credentials: s3.Credentials{AccessKey: s.AccessKey, SecretKey: s.SecretKey, Anonymous: s.Anonymous},
+		})
+	case "minio":
+		return minio.Open(ctx, minio.Options{
+			Bucket: s.Bucket, Endpoint: s.Endpoint, Region: s.Region,
+			Credentials: minio.Credentials{AccessKey: s.AccessKey, SecretKey: s.SecretKey, Anonymous: s.Anonymous},
+		})
+	case "gcs":
+		return gcs.Open(ctx, gcs.Options{
+			Bucket: s.Bucket, Endpoint: s.Endpoint,
+			Credentials: gcs.Credentials{ServiceAccount: []byte(s.SecretKey), Anonymous: s.Anonymous},
 		})
 	case "file":
 		return file.Open(ctx, file.Options{Dir: s.Bucket})
