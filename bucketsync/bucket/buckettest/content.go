@@ -41,7 +41,7 @@ func checkProperties(t *testing.T, d Driver) {
 		want.WebsiteRedirect = "/elsewhere?x=1"
 	}
 	if caps.Tags {
-		want.Tags = map[string]string{"team": "a b", "k+/=._:@-": "v+/=._:@-", "none": ""}
+		want.Tags = map[string]string{"team": "a b", "k+/=._:-": "v+/=._:-", "none": ""}
 	}
 	for _, size := range d.sizes() {
 		put(t, b, "properties", data(1, size), bucket.PutOptions{Properties: want})

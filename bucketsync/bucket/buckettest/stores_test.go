@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket/azure"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/buckettest"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/file"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/gcs"
@@ -86,6 +87,7 @@ func (s *servers) get(t *testing.T, kind store.Kind) *store.Server {
 func drivers() map[string]func(t *testing.T) buckettest.Driver {
 	return map[string]func(*testing.T) buckettest.Driver{
 		"memory": memoryDriver, "file": fileDriver,
+		"azure":        func(t *testing.T) buckettest.Driver { return azureDriver(shared.get(t, store.Azurite)) },
 		"gcs":          func(t *testing.T) buckettest.Driver { return gcsDriver(shared.get(t, store.FakeGCS)) },
 		"minio":        func(t *testing.T) buckettest.Driver { return minioDriver(shared.get(t, store.MinIO)) },
 		"s3 versitygw": func(t *testing.T) buckettest.Driver { return s3Driver(shared.get(t, store.VersityGW)) },
@@ -145,6 +147,20 @@ func gcsDriver(server *store.Server) buckettest.Driver {
 			Bucket: at.Bucket, Endpoint: at.Endpoint, Project: "test", PartSize: part, PageSize: buckettest.PageSize,
 			Credentials: gcs.Credentials{Anonymous: true}, Attempts: 2,
 		})
+	}}
+}
+
+func azureDriver(server *store.Server) buckettest.Driver {
+	const part = 1 << 20
+	return buckettest.Driver{Endpoint: server.Endpoint, PartSize: part, Open: func(t *testing.T, at buckettest.At) (bucket.Bucket, error) {
+		opts := azure.Options{
+			Account: server.AccessKey, Container: at.Bucket, Endpoint: at.Endpoint, PartSize: part, PageSize: buckettest.PageSize,
+			Credentials: azure.Credentials{AccountKey: server.SecretKey}, Attempts: 2,
+		}
+		if at.WrongCredentials {
+			opts.Credentials.AccountKey = "d3Jvbmc="
+		}
+		return azure.Open(t.Context(), opts)
 	}}
 }
 

@@ -113,7 +113,8 @@ func etag(generation, metageneration int64) string {
 	return strconv.FormatInt(generation, 10) + "/" + strconv.FormatInt(metageneration, 10)
 }
 
-// same compares two ETags. Emulators leave the metageneration out of the answer to a read, which makes it 0 and unknown.
+// same compares two ETags. Emulators leave the metageneration out of the answer to a read, which makes it 0 and unknown;
+// what was asked for on condition of one then has that one.
 func same(a, b string) bool {
 	generation, known := strings.CutSuffix(b, "/0")
 	return a == b || known && strings.HasPrefix(a, generation+"/")
@@ -156,9 +157,12 @@ func (b *Bucket) Open(ctx context.Context, key string, opts bucket.ReadOptions) 
 		Key: key, Size: attrs.Size, Modified: attrs.LastModified,
 		ETag: etag(attrs.Generation, attrs.Metageneration), Version: strconv.FormatInt(attrs.Generation, 10),
 	}
+	if same(opts.Pin.ETag, obj.ETag) {
+		obj.ETag = opts.Pin.ETag
+	}
 	_, want, err := opts.Range(obj.Size)
 	switch {
-	case opts.Pin.ETag != "" && !same(opts.Pin.ETag, obj.ETag):
+	case opts.Pin.ETag != "" && opts.Pin.ETag != obj.ETag:
 		err = bucket.ErrPrecondition
 	case err == nil && (attrs.Decompressed || attrs.StartOffset != opts.Offset):
 		err = fmt.Errorf("%w: asked from byte %d on, answered from %d on", body.ErrLength, opts.Offset, attrs.StartOffset)

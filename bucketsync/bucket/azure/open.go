@@ -1,0 +1,179 @@
+package azure
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
+
+	"github.com/crossfade-project/crossfade/bucketsync/bucket"
+)
+
+// Limits of Azure: https://learn.microsoft.com/azure/storage/blobs/scalability-targets.
+const (
+	maxBlocks   = 50_000
+	maxBlock    = 4000 << 20
+	maxObject   = maxBlocks * maxBlock
+	maxKey      = 1024
+	maxNames    = 254
+	maxMetadata = 8 << 10
+)
+
+// Options choose a container. Account and Container are needed.
+type Options struct {
+	Account   string
+	Container string
+	// Endpoint is the URL of the service where it is not https://ACCOUNT.blob.core.windows.net. The account is added as
+	// the first element of its path, unless it has a path or the account is the first part of the host's name.
+	Endpoint string
+	// Credentials are used as they are; empty ones leave it to Azure's default chain, which needs HTTPS.
+	Credentials Credentials
+	// PartSize is the size in bytes of a block, and what is sent in one request at most; 0 is 8 MiB. Objects of over
+	// 50,000 blocks get larger ones.
+	PartSize int64
+	// Workers is how many blocks of one object are sent at once; 0 is 4.
+	Workers int
+	// PageSize is how many keys a page of a listing has; 0 is what the service gives, at most 5,000.
+	PageSize int
+	// Attempts is how often a request is tried in all; 0 is 5.
+	Attempts int
+}
+
+// Credentials of Azure, resolved. At most one is set.
+type Credentials struct {
+	// AccountKey is one of the account's two keys, in base64.
+	AccountKey string
+	// SAS is a shared access signature: the query of its URL.
+	SAS string
+	// Anonymous sends requests without credentials.
+	Anonymous bool
+}
+
+// Bucket is a container of an account. It may be used by several goroutines.
+type Bucket struct {
+	opts   Options
+	url    string
+	client *container.Client
+}
+
+var _ interface {
+	bucket.Bucket
+	bucket.Maker
+} = (*Bucket)(nil)
+
+// Open returns the container. It makes no request to the store.
+func Open(ctx context.Context, opts Options) (*Bucket, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("open azure container %s: %w", opts.Container, err)
+	}
+	if opts.Account == "" || opts.Container == "" {
+		return nil, errors.New("open azure container: its name or its account's is missing")
+	}
+	if opts.PartSize <= 0 {
+		opts.PartSize = 8 << 20
+	}
+	if opts.Workers <= 0 {
+		opts.Workers = 4
+	}
+	if opts.Attempts <= 0 {
+		opts.Attempts = 5
+	}
+	b := &Bucket{opts: opts, url: "az://" + opts.Account + "/" + opts.Container}
+	address, err := opts.address()
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", b.url, err)
+	}
+	if b.client, err = opts.connect(address); err != nil {
+		return nil, fmt.Errorf("open %s: %w", b.url, err)
+	}
+	return b, nil
+}
+
+// address is the container's URL.
+func (o Options) address() (string, error) {
+	if o.Endpoint == "" {
+		return "https://" + o.Account + ".blob.core.windows.net/" + o.Container, nil
+	}
+	u, err := url.Parse(o.Endpoint)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return "", errors.New("the endpoint is no URL of a server (write https://host:port)")
+	}
+	if u.User != nil || u.RawQuery != "" {
+		return "", errors.New("the endpoint carries credentials (give them apart)")
+	}
+	if strings.Trim(u.Path, "/") == "" && !strings.HasPrefix(u.Host, o.Account+".") {
+		u = u.JoinPath(o.Account)
+	}
+	return u.JoinPath(o.Container).String(), nil
+}
+
+func (o Options) connect(address string) (*container.Client, error) {
+	plain, ok := http.DefaultTransport.(*http.Transport)
+	if !ok {
+		return nil, errors.New("the program has replaced the default HTTP transport")
+	}
+	transport := plain.Clone()
+	transport.MaxIdleConns, transport.MaxIdleConnsPerHost = 0, 256
+	transport.DisableCompression = true
+	transport.ReadBufferSize, transport.WriteBufferSize = 64<<10, 64<<10
+	retries := int32(o.Attempts - 1)
+	if retries == 0 {
+		retries = -1 // 0 is the SDK's own number
+	}
+	options := &container.ClientOptions{ClientOptions: policy.ClientOptions{
+		Transport: &http.Client{Transport: transport},
+		Retry:     policy.RetryOptions{MaxRetries: retries, RetryDelay: 500 * time.Millisecond, MaxRetryDelay: 20 * time.Second},
+		Telemetry: policy.TelemetryOptions{Disabled: true},
+	}}
+	switch c := o.Credentials; {
+	case c.AccountKey != "":
+		key, err := container.NewSharedKeyCredential(o.Account, c.AccountKey)
+		if err != nil {
+			return nil, errors.New("the account's key is no base64")
+		}
+		return container.NewClientWithSharedKeyCredential(address, key, options)
+	case c.SAS != "":
+		return container.NewClientWithNoCredential(address+"?"+strings.TrimPrefix(c.SAS, "?"), options)
+	case c.Anonymous:
+		return container.NewClientWithNoCredential(address, options)
+	}
+	chain, err := azidentity.NewDefaultAzureCredential(nil)
+	if err != nil {
+		return nil, fmt.Errorf("find credentials: %w", err)
+	}
+	return container.NewClient(address, chain, options)
+}
+
+// Describe implements bucket.Bucket.
+func (b *Bucket) Describe() bucket.Capabilities {
+	return bucket.Capabilities{
+		Provider: "azure", URL: b.url, Endpoint: b.opts.Endpoint, Order: bucket.Unordered,
+		MaxObjectSize: maxObject, MaxKeyLength: maxKey, MaxMetadataSize: maxMetadata, MaxParts: maxBlocks,
+		MetadataKeys: bucket.MetadataAnyCase, MetadataName: metadataName,
+		ConditionalPut: true, ConditionalWrite: true, Tags: true, KeyProblem: keyProblem,
+	}
+}
+
+// Check implements bucket.Bucket.
+func (b *Bucket) Check(ctx context.Context) error {
+	one := int32(1)
+	_, err := b.client.NewListBlobsFlatPager(&container.ListBlobsFlatOptions{MaxResults: &one}).NextPage(ctx)
+	return b.fail("check", "", err)
+}
+
+// Make implements bucket.Maker.
+func (b *Bucket) Make(ctx context.Context) error {
+	_, err := b.client.Create(ctx, nil)
+	if bloberror.HasCode(err, bloberror.ContainerAlreadyExists) {
+		return nil
+	}
+	return b.fail("make", "", err)
+}

@@ -1,0 +1,170 @@
+package azure
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/streaming"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
+
+	"github.com/crossfade-project/crossfade/bucketsync/bucket"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/body"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/headertext"
+)
+
+// Put implements bucket.Writer.
+func (b *Bucket) Put(ctx context.Context, key string, r io.Reader, size int64, opts bucket.PutOptions) (bucket.Object, error) {
+	obj, err := b.put(ctx, key, r, size, opts)
+	switch {
+	case err == nil:
+		return obj, nil
+	case opts.IfMatch.ETag != "" && errors.Is(kind(err), bucket.ErrNotExist):
+		// What was to be written over is gone.
+		return bucket.Object{}, bucket.Wrap("put", b.url, key, bucket.ErrPrecondition, nil)
+	}
+	return bucket.Object{}, b.fail("put", key, err)
+}
+
+func (b *Bucket) put(ctx context.Context, key string, r io.Reader, size int64, opts bucket.PutOptions) (bucket.Object, error) {
+	if problem := keyProblem(key); problem != "" {
+		return bucket.Object{}, fmt.Errorf("%w: %s", bucket.ErrUnsupported, problem)
+	}
+	if size < 0 || size > maxObject {
+		return bucket.Object{}, fmt.Errorf("%w: an object of %d bytes, Azure takes %d", bucket.ErrUnsupported, size, int64(maxObject))
+	}
+	p := opts.Properties
+	metadata, err := encodeMetadata(p.Metadata)
+	if err := errors.Join(err, p.Fits(b.Describe()), headertext.Check(p), checkTags(p.Tags)); err != nil {
+		return bucket.Object{}, err
+	}
+	w := write{client: b.client.NewBlockBlobClient(key), opts: opts, metadata: metadata}
+	var tag *azcore.ETag
+	var sum []byte
+	if size <= b.opts.PartSize {
+		tag, sum, err = w.single(ctx, r, size)
+	} else {
+		tag, sum, err = w.blocks(ctx, r, body.NewPlan(size, b.opts.PartSize, maxBlocks, b.opts.Workers))
+	}
+	if err != nil {
+		return bucket.Object{}, err
+	}
+	obj := bucket.Object{Key: key, Size: size, ETag: unquote(tag)}
+	// Every block's MD5 was checked by the service, and this one was computed over the same bytes.
+	obj.Digests = []bucket.Digest{{Algorithm: bucket.MD5, Value: hex.EncodeToString(sum)}}
+	return obj, nil
+}
+
+// write is one Put.
+type write struct {
+	client   *blockblob.Client
+	opts     bucket.PutOptions
+	metadata map[string]*string
+}
+
+func (w *write) single(ctx context.Context, r io.Reader, size int64) (tag *azcore.ETag, sum []byte, err error) {
+	part, err := body.Whole(r, size)
+	if err == nil {
+		err = body.CheckMD5(part.MD5[:], w.opts.MD5)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	answer, err := w.client.Upload(ctx, streaming.NopCloser(part.Reader()), &blockblob.UploadOptions{
+		Tags: w.opts.Properties.Tags, Metadata: w.metadata, Tier: w.tier(), HTTPHeaders: w.headers(part.MD5[:]), AccessConditions: w.conditions(),
+		TransactionalValidation: blob.TransferValidationTypeMD5(part.MD5[:]),
+	})
+	return answer.ETag, part.MD5[:], err
+}
+
+func (w *write) blocks(ctx context.Context, r io.Reader, plan body.Plan) (tag *azcore.ETag, sum []byte, err error) {
+	upload := rand.Text()
+	id := func(number int) string {
+		return base64.StdEncoding.EncodeToString(fmt.Appendf(nil, "%s-%05d", upload, number))
+	}
+	hashed := body.NewHash(r)
+	err = body.Parts(ctx, hashed, plan, func(ctx context.Context, part body.Part) error {
+		_, err := w.client.StageBlock(ctx, id(part.Number), streaming.NopCloser(part.Reader()), &blockblob.StageBlockOptions{
+			TransactionalValidation: blob.TransferValidationTypeMD5(part.MD5[:]),
+		})
+		if err != nil {
+			return fmt.Errorf("send block %d: %w", part.Number, err)
+		}
+		return nil
+	})
+	if err == nil {
+		err = hashed.Check(w.opts.MD5)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	ids := make([]string, (plan.Size+plan.PartSize-1)/plan.PartSize)
+	for i := range ids {
+		ids[i] = id(i + 1)
+	}
+	answer, err := w.client.CommitBlockList(ctx, ids, &blockblob.CommitBlockListOptions{
+		Tags: w.opts.Properties.Tags, Metadata: w.metadata, Tier: w.tier(), HTTPHeaders: w.headers(hashed.Sum()), AccessConditions: w.conditions(),
+	})
+	return answer.ETag, hashed.Sum(), err
+}
+
+func (w *write) headers(sum []byte) *blob.HTTPHeaders {
+	p := w.opts.Properties
+	encoding := headertext.StripChunked(p.ContentEncoding)
+	return &blob.HTTPHeaders{
+		BlobContentType: given(p.ContentType), BlobContentEncoding: given(encoding), BlobContentLanguage: given(p.ContentLanguage),
+		BlobContentDisposition: given(p.ContentDisposition), BlobCacheControl: given(p.CacheControl), BlobContentMD5: sum,
+	}
+}
+
+func (w *write) tier() *blob.AccessTier {
+	if w.opts.Properties.StorageClass == "" {
+		return nil
+	}
+	tier := blob.AccessTier(w.opts.Properties.StorageClass)
+	return &tier
+}
+
+func (w *write) conditions() *blob.AccessConditions {
+	switch {
+	case w.opts.IfAbsent:
+		anything := azcore.ETagAny
+		return &blob.AccessConditions{ModifiedAccessConditions: &blob.ModifiedAccessConditions{IfNoneMatch: &anything}}
+	case w.opts.IfMatch.ETag != "":
+		return ifMatch(w.opts.IfMatch.ETag)
+	}
+	return nil
+}
+
+func given(text string) *string {
+	if text == "" {
+		return nil
+	}
+	return &text
+}
+
+// Delete implements bucket.Writer. A blob with snapshots is not deleted: they would go with it.
+func (b *Bucket) Delete(ctx context.Context, obj bucket.Object) error {
+	query := &blob.DeleteOptions{}
+	if obj.ETag != "" {
+		query.AccessConditions = ifMatch(obj.ETag)
+	}
+	client := b.client.NewBlobClient(obj.Key)
+	_, err := client.Delete(ctx, query)
+	if errors.Is(kind(err), bucket.ErrPrecondition) {
+		// No condition holds of what is not there.
+		if _, gone := client.GetProperties(ctx, nil); errors.Is(kind(gone), bucket.ErrNotExist) {
+			return nil
+		}
+	}
+	if errors.Is(kind(err), bucket.ErrNotExist) {
+		return nil
+	}
+	return b.fail("delete", obj.Key, err)
+}
