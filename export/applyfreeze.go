@@ -79,11 +79,12 @@ func ApplyFreeze(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts Free
 	return freezeResult(opts, p, outcomes)
 }
 
+// allDone returns the outcomes of a freeze that is in force: every change was made, and none was taken back since.
 func allDone(p *plan.Plan, rec plan.Recorder) ([]json.RawMessage, bool) {
 	var outcomes []json.RawMessage
 	for _, c := range p.Changes {
 		raw, ok := rec.Done(c.ID)
-		if !ok {
+		if _, thawed := rec.Done(thawID(c.ID)); !ok || thawed {
 			return nil, false
 		}
 		outcomes = append(outcomes, raw)

@@ -129,9 +129,7 @@ func PlanFreeze(ctx context.Context, opts FreezeOptions) (*plan.Plan, error) {
 		p.Add(waitChange(opts, w))
 	}
 	if opts.App.Writes == migration.WritesFreeze {
-		if err := planHooks(ctx, p, opts); err != nil {
-			return nil, fmt.Errorf("plan the freeze of %s: %w", opts.App.Name, err)
-		}
+		planHooks(ctx, p, opts)
 	}
 	if len(p.Changes) == 0 {
 		p.Note(plan.Info, opts.App.Name, "nothing has to be stopped")
@@ -164,11 +162,11 @@ func waitChange(opts FreezeOptions, w await) plan.Change {
 }
 
 // planHooks adds one change for all hooks and the probe: a freeze is entered as a whole or not at all.
-func planHooks(ctx context.Context, p *plan.Plan, opts FreezeOptions) error {
+func planHooks(ctx context.Context, p *plan.Plan, opts FreezeOptions) {
 	f := opts.App.Freeze
 	if f == nil || len(f.Enter) == 0 || len(f.Leave) == 0 || f.Probe == nil {
 		p.Refuse("application "+opts.App.Name, "writes: freeze needs freeze.enter, freeze.leave and freeze.probe", "declare them, or use writes: quiesce")
-		return nil
+		return
 	}
 	var data freezeData
 	var relies []plan.Reliance
@@ -197,7 +195,6 @@ func planHooks(ctx context.Context, p *plan.Plan, opts FreezeOptions) error {
 		ReliesOn: relies, Data: plan.JSON(data),
 		Reverse: &plan.Reverse{Action: ActionThaw, How: "put the patched fields back and run the hooks of freeze.leave", Data: plan.JSON(data)},
 	})
-	return nil
 }
 
 // refuseNobody refuses a hook that would ask no pod.

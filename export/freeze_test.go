@@ -261,7 +261,7 @@ spec:
   template: {metadata: {labels: {app: shop, part: operated}}, spec: {containers: [{name: c, image: i}]}}
 `)
 	said := planned(t, quiesce(c, ns)).Err()
-	for _, who := range []string{"HorizontalPodAutoscaler " + ns + "/up", "Argo CD", "Kustomization all", "Database main"} {
+	for _, who := range []string{"HorizontalPodAutoscaler " + ns + "/up", "Argo CD", "Kustomization all", "the operator of Database main"} {
 		if said == nil || !strings.Contains(said.Error(), who) {
 			t.Errorf("the refusals do not name %s: %v", who, said)
 		}
@@ -346,8 +346,8 @@ func TestQuiesceThatCannotFinishIsTakenBackAndSaysWhatStillRuns(t *testing.T) {
 	ns, before := start(t, c)
 	withJob(t, c, ns)
 	opts := quiesce(c, ns)
-	var log bytes.Buffer
-	opts.Wait, opts.Clock, opts.Log = 90*time.Second, clock.NewFake(time.Now()), slog.New(slog.NewTextHandler(&log, nil))
+	var lines bytes.Buffer
+	opts.Wait, opts.Clock, opts.Log = 90*time.Second, clock.NewFake(time.Now()), slog.New(slog.NewTextHandler(&lines, nil))
 	_, err := export.ApplyFreeze(t.Context(), planned(t, opts), &plan.MemoryRecorder{}, opts)
 	if err == nil || !strings.Contains(err.Error(), "clock-1") || !strings.Contains(err.Error(), "taken back") {
 		t.Errorf("the error is %v", err)
@@ -355,7 +355,7 @@ func TestQuiesceThatCannotFinishIsTakenBackAndSaysWhatStillRuns(t *testing.T) {
 	if after := specs(t, c, ns); after != before {
 		t.Errorf("the specs are\n%s\nand were\n%s", after, before)
 	}
-	if n := strings.Count(log.String(), "clock-1"); n < 3 {
+	if n := strings.Count(lines.String(), "clock-1"); n < 3 {
 		t.Errorf("90 s of waiting gave %d lines of reasons, want one each 30 s at least", n)
 	}
 }
@@ -431,17 +431,17 @@ func freezing(c *kube.Client, ns string) export.FreezeOptions {
 func playShop(t *testing.T) (*kube.Client, string, *players) {
 	t.Helper()
 	pods := &players{frozen: map[string]bool{}, stuck: map[string]bool{}}
-	real := kubetest.Connect(t)
-	ns := kubetest.Namespace(t, real)
-	kubetest.Apply(t, real, ns, `
+	server := kubetest.Connect(t)
+	ns := kubetest.Namespace(t, server)
+	kubetest.Apply(t, server, ns, `
 apiVersion: v1
 kind: ConfigMap
 metadata: {name: settings, labels: {app: shop}}
 data: {other: stays}`)
 	for _, name := range []string{"web-1", "web-2"} {
-		kubetest.RunningPod(t, real, ns, name, map[string]string{"app": "shop"})
+		kubetest.RunningPod(t, server, ns, name, map[string]string{"app": "shop"})
 	}
-	return kubetest.WithPods(t, real, pods.answer), ns, pods
+	return kubetest.WithPods(t, server, pods.answer), ns, pods
 }
 
 func TestI06_FreezeAndThawLeaveThePatchedObjectAsItWas(t *testing.T) {
@@ -470,6 +470,9 @@ func TestI06_FreezeAndThawLeaveThePatchedObjectAsItWas(t *testing.T) {
 	}
 	if pods.frozen["web-1"] || pods.frozen["web-2"] {
 		t.Errorf("a pod is still frozen: %v", pods.frozen)
+	}
+	if _, err := export.ApplyFreeze(t.Context(), p, rec, opts); err != nil || !pods.frozen["web-1"] {
+		t.Errorf("after a thaw the journal's old outcomes passed for a freeze: %v", err)
 	}
 }
 

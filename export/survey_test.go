@@ -68,7 +68,7 @@ metadata: {name: orphan}
 subsets: [{addresses: [{ip: 192.0.2.3}], ports: [{port: 1}]}]`)
 	eventually(t, "the controllers have made their endpoints", func() bool {
 		slices, err := c.Typed.DiscoveryV1().EndpointSlices(ns).List(t.Context(), metav1.ListOptions{})
-		_, eerr := c.Typed.CoreV1().Endpoints(ns).Get(t.Context(), "selecting", metav1.GetOptions{}) //nolint:staticcheck // blue still has them
+		_, eerr := c.Typed.CoreV1().Endpoints(ns).Get(t.Context(), "selecting", metav1.GetOptions{})
 		return err == nil && eerr == nil && len(slices.Items) >= 3
 	})
 	_, _, r := newExporter(t, c, app("shop", ns, "")).run(t)

@@ -23,9 +23,12 @@ type ThawResult struct {
 
 // Thaw takes a freeze back, from its plan alone: every spec is as it was, byte for byte (I6), however much of the freeze was
 // made, and whether or not its outcome was recorded (K2). It takes back as much as it can: one object that somebody else has
-// changed since does not keep the others frozen, and is named in the error.
+// changed since does not keep the others frozen, and is named in the error. Without a plan there is nothing to take back.
 func Thaw(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts FreezeOptions) (ThawResult, error) {
 	result := ThawResult{App: opts.App.Name}
+	if p == nil {
+		return result, nil // nothing was planned, so nothing was changed
+	}
 	var failed []error
 	for _, c := range slices.Backward(p.Changes) {
 		if c.Reverse == nil {
@@ -33,7 +36,7 @@ func Thaw(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts FreezeOptio
 		}
 		one := plan.New(p.Migration, p.Stage)
 		one.Add(plan.Change{
-			ID: c.ID + "/" + string(ActionThaw), Action: ActionThaw, Target: c.Target, App: c.App,
+			ID: thawID(c.ID), Action: ActionThaw, Target: c.Target, App: c.App,
 			Why: "the freeze is taken back: " + c.Reverse.How, Data: c.Data,
 		})
 		patched := patchedBy(rec, c.ID)
@@ -51,6 +54,8 @@ func Thaw(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts FreezeOptio
 	}
 	return result, nil
 }
+
+func thawID(changeID string) string { return changeID + "/" + string(ActionThaw) }
 
 func thawOne(ctx context.Context, c plan.Change, opts FreezeOptions, patched []hook.Outcome) error {
 	var d freezeData

@@ -1,6 +1,7 @@
 package archive_test
 
 import (
+	"archive/tar"
 	"bytes"
 	"context"
 	"errors"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"filippo.io/age"
+	"github.com/klauspost/compress/zstd"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/crossfade-project/crossfade/internal/archive"
@@ -95,21 +97,21 @@ func TestSameObjectsGiveTheSameBytes(t *testing.T) {
 		t.Error("two archives of the same objects differ")
 	}
 
-	var packed [][]byte
+	var both [][]byte
 	for range 2 {
 		parent := &archive.Dir{Path: t.TempDir()}
-		tar, err := archive.OpenTar(t.Context(), parent, "a.tar.zst")
+		file, err := archive.OpenTar(t.Context(), parent, "a.tar.zst")
 		if err != nil {
 			t.Fatal(err)
 		}
-		write(t, tar, archive.Options{}, a, b)
+		write(t, file, archive.Options{}, a, b)
 		raw, err := parent.Get(t.Context(), "a.tar.zst")
 		if err != nil {
 			t.Fatal(err)
 		}
-		packed = append(packed, raw)
+		both = append(both, raw)
 	}
-	if !bytes.Equal(packed[0], packed[1]) {
+	if !bytes.Equal(both[0], both[1]) {
 		t.Error("two single-file archives of the same objects differ")
 	}
 }
@@ -117,11 +119,11 @@ func TestSameObjectsGiveTheSameBytes(t *testing.T) {
 func TestEveryObjectReadsBackFromAFolderAndFromAFile(t *testing.T) {
 	me := newPair(t)
 	parent := &archive.Dir{Path: t.TempDir()}
-	tar, err := archive.OpenTar(t.Context(), parent, "a.tar.zst")
+	file, err := archive.OpenTar(t.Context(), parent, "a.tar.zst")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, store := range map[string]archive.Store{"folder": &archive.Dir{Path: t.TempDir()}, "file": tar} {
+	for name, store := range map[string]archive.Store{"folder": &archive.Dir{Path: t.TempDir()}, "file": file} {
 		want := object("Secret", "keys", map[string]any{"k": "djE="})
 		want.Object["n"], want.Object["f"] = int64(7), 1.5
 		write(t, store, me.both(), want, object("ConfigMap", "c", nil))
@@ -381,16 +383,79 @@ func (s single) Put(context.Context, string, []byte) error      { return errors.
 func (s single) Get(context.Context, string) ([]byte, error)    { return s.raw, nil }
 func (s single) List(context.Context, string) ([]string, error) { return nil, nil }
 
+// member is one file of a tar.
+type member struct {
+	tar.Header
+	data string
+}
+
+func packed(t *testing.T, members ...member) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	zw, err := zstd.NewWriter(&out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tw := tar.NewWriter(zw)
+	for _, m := range members {
+		m.Size = int64(len(m.data))
+		if err := tw.WriteHeader(&m.Header); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(tw, m.data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := tw.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := zw.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+func TestAHostileSingleFileIsRefused(t *testing.T) {
+	good := member{Header: tar.Header{Name: "blobs/a", Typeflag: tar.TypeReg}, data: "x"}
+	whole := packed(t, good)
+	if _, err := archive.OpenTar(t.Context(), single{whole}, "a"); err != nil {
+		t.Fatal(err)
+	}
+	for name, raw := range map[string][]byte{
+		"climbing name": packed(t, member{Header: tar.Header{Name: "../a", Typeflag: tar.TypeReg}}),
+		"absolute name": packed(t, member{Header: tar.Header{Name: "/etc/a", Typeflag: tar.TypeReg}}),
+		"link":          packed(t, member{Header: tar.Header{Name: "a", Linkname: "/etc/passwd", Typeflag: tar.TypeSymlink}}),
+		"twice":         packed(t, good, good),
+		"cut":           whole[:len(whole)/2],
+		"text":          []byte("no archive"),
+	} {
+		if _, err := archive.OpenTar(t.Context(), single{raw}, "a"); !errors.Is(err, archive.ErrCorrupt) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestParseIdentityReadsWhatAgeKeygenWrites(t *testing.T) {
+	me := newPair(t)
+	secrets, public, err := archive.ParseIdentity("# created: today\n# public key: " + me.public + "\n" + me.secret + "\n")
+	if err != nil || !slices.Equal(secrets, []string{me.secret}) || !slices.Equal(public, []string{me.public}) {
+		t.Errorf("read %d secrets, public %v, %v", len(secrets), public, err)
+	}
+	if _, _, err := archive.ParseIdentity("AGE-SECRET-KEY-1WRONG"); err == nil || strings.Contains(err.Error(), "WRONG") {
+		t.Errorf("the error is %v", err)
+	}
+}
+
 // Whatever the bytes of a single-file archive are, opening and verifying it ends without a panic, and every name that it gives
 // is a local path.
 func FuzzOpenTar(f *testing.F) {
 	f.Add([]byte("not zstd"))
 	parent := &archive.Dir{Path: f.TempDir()}
-	tar, err := archive.OpenTar(f.Context(), parent, "a.tar.zst")
+	file, err := archive.OpenTar(f.Context(), parent, "a.tar.zst")
 	if err != nil {
 		f.Fatal(err)
 	}
-	w, err := archive.OpenWriter(f.Context(), tar, archive.Options{})
+	w, err := archive.OpenWriter(f.Context(), file, archive.Options{})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -406,11 +471,11 @@ func FuzzOpenTar(f *testing.F) {
 	}
 	f.Add(good)
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		tar, err := archive.OpenTar(t.Context(), single{raw}, "a.tar.zst")
+		file, err := archive.OpenTar(t.Context(), single{raw}, "a.tar.zst")
 		if err != nil {
 			return
 		}
-		names, err := tar.List(t.Context(), "")
+		names, err := file.List(t.Context(), "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -419,8 +484,8 @@ func FuzzOpenTar(f *testing.F) {
 				t.Errorf("the archive has %q", n)
 			}
 		}
-		if r, err := archive.Open(t.Context(), tar, archive.Options{}); err == nil {
-			_, _ = r.Verify(t.Context()) //nolint:errcheck // any answer is fine, a panic is not
+		if r, err := archive.Open(t.Context(), file, archive.Options{}); err == nil {
+			_, _ = r.Verify(t.Context()) // any answer is fine, a panic is not
 		}
 	})
 }

@@ -108,12 +108,12 @@ func keyedHash(key, plain []byte) string {
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-func newKey() (name string, key []byte) {
-	id := make([]byte, 16)
-	key = make([]byte, keySize)
-	rand.Read(id)  //nolint:errcheck // crypto/rand.Read never fails: it ends the program instead
-	rand.Read(key) //nolint:errcheck // as above
-	return "keys/" + hex.EncodeToString(id) + ".age", key
+func newKey() (name string, key []byte, err error) {
+	random := make([]byte, 16+keySize)
+	if _, err := rand.Read(random); err != nil {
+		return "", nil, fmt.Errorf("make a key: %w", err)
+	}
+	return "keys/" + hex.EncodeToString(random[:16]) + ".age", random[16:], nil
 }
 
 func parseRecipients(recipients []string) ([]age.Recipient, error) {

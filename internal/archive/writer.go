@@ -204,7 +204,10 @@ func (w *Writer) chooseKey(ctx context.Context) (string, []byte, error) {
 			return name, key, err
 		}
 	}
-	name, key := newKey()
+	name, key, err := newKey()
+	if err != nil {
+		return "", nil, err
+	}
 	sealed, err := seal(w.recipients, key)
 	if err != nil {
 		return "", nil, err

@@ -153,7 +153,7 @@ spec: {group: dead.example.org, version: v1, groupPriorityMinimum: 10, versionPr
 		if err != nil {
 			return // the test's context has ended, and the cluster ends with the tests
 		}
-		_ = c.At(services, "").Delete(t.Context(), made[0].GetName(), metav1.DeleteOptions{}) //nolint:errcheck // as above
+		_ = c.At(services, "").Delete(t.Context(), made[0].GetName(), metav1.DeleteOptions{}) // as above
 	})
 	var dead []kube.DeadGroup
 	var resources []kube.Resource

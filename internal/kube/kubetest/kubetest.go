@@ -49,7 +49,7 @@ func Main(m *testing.M, opts cluster.LightOptions) int {
 	defer cancel()
 	c, err := cluster.Light(ctx, opts)
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "start the tests' cluster:", err) //nolint:forbidigo // TestMain has no t to fail
+		fmt.Fprintln(os.Stderr, "start the tests' cluster:", err)
 		return 1
 	}
 	code := 1
@@ -57,7 +57,7 @@ func Main(m *testing.M, opts cluster.LightOptions) int {
 		code = m.Run()
 	}
 	if serr := c.Stop(context.Background()); serr != nil || err != nil {
-		fmt.Fprintln(os.Stderr, "stop the tests' cluster:", err, serr) //nolint:forbidigo // as above
+		fmt.Fprintln(os.Stderr, "stop the tests' cluster:", err, serr)
 		return 1
 	}
 	return code
