@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -28,9 +29,9 @@ func (r *Rig) buildPause(ctx context.Context, side string) (string, error) {
 
 func (r *Rig) importImages(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	images := r.o.Images
+	images := slices.Clone(r.o.Images)
 	if r.o.Demo {
-		images = append(DemoImages(), images...)
+		images = append(images, DemoImages()...)
 	}
 	for _, img := range images {
 		group.Go(func() error {

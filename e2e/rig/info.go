@@ -68,6 +68,15 @@ func ReadInfo(dir string) (*Info, error) {
 	return &info, nil
 }
 
+// usualSubnet is the beginning of every address of the first rig on a machine. Examples and guides use it.
+const usualSubnet = "10.213.0."
+
+// Localize turns text that was written for the first rig on a machine, such as the demo's migration file, into text for
+// this one, which has another subnet if it is not the first.
+func (i *Info) Localize(text string) string {
+	return strings.ReplaceAll(text, usualSubnet, i.Host[:strings.LastIndexByte(i.Host, '.')+1])
+}
+
 // Text is the Info for people.
 func (i *Info) Text() string {
 	var text strings.Builder
