@@ -26,11 +26,16 @@ func (n NameEvidence) Name() string { return "names that lead to blue" }
 
 // Collect implements Evidence. Where a zone can be listed, every record of it is judged; where it can't, the hostnames of
 // the file are, and the text says so.
-func (n NameEvidence) Collect(ctx context.Context, _ Observation) (Observation, error) {
+//
+// Names are a state and no event: what counts is that none leads to blue at each look, so a look reaches back to the last.
+func (n NameEvidence) Collect(ctx context.Context, last Observation) (Observation, error) {
 	if len(n.Held) == 0 {
 		return Observation{}, errors.New("no hostname is known")
 	}
-	obs := Observation{Evidence: n.Name(), Use: Quiet, From: n.now()}
+	obs := Observation{Evidence: n.Name(), Use: Quiet, From: last.At}
+	if last.At.IsZero() {
+		obs.From = n.now()
+	}
 	asked := 0
 	for _, held := range n.Held {
 		answers, err := n.read(ctx, held)

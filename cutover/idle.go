@@ -15,7 +15,7 @@ import (
 const (
 	idleFloor           = 72 * time.Hour
 	defaultIdleInterval = time.Minute
-	// idleGap is how long a hole between two looks may be. Connection tracking remembers a connection that was closed in
+	// idleGap is how long a hole between what two looks cover may be. Connection tracking remembers a connection that was closed in
 	// good order for two minutes (net.netfilter.nf_conntrack_tcp_timeout_time_wait), so a shorter hole hides none.
 	idleGap = 110 * time.Second
 )
@@ -116,7 +116,7 @@ func WatchIdle(ctx context.Context, opts IdleOptions) (Idle, error) {
 		limit = 2*needed + day
 	}
 	interval := opts.Retirement.Interval.Or(defaultIdleInterval)
-	t := newTracker(opts.Evidence, interval)
+	t := newTracker(opts.Evidence)
 	for _, s := range opts.Previous {
 		t.take(s)
 	}
@@ -185,7 +185,6 @@ func (o IdleOptions) look(ctx context.Context, t *tracker) (Sample, error) {
 // tracker adds samples up. It only ever looks at what the samples say, so that replaying recorded ones gives the same.
 type tracker struct {
 	names []string
-	gap   time.Duration
 	// known is the last look of each kind that learned something, began the time since which it has been quiet.
 	known    map[string]Observation
 	began    map[string]time.Time
@@ -195,8 +194,8 @@ type tracker struct {
 	sum      [sha256.Size]byte
 }
 
-func newTracker(evidence []Evidence, interval time.Duration) *tracker {
-	t := &tracker{gap: max(idleGap, 2*interval), known: map[string]Observation{}, began: map[string]time.Time{}}
+func newTracker(evidence []Evidence) *tracker {
+	t := &tracker{known: map[string]Observation{}, began: map[string]time.Time{}}
 	for _, e := range evidence {
 		t.names = append(t.names, e.Name())
 	}
@@ -222,7 +221,7 @@ func (t *tracker) take(s Sample) {
 			t.restart(o, "used: "+o.Text)
 		case !known:
 			t.began[o.Evidence] = o.At
-		case o.From.Sub(before.At) > t.gap:
+		case o.From.Sub(before.At) > idleGap:
 			t.restart(o, fmt.Sprintf("nothing was watched for %s", o.From.Sub(before.At).Round(time.Second)))
 		}
 		t.known[o.Evidence] = o
