@@ -66,6 +66,7 @@ const (
 
 // A Result says what a Swap did.
 type Result struct {
+	// Strength is the zone's, or Weak where the server broke its promise in this one change and was corrected.
 	Strength Strength `json:"strength"`
 	// Applied is false when the name held New already, and nothing was sent.
 	Applied bool `json:"applied"`
@@ -112,6 +113,9 @@ type Swapper interface {
 	//
 	// Concurrency. Swap may be called by several goroutines. Of two changes of one name with the same Old, one wins and
 	// the other one gets ErrMoved.
+	//
+	// Wildcards. A change with an empty Old is refused with ErrInvalid where it would put a new level into the tree
+	// under a wildcard: the wildcard would no longer answer for that level (RFC 4592 section 2.2.2, C12).
 	//
 	// Example: a TTL is lowered with New equal to Old but for the TTL; a cutover has Old = CNAME to blue and New =
 	// CNAME to green; at an apex, Old and New each hold an A and an AAAA set.

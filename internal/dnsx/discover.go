@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // MaxChain is how many CNAMEs may follow one another (C14).
@@ -50,24 +52,34 @@ func (c *Client) Discover(ctx context.Context, name string, from Source) (Delega
 	return d, nil
 }
 
-// records asks for each type by itself: servers may answer ANY with as little as they like (RFC 8482).
+// records asks for each type by itself: servers may answer ANY with as little as they like (RFC 8482). A CNAME stands
+// alone, and servers fail for other types where its chain is a loop: it is asked for first.
 func (c *Client) records(ctx context.Context, cut Cut, name string) ([]RRset, error) {
-	var sets []RRset
-	for _, typ := range []string{"CNAME", "A", "AAAA", "MX", "TXT", "SRV", "CAA", "HTTPS", "SVCB", "NS", "DNAME", "PTR", "NAPTR", "TLSA", "SSHFP", "URI"} {
-		answer, err := c.firstOf(ctx, cut.Addrs(), name, typ, false)
+	types := []string{"CNAME", "A", "AAAA", "MX", "TXT", "SRV", "CAA", "HTTPS", "SVCB", "NS", "DNAME", "PTR", "NAPTR", "TLSA", "SSHFP", "URI"}
+	found := make([]RRset, len(types))
+	ask := func(ctx context.Context, i int) error {
+		answer, err := c.firstOf(ctx, cut.Addrs(), name, types[i], false)
 		if err != nil {
-			return nil, fmt.Errorf("read %s records at %s: %w", typ, name, err)
+			return fmt.Errorf("read %s records at %s: %w", types[i], name, err)
 		}
-		set := answer.Set(name, typ)
-		if len(set.Data) == 0 {
-			continue
-		}
-		sets = append(sets, set)
-		if typ == "CNAME" {
-			break // it stands alone
-		}
+		found[i] = answer.Set(name, types[i])
+		return nil
 	}
-	return sets, nil
+	if err := ask(ctx, 0); err != nil {
+		return nil, err
+	}
+	if len(found[0].Data) > 0 {
+		return found[:1], nil
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(5)
+	for i := 1; i < len(types); i++ {
+		group.Go(func() error { return ask(ctx, i) })
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(found, func(s RRset) bool { return len(s.Data) == 0 }), nil
 }
 
 // wildcard asks for a name beside this one that surely nobody made.

@@ -139,6 +139,9 @@ func (z *Zone) Swap(ctx context.Context, change zone.Change) (zone.Result, error
 	case !z.holds(change, change.Old):
 		return fail(fmt.Errorf("%w: %s holds %v, expected %v", zone.ErrMoved, change.Name, z.sets(change), change.Old))
 	}
+	if err := z.checkLevel(change); err != nil {
+		return fail(err)
+	}
 	for _, typ := range change.Conflicting() {
 		if set, ok := z.names[change.Name][typ]; ok {
 			return fail(fmt.Errorf("%w: %s also holds %v", zone.ErrConflict, change.Name, set))
@@ -152,6 +155,21 @@ func (z *Zone) Swap(ctx context.Context, change zone.Change) (zone.Result, error
 	}
 	result.Applied, result.Attempts, result.After = true, 1, z.sets(change)
 	return result, nil
+}
+
+// checkLevel refuses a new level below a wildcard.
+func (z *Zone) checkLevel(change zone.Change) error {
+	parent := dnsx.Parent(change.Name)
+	if len(change.Old) > 0 || change.Name == z.apex || z.inTree(parent) {
+		return nil
+	}
+	for above := parent; above != z.apex; {
+		above = dnsx.Parent(above)
+		if z.inTree("*." + above) {
+			return fmt.Errorf("%w: *.%s would no longer answer for %s", zone.ErrInvalid, above, parent)
+		}
+	}
+	return nil
 }
 
 // sets returns what the name itself holds of the types that a change touches.

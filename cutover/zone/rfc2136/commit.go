@@ -20,6 +20,9 @@ type goal struct {
 	message func() (*dns.Msg, error)
 	// explain says why the server found a condition false although done saw nothing wrong.
 	explain func(ctx context.Context, reply *ReplyError) error
+	// mend, where set, is called when the server acknowledged a change and then shows neither the old nor the new. It
+	// says whether there was something for it to do.
+	mend func(ctx context.Context) (bool, error)
 }
 
 // commit carries out a goal, as the package comment draws it. The result has no After.
@@ -46,6 +49,15 @@ func (d *Driver) commit(ctx context.Context, g goal) (zone.Result, error) {
 		}
 		// From here on the change may have been made: what became of it is found out even if the caller is gone.
 		done, readErr := d.readBack(ctx, g)
+		if err == nil && refusal == nil && readErr != nil && g.mend != nil {
+			var mended bool
+			if mended, err = d.mendAfter(ctx, g); mended && err == nil {
+				// For a moment the name was without an answer: that is not what atomic promises.
+				result.Attempts++
+				result.Strength = zone.Weak
+				done, readErr = d.readBack(ctx, g)
+			}
+		}
 		switch {
 		case readErr != nil && refusal != nil && known(readErr):
 			return result, readErr
@@ -78,6 +90,13 @@ func (d *Driver) readBack(ctx context.Context, g goal) (bool, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 4*d.timeout)
 	defer cancel()
 	return g.done(ctx)
+}
+
+// mendAfter has a time of its own, like readBack.
+func (d *Driver) mendAfter(ctx context.Context, g goal) (bool, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*d.timeout)
+	defer cancel()
+	return g.mend(ctx)
 }
 
 // known says whether an error of reading back is itself the explanation.

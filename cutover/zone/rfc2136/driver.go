@@ -121,26 +121,13 @@ func (d *Driver) Lookup(ctx context.Context, name, typ string) (zone.RRset, erro
 
 // lookup returns a set without data where the primary says with authority that there is none.
 func (d *Driver) lookup(ctx context.Context, name, typ string) (zone.RRset, error) {
-	code, ok := dns.StringToType[typ]
-	if !ok {
-		return zone.RRset{}, fmt.Errorf("%w: unknown type %q", zone.ErrInvalid, typ)
-	}
-	msg := new(dns.Msg)
-	msg.SetQuestion(name, code)
-	msg.RecursionDesired = false
-	reply, err := d.exchange(ctx, msg)
+	reply, err := d.query(ctx, name, typ)
 	if err != nil {
 		return zone.RRset{}, err
 	}
-	if reply.Rcode != dns.RcodeSuccess && reply.Rcode != dns.RcodeNameError {
-		return zone.RRset{}, replyError(reply)
-	}
-	if !reply.Authoritative {
-		return zone.RRset{}, &ReplyError{Code: "NOAA", kind: zone.ErrInvalid}
-	}
 	var records []dnsx.Record
 	for _, rr := range reply.Answer {
-		if rr.Header().Rrtype != code || !strings.EqualFold(rr.Header().Name, name) {
+		if rr.Header().Rrtype != dns.StringToType[typ] || !strings.EqualFold(rr.Header().Name, name) {
 			continue // the rest of a chain of CNAMEs
 		}
 		record, err := dnsx.FromRR(rr)
@@ -150,6 +137,36 @@ func (d *Driver) lookup(ctx context.Context, name, typ string) (zone.RRset, erro
 		records = append(records, record)
 	}
 	return zone.RRset(dnsx.Gather(records, name, typ)), nil
+}
+
+// exists says whether a name is in the zone's tree, or a wildcard answers for it.
+func (d *Driver) exists(ctx context.Context, name string) (bool, error) {
+	reply, err := d.query(ctx, name, "TXT")
+	if err != nil {
+		return false, err
+	}
+	return reply.Rcode == dns.RcodeSuccess, nil
+}
+
+// query returns a reply that the primary gave with authority: yes, no such record, or no such name.
+func (d *Driver) query(ctx context.Context, name, typ string) (*dns.Msg, error) {
+	code, ok := dns.StringToType[typ]
+	if !ok {
+		return nil, fmt.Errorf("%w: unknown type %q", zone.ErrInvalid, typ)
+	}
+	msg := new(dns.Msg)
+	msg.SetQuestion(name, code)
+	msg.RecursionDesired = false
+	reply, err := d.exchange(ctx, msg)
+	switch {
+	case err != nil:
+		return nil, err
+	case reply.Rcode != dns.RcodeSuccess && reply.Rcode != dns.RcodeNameError:
+		return nil, replyError(reply)
+	case !reply.Authoritative:
+		return nil, &ReplyError{Code: "NOAA", kind: zone.ErrInvalid}
+	}
+	return reply, nil
 }
 
 // look returns the sets that a name holds of some types.

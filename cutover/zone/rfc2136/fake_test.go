@@ -150,6 +150,9 @@ func (f *fake) apply(r *dns.Msg) int {
 		key := h.Name + " " + dns.Type(h.Rrtype).String()
 		f.sets[key] = slices.DeleteFunc(f.sets[key], func(rr dns.RR) bool { return dataOf(rr) == dataOf(u) })
 		if h.Class == dns.ClassINET {
+			if h.Rrtype == dns.TypeCNAME {
+				f.sets[key] = nil // replaced, RFC 2136 section 3.4.2.2
+			}
 			f.sets[key] = append(f.sets[key], dns.Copy(u))
 		}
 	}

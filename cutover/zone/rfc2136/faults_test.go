@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -77,15 +78,16 @@ func TestC01_UnsignedReplyIsAnError(t *testing.T) {
 // the same record as condition, as deletion and as addition: all three must come out right, and again in every retry,
 // and the caller's change must stay as it was.
 func TestC02_RecordsAreNeverShared(t *testing.T) {
-	f := startFake(t, onBlue())
+	high := zone.RRset{Name: "shop.apps.test.", Type: "A", TTL: 60, Data: []string{"192.0.2.1"}}
+	f := startFake(t, high)
 	f.onUpdate = func(n int, w dns.ResponseWriter, r *dns.Msg) {
 		if n == 3 {
 			f.reply(w, r, f.apply(r))
 		}
 	}
-	low := zone.RRset{Name: onBlue().Name, Type: "CNAME", TTL: 5, Data: []string{"blue.lb.test."}}
-	change := zone.Change{Name: onBlue().Name, Old: []zone.RRset{onBlue()}, New: []zone.RRset{low}}
-	before := zone.Change{Name: onBlue().Name, Old: []zone.RRset{onBlue()}, New: []zone.RRset{low}}
+	low := zone.RRset{Name: high.Name, Type: "A", TTL: 5, Data: []string{"192.0.2.1"}}
+	change := zone.Change{Name: high.Name, Old: []zone.RRset{high}, New: []zone.RRset{low}}
+	before := zone.Change{Name: high.Name, Old: []zone.RRset{high}, New: []zone.RRset{low}}
 	if r, err := f.driver(nil).Swap(t.Context(), change); err != nil || r.Attempts != 3 || !r.Applied {
 		t.Fatalf("Swap: %+v, %v", r, err)
 	}
@@ -250,7 +252,17 @@ func TestC05_OneMessageDeletesThenAdds(t *testing.T) {
 	if _, err := f.driver(nil).Swap(t.Context(), change); err != nil {
 		t.Fatal(err)
 	}
-	m := f.updates[0]
+	// The rehearsal of a change to a CNAME comes first, at a name of its own.
+	var at []*dns.Msg
+	for _, m := range f.updates {
+		if m.Ns[0].Header().Name == onBlue().Name {
+			at = append(at, m)
+		}
+	}
+	if len(at) != 1 {
+		t.Fatalf("%d messages changed the name", len(at))
+	}
+	m := at[0]
 	absent := map[uint16]bool{}
 	for _, p := range m.Answer {
 		if p.Header().Class == dns.ClassNONE {
@@ -262,8 +274,76 @@ func TestC05_OneMessageDeletesThenAdds(t *testing.T) {
 			t.Errorf("that there is no %s is not a condition", dns.Type(typ))
 		}
 	}
-	if len(f.updates) != 1 || len(m.Ns) != 3 || m.Ns[0].Header().Class != dns.ClassNONE || m.Ns[1].Header().Class != dns.ClassNONE || m.Ns[2].Header().Rrtype != dns.TypeCNAME {
+	if len(m.Ns) != 3 || m.Ns[0].Header().Class != dns.ClassNONE || m.Ns[1].Header().Class != dns.ClassNONE || m.Ns[2].Header().Rrtype != dns.TypeCNAME {
 		t.Errorf("the updates are %v", m.Ns)
+	}
+}
+
+// lossy is a server that deletes what a message wants deleted and drops what it adds.
+func (f *fake) lossy(r *dns.Msg) int {
+	f.mu.Lock()
+	for _, u := range r.Ns {
+		if h := u.Header(); h.Class == dns.ClassNONE {
+			delete(f.sets, h.Name+" "+dns.Type(h.Rrtype).String())
+		}
+	}
+	f.mu.Unlock()
+	return dns.RcodeSuccess
+}
+
+// TestC05_AliasIsRehearsed: a server that loses a name whose addresses a CNAME replaces is found out at a name of our
+// own; the real one keeps its answer, and nothing is left behind.
+func TestC05_AliasIsRehearsed(t *testing.T) {
+	address := zone.RRset{Name: onBlue().Name, Type: "A", TTL: 60, Data: []string{"192.0.2.1"}}
+	f := startFake(t, address)
+	f.onUpdate = func(_ int, w dns.ResponseWriter, r *dns.Msg) {
+		if len(r.Ns) > 1 && r.Ns[1].Header().Rrtype == dns.TypeCNAME && r.Ns[1].Header().Class == dns.ClassINET {
+			f.reply(w, r, f.lossy(r))
+			return
+		}
+		f.reply(w, r, f.apply(r))
+	}
+	d := f.driver(nil)
+	_, err := d.Swap(t.Context(), zone.Change{Name: address.Name, Old: []zone.RRset{address}, New: []zone.RRset{onGreen()}})
+	if !errors.Is(err, zone.ErrInvalid) {
+		t.Errorf("Swap returned %v, want ErrInvalid", err)
+	}
+	if got, err := d.Lookup(t.Context(), address.Name, "A"); err != nil || got.TTL != 60 {
+		t.Errorf("the name holds %+v, %v", got, err)
+	}
+	for key, rrs := range f.sets {
+		if strings.HasPrefix(key, "crossfade-rehearsal") && len(rrs) > 0 {
+			t.Errorf("the rehearsal left %v", rrs)
+		}
+	}
+}
+
+// TestC05_EmptiedNameIsFilledAtOnce: where a server carries out half of a message all the same, the name gets its new
+// records before anything else is done, and the result does not call that atomic.
+func TestC05_EmptiedNameIsFilledAtOnce(t *testing.T) {
+	from := zone.RRset{Name: onBlue().Name, Type: "A", TTL: 60, Data: []string{"192.0.2.1"}}
+	to := zone.RRset{Name: onBlue().Name, Type: "A", TTL: 60, Data: []string{"192.0.2.2"}}
+	change := zone.Change{Name: from.Name, Old: []zone.RRset{from}, New: []zone.RRset{to}}
+	f := startFake(t, from)
+	f.onUpdate = func(n int, w dns.ResponseWriter, r *dns.Msg) {
+		if n == 1 {
+			f.reply(w, r, f.lossy(r))
+			return
+		}
+		f.reply(w, r, f.apply(r))
+	}
+	r, err := f.driver(nil).Swap(t.Context(), change)
+	if err != nil || !r.Applied || r.Strength != zone.Weak || r.Attempts != 2 || len(r.After) != 1 {
+		t.Errorf("Swap: %+v, %v", r, err)
+	}
+	// A name that somebody else emptied is not filled: the server did not say yes to us.
+	f = startFake(t, from)
+	f.onUpdate = func(_ int, w dns.ResponseWriter, r *dns.Msg) {
+		f.lossy(r)
+		f.reply(w, r, dns.RcodeNXRrset)
+	}
+	if r, err := f.driver(nil).Swap(t.Context(), change); !errors.Is(err, zone.ErrMoved) || r.Attempts != 1 || len(f.updates) != 1 {
+		t.Errorf("Swap: %+v, %v", r, err)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -125,4 +126,24 @@ func TestC05_ServersKeepTheContract(t *testing.T) {
 			zonetest.Run(t, targetOf(t, startServer(t, software, nil)))
 		})
 	}
+	t.Run("knot, signed", func(t *testing.T) {
+		s := startServer(t, nameserver.Knot, func(spec *nameserver.Spec) { spec.Sign = true })
+		answer, err := new(dnsx.Client).Ask(t.Context(), s.Addr(), testZone, "DNSKEY", false)
+		if err != nil || len(answer.Answer) == 0 {
+			t.Fatalf("the zone is not signed: %+v, %v", answer, err)
+		}
+		target := targetOf(t, s)
+		// Knot 3.2 takes NSEC and RRSIG for company that a CNAME cannot have.
+		target.NoNewAlias = true
+		zonetest.Run(t, target)
+		sets, err := driverFor(t, s, nil).List(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, set := range sets {
+			if strings.HasPrefix(set.Name, "crossfade-rehearsal-") {
+				t.Errorf("a rehearsal was left behind: %+v", set)
+			}
+		}
+	})
 }

@@ -20,6 +20,11 @@ func (d *Driver) Swap(ctx context.Context, change zone.Change) (zone.Result, err
 		return result, err
 	}
 	op := "swap " + change.Name
+	if newAlias(change) {
+		if err := d.checkAlias(ctx, change); err != nil {
+			return result, d.errorOf(op, err)
+		}
+	}
 	var after []zone.RRset
 	result, err = d.commit(ctx, goal{
 		done: func(ctx context.Context) (bool, error) {
@@ -29,6 +34,13 @@ func (d *Driver) Swap(ctx context.Context, change zone.Change) (zone.Result, err
 		},
 		message: func() (*dns.Msg, error) { return d.swapMessage(change) },
 		explain: func(ctx context.Context, reply *ReplyError) error { return d.explain(ctx, change, reply) },
+		mend: func(ctx context.Context) (bool, error) {
+			if len(after) > 0 || len(change.New) == 0 {
+				return false, nil
+			}
+			d.log.Error("the server took the old records away and did not add the new ones: they are put there now", "name", change.Name)
+			return true, d.fill(ctx, change)
+		},
 	})
 	result.After = after
 	if err != nil {
@@ -49,14 +61,41 @@ func (d *Driver) inspect(ctx context.Context, change zone.Change) (bool, []zone.
 	case sameSets(found, change.New):
 		return true, found, nil
 	case sameSets(found, change.Old):
-		return false, found, nil
+		return false, found, d.checkLevel(ctx, change)
 	}
 	return false, found, fmt.Errorf("%w: %s holds %s, expected %s", zone.ErrMoved, change.Name, describe(found), describe(change.Old))
+}
+
+// checkLevel refuses a new name that could put a level into the tree below a wildcard. Whether its parent is in the tree
+// already can't be seen through the wildcard, and no condition of RFC 2136 tells, so that the wildcard decides.
+func (d *Driver) checkLevel(ctx context.Context, change zone.Change) error {
+	if len(change.Old) > 0 || change.Name == d.apex {
+		return nil
+	}
+	parent := dnsx.Parent(change.Name)
+	for above := parent; above != d.apex; {
+		above = dnsx.Parent(above)
+		exists, err := d.exists(ctx, "*."+above)
+		if err != nil {
+			return err
+		}
+		if exists {
+			return &zone.Error{
+				Op: "create " + change.Name, Hint: "choose a name directly beside the wildcard, or make the level yourself",
+				Err: fmt.Errorf("%w: *.%s may no longer answer for %s", zone.ErrInvalid, above, parent),
+			}
+		}
+	}
+	return nil
 }
 
 // swapMessage puts a whole change into one message (RFC 2136 section 3: all of it, or nothing). Records are deleted by
 // their data, never a whole set or name, so that what the plan has not seen cannot go with them (C6); deletions come
 // first, since servers refuse or drop a CNAME that is added beside another record (C5).
+//
+// A CNAME in the place of a CNAME is only added: the server replaces the one that is there (RFC 2136 section 3.4.2.2).
+// Deleted first, it would be lost in a signed zone of Knot 3.2, which then sees the name's NSEC and RRSIG as company
+// and drops the new one; and where a server does not replace, the old answer stays.
 func (d *Driver) swapMessage(change zone.Change) (*dns.Msg, error) {
 	msg := d.update()
 	for _, set := range change.Old {
@@ -73,20 +112,27 @@ func (d *Driver) swapMessage(change zone.Change) (*dns.Msg, error) {
 		return nil, err
 	}
 	for _, set := range change.Old {
+		if set.Type == "CNAME" && isAlias(change.New) {
+			continue
+		}
 		rrs, err := records(set)
 		if err != nil {
 			return nil, err
 		}
 		msg.Remove(rrs)
 	}
-	for _, set := range change.New {
+	return msg, insert(msg, change.New)
+}
+
+func insert(msg *dns.Msg, sets []zone.RRset) error {
+	for _, set := range sets {
 		rrs, err := records(set)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		msg.Insert(rrs)
 	}
-	return msg, nil
+	return nil
 }
 
 // requireFence makes the fence's token a condition: conditions compare data and not TTLs, and a change of TTL leaves
@@ -110,15 +156,20 @@ func (d *Driver) explain(ctx context.Context, change zone.Change, reply *ReplyEr
 	}
 	ctx, cancel := context.WithTimeout(ctx, 4*d.timeout)
 	defer cancel()
-	found, err := d.look(ctx, change.Name, change.Conflicting())
-	switch {
-	case err != nil:
-		return errors.Join(reply, err)
-	case len(found) > 0:
-		return fmt.Errorf("%w: %s also holds %s", zone.ErrConflict, change.Name, describe(found))
+	if err := d.checkConflicts(ctx, change); err != nil {
+		return errors.Join(err, reply)
 	}
 	// What a reader sees is as expected, and the zone itself is not: a wildcard answers for the name.
 	return fmt.Errorf("%w: %w, though it shows what was expected", zone.ErrMoved, reply)
+}
+
+// checkConflicts returns ErrConflict where the name shows a set of a type that cannot stand beside the new ones.
+func (d *Driver) checkConflicts(ctx context.Context, change zone.Change) error {
+	found, err := d.look(ctx, change.Name, change.Conflicting())
+	if err == nil && len(found) > 0 {
+		err = fmt.Errorf("%w: %s also holds %s", zone.ErrConflict, change.Name, describe(found))
+	}
+	return err
 }
 
 // records builds the library's records afresh, so that no two messages and no two sections share one (C2).

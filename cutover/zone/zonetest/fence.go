@@ -161,3 +161,20 @@ func probe(s *suite) {
 	s.holds(at)
 	s.absent(s.name("unknown"), "CNAME")
 }
+
+// createUnderWildcard: a new name may stand beside a wildcard, and may not make a new level below one.
+func createUnderWildcard(s *suite) {
+	under := "." + s.label + "." + s.Zone.Apex()
+	s.Put(s.T, set("*"+under, "A", 60, "192.0.2.5"), set("old.level"+under, "A", 60, "192.0.2.6"))
+	s.refused(change(nil, one(set("new.made"+under, "AAAA", 60, "2001:db8::1"))), zone.ErrInvalid)
+	if got, err := s.Query(s.Context(), "made"+under, "A"); err != nil || len(got.Data) != 1 {
+		s.Fatalf("the wildcard no longer answers: %s, %v", text(got), err)
+	}
+	// A type that the wildcard does not answer with: the name looks empty.
+	beside := set("beside"+under, "AAAA", 60, "2001:db8::2")
+	s.swap(change(nil, one(beside)))
+	s.holds(beside)
+	deep := set("new.deep."+s.name("free"), "A", 60, "192.0.2.7")
+	s.swap(change(nil, one(deep)))
+	s.holds(deep)
+}

@@ -19,6 +19,8 @@ type Target struct {
 	// Query asks as a client of the zone's DNS would: it follows wildcards and nothing else. Nil where the zone has no
 	// servers that could be asked; then the driver's own Lookup is used.
 	Query func(ctx context.Context, name, typ string) (zone.RRset, error)
+	// NoNewAlias is set where the server loses a name when a CNAME is to replace other records: Swap must refuse that.
+	NoNewAlias bool
 }
 
 // Run checks every rule, as subtests.
@@ -51,6 +53,7 @@ func Run(t *testing.T, target Target) {
 		{"FenceOneOfTwoWins", fenceRace},
 		{"C12_FenceSparesWildcard", fenceWildcard},
 		{"C12_SwapWildcardItself", swapWildcard},
+		{"C12_CreateSparesWildcard", createUnderWildcard},
 		{"C07_ProbeChangesNothing", probe},
 	} {
 		t.Run(rule.name, func(t *testing.T) {

@@ -10,8 +10,8 @@ import (
 func writeKnot(s Spec) ([]string, error) {
 	files := map[string]string{}
 	var b strings.Builder
-	fmt.Fprintf(&b, "server:\n  listen: %s@%d\n  rundir: %s\n  udp-workers: 1\n  tcp-workers: 2\n  background-workers: 1\n", s.Addr.Addr(), s.Addr.Port(), s.Dir)
-	fmt.Fprintf(&b, "log:\n  - target: stderr\n    any: info\ndatabase:\n  storage: %s\n", s.Dir)
+	fmt.Fprintf(&b, "server:\n  listen: %s@%d\n  rundir: %q\n  udp-workers: 1\n  tcp-workers: 2\n  background-workers: 1\n", s.Addr.Addr(), s.Addr.Port(), s.Dir)
+	fmt.Fprintf(&b, "log:\n  - target: stderr\n    any: info\ndatabase:\n  storage: %q\n", s.Dir)
 	b.WriteString("key:\n")
 	var ids []string
 	for _, k := range append([]Key{s.Key}, s.ExtraKeys...) {
@@ -30,7 +30,7 @@ func writeKnot(s Spec) ([]string, error) {
 	}
 	b.WriteString("zone:\n")
 	for _, z := range s.Zones {
-		fmt.Fprintf(&b, "  - domain: %s\n    storage: %s\n    file: %s\n", z.Apex, s.Dir, zoneFileName(z.Apex))
+		fmt.Fprintf(&b, "  - domain: %s\n    storage: %q\n    file: %s\n", z.Apex, s.Dir, zoneFileName(z.Apex))
 		if s.Primary.IsValid() {
 			b.WriteString("    master: primary\n    acl: changes\n")
 			continue
@@ -38,6 +38,9 @@ func writeKnot(s Spec) ([]string, error) {
 		files[zoneFileName(z.Apex)] = zoneFile(z)
 		// The journal alone keeps changes: the zone file stays as the rig wrote it.
 		b.WriteString("    zonefile-sync: -1\n    zonefile-load: difference-no-serial\n    journal-content: all\n")
+		if s.Sign {
+			b.WriteString("    dnssec-signing: on\n")
+		}
 		if z.Dynamic {
 			b.WriteString("    acl: changes\n")
 		}

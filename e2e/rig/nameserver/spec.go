@@ -85,6 +85,8 @@ type Spec struct {
 	ExtraKeys []Key
 	// Views, for BIND as a primary, makes one view for each key, chosen by that key, with all the zones in each.
 	Views []Key
+	// Sign, for Knot as a primary, signs the zones (DNSSEC) with keys that it makes.
+	Sign bool
 }
 
 // A Server is a running server.
