@@ -68,6 +68,9 @@ func (s *survey) get(ctx context.Context, r ref, app string) error {
 	}
 	obj, err := s.opts.Blue.At(res, "").Get(ctx, r.name, metav1.GetOptions{})
 	switch {
+	case apierrors.IsNotFound(err) && r.Kind == "Namespace":
+		s.refuse("namespace "+r.name, "blue does not have it", "correct applications[].namespace, or the context of blue")
+		return nil
 	case apierrors.IsNotFound(err):
 		s.note(plan.Warning, r.Kind+" "+r.name, "it is referred to and blue does not have it")
 		return nil

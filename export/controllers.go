@@ -115,11 +115,15 @@ func (w *world) refuseRest(p *plan.Plan) {
 			continue
 		}
 		uid, name := w.root(pod)
-		if _, known := w.byUID[uid]; known || slices.Contains(named, name) {
-			continue // stopped, or refused as a DaemonSet
+		is := func(one workload) bool { return string(one.obj.GetUID()) == uid }
+		if slices.ContainsFunc(w.stop, is) || slices.ContainsFunc(w.daemons, is) || slices.Contains(named, name) {
+			continue
 		}
 		named = append(named, name)
-		p.Refuse("Pod "+pod.GetNamespace()+"/"+pod.GetName(), "it is run by "+name+", which a quiesce cannot stop",
-			"declare writes: freeze with a hook, or stop it by its own means before the switch")
+		why, mend := "it is run by "+name+", which a quiesce cannot stop", "declare writes: freeze with a hook, or stop it by its own means before the switch"
+		if _, known := w.byUID[uid]; known {
+			why, mend = "it is run by "+name+", whose own labels the application's selector does not match", "give "+name+" the labels of its pods"
+		}
+		p.Refuse("Pod "+pod.GetNamespace()+"/"+pod.GetName(), why, mend)
 	}
 }

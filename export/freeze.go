@@ -111,6 +111,9 @@ type await struct {
 //
 // CronJobs are suspended in any case: at most one side fires them (I7). What would undo a stop behind our back is refused by
 // name (K3), and a StatefulSet that deletes its claims when scaled down (K4).
+//
+// The plan holds what everything was before. It has to be kept until the thaw: planned again while the freeze is in force,
+// what is stopped would pass for what its owner wants.
 func PlanFreeze(ctx context.Context, opts FreezeOptions) (*plan.Plan, error) {
 	p := plan.New(opts.Migration, opts.stage())
 	found, err := findWorkloads(ctx, opts)

@@ -273,6 +273,38 @@ spec:
 	}
 }
 
+func TestQuiesceThatWouldLeaveSomethingRunningIsRefused(t *testing.T) {
+	c := kubetest.Connect(t)
+	ns := kubetest.Namespace(t, c)
+	kubetest.RunningPod(t, c, ns, "bare", map[string]string{"app": "shop"})
+	kubetest.Apply(t, c, ns, `
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: everywhere, labels: {app: shop}}
+spec:
+  selector: {matchLabels: {app: shop, part: everywhere}}
+  template: {metadata: {labels: {app: shop, part: everywhere}}, spec: {containers: [{name: c, image: i}]}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: unlabelled}
+spec:
+  selector: {matchLabels: {app: shop, part: un}}
+  template: {metadata: {labels: {app: shop, part: un}}, spec: {containers: [{name: c, image: i}]}}`)
+	eventually(t, "the Deployment has its pod", func() bool {
+		pods, err := c.Typed.CoreV1().Pods(ns).List(t.Context(), metav1.ListOptions{LabelSelector: "part=un"})
+		return err == nil && len(pods.Items) == 1
+	})
+	opts := quiesce(c, ns)
+	opts.Applications = append([]migration.Application{app("other", ns, "app=other")}, opts.Applications...)
+	said := planned(t, opts).Err()
+	for _, who := range []string{"Pod bare", "DaemonSet " + ns + "/everywhere", "give Deployment unlabelled the labels of its pods"} {
+		if said == nil || !strings.Contains(said.Error(), who) {
+			t.Errorf("the refusals do not name %s: %v", who, said)
+		}
+	}
+}
+
 func TestK04_ScalingThatDeletesClaimsIsRefused(t *testing.T) {
 	c := kubetest.Connect(t)
 	ns := kubetest.Namespace(t, c)

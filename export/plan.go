@@ -62,6 +62,9 @@ func Plan(ctx context.Context, opts Options) (*plan.Plan, error) {
 		p.Refuse("archive.recipients", "the applications hold Secrets or payloads, and nobody is named to whom they are encrypted",
 			"run age-keygen, set archive.recipients to the public key and archive.identity to where the secret key is")
 	}
+	if total.kinds["Secret"] > 0 && len(opts.Archive.Identities) == 0 {
+		p.Note(plan.Warning, "archive.identity", "without it the Secrets' presence is verified, not that they can be opened, and each export writes all of them again")
+	}
 	for _, reason := range slices.Sorted(maps.Keys(s.dropped)) {
 		p.Note(plan.Info, "left on blue", fmt.Sprintf("%d objects: %s", s.dropped[reason], reason))
 	}

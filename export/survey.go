@@ -41,6 +41,7 @@ type survey struct {
 	refs      map[ref]bool
 	custom    map[string]bool // names of CRDs whose resources are kept
 	accounts  map[string]bool // ServiceAccounts as namespace/name
+	matched   map[string]bool // applications that select something
 	unmatched map[string][]string
 	dropped   map[string]int
 	unread    []kube.DeadGroup
@@ -61,7 +62,7 @@ func newSurvey(opts Options, keep func(context.Context, item) error) (*survey, e
 		opts: opts, assign: assign, original: original, keep: keep,
 		drop: dropper{migration: opts.Migration, selectorless: map[string]bool{}},
 		refs: map[ref]bool{}, custom: map[string]bool{}, accounts: map[string]bool{},
-		unmatched: map[string][]string{}, dropped: map[string]int{},
+		matched: map[string]bool{}, unmatched: map[string][]string{}, dropped: map[string]int{},
 	}, nil
 }
 
@@ -242,7 +243,9 @@ func (s *survey) take(ctx context.Context, r kube.Resource, obj *unstructured.Un
 	if r.Group == "" && r.Kind == "ServiceAccount" {
 		s.accounts[obj.GetNamespace()+"/"+obj.GetName()] = true
 	}
-	if !matched {
+	if matched {
+		s.matched[app.Name] = true
+	} else {
 		s.unmatched[obj.GetNamespace()] = append(s.unmatched[obj.GetNamespace()], id)
 	}
 	s.mu.Unlock()
@@ -288,6 +291,11 @@ func (s *survey) report() {
 		slices.Sort(names)
 		text := fmt.Sprintf("%d objects that no selector matches go with application %s: %s", len(names), s.assign.first(ns).Name, some(names))
 		s.note(plan.Info, "namespace "+ns, text)
+	}
+	for _, app := range s.opts.Applications {
+		if s.opts.chosen(app.Name) && app.Selector != "" && !s.matched[app.Name] {
+			s.refuse("application "+app.Name, "its selector "+app.Selector+" matches nothing in "+app.Namespace, "correct applications[].selector")
+		}
 	}
 	slices.SortFunc(s.unread, func(a, b kube.DeadGroup) int { return strings.Compare(a.GroupVersion, b.GroupVersion) })
 	s.unread = slices.CompactFunc(s.unread, func(a, b kube.DeadGroup) bool { return a.GroupVersion == b.GroupVersion })

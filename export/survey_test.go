@@ -264,6 +264,25 @@ subjects: [{kind: User, name: reader}]`)
 	}
 }
 
+func TestASelectorOrNamespaceThatMatchesNothingIsRefused(t *testing.T) {
+	c := kubetest.Connect(t)
+	ns := kubetest.Namespace(t, c)
+	kubetest.Apply(t, c, ns, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings, labels: {app: shop}}")
+	p, err := export.Plan(t.Context(), newExporter(t, c, app("shop", ns, "app=shop"), app("typo", ns, "app=shpo"), app("lost", "no-such-namespace", "")).opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := p.Err()
+	for _, what := range []string{"app=shpo", "namespace no-such-namespace"} {
+		if said == nil || !strings.Contains(said.Error(), what) {
+			t.Errorf("%s is not refused: %v", what, said)
+		}
+	}
+	if said != nil && strings.Contains(said.Error(), "application shop") {
+		t.Errorf("what matches is refused: %v", said)
+	}
+}
+
 func TestSecretsWithoutRecipientAreRefused(t *testing.T) {
 	c := kubetest.Connect(t)
 	ns := kubetest.Namespace(t, c)

@@ -70,16 +70,34 @@ func OpenWriter(ctx context.Context, store Store, opts Options) (*Writer, error)
 	default:
 		w.base = &base
 	}
-	for _, prefix := range []string{"blobs/", "secrets/"} {
-		names, err := store.List(ctx, prefix)
-		if err != nil {
-			return nil, fmt.Errorf("list %s of the archive: %w", prefix, err)
-		}
-		for _, n := range names {
-			w.have[n] = true
+	return w, w.findBlobs(ctx)
+}
+
+// findBlobs learns which blobs need not be written again: those that the base names and the store has. Others that are there
+// come from a revision that was never finished, and may not have reached the disk whole.
+func (w *Writer) findBlobs(ctx context.Context) error {
+	if w.base == nil {
+		return nil
+	}
+	named := map[string]bool{}
+	for _, e := range w.base.Entries {
+		named[e.Blob] = true
+	}
+	for _, p := range w.base.Payloads {
+		for _, piece := range p.Pieces {
+			named[piece.Blob] = true
 		}
 	}
-	return w, nil
+	for _, prefix := range []string{"blobs/", "secrets/"} {
+		names, err := w.store.List(ctx, prefix)
+		if err != nil {
+			return fmt.Errorf("list %s of the archive: %w", prefix, err)
+		}
+		for _, n := range names {
+			w.have[n] = named[n]
+		}
+	}
+	return nil
 }
 
 // Base returns the revision that this one is made on, or nil for the first.
