@@ -106,7 +106,10 @@ func remakers() map[string][]string {
 	}
 }
 
-func fateOfOwned(_ key, obj *unstructured.Unstructured) reason {
+func fateOfOwned(k key, obj *unstructured.Unstructured) reason {
+	if k.is("", "PersistentVolumeClaim") {
+		return "" // a claim that a StatefulSet owns stands for data; only its declaration would be made again
+	}
 	for _, ref := range obj.GetOwnerReferences() {
 		group, _, ok := strings.Cut(ref.APIVersion, "/")
 		if !ok {

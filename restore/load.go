@@ -37,6 +37,8 @@ type cargo struct {
 	dropped []Dropped
 	// held names every object of blue in the revision, those that do not take part too.
 	held map[key]bool
+	// onePlace says that green is blue's own cluster.
+	onePlace bool
 }
 
 // load reads the archive's objects, decides which are made and makes green's of them. What cannot be made is a refusal.
@@ -45,7 +47,11 @@ func load(ctx context.Context, opts Options, v *view, p *plan.Plan) (*cargo, err
 	if err != nil {
 		return nil, err
 	}
-	c := &cargo{held: map[key]bool{}}
+	id, err := opts.Green.Identity(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("ask green who it is: %w", err)
+	}
+	c := &cargo{held: map[key]bool{}, onePlace: id.UID == opts.Archive.Index().BlueUID}
 	for _, e := range opts.Archive.Index().Entries {
 		c.held[key{e.Group, e.Kind, e.Namespace, e.Name}] = true
 	}
@@ -62,7 +68,7 @@ func load(ctx context.Context, opts Options, v *view, p *plan.Plan) (*cargo, err
 			v.expect(obj)
 		}
 	}
-	t := transformer{opts: opts, served: v.versions}
+	t := transformer{opts: opts, served: v.versions, onePlace: c.onePlace}
 	for i, obj := range objects {
 		if !kept[obj] {
 			continue

@@ -83,6 +83,8 @@ type task struct {
 	// UID of the object that is deleted.
 	UID   string `json:"uid,omitempty"`
 	Level int    `json:"level,omitempty"`
+	// OnePlace says that green is blue's own cluster.
+	OnePlace bool `json:"onePlace,omitempty"`
 }
 
 // A planner is one call of Plan under way.
@@ -226,7 +228,7 @@ func (pl *planner) create(it *item, r kube.Resource, running bool, why string) {
 }
 
 func (pl *planner) task(it *item, r kube.Resource) task {
-	t := task{Target: targetOf(r, it.running), Entry: &it.entry, Hash: it.hash, Level: it.level}
+	t := task{Target: targetOf(r, it.running), Entry: &it.entry, Hash: it.hash, Level: it.level, OnePlace: pl.cargo.onePlace}
 	if it.entry.Encrypted || it.key.is("", "Secret") {
 		t.Hash = it.entry.Hash // never a hash without a key in a plan (I9)
 	}
@@ -242,6 +244,11 @@ func (pl *planner) foreign(it *item, r kube.Resource, live *unstructured.Unstruc
 	owner := "nobody's migration"
 	if name := live.GetLabels()[kube.LabelMigration]; name != "" {
 		owner = "migration " + name
+	}
+	if pl.cargo.onePlace && !r.Namespaced {
+		pl.summary.Left = append(pl.summary.Left, it.key.String())
+		pl.plan.Note(plan.Warning, it.key.String(), "blue and green are one cluster, and it has no namespace: it stays as it is, for both")
+		return
 	}
 	switch pl.opts.Conflicts {
 	case Skip:

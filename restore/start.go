@@ -221,6 +221,9 @@ func (pl *planner) turnOn(it *item) {
 	live := pl.live[it.key]
 	want := dig(it.running.Object, "spec")[l.field]
 	switch {
+	case live != nil && !ours(live, pl.opts.Migration) && (pl.opts.Conflicts == Skip || pl.opts.Conflicts == Update):
+		pl.summary.Left = append(pl.summary.Left, it.key.String())
+		return
 	case live == nil || !ours(live, pl.opts.Migration):
 		pl.plan.Refuse(it.key.String(), "it is to be started, and green does not have it as this migration made it", "restore first")
 		return

@@ -17,6 +17,8 @@ import (
 type transformer struct {
 	opts   Options
 	served func(group, kind string) []string
+	// onePlace says that green is blue's own cluster: what has no namespace stands there under its name already.
+	onePlace bool
 }
 
 // running returns the object as it is on green once its application may write, in green's names.
@@ -48,6 +50,10 @@ func (t transformer) running(blue *unstructured.Unstructured) (*unstructured.Uns
 		}
 	}
 	namespaceMap(maps.Namespaces).apply(obj)
+	if t.onePlace && was.is(rbacGroup, "ClusterRoleBinding") {
+		// Blue's binding keeps its name for blue's accounts; nothing refers to a binding by its name.
+		obj.SetName(was.Name + "-" + t.opts.Migration)
+	}
 	mark(obj, t.opts.Migration)
 	return obj, nil
 }
@@ -91,9 +97,12 @@ func stamp(obj *unstructured.Unstructured) string {
 	return hash
 }
 
-// blankOwners empties the uids of owners: blue's are stale, and with one the garbage collector would delete the object.
+// blankOwners drops the owners of claims, which a StatefulSet of green takes over by its own rules, and empties the uids of owners: blue's are stale, and with one the garbage collector would delete the object.
 // Green's are filled in just before the write.
 func blankOwners(obj *unstructured.Unstructured) {
+	if keyOf(obj).is("", "PersistentVolumeClaim") {
+		delete(dig(obj.Object, "metadata"), "ownerReferences")
+	}
 	for _, ref := range digMaps(obj.Object, "metadata", "ownerReferences") {
 		ref["uid"] = ""
 	}

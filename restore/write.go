@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	utilnet "k8s.io/apimachinery/pkg/util/net"
+	"k8s.io/client-go/dynamic"
 )
 
 // A wrote is the outcome of a change of one object.
@@ -52,7 +53,7 @@ func (w *writer) object(ctx context.Context, t task) (*unstructured.Unstructured
 	if err != nil {
 		return nil, "", fmt.Errorf("read it from the archive: %w", err)
 	}
-	tr := transformer{opts: w.opts, served: func(string, string) []string { return []string{t.Target.Version} }}
+	tr := transformer{opts: w.opts, served: func(string, string) []string { return []string{t.Target.Version} }, onePlace: t.OnePlace}
 	it, err := tr.item(*t.Entry, blue)
 	if err != nil {
 		return nil, "", err
@@ -129,11 +130,14 @@ func (w *writer) update(ctx context.Context, c plan.Change, t task) (wrote, erro
 		if contentOf(live) == hash && t.Foreign != Update {
 			return wrote{didFind, string(live.GetUID())}, nil
 		}
-		if err := stillIs(c, t, live); err != nil {
-			return wrote{}, err
-		}
 		next := obj.DeepCopy()
 		carry(live, next, t.Foreign)
+		if err := stillIs(c, t, live); err != nil {
+			if t.Foreign == Update && w.asWritten(ctx, at, live, next) {
+				return wrote{didFind, string(live.GetUID())}, nil
+			}
+			return wrote{}, err
+		}
 		made, err := retry(ctx, w.opts, func() (*unstructured.Unstructured, error) {
 			return at.Update(ctx, next, metav1.UpdateOptions{FieldManager: "crossfade"})
 		})
@@ -147,6 +151,12 @@ func (w *writer) update(ctx context.Context, c plan.Change, t task) (wrote, erro
 		}
 	}
 	return wrote{}, fmt.Errorf("update it: it changed %d times between reading and writing", tries)
+}
+
+// asWritten reports whether a write would change nothing: an earlier try was killed between the write and its record.
+func (w *writer) asWritten(ctx context.Context, at dynamic.ResourceInterface, live, next *unstructured.Unstructured) bool {
+	would, err := at.Update(ctx, next, metav1.UpdateOptions{DryRun: []string{metav1.DryRunAll}})
+	return err == nil && kube.Hash(would) == kube.Hash(live)
 }
 
 // stillIs compares what a change relies on with what is there now.
