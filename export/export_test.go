@@ -30,7 +30,7 @@ type exporter struct {
 	identity *age.X25519Identity
 }
 
-func newExporter(t *testing.T, c *kube.Client, apps ...migration.Application) exporter {
+func newExporter(t testing.TB, c *kube.Client, apps ...migration.Application) exporter {
 	t.Helper()
 	id, err := age.GenerateX25519Identity()
 	if err != nil {

@@ -460,3 +460,48 @@ spec: {maxReplicas: 3, scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, n
 		t.Errorf("it is read in %s, which green does not serve", got)
 	}
 }
+
+func TestK13_AttemptsToIssueCertificatesAreSkippedAndTheirSecretsKept(t *testing.T) {
+	c := kubetest.Connect(t)
+	ns := kubetest.Namespace(t, c)
+	definition := func(group, plural, kind string) string {
+		return `
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: ` + plural + `.` + group + `}
+spec:
+  group: ` + group + `
+  scope: Namespaced
+  names: {plural: ` + plural + `, singular: ` + strings.ToLower(kind) + `, kind: ` + kind + `}
+  versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}]`
+	}
+	ensureShared(t, c, definition("cert-manager.io", "certificates", "Certificate")+"\n---"+
+		definition("cert-manager.io", "certificaterequests", "CertificateRequest")+"\n---"+definition("acme.cert-manager.io", "orders", "Order"))
+	for _, k := range [][2]string{{"cert-manager.io", "Certificate"}, {"cert-manager.io", "CertificateRequest"}, {"acme.cert-manager.io", "Order"}} {
+		eventually(t, k[1]+" is served", func() bool {
+			_, err := c.ResourceFor(t.Context(), k[0], k[1])
+			return err == nil
+		})
+	}
+	kubetest.Apply(t, c, ns, `
+apiVersion: cert-manager.io/v1
+kind: Certificate
+metadata: {name: web}
+---
+apiVersion: cert-manager.io/v1
+kind: CertificateRequest
+metadata: {name: web-1}
+---
+apiVersion: acme.cert-manager.io/v1
+kind: Order
+metadata: {name: web-1-2}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: web-tls}
+type: kubernetes.io/tls
+stringData: {tls.crt: "", tls.key: ""}`)
+	_, _, r := newExporter(t, c, app("shop", ns, "")).run(t)
+	has(t, r, true, "Certificate/web", "Secret/web-tls", "CustomResourceDefinition/certificates.cert-manager.io")
+	has(t, r, false, "CertificateRequest/web-1", "Order/web-1-2")
+}

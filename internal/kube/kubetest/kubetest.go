@@ -71,7 +71,7 @@ func skipped(m *testing.M, reason string) int {
 }
 
 // Connect returns a client with full rights, or skips the test.
-func Connect(t *testing.T) *kube.Client {
+func Connect(t testing.TB) *kube.Client {
 	t.Helper()
 	if os.Getenv(envKubeconfig) == "" {
 		t.Skip("no API server: " + os.Getenv(envSkip))
@@ -96,7 +96,7 @@ func As(t *testing.T, c *kube.Client, user string) *kube.Client {
 }
 
 // Namespace makes a namespace of the test's own.
-func Namespace(t *testing.T, c *kube.Client) string {
+func Namespace(t testing.TB, c *kube.Client) string {
 	t.Helper()
 	ns, err := c.Typed.CoreV1().Namespaces().Create(t.Context(),
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "t-"}}, metav1.CreateOptions{})
