@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
+	"time"
 
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
 )
@@ -21,6 +22,8 @@ const maxKey = 1024
 type Options struct {
 	// Dir is its path. It need not be there yet: Make makes it.
 	Dir string
+	// Now is the clock that old leftovers are told by; nil is the machine's.
+	Now func() time.Time
 }
 
 // Bucket is a directory as a bucket. It may be used by several goroutines and several processes.
@@ -30,11 +33,13 @@ type Bucket struct {
 	// folding says that the file system may take two names for one (a and A, or two forms of ü): then every object gets
 	// a sidecar, and a file without one counts only if it is spelled as its key says.
 	folding bool
+	now     func() time.Time
 
 	write sync.Mutex // held with the lock file
 
-	mu   sync.Mutex
-	root *os.Root // nil until it is first needed
+	mu    sync.Mutex
+	root  *os.Root // nil until it is first needed
+	swept bool
 }
 
 var _ interface {
@@ -54,8 +59,11 @@ func Open(ctx context.Context, opts Options) (*Bucket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open directory %s: %w", opts.Dir, err)
 	}
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
 	folding := runtime.GOOS == "windows" || runtime.GOOS == "darwin"
-	return &Bucket{dir: dir, naming: naming{windows: runtime.GOOS == "windows"}, folding: folding}, nil
+	return &Bucket{dir: dir, naming: naming{windows: runtime.GOOS == "windows"}, folding: folding, now: opts.Now}, nil
 }
 
 // Describe implements bucket.Bucket.

@@ -20,6 +20,8 @@ import (
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/body"
 )
 
+const tempDir = privateDir + "/tmp"
+
 // Put implements bucket.Writer.
 func (b *Bucket) Put(ctx context.Context, key string, r io.Reader, size int64, opts bucket.PutOptions) (bucket.Object, error) {
 	obj, err := b.put(ctx, key, r, size, opts)
@@ -41,7 +43,10 @@ func (b *Bucket) put(ctx context.Context, key string, r io.Reader, size int64, o
 	if err != nil {
 		return bucket.Object{}, err
 	}
-	temp := path.Join(privateDir, "tmp", rand.Text())
+	if err := b.sweep(root); err != nil {
+		return bucket.Object{}, err
+	}
+	temp := path.Join(tempDir, rand.Text())
 	sum, err := writeTemp(ctx, root, temp, r, size)
 	if err == nil {
 		err = body.CheckMD5(sum, opts.MD5)
@@ -57,6 +62,30 @@ func (b *Bucket) put(ctx context.Context, key string, r io.Reader, size int64, o
 	}
 	obj.Digests = []bucket.Digest{{Algorithm: bucket.MD5, Value: hex.EncodeToString(sum)}}
 	return obj, nil
+}
+
+// sweep removes, once, what writes that were killed a day ago or longer left (B15).
+func (b *Bucket) sweep(root *os.Root) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.swept {
+		return nil
+	}
+	entries, err := readDir(root, tempDir)
+	if err != nil && !absent(err) {
+		return err
+	}
+	for _, entry := range entries {
+		info, err := entry.Info()
+		if err != nil || b.now().Sub(info.ModTime()) < 24*time.Hour {
+			continue // it is gone, or may be of a write that goes on
+		}
+		if err := root.Remove(path.Join(tempDir, entry.Name())); err != nil && !absent(err) {
+			return err
+		}
+	}
+	b.swept = true
+	return nil
 }
 
 // writeTemp writes the body to a file of its own, durably, so that no rename makes a half-written one visible.

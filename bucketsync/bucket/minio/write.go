@@ -101,9 +101,7 @@ func (w *write) single(ctx context.Context, r io.Reader, query minio.PutObjectOp
 	if err != nil {
 		return bucket.Object{}, err
 	}
-	obj := w.object(info)
-	obj.Digests = []bucket.Digest{{Algorithm: bucket.MD5, Value: hex.EncodeToString(part.MD5[:])}}
-	return obj, nil
+	return w.object(info, part.MD5[:]), nil
 }
 
 func (w *write) multipart(ctx context.Context, r io.Reader, query minio.PutObjectOptions) (bucket.Object, error) {
@@ -111,22 +109,18 @@ func (w *write) multipart(ctx context.Context, r io.Reader, query minio.PutObjec
 	if err != nil {
 		return bucket.Object{}, err
 	}
-	info, err := w.complete(ctx, upload, r)
+	obj, err := w.complete(ctx, upload, r)
 	if err != nil {
 		return bucket.Object{}, errors.Join(err, w.abort(ctx, upload))
 	}
-	return w.object(info), nil
+	return obj, nil
 }
 
-func (w *write) complete(ctx context.Context, upload string, r io.Reader) (minio.UploadInfo, error) {
+func (w *write) complete(ctx context.Context, upload string, r io.Reader) (bucket.Object, error) {
 	plan := body.NewPlan(w.size, w.b.opts.PartSize, maxParts, w.b.opts.Workers)
 	parts := make([]minio.CompletePart, (w.size+plan.PartSize-1)/plan.PartSize)
-	var hashed *body.Hash
-	if w.md5 != nil {
-		hashed = body.NewHash(r)
-		r = hashed
-	}
-	err := body.Parts(ctx, r, plan, func(ctx context.Context, part body.Part) error {
+	hashed := body.NewHash(r)
+	err := body.Parts(ctx, hashed, plan, func(ctx context.Context, part body.Part) error {
 		sent, err := w.b.client.PutObjectPart(ctx, w.b.opts.Bucket, w.key, upload, part.Number, part.Reader(), int64(len(part.Data)),
 			minio.PutObjectPartOptions{Md5Base64: base64.StdEncoding.EncodeToString(part.MD5[:]), DisableContentSha256: true})
 		if err != nil {
@@ -135,13 +129,18 @@ func (w *write) complete(ctx context.Context, upload string, r io.Reader) (minio
 		parts[part.Number-1] = minio.CompletePart{PartNumber: part.Number, ETag: sent.ETag}
 		return nil
 	})
-	if err == nil && hashed != nil {
+	if err == nil {
 		err = hashed.Check(w.md5)
 	}
 	if err != nil {
-		return minio.UploadInfo{}, err
+		return bucket.Object{}, err
 	}
-	return w.b.client.CompleteMultipartUpload(ctx, w.b.opts.Bucket, w.key, upload, parts, w.condition)
+	info, err := w.b.client.CompleteMultipartUpload(ctx, w.b.opts.Bucket, w.key, upload, parts, w.condition)
+	if err != nil {
+		return bucket.Object{}, err
+	}
+	// The server checked the MD5 of every part, and this one was computed over the same bytes.
+	return w.object(info, hashed.Sum()), nil
 }
 
 // abort drops the parts, also where the context is what ended the upload (B15). An upload that is gone needs none.
@@ -155,8 +154,9 @@ func (w *write) abort(ctx context.Context, upload string) error {
 	return nil
 }
 
-func (w *write) object(info minio.UploadInfo) bucket.Object {
+func (w *write) object(info minio.UploadInfo, sum []byte) bucket.Object {
 	obj := bucket.Object{Key: w.key, Size: w.size, ETag: info.ETag}
+	obj.Digests = []bucket.Digest{{Algorithm: bucket.MD5, Value: hex.EncodeToString(sum)}}
 	if info.VersionID != "null" {
 		obj.Version = info.VersionID
 	}

@@ -86,9 +86,7 @@ func (w *write) single(ctx context.Context, r io.Reader) (bucket.Object, error) 
 	if err != nil {
 		return bucket.Object{}, err
 	}
-	obj := w.object(out.ETag, out.VersionId)
-	obj.Digests = []bucket.Digest{{Algorithm: bucket.MD5, Value: hex.EncodeToString(part.MD5[:])}}
-	return obj, nil
+	return w.object(out.ETag, out.VersionId, part.MD5[:]), nil
 }
 
 func (w *write) multipart(ctx context.Context, r io.Reader) (bucket.Object, error) {
@@ -103,22 +101,18 @@ func (w *write) multipart(ctx context.Context, r io.Reader) (bucket.Object, erro
 	if err != nil {
 		return bucket.Object{}, err
 	}
-	out, err := w.complete(ctx, upload.UploadId, r)
+	obj, err := w.complete(ctx, upload.UploadId, r)
 	if err != nil {
 		return bucket.Object{}, errors.Join(err, w.abort(ctx, upload.UploadId))
 	}
-	return w.object(out.ETag, out.VersionId), nil
+	return obj, nil
 }
 
-func (w *write) complete(ctx context.Context, upload *string, r io.Reader) (*s3.CompleteMultipartUploadOutput, error) {
+func (w *write) complete(ctx context.Context, upload *string, r io.Reader) (bucket.Object, error) {
 	plan := body.NewPlan(w.size, w.b.opts.PartSize, maxParts, w.b.opts.Workers)
 	parts := make([]types.CompletedPart, (w.size+plan.PartSize-1)/plan.PartSize)
-	var hashed *body.Hash
-	if w.opts.MD5 != nil {
-		hashed = body.NewHash(r)
-		r = hashed
-	}
-	err := body.Parts(ctx, r, plan, func(ctx context.Context, part body.Part) error {
+	hashed := body.NewHash(r)
+	err := body.Parts(ctx, hashed, plan, func(ctx context.Context, part body.Part) error {
 		number := int32(part.Number)
 		out, err := w.b.client.UploadPart(ctx, &s3.UploadPartInput{
 			Bucket: &w.b.opts.Bucket, Key: &w.key, UploadId: upload, PartNumber: &number, Body: part.Reader(),
@@ -130,16 +124,21 @@ func (w *write) complete(ctx context.Context, upload *string, r io.Reader) (*s3.
 		parts[number-1] = types.CompletedPart{PartNumber: &number, ETag: out.ETag}
 		return nil
 	})
-	if err == nil && hashed != nil {
+	if err == nil {
 		err = hashed.Check(w.opts.MD5)
 	}
 	if err != nil {
-		return nil, err
+		return bucket.Object{}, err
 	}
-	return w.b.client.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{
+	out, err := w.b.client.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{
 		Bucket: &w.b.opts.Bucket, Key: &w.key, UploadId: upload, MultipartUpload: &types.CompletedMultipartUpload{Parts: parts},
 		IfNoneMatch: w.ifNoneMatch(), IfMatch: w.ifMatch(),
 	})
+	if err != nil {
+		return bucket.Object{}, err
+	}
+	// The server checked the MD5 of every part, and this one was computed over the same bytes.
+	return w.object(out.ETag, out.VersionId, hashed.Sum()), nil
 }
 
 // abort drops the parts, also where the context is what ended the upload (B15). An upload that is gone needs none.
@@ -153,8 +152,11 @@ func (w *write) abort(ctx context.Context, upload *string) error {
 	return nil
 }
 
-func (w *write) object(etag, id *string) bucket.Object {
-	return bucket.Object{Key: w.key, Size: w.size, ETag: unquote(aws.ToString(etag)), Version: version(id)}
+func (w *write) object(etag, id *string, sum []byte) bucket.Object {
+	return bucket.Object{
+		Key: w.key, Size: w.size, ETag: unquote(aws.ToString(etag)), Version: version(id),
+		Digests: []bucket.Digest{{Algorithm: bucket.MD5, Value: hex.EncodeToString(sum)}},
+	}
 }
 
 func (w *write) ifNoneMatch() *string {
