@@ -116,7 +116,8 @@ func (p probe) url() string {
 		scheme = "https"
 	}
 	host := strings.TrimSuffix(p.entry.Hostname, ".")
-	if !(scheme == "http" && p.port == portHTTP || scheme == "https" && p.port == portHTTPS) {
+	usual := map[string]int{"http": portHTTP, "https": portHTTPS}
+	if p.port != usual[scheme] {
 		host = net.JoinHostPort(host, strconv.Itoa(p.port))
 	}
 	path, query, _ := strings.Cut(p.check.HTTP.Path, "?")

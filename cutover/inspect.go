@@ -77,8 +77,8 @@ func (f *Inspection) refuse(what, why, mend string) {
 	f.Refusals = append(f.Refusals, plan.Refusal{What: what, Why: why, Mend: mend})
 }
 
-func (f *Inspection) note(level plan.Level, what, text string) {
-	f.Notes = append(f.Notes, plan.Note{Level: level, What: what, Text: text})
+func (f *Inspection) warn(what, text string) {
+	f.Notes = append(f.Notes, plan.Note{Level: plan.Warning, What: what, Text: text})
 }
 
 // inspectName returns nil where a refusal says why nothing can be known.
@@ -145,13 +145,13 @@ func longestTTL(s NameState) uint32 {
 
 func judgeName(s NameState, opts InspectOptions, found *Inspection) {
 	for _, w := range s.Delegation.Warnings {
-		found.note(plan.Warning, s.Hostname, w)
+		found.warn(s.Hostname, w)
 	}
 	if cut := s.Delegation.SOA.Zone; cut != "" && cut != s.Zone {
 		found.refuse(s.Hostname, fmt.Sprintf("it is in the zone %s, which is delegated away from %s", cut, s.Zone), "list the zone "+cut+" under zones")
 	}
 	if s.Strength == zone.Weak {
-		found.note(plan.Warning, s.Hostname, "its provider cannot swap in one change that all servers show at once: for a while servers may disagree")
+		found.warn(s.Hostname, "its provider cannot swap in one change that all servers show at once: for a while servers may disagree")
 	}
 	if len(s.Delegation.Servers) == 0 {
 		found.refuse(s.Hostname, "no authoritative server of "+s.Zone+" is known, so nothing could prove that a swap has spread", "list the servers of the zone under zones")
@@ -195,11 +195,11 @@ func judgeGreen(s NameState, found *Inspection) {
 		return
 	}
 	if s.Address() && s.Green.Target != "" {
-		found.note(plan.Warning, s.Hostname, fmt.Sprintf("it holds address records, so it gets the addresses that %s has now; it does not follow when they change", s.Green.Target))
+		found.warn(s.Hostname, fmt.Sprintf("it holds address records, so it gets the addresses that %s has now; it does not follow when they change", s.Green.Target))
 	}
 	for _, typ := range []string{"A", "AAAA"} {
 		if slices.ContainsFunc(s.Records, func(r zone.RRset) bool { return r.Type == typ }) && len(ofType(s.Green.Addresses, typ)) == 0 {
-			found.note(plan.Warning, s.Hostname, fmt.Sprintf("it has %s records and green has no such address: clients that can use nothing else lose the name", typ))
+			found.warn(s.Hostname, fmt.Sprintf("it has %s records and green has no such address: clients that can use nothing else lose the name", typ))
 		}
 	}
 }

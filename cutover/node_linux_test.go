@@ -40,7 +40,7 @@ func startNode(t *testing.T) (*kube.Client, netip.Addr) {
 		t.Skip(err)
 	}
 	tars := nodeImages(t)
-	network, err := netns.New(nil)
+	network, err := netns.New(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package cutover
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/crossfade-project/crossfade/cutover/zone"
 	"github.com/crossfade-project/crossfade/internal/dnsx"
@@ -76,22 +77,13 @@ func withTTL(sets []zone.RRset, ttl uint32) []zone.RRset {
 	return out
 }
 
-// sameData says whether two groups of sets hold the same records, whatever their TTLs.
-func sameData(a, b []zone.RRset) bool { return sameSets(a, b, dnsx.RRset.SameData) }
-
-// sameRecords says whether two groups of sets are equal, TTLs included.
-func sameRecords(a, b []zone.RRset) bool { return sameSets(a, b, dnsx.RRset.Equal) }
-
-func sameSets(a, b []zone.RRset, equal func(dnsx.RRset, dnsx.RRset) bool) bool {
+// sameRecords says whether two groups of sets are equal, TTLs included, whatever their order.
+func sameRecords(a, b []zone.RRset) bool {
 	if len(a) != len(b) {
 		return false
 	}
 	for _, x := range a {
-		found := false
-		for _, y := range b {
-			found = found || x.Type == y.Type && equal(dnsx.RRset(x), dnsx.RRset(y))
-		}
-		if !found {
+		if !slices.ContainsFunc(b, func(y zone.RRset) bool { return dnsx.RRset(x).Equal(dnsx.RRset(y)) }) {
 			return false
 		}
 	}
