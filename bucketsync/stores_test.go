@@ -10,6 +10,8 @@ import (
 
 	"github.com/crossfade-project/crossfade/bucketsync"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket/azure"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket/gcs"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/memory"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/minio"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/s3"
@@ -42,6 +44,15 @@ func TestSync_OverRealStores(t *testing.T) {
 		Credentials: minio.Credentials{AccessKey: minioServer.AccessKey, SecretKey: minioServer.SecretKey},
 	})
 	must(t, err)
+	fakeGCS, azurite := start(t, store.FakeGCS), start(t, store.Azurite)
+	onGCS, err := gcs.Open(t.Context(), gcs.Options{
+		Bucket: "sync", Endpoint: fakeGCS.Endpoint, Project: "test", Credentials: gcs.Credentials{Anonymous: true},
+	})
+	must(t, err)
+	onAzure, err := azure.Open(t.Context(), azure.Options{
+		Container: "sync", Account: azurite.AccessKey, Endpoint: azurite.Endpoint, Credentials: azure.Credentials{AccountKey: azurite.SecretKey},
+	})
+	must(t, err)
 
 	write := func(key, text string) {
 		props := bucket.Properties{ContentType: "text/plain", CacheControl: "no-store", Metadata: map[string]string{"owner": "shop", "x-y": "1"}}
@@ -53,7 +64,7 @@ func TestSync_OverRealStores(t *testing.T) {
 	}
 	write("large", strings.Repeat("0123456789abcdef", 9<<16))
 	state := t.TempDir()
-	chain := []bucket.Bucket{first, onS3, onMinIO, last}
+	chain := []bucket.Bucket{first, onS3, onMinIO, onAzure, onGCS, last}
 	for round := range 2 {
 		for i := range chain[1:] {
 			result := syncFinally(t, chain[i], chain[i+1], filepath.Join(state, fmt.Sprint(i)))
