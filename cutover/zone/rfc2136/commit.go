@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/miekg/dns"
 
@@ -58,6 +59,9 @@ func (d *Driver) commit(ctx context.Context, g goal) (zone.Result, error) {
 				done, readErr = d.readBack(ctx, g)
 			}
 		}
+		if accepted := err == nil && refusal == nil; readErr == nil && !done && (accepted || result.Attempts > 1 && isCondition(refusal)) {
+			done, readErr = d.awaitShown(ctx, g)
+		}
 		switch {
 		case readErr != nil && refusal != nil && known(readErr):
 			return result, readErr
@@ -90,6 +94,34 @@ func (d *Driver) readBack(ctx context.Context, g goal) (bool, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 4*d.timeout)
 	defer cancel()
 	return g.done(ctx)
+}
+
+// settleStep is the time between two looks at a primary that still shows the old records.
+const settleStep = 100 * time.Millisecond
+
+// awaitShown looks until the primary shows what it has accepted, now or by an earlier message, or Settle is over.
+func (d *Driver) awaitShown(ctx context.Context, g goal) (bool, error) {
+	limit := time.NewTimer(d.settle)
+	defer limit.Stop()
+	tick := time.NewTicker(settleStep)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return d.readBack(ctx, g)
+		case <-limit.C:
+			return d.readBack(ctx, g)
+		case <-tick.C:
+		}
+		if done, err := d.readBack(ctx, g); done || err != nil {
+			return done, err
+		}
+	}
+}
+
+// isCondition says whether a refusal means that a condition was false.
+func isCondition(refusal *ReplyError) bool {
+	return refusal != nil && (errors.Is(refusal, zone.ErrMoved) || errors.Is(refusal, zone.ErrConflict))
 }
 
 // mendAfter has a time of its own, like readBack.

@@ -33,6 +33,7 @@ type Driver struct {
 	fudge     uint16
 	timeout   time.Duration
 	attempts  int
+	settle    time.Duration
 	log       *slog.Logger
 	now       func() time.Time
 	dial      func(ctx context.Context, network, address string) (net.Conn, error)
@@ -73,7 +74,7 @@ func New(o Options) (*Driver, error) {
 	}
 	d := &Driver{
 		apex: apex, server: server, keyName: name, algorithm: algorithm, secret: o.Key.Secret, fudge: uint16(fudge / time.Second),
-		timeout: cmp.Or(o.Timeout, dnsx.DefaultTimeout), attempts: cmp.Or(o.Attempts, 3), log: logger, now: o.Now, dial: o.Dial,
+		timeout: cmp.Or(o.Timeout, dnsx.DefaultTimeout), attempts: cmp.Or(o.Attempts, 3), settle: cmp.Or(o.Settle, 10*time.Second), log: logger, now: o.Now, dial: o.Dial,
 	}
 	if d.now == nil {
 		d.now = time.Now

@@ -164,7 +164,7 @@ func dataOf(rr dns.RR) string { return strings.TrimPrefix(rr.String(), rr.Header
 // driver has a short timeout, since the fake likes to say nothing.
 func (f *fake) driver(change func(*Options)) *Driver {
 	f.t.Helper()
-	o := Options{Apex: testZone, Server: f.addr, Key: Key{Name: "crossfade", Secret: fakeSecret}, Timeout: 300 * time.Millisecond}
+	o := Options{Apex: testZone, Server: f.addr, Key: Key{Name: "crossfade", Secret: fakeSecret}, Timeout: 300 * time.Millisecond, Settle: 300 * time.Millisecond}
 	if change != nil {
 		change(&o)
 	}

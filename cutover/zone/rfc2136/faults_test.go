@@ -243,6 +243,31 @@ func TestC05_YesAloneIsNoSuccess(t *testing.T) {
 	}
 }
 
+// TestC05_ASlowPrimaryIsWaitedFor: one that signs a copy of its zone shows the change a little after its yes.
+func TestC05_ASlowPrimaryIsWaitedFor(t *testing.T) {
+	f := startFake(t, onBlue())
+	var late *dns.Msg
+	f.onUpdate = func(_ int, w dns.ResponseWriter, r *dns.Msg) {
+		f.mu.Lock()
+		late, f.queries = r.Copy(), 0
+		f.mu.Unlock()
+		f.reply(w, r, dns.RcodeSuccess)
+	}
+	f.onQuery = func(dns.ResponseWriter, *dns.Msg) bool {
+		f.mu.Lock()
+		now := late != nil && f.queries == 4
+		f.mu.Unlock()
+		if now {
+			f.apply(late)
+		}
+		return false
+	}
+	r, err := f.driver(func(o *Options) { o.Settle = 10 * time.Second }).Swap(t.Context(), toGreen())
+	if err != nil || !r.Applied || r.Recovered || r.Attempts != 1 || r.After[0].Data[0] != "green.lb.test." {
+		t.Errorf("Swap: %+v, %v", r, err)
+	}
+}
+
 // TestC05_OneMessageDeletesThenAdds: every type that cannot stand beside a CNAME is a condition, and deletions precede
 // additions.
 func TestC05_OneMessageDeletesThenAdds(t *testing.T) {

@@ -28,6 +28,9 @@ type Options struct {
 	Timeout time.Duration
 	// Attempts is how many messages one change may send at most. Zero means 3.
 	Attempts int
+	// Settle is how long a primary may show the old records after it has acknowledged new ones, as BIND does while it
+	// signs a copy of the zone. Zero means 10 s.
+	Settle time.Duration
 	// Fudge is how far the clocks may differ, in whole seconds. Zero means 300 s (RFC 8945 section 10).
 	Fudge time.Duration
 	// Log gets warnings. Nil is silent.

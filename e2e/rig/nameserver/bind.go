@@ -58,6 +58,9 @@ func writeBINDZones(s Spec, b *strings.Builder, files map[string]string, prefix,
 		}
 		files[name] = zoneFile(z)
 		fmt.Fprintf(b, "zone %q { type primary; file %q;", z.Apex, name)
+		if s.Sign {
+			b.WriteString(" dnssec-policy default; inline-signing yes;")
+		}
 		if z.Dynamic {
 			fmt.Fprintf(b, " allow-update %s;", allowed)
 		}

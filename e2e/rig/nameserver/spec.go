@@ -85,7 +85,8 @@ type Spec struct {
 	ExtraKeys []Key
 	// Views, for BIND as a primary, makes one view for each key, chosen by that key, with all the zones in each.
 	Views []Key
-	// Sign, for Knot as a primary, signs the zones (DNSSEC) with keys that it makes.
+	// Sign, for BIND and Knot as a primary, signs the zones (DNSSEC) with keys that the server makes. BIND keeps the signed
+	// zone as a copy, which follows the changes of the other one a little later.
 	Sign bool
 }
 
