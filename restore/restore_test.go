@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"github.com/crossfade-project/crossfade/internal/migration"
-	"github.com/crossfade-project/crossfade/internal/plan"
 )
 
 const demo = `
@@ -83,13 +82,6 @@ kind: Job
 metadata: {name: done}
 spec: {template: {spec: {restartPolicy: Never, containers: [{name: c, image: i}]}}}
 status: {conditions: [{type: Complete, status: "True"}]}`
-
-func noRefusals(t *testing.T, p *plan.Plan) {
-	t.Helper()
-	if err := p.Err(); err != nil {
-		t.Fatal(err)
-	}
-}
 
 func TestSmoke(t *testing.T) {
 	f := newFixture(t, "shop", migration.Application{}, demo)
