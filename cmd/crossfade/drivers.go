@@ -6,6 +6,7 @@ import (
 
 	"github.com/crossfade-project/crossfade"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket/azure"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/file"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/gcs"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/minio"
@@ -39,6 +40,11 @@ func openWhole(ctx context.Context, s crossfade.Store) (bucket.Bucket, error) {
 		return gcs.Open(ctx, gcs.Options{
 			Bucket: s.Bucket, Endpoint: s.Endpoint,
 			Credentials: gcs.Credentials{ServiceAccount: []byte(s.SecretKey), Anonymous: s.Anonymous},
+		})
+	case "azure":
+		return azure.Open(ctx, azure.Options{
+			Account: s.Account, Container: s.Bucket, Endpoint: s.Endpoint,
+			Credentials: azure.Credentials{AccountKey: s.SecretKey, Anonymous: s.Anonymous},
 		})
 	case "file":
 		return file.Open(ctx, file.Options{Dir: s.Bucket})

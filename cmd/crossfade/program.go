@@ -28,6 +28,8 @@ type program struct {
 	output    string
 	logFormat string
 	verbose   bool
+
+	called bool // the arguments were understood, and a verb is being run
 }
 
 func newProgram(arg0 string, in io.Reader, out, errs io.Writer) *program {
@@ -75,6 +77,7 @@ step by itself.`,
 }
 
 func (p *program) checkFlags() error {
+	p.called = true
 	if p.output != "text" && p.output != "json" {
 		return &usageError{fmt.Errorf("--output is %q: it must be text or json", p.output)}
 	}
@@ -95,8 +98,14 @@ func (p *program) logger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(p.progress, opts))
 }
 
-// load reads the migration file.
-func (p *program) load() (*crossfade.File, error) { return crossfade.Load(p.file) }
+// load reads the migration file. Whatever is wrong with it is a mistake in what was given.
+func (p *program) load() (*crossfade.File, error) {
+	file, err := crossfade.Load(p.file)
+	if err != nil {
+		return nil, &usageError{err}
+	}
+	return file, nil
+}
 
 // open opens the migration for work; the caller closes it.
 func (p *program) open() (*crossfade.Migration, error) {
@@ -154,6 +163,9 @@ func (p *program) end(err error) int {
 	p.progress.Close()
 	if err == nil {
 		return exitDone
+	}
+	if !p.called {
+		err = &usageError{err} // no verb was reached: the arguments are wrong
 	}
 	var silent *silentError
 	if !errors.As(err, &silent) {

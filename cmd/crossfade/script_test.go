@@ -1,0 +1,393 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"filippo.io/age"
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/crossfade-project/crossfade/e2e/rig/nameserver"
+	"github.com/crossfade-project/crossfade/internal/dnsx"
+)
+
+// TestScripts runs every script of testdata/script. A script has the two clusters as blue and green (kubectl in its own
+// namespace, $NS), names below $NS.apps.test, an age key, and the S3 server; templates are filled in by expand.
+func TestScripts(t *testing.T) { runScripts(t, filepath.Join("testdata", "script")) }
+
+func runScripts(t *testing.T, dir string, files ...string) {
+	t.Helper()
+	w := theWorld(t)
+	params := testscript.Params{
+		Setup:               func(env *testscript.Env) error { return setup(w, env) },
+		RequireExplicitExec: false, RequireUniqueNames: true,
+		Condition: func(cond string) (bool, error) {
+			if cond == "dns" {
+				return w.DNSSkip == "", nil
+			}
+			return false, fmt.Errorf("there is no condition %q", cond)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"expand": cmdExpand, "blue": cmdKubectl("BLUE_DIRECT"), "green": cmdKubectl("GREEN_DIRECT"),
+			"exits": cmdExits, "kill-at": cmdKillAt, "name": cmdName, "leads": cmdLeads, "serve": cmdServe, "eventually": cmdEventually,
+			"records": cmdRecords, "hold": cmdHold,
+		},
+	}
+	if len(files) > 0 {
+		params.Files = files
+	} else {
+		params.Dir = dir
+	}
+	testscript.Run(t, params)
+}
+
+// values that a script's commands share.
+type valueKey string
+
+const (
+	keyWeb  valueKey = "web"
+	keyHeld valueKey = "held"
+)
+
+// setup gives a script its namespace, its addresses and its keys.
+func setup(w world, env *testscript.Env) error {
+	name := strings.NewReplacer("script-", "", "_", "-", ".", "-").Replace(filepath.Base(env.WorkDir))
+	identity, err := age.GenerateX25519Identity()
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(env.WorkDir, "archive.key"), []byte(identity.String()+"\n"), 0o600); err != nil {
+		return err
+	}
+	both, err := newWeb()
+	if err != nil {
+		return err
+	}
+	env.Defer(both.close)
+	env.Values[keyWeb] = both
+	env.Values[keyHeld] = map[string]*exec.Cmd{}
+	for _, v := range [][2]string{
+		{"NS", name}, {"HOST", name + ".apps.test"}, {"BLUE", w.Blue}, {"GREEN", w.Green}, {"BLUE_DIRECT", w.BlueDirect}, {"GREEN_DIRECT", w.GreenDirect},
+		{"KUBECTL", w.Kubectl}, {"PRIMARY", w.Primary}, {"SECONDARY", w.Secondary}, {"RESOLVER", w.Resolver}, {"TSIG", w.TSIG},
+		{"S3", w.S3}, {"S3_ACCESS", w.S3Access}, {"S3_SECRET", w.S3Secret},
+		{"PORT", strconv.Itoa(both.port)}, {"BLUE_IP", both.at["blue"]}, {"GREEN_IP", both.at["green"]},
+		{"HOME", env.WorkDir}, {"LANG", "C.UTF-8"},
+	} {
+		env.Setenv(v[0], v[1])
+	}
+	return nil
+}
+
+// cmdExpand fills the script's variables into files: ${NAME}.
+func cmdExpand(ts *testscript.TestScript, _ bool, args []string) {
+	for _, file := range args {
+		text := os.Expand(ts.ReadFile(file), func(name string) string {
+			if v := ts.Getenv(name); v != "" {
+				return v
+			}
+			ts.Fatalf("%s: there is no variable %s", file, name)
+			return ""
+		})
+		ts.Check(os.WriteFile(ts.MkAbs(file), []byte(text), 0o600))
+	}
+}
+
+// cmdKubectl runs kubectl against one side, in the script's namespace.
+func cmdKubectl(kubeconfig string) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, neg bool, args []string) {
+		args = append([]string{"--kubeconfig=" + ts.Getenv(kubeconfig), "--namespace=" + ts.Getenv("NS"), "--cache-dir=" + ts.MkAbs(".kube-cache")}, args...)
+		check(ts, neg, ts.Exec(ts.Getenv("KUBECTL"), args...))
+	}
+}
+
+func check(ts *testscript.TestScript, neg bool, err error) {
+	switch {
+	case err != nil && !neg:
+		ts.Fatalf("%v", err)
+	case err == nil && neg:
+		ts.Fatalf("it succeeded, and should have failed")
+	}
+}
+
+// cmdExits runs a program and demands its exit code: exits 3 crossfade plan.
+func cmdExits(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("usage: exits CODE PROGRAM ARGUMENT…")
+	}
+	code := 0
+	err := ts.Exec(args[1], args[2:]...)
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		code = exit.ExitCode()
+	} else if err != nil {
+		ts.Fatalf("%v", err)
+	}
+	if strconv.Itoa(code) != args[0] {
+		ts.Fatalf("exit code %d, want %s", code, args[0])
+	}
+}
+
+// journalOf finds the one journal below a script's folder.
+func journalOf(ts *testscript.TestScript) string {
+	return filepath.Join(ts.MkAbs("state"), "journal.jsonl")
+}
+
+// cmdKillAt runs the command as a process of its own and kills it (SIGKILL) as soon as its journal holds a record with a text:
+// kill-at '"stage":"freeze/web"' crossfade run --yes. The text ended is an error: the moment was missed.
+func cmdKillAt(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("usage: kill-at TEXT PROGRAM ARGUMENT…")
+	}
+	text := []byte(os.Expand(args[0], ts.Getenv))
+	cmd, out := start(ts, args[1:])
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	deadline := time.After(2 * time.Minute)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for {
+		raw, err := os.ReadFile(journalOf(ts))
+		if err == nil && bytes.Contains(raw, text) {
+			ts.Check(cmd.Process.Kill())
+			err := <-ended
+			var exit *exec.ExitError
+			if !errors.As(err, &exit) || exit.ExitCode() != -1 {
+				ts.Fatalf("it ended before it was killed: %v\n%s", err, out())
+			}
+			ts.Logf("killed where the journal holds %s", text)
+			return
+		}
+		select {
+		case err := <-ended:
+			ts.Fatalf("it ended before its journal held %s: %v\n%s", text, err, out())
+		case <-deadline:
+			_ = cmd.Process.Kill()
+			<-ended
+			ts.Fatalf("its journal never held %s\n%s", text, out())
+		case <-tick.C:
+		}
+	}
+}
+
+// start starts a program with the script's environment; out returns what it has written so far.
+func start(ts *testscript.TestScript, args []string) (cmd *exec.Cmd, out func() string) {
+	path, err := exec.LookPath(args[0])
+	ts.Check(err)
+	file, err := os.Create(ts.MkAbs(".out-" + filepath.Base(args[0])))
+	ts.Check(err)
+	cmd = exec.Command(path, args[1:]...)
+	cmd.Args[0] = args[0]
+	cmd.Dir, cmd.Stdout, cmd.Stderr = ts.MkAbs("."), file, file
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "S3_ACCESS", "S3_SECRET", "TSIG", "TSIG_WRONG", "NS", "CANARY"} {
+		if v := ts.Getenv(name); v != "" {
+			cmd.Env = append(cmd.Env, name+"="+v)
+		}
+	}
+	ts.Check(cmd.Start())
+	ts.Check(file.Close())
+	return cmd, func() string {
+		raw, err := os.ReadFile(file.Name())
+		if err != nil {
+			return err.Error()
+		}
+		return string(raw)
+	}
+}
+
+// cmdHold starts a program that holds the migration, until its journal holds a text, and lets it run on: hold TEXT PROGRAM….
+// It ends with the script, or by hold -end.
+func cmdHold(ts *testscript.TestScript, _ bool, args []string) {
+	held := ts.Value(keyHeld).(map[string]*exec.Cmd)
+	if len(args) == 1 && args[0] == "-end" {
+		cmd := held["it"]
+		delete(held, "it")
+		ts.Check(cmd.Process.Signal(os.Interrupt))
+		err := cmd.Wait()
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) || exit.ExitCode() != exitInterrupted {
+			raw, _ := os.ReadFile(ts.MkAbs(".out-crossfade"))
+			ts.Fatalf("interrupted, it ended with %v, want exit code %d\n%s", err, exitInterrupted, raw)
+		}
+		return
+	}
+	cmd, out := start(ts, args[1:])
+	held["it"] = cmd
+	ts.Defer(func() {
+		if held["it"] == cmd {
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+		}
+	})
+	text := []byte(os.Expand(args[0], ts.Getenv))
+	within(ts, time.Minute, func() error {
+		raw, err := os.ReadFile(journalOf(ts))
+		if err == nil && !bytes.Contains(raw, text) {
+			err = fmt.Errorf("no %s in the journal\n%s", text, out())
+		}
+		return err
+	})
+}
+
+// cmdRecords demands how often the journal holds a text: records 1 '"kind":"finished","stage":"export"'.
+func cmdRecords(ts *testscript.TestScript, _ bool, args []string) {
+	raw, err := os.ReadFile(journalOf(ts))
+	ts.Check(err)
+	text := os.Expand(args[1], ts.Getenv)
+	if n := strings.Count(string(raw), text); strconv.Itoa(n) != args[0] {
+		ts.Fatalf("the journal holds %s %d times, want %s", text, n, args[0])
+	}
+}
+
+// cmdEventually runs a command of the script until it succeeds: eventually TEXT PROGRAM… demands a text in its output too.
+func cmdEventually(ts *testscript.TestScript, _ bool, args []string) {
+	within(ts, time.Minute, func() error {
+		cmd := exec.Command(os.Expand(args[1], ts.Getenv), args[2:]...)
+		cmd.Dir = ts.MkAbs(".")
+		raw, err := cmd.CombinedOutput()
+		if err == nil && !strings.Contains(string(raw), args[0]) {
+			err = fmt.Errorf("no %q in %s", args[0], raw)
+		}
+		return err
+	})
+}
+
+func within(ts *testscript.TestScript, limit time.Duration, try func() error) {
+	deadline := time.Now().Add(limit)
+	for {
+		err := try()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("not within %s: %v", limit, err)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// cmdName makes records by a signed update, as the zone's owner would: name OWNER TTL TYPE DATA.
+func cmdName(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 4 {
+		ts.Fatalf("usage: name OWNER TTL TYPE DATA")
+	}
+	ttl, err := strconv.ParseUint(args[1], 10, 32)
+	ts.Check(err)
+	addr, err := netip.ParseAddrPort(ts.Getenv("PRIMARY"))
+	ts.Check(err)
+	server := &nameserver.Server{Spec: nameserver.Spec{
+		Name: "primary", Place: nameserver.Place{Addr: addr}, Key: nameserver.Key{Name: "crossfade.", Algorithm: "hmac-sha256", Secret: ts.Getenv("TSIG")},
+	}}
+	record := dnsx.Record{Name: args[0] + ".", Type: args[2], TTL: uint32(ttl), Data: args[3]}
+	ts.Check(server.Add(context.Background(), testZone, record))
+	within(ts, time.Minute, func() error { return answers(ts, ts.Getenv("SECONDARY"), args[0], args[2], args[3]) })
+}
+
+// cmdLeads demands that both servers answer a name with exactly one CNAME: leads NAME TARGET.
+func cmdLeads(ts *testscript.TestScript, neg bool, args []string) {
+	for _, server := range []string{"PRIMARY", "SECONDARY"} {
+		check(ts, neg, answers(ts, ts.Getenv(server), args[0], "CNAME", args[1]+"."))
+	}
+}
+
+func answers(ts *testscript.TestScript, server, name, typ, want string) error {
+	addr, err := netip.ParseAddrPort(server)
+	if err != nil {
+		return err
+	}
+	answer, err := new(dnsx.Client).Ask(context.Background(), addr, name+".", typ, false)
+	if err != nil {
+		return err
+	}
+	if set := answer.Set(name+".", typ); len(set.Data) != 1 || set.Data[0] != want {
+		return fmt.Errorf("%s answers %s %s with %v, want %s", server, name, typ, set.Data, want)
+	}
+	return nil
+}
+
+// web is a stand-in: it plays the application's web servers of both sides, at an address each and one port.
+type web struct {
+	port    int
+	at      map[string]string
+	servers []*http.Server
+	group   sync.WaitGroup
+
+	mu sync.Mutex
+	// status that a side answers with; failFrom answers 500 as soon as this many requests have been served.
+	status map[string]int
+	left   map[string]int
+}
+
+func newWeb() (*web, error) {
+	w := &web{at: map[string]string{"blue": "127.0.0.2", "green": "127.0.0.3"}, status: map[string]int{"blue": 200, "green": 200}, left: map[string]int{}}
+	for try := 0; ; try++ {
+		blue, err := net.Listen("tcp4", w.at["blue"]+":0")
+		if err != nil {
+			return nil, err
+		}
+		w.port = blue.Addr().(*net.TCPAddr).Port
+		green, err := net.Listen("tcp4", net.JoinHostPort(w.at["green"], strconv.Itoa(w.port)))
+		if err == nil {
+			w.play("blue", blue)
+			w.play("green", green)
+			return w, nil
+		}
+		if err = errors.Join(err, blue.Close()); try == 20 {
+			return nil, err
+		}
+	}
+}
+
+func (w *web) play(side string, l net.Listener) {
+	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(out http.ResponseWriter, _ *http.Request) {
+		w.mu.Lock()
+		status := w.status[side]
+		if n, limited := w.left[side]; limited {
+			w.left[side] = n - 1
+			if n <= 0 {
+				status = http.StatusInternalServerError
+			}
+		}
+		w.mu.Unlock()
+		out.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		out.WriteHeader(status)
+		_, _ = fmt.Fprintf(out, "hello from %s\n", side)
+	})}
+	w.servers = append(w.servers, server)
+	w.group.Go(func() { _ = server.Serve(l) })
+}
+
+func (w *web) close() {
+	for _, s := range w.servers {
+		_ = s.Close()
+	}
+	w.group.Wait()
+}
+
+// cmdServe sets what a side's web server answers: serve green 500, or serve green 200 3 for three answers and 500 then.
+func cmdServe(ts *testscript.TestScript, _ bool, args []string) {
+	w := ts.Value(keyWeb).(*web)
+	status, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.status[args[0]] = status
+	delete(w.left, args[0])
+	if len(args) > 2 {
+		n, err := strconv.Atoi(args[2])
+		ts.Check(err)
+		w.left[args[0]] = n
+	}
+}
