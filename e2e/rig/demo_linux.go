@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
@@ -132,6 +133,38 @@ func (r *Rig) nameDemo(ctx context.Context) error {
 		if err := r.Alias(ctx, app+".apps.test", entry.Hostname, demoTTL); err != nil {
 			return err
 		}
+		if err := r.waitName(ctx, app+".apps.test", entry.Hostname); err != nil {
+			return err
+		}
+		if err := waitAnswer(ctx, "http://"+entry.IP+"/"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// waitAnswer waits until kube-proxy serves an address that its Service has already.
+func waitAnswer(ctx context.Context, url string) error {
+	client := &http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	err := process.WaitUntil(ctx, time.Minute, func(ctx context.Context) error {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return err
+		}
+		response, err := client.Do(request)
+		if err != nil {
+			return err
+		}
+		if err := response.Body.Close(); err != nil {
+			return err
+		}
+		if response.StatusCode != http.StatusOK {
+			return fmt.Errorf("it answers %s", response.Status)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("wait for %s: %w", url, err)
 	}
 	return nil
 }

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/crossfade-project/crossfade/e2e/rig/balancer"
 	"github.com/crossfade-project/crossfade/e2e/rig/nameserver"
+	"github.com/crossfade-project/crossfade/e2e/rig/process"
 	"github.com/crossfade-project/crossfade/internal/dnsx"
 )
 
@@ -83,4 +85,28 @@ func (r *Rig) Alias(ctx context.Context, name, target string, ttl uint32) error 
 		return fmt.Errorf("make CNAME record of %s: it is not in %s", name, nameserver.AppsZone)
 	}
 	return r.Names.Add(ctx, dnsx.Record{Name: name + ".", Type: "CNAME", TTL: ttl, Data: target + "."})
+}
+
+// waitName waits until every server of apps.test has the CNAME, and every server of lb.test the address. Only then the
+// resolver may be asked: it would remember a "no" of a server that lags behind.
+func (r *Rig) waitName(ctx context.Context, name, target string) error {
+	client := r.Names.Client()
+	for _, server := range []*nameserver.Server{r.Names.Primary, r.Names.Secondary} {
+		for asked, typ := range map[string]string{name: "CNAME", target: "A"} {
+			err := process.WaitUntil(ctx, 30*time.Second, func(ctx context.Context) error {
+				answer, err := client.Ask(ctx, server.Addr(), asked+".", typ, false)
+				if err != nil {
+					return err
+				}
+				if len(answer.Answer) == 0 {
+					return fmt.Errorf("%s answers %s", server.Spec.Name, answer.Rcode)
+				}
+				return nil
+			})
+			if err != nil {
+				return fmt.Errorf("wait for the %s record of %s: %w", typ, asked, err)
+			}
+		}
+	}
+	return nil
 }

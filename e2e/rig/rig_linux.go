@@ -67,6 +67,7 @@ type Rig struct {
 	record *record.Log
 	lock   *os.File
 	names  *netns.Namespace
+	down   bool
 	// cancel ends the balancers, and group waits for them.
 	cancel context.CancelFunc
 	group  sync.WaitGroup
@@ -281,7 +282,7 @@ func Install(ctx context.Context, in *install.Installer, log *slog.Logger) error
 
 func (r *Rig) makeNetwork(ctx context.Context) error {
 	var err error
-	if r.Network, err = netns.New(r.record); err != nil {
+	if r.Network, err = netns.New(ctx, r.record); err != nil {
 		return err
 	}
 	for _, side := range []*Side{r.Blue, r.Green} {
@@ -303,8 +304,12 @@ func (r *Rig) Failure() error {
 	return errors.Join(failed...)
 }
 
-// Down takes the rig down. The state folder with the logs stays.
+// Down takes the rig down. The state folder with the logs stays. A second call does nothing.
 func (r *Rig) Down(ctx context.Context) error {
+	if r.down {
+		return nil
+	}
+	r.down = true
 	if r.cancel != nil {
 		r.cancel()
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -75,7 +76,7 @@ func body(ctx context.Context, url string) (string, error) {
 }
 
 // serveHello runs an application on one side and asks it through its load balancer's address.
-func serveHello(ctx context.Context, t *testing.T, side *rig.Side) {
+func serveHello(ctx context.Context, t *testing.T, r *rig.Rig, side *rig.Side) {
 	began := time.Now()
 	if _, err := kubectl(ctx, side, strings.ReplaceAll(hello, "REGISTRY", side.Registry()), "apply", "-f", "-"); err != nil {
 		t.Error(err)
@@ -95,9 +96,34 @@ func serveHello(ctx context.Context, t *testing.T, side *rig.Side) {
 		return
 	}
 	t.Logf("%s answered at load balancer %s, %s after its objects were applied", side.Name, address, time.Since(began).Round(10*time.Millisecond))
+	found, err := body(ctx, "http://"+address+"/lookup/happy-bandit.apps.test")
+	if want := "[" + r.Network.Address(100).String() + "] <nil>\n"; err != nil || found != want {
+		t.Errorf("a pod on %s looks a name up and gets %q, %v, want %q", side.Name, found, err, want)
+	}
 	name, err := kubectl(ctx, side, "", "get", "service", "hello", "-o", "jsonpath={.status.loadBalancer.ingress[0].hostname}")
 	if want := "hello.default." + side.Name + ".lb.test"; err != nil || name != want {
 		t.Errorf("the load balancer is called %q, %v, want %s", name, err, want)
+	}
+}
+
+// askDemo asks an application of the demo as a user does: by its name, through the resolver.
+func askDemo(ctx context.Context, t *testing.T, r *rig.Rig, host string) {
+	resolver := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, network, r.Names.Resolver.Addr().String())
+	}}
+	name := host + ".apps.test."
+	alias, err := resolver.LookupCNAME(ctx, name)
+	if want := host + ".demo.blue.lb.test."; err != nil || alias != want {
+		t.Errorf("%s is an alias of %q, %v, want %q", name, alias, err, want)
+	}
+	addresses, err := resolver.LookupHost(ctx, name)
+	if err != nil || len(addresses) != 1 {
+		t.Errorf("%s is at %v, %v", name, addresses, err)
+		return
+	}
+	answer, err := body(ctx, "http://"+addresses[0]+"/")
+	if err != nil || !strings.Contains(answer, host) || !strings.Contains(answer, "on blue") {
+		t.Errorf("%s answered %q, %v", name, answer, err)
 	}
 }
 
@@ -110,12 +136,21 @@ func helloImage() rig.Image {
 func TestTwoClustersServeAtLoadBalancersAndLeaveNothing(t *testing.T) {
 	needRig(t)
 	dir := filepath.Join(t.TempDir(), "rig")
-	r, err := rig.Up(t.Context(), rig.Options{Dir: dir, Images: []rig.Image{helloImage()}, Log: logger(t)})
+	r, err := rig.Up(t.Context(), rig.Options{Dir: dir, Demo: true, Images: []rig.Image{helloImage()}, Log: logger(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer func() {
+		// A second time does nothing, and a failed test leaves nothing.
+		if err := r.Down(context.Background()); err != nil {
+			t.Error(err)
+		}
+	}()
+	for _, host := range rig.DemoHosts() {
+		askDemo(t.Context(), t, r, host)
+	}
 	for _, side := range []*rig.Side{r.Blue, r.Green} {
-		serveHello(t.Context(), t, side)
+		serveHello(t.Context(), t, r, side)
 	}
 	if _, err := rig.Up(t.Context(), rig.Options{Dir: dir}); !errors.Is(err, rig.ErrRunning) {
 		t.Errorf("a second rig in the same folder: %v, want %v", err, rig.ErrRunning)

@@ -177,12 +177,12 @@ func (n *node) importImage(ctx context.Context, tar string) error {
 
 // ctr runs containerd's own client in the room, to its end.
 func (n *node) ctr(ctx context.Context, args ...string) error {
-	log, err := os.CreateTemp(n.o.Dir, "ctr-*.log")
+	output, err := os.CreateTemp(n.o.Dir, "ctr-*.log")
 	if err != nil {
 		return fmt.Errorf("run ctr: %w", err)
 	}
-	name := log.Name()
-	if err := log.Close(); err != nil {
+	name := output.Name()
+	if err := output.Close(); err != nil {
 		return fmt.Errorf("run ctr: %w", err)
 	}
 	p, err := process.Start(process.Options{

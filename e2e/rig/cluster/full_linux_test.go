@@ -56,7 +56,7 @@ func TestFullClusterRunsAPodFromASelfBuiltImage(t *testing.T) {
 }
 
 func runOnePod(t *testing.T, minor string, in *install.Installer, tars []string) {
-	network, err := netns.New(nil)
+	network, err := netns.New(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -120,7 +120,7 @@ func packageVersions(ctx context.Context, packages []string) (map[string]string,
 	out, err := cmd.Output()
 	var exit *exec.ExitError
 	// dpkg-query ends with 1 when it does not know one of the names, and still prints the others.
-	if err != nil && !(errors.As(err, &exit) && exit.ExitCode() == 1) {
+	if err != nil && (!errors.As(err, &exit) || exit.ExitCode() != 1) {
 		return nil, &Error{Op: "ask dpkg for packages", Hint: "the rig needs Debian", Err: err}
 	}
 	versions := map[string]string{}

@@ -137,7 +137,7 @@ func (in *Installer) buildModule(ctx context.Context, b moduleBuild) error {
 		}
 		sum.Write(content)
 	}
-	fmt.Fprintln(sum, b.ldflags, b.packages)
+	sum.Write([]byte(b.ldflags + strings.Join(b.packages, " ")))
 	return in.once(ctx, b.name, b.dir, hex.EncodeToString(sum.Sum(nil)), func() error {
 		in.Log.Info(b.say, "cache", b.dir)
 		args := append([]string{"build", "-tags", "tools", "-trimpath", "-ldflags", b.ldflags, "-o", b.dir + string(filepath.Separator)}, b.packages...)

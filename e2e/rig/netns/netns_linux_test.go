@@ -14,7 +14,7 @@ import (
 
 func network(t *testing.T) *netns.Network {
 	t.Helper()
-	n, err := netns.New(nil)
+	n, err := netns.New(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

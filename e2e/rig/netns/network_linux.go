@@ -30,7 +30,7 @@ type Network struct {
 }
 
 // New makes a bridge with a number that is free. What is made is written to log, which may be nil.
-func New(log *record.Log) (*Network, error) {
+func New(ctx context.Context, log *record.Log) (*Network, error) {
 	taken, err := machineRoutes()
 	if err != nil {
 		return nil, err
@@ -46,7 +46,7 @@ func New(log *record.Log) (*Network, error) {
 			continue // another run has this number
 		}
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("make bridge %s: %w", network.Name, err), network.Close(context.Background()))
+			return nil, errors.Join(fmt.Errorf("make bridge %s: %w", network.Name, err), network.Close(context.WithoutCancel(ctx)))
 		}
 		return network, nil
 	}

@@ -42,20 +42,20 @@ func Start(o Options) (*Process, error) {
 	if err := os.MkdirAll(filepath.Dir(o.Log), 0o755); err != nil {
 		return nil, fmt.Errorf("start %s: %w", o.Name, err)
 	}
-	log, err := os.Create(o.Log)
+	output, err := os.Create(o.Log)
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", o.Name, err)
 	}
 	cmd := exec.Command(o.Args[0], o.Args[1:]...)
 	cmd.Dir = o.Dir
 	cmd.Env = append(os.Environ(), o.Env...)
-	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Stdout, cmd.Stderr = output, output
 	cmd.SysProcAttr = attributes()
 	p := &Process{name: o.Name, log: o.Log, cmd: cmd, done: make(chan struct{})}
 	started := make(chan error)
 	// The thread ends after the child, and not before.
 	go lockedGoroutine(func() {
-		err := p.start(o, log)
+		err := p.start(o, output)
 		started <- err
 		if err != nil {
 			return
@@ -73,17 +73,17 @@ func Start(o Options) (*Process, error) {
 }
 
 // start runs on the child's own thread.
-func (p *Process) start(o Options, log *os.File) error {
+func (p *Process) start(o Options, output *os.File) error {
 	var entered error
 	if o.Enter != nil {
 		entered = o.Enter()
 	}
 	if entered != nil {
-		return errors.Join(entered, log.Close())
+		return errors.Join(entered, output.Close())
 	}
 	err := p.cmd.Start()
 	// The child has its own copy of the file.
-	if err := errors.Join(err, log.Close()); err != nil {
+	if err := errors.Join(err, output.Close()); err != nil {
 		return err
 	}
 	p.entry = record.Entry{Kind: record.Process, Name: o.Name, PID: p.cmd.Process.Pid}

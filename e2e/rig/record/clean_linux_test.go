@@ -31,7 +31,7 @@ func sleeper(t *testing.T) (record.Entry, <-chan error) {
 }
 
 func TestCleanEndsARecordedProcessAndNoOtherWithItsNumber(t *testing.T) {
-	log, path := open(t)
+	written, path := open(t)
 	ours, ended := sleeper(t)
 	foreign, _ := sleeper(t)
 	mistaken := foreign
@@ -41,7 +41,7 @@ func TestCleanEndsARecordedProcessAndNoOtherWithItsNumber(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, e := range []record.Entry{ours, mistaken, {Kind: record.Folder, Name: folder}, {Kind: record.Link, Name: "cf-none"}, {Kind: record.Namespace, Name: "cf-none"}} {
-		if err := log.Made(e); err != nil {
+		if err := written.Made(e); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -65,8 +65,8 @@ func TestCleanEndsARecordedProcessAndNoOtherWithItsNumber(t *testing.T) {
 }
 
 func TestCleanKeepsTheRecordWhenSomethingCannotBeRemoved(t *testing.T) {
-	log, path := open(t)
-	if err := log.Made(record.Entry{Kind: "unheard of", Name: "x"}); err != nil {
+	written, path := open(t)
+	if err := written.Made(record.Entry{Kind: "unheard of", Name: "x"}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := record.Clean(t.Context(), path); err == nil {

@@ -11,24 +11,24 @@ import (
 func open(t *testing.T) (*record.Log, string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "state", "record.jsonl")
-	log, err := record.Open(path)
+	written, err := record.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := log.Close(); err != nil {
+		if err := written.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	return log, path
+	return written, path
 }
 
 func TestWhatWasMadeAndNotRemovedIsLeft(t *testing.T) {
-	log, path := open(t)
+	written, path := open(t)
 	link := record.Entry{Kind: record.Link, Name: "cf7"}
 	first := record.Entry{Kind: record.Process, Name: "etcd", PID: 7, Start: 1}
 	second := record.Entry{Kind: record.Process, Name: "etcd", PID: 7, Start: 2} // the number, given out again
-	for _, err := range []error{log.Made(link), log.Made(first), log.Made(second), log.Gone(first)} {
+	for _, err := range []error{written.Made(link), written.Made(first), written.Made(second), written.Gone(first)} {
 		if err != nil {
 			t.Fatal(err)
 		}

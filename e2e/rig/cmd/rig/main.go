@@ -55,14 +55,14 @@ func run(ctx context.Context, args []string) error {
 	if flags.NArg() > 0 {
 		return errors.New(usage)
 	}
-	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	logger := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	switch args[0] {
 	case "install":
-		return rig.Install(ctx, nil, log)
+		return rig.Install(ctx, nil, logger)
 	case "up":
 		return up(ctx, *dir, *empty)
 	case "serve": // what up starts
-		return serve(ctx, rig.Options{Dir: *dir, Demo: !*empty, Log: log})
+		return serve(ctx, rig.Options{Dir: *dir, Demo: !*empty, Log: logger})
 	case "down":
 		return down(ctx, *dir)
 	case "status":
@@ -78,9 +78,26 @@ func serve(ctx context.Context, o rig.Options) error {
 	if err != nil {
 		return err
 	}
-	<-ctx.Done()
+	watch(ctx, r, o.Log)
 	o.Log.Info("taking the rig down")
 	return r.Down(context.WithoutCancel(ctx))
+}
+
+// watch returns when the context ends. Until then it says once when a part of the rig has ended by itself.
+func watch(ctx context.Context, r *rig.Rig, logger *slog.Logger) {
+	tick := time.NewTicker(2 * time.Second)
+	defer tick.Stop()
+	for said := false; ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if err := r.Failure(); err != nil && !said {
+			logger.Error("a part of the rig has ended", "error", err.Error())
+			said = true
+		}
+	}
 }
 
 // up starts serve in a session of its own, shows its log, and returns when the rig is whole.

@@ -1,10 +1,12 @@
-// Hello answers every request, for tests of the rig.
+// Hello answers every request, for tests of the rig; /lookup/NAME with the name's addresses.
 package main
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"os"
+	"strings"
 )
 
 func main() {
@@ -13,6 +15,11 @@ func main() {
 		host = "unknown"
 	}
 	handler := func(w http.ResponseWriter, r *http.Request) {
+		if name, ok := strings.CutPrefix(r.URL.Path, "/lookup/"); ok {
+			addresses, err := net.DefaultResolver.LookupHost(r.Context(), name)
+			fmt.Fprintln(w, addresses, err)
+			return
+		}
 		fmt.Fprintln(w, "hello from", host)
 		fmt.Println("served", r.URL.Path)
 	}
