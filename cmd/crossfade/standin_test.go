@@ -128,7 +128,9 @@ func playPods(client *kube.Client) (address string, stop func(context.Context) e
 	}
 	proxy := httputil.NewSingleHostReverseProxy(target)
 	proxy.Transport, proxy.FlushInterval = transport, -1
-	proxy.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, err error) { http.Error(w, err.Error(), http.StatusBadGateway) }
+	proxy.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, err error) {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+	}
 	p := &pods{readOnly: map[string]bool{}, writes: map[string]int{}}
 	listener, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
