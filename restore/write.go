@@ -2,6 +2,7 @@ package restore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -221,6 +222,9 @@ func (w *writer) ownerUID(ctx context.Context, ref metav1.OwnerReference, namesp
 		return uid, nil
 	}
 	r, err := w.opts.Green.ResourceFor(ctx, group, ref.Kind)
+	if errors.Is(err, kube.ErrNotServed) {
+		return "", nil
+	}
 	if err != nil {
 		return "", err
 	}

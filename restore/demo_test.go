@@ -6,6 +6,7 @@ import (
 	"github.com/crossfade-project/crossfade/internal/migration"
 )
 
+// demo is a small application with what blue's servers wrote into it.
 const demo = `
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
@@ -83,18 +84,29 @@ metadata: {name: done}
 spec: {template: {spec: {restartPolicy: Never, containers: [{name: c, image: i}]}}}
 status: {conditions: [{type: Complete, status: "True"}]}`
 
-func TestSmoke(t *testing.T) {
+func TestAnApplicationComesOverWholeAndOnce(t *testing.T) {
 	f := newFixture(t, "shop", migration.Application{}, demo)
+	f.opts.Ports = map[int32]int32{31999: 30099}
 	p, res := f.restore(t)
-	t.Logf("%+v", res)
-	for _, n := range p.Notes {
-		t.Log(n)
+	if res.Created != 11 || len(p.Changes) != 11 {
+		t.Errorf("made %+v of %d changes", res, len(p.Changes))
+	}
+	web := f.get(t, "", "Service", "web")
+	if port, _ := digInt(digMaps(web, "spec", "ports")[0], "nodePort"); port != 30099 || digString(web, "spec", "clusterIP") == "10.7.0.9" {
+		t.Errorf("the Service is %v", web["spec"])
+	}
+	if subject := digMaps(f.get(t, rbacGroup, "RoleBinding", "reads"), "subjects")[0]; subject["namespace"] != f.ns {
+		t.Errorf("the binding's subject is %v", subject)
+	}
+	if percent, _ := digInt(f.get(t, f.ns+".crossfade.test", "Offer", "spring"), "spec", "percent"); percent != 10 {
+		t.Error("the custom resource is not as blue's")
 	}
 	for _, c := range p.Changes {
-		t.Log(c.ID, c.Why)
+		if c.Reverse == nil || c.Why == "" || len(c.ReliesOn) == 0 {
+			t.Errorf("change %s has no reverse, reason or reliance", c.ID)
+		}
 	}
-	p = f.plan(t)
-	if len(p.Changes) != 0 {
-		t.Errorf("planned again: %v", p.Changes)
+	if again := f.plan(t); len(again.Changes) != 0 {
+		t.Errorf("planned again: %v", again.Changes)
 	}
 }
