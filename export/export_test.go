@@ -178,7 +178,7 @@ subjects: [{kind: ServiceAccount, name: shop, namespace: `+ns+`}]`)
 // eventually waits for a controller of the real cluster, whose time is not ours to set.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for range 300 {
+	for range 1200 {
 		if ok() {
 			return
 		}
