@@ -172,6 +172,30 @@ func checkLengths(t *testing.T, d Driver) {
 	}
 }
 
+// checkAnswers lets a proxy send other bodies than were asked for.
+func checkAnswers(t *testing.T, d Driver) {
+	if d.Endpoint == "" {
+		t.Skip("the store has no server between which and the driver something could fail")
+	}
+	direct := fresh(t, d)
+	content := data(6, 10_000)
+	put(t, direct, "key", content, bucket.PutOptions{})
+	pin := head(t, direct, "key")
+	for said, breakIt := range map[string]breaker{"cut off": cutOff, "short": tear, "long": lengthen} {
+		for _, opts := range []bucket.ReadOptions{{Pin: pin}, {Pin: pin, Offset: 10}, {Pin: pin, Offset: 10, Length: 5000}} {
+			proxy := newProxy(t, d.Endpoint, isRead, 1, breakIt)
+			b := open(t, d, At{Bucket: bucketName(direct), Endpoint: proxy.url})
+			got, _, err := read(t.Context(), b, "key", opts)
+			if err == nil {
+				t.Errorf("%s: %d bytes of an answer to %d+%d pass without an error", said, len(got), opts.Offset, opts.Length)
+			}
+			if proxy.requests() == 0 {
+				t.Errorf("%s: the proxy saw no read: the check checks nothing", said)
+			}
+		}
+	}
+}
+
 type brokenReader struct{}
 
 func (brokenReader) Read([]byte) (int, error) { return 0, errors.New("the source broke") }

@@ -135,7 +135,7 @@ func checkFailedListing(t *testing.T, d Driver) {
 		put(t, direct, fmt.Sprintf("key%02d", i), []byte("x"), bucket.PutOptions{})
 	}
 	for name, breakIt := range map[string]breaker{"refused": refuse, "cut off": cutOff, "not found": notFound, "empty": emptyAnswer, "torn": tear} {
-		proxy := newProxy(t, d.Endpoint, 2, breakIt)
+		proxy := newProxy(t, d.Endpoint, isListing, 2, breakIt)
 		b := open(t, d, At{Bucket: bucketName(direct), Endpoint: proxy.url})
 		count, failed := 0, 0
 		for _, err := range b.List(t.Context(), bucket.ListOptions{}) {
@@ -151,8 +151,8 @@ func checkFailedListing(t *testing.T, d Driver) {
 		if failed == 0 {
 			t.Errorf("%s: a listing that broke at its second page ends after %d of %d keys without an error", name, count, 3*PageSize)
 		}
-		if proxy.lists() < 2 {
-			t.Errorf("%s: the proxy saw %d pages of a listing: the check checks nothing", name, proxy.lists())
+		if proxy.requests() < 2 {
+			t.Errorf("%s: the proxy saw %d pages of a listing: the check checks nothing", name, proxy.requests())
 		}
 	}
 }

@@ -14,15 +14,17 @@ import (
 // breaker answers in place of the server. It gets the server's own answer to write what it likes of it.
 type breaker func(w http.ResponseWriter, own *httptest.ResponseRecorder)
 
-// proxy stands before a server and breaks its listings from one page on.
+// proxy stands before a server and breaks some of its answers.
 type proxy struct {
 	url  string
 	seen atomic.Int32
 }
 
-func (p *proxy) lists() int { return int(p.seen.Load()) }
+// requests is how many there were of the kind that it breaks.
+func (p *proxy) requests() int { return int(p.seen.Load()) }
 
-func newProxy(t *testing.T, endpoint string, page int, breakIt breaker) *proxy {
+// newProxy breaks requests of a kind from the one of the given number on.
+func newProxy(t *testing.T, endpoint string, concerns func(*http.Request) bool, first int, breakIt breaker) *proxy {
 	t.Helper()
 	target, err := url.Parse(endpoint)
 	if err != nil {
@@ -34,7 +36,7 @@ func newProxy(t *testing.T, endpoint string, page int, breakIt breaker) *proxy {
 	}}
 	p := &proxy{}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !isListing(r) || int(p.seen.Add(1)) < page {
+		if !concerns(r) || int(p.seen.Add(1)) < first {
 			forward.ServeHTTP(w, r)
 			return
 		}
@@ -51,6 +53,13 @@ func newProxy(t *testing.T, endpoint string, page int, breakIt breaker) *proxy {
 func isListing(r *http.Request) bool {
 	query := r.URL.Query()
 	return r.Method == http.MethodGet && (query.Get("list-type") == "2" || query.Get("comp") == "list" || strings.HasSuffix(r.URL.Path, "/o"))
+}
+
+// isRead knows a request for the bytes of an object that a check calls key….
+func isRead(r *http.Request) bool {
+	query := r.URL.Query()
+	return r.Method == http.MethodGet && !isListing(r) && !query.Has("tagging") && query.Get("comp") == "" &&
+		(query.Get("alt") == "media" || strings.Contains(r.URL.Path, "/key") && query.Get("alt") == "")
 }
 
 // refuse is an error that no SDK takes for a moment's.
@@ -72,16 +81,31 @@ func emptyAnswer(w http.ResponseWriter, own *httptest.ResponseRecorder) {
 // cutOff sends half a page and its right length, and closes the connection.
 func cutOff(w http.ResponseWriter, own *httptest.ResponseRecorder) {
 	body := own.Body.Bytes()
-	w.Header().Set("Content-Type", own.Header().Get("Content-Type"))
+	copyHeader(w, own)
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(http.StatusOK)
+	w.WriteHeader(own.Code)
 	_, _ = w.Write(body[:len(body)/2]) // the client notices
 }
 
 // tear sends half a page as if it were all.
 func tear(w http.ResponseWriter, own *httptest.ResponseRecorder) {
 	body := own.Body.Bytes()
-	w.Header().Set("Content-Type", own.Header().Get("Content-Type"))
-	w.WriteHeader(http.StatusOK)
+	copyHeader(w, own)
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)/2))
+	w.WriteHeader(own.Code)
 	_, _ = w.Write(body[:len(body)/2]) // the client notices
+}
+
+// lengthen sends more than the object has, and says so.
+func lengthen(w http.ResponseWriter, own *httptest.ResponseRecorder) {
+	copyHeader(w, own)
+	w.Header().Set("Content-Length", strconv.Itoa(own.Body.Len()+1))
+	w.WriteHeader(own.Code)
+	_, _ = w.Write(append(own.Body.Bytes(), 'x')) // the client notices
+}
+
+func copyHeader(w http.ResponseWriter, own *httptest.ResponseRecorder) {
+	for name, values := range own.Header() {
+		w.Header()[name] = values
+	}
 }

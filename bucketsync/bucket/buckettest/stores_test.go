@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -191,6 +192,9 @@ func TestB08_EncodedBytesArriveAsStored(t *testing.T) {
 func TestB08_BodyOfAnotherLengthLeavesTheKeyAsItWas(t *testing.T) {
 	onEveryStore(t, "B08_BodyOfAnotherLengthLeavesTheKeyAsItWas")
 }
+func TestB08_AnswerOfAnotherLengthIsAnError(t *testing.T) {
+	onEveryStore(t, "B08_AnswerOfAnotherLengthIsAnError")
+}
 func TestB09_MetadataComesBackOrIsRefused(t *testing.T) {
 	onEveryStore(t, "B09_MetadataComesBackOrIsRefused")
 }
@@ -211,3 +215,16 @@ func TestListingRanges(t *testing.T)       { onEveryStore(t, "ListingRanges") }
 func TestSizesAndRanges(t *testing.T)      { onEveryStore(t, "SizesAndRanges") }
 func TestDelete(t *testing.T)              { onEveryStore(t, "Delete") }
 func TestContextEndsRequests(t *testing.T) { onEveryStore(t, "ContextEndsRequests") }
+
+// Every check of the suite has a test above.
+func TestAllChecksAreRun(t *testing.T) {
+	source, err := os.ReadFile("stores_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, check := range buckettest.Checks() {
+		if !strings.Contains(string(source), "func Test"+check.Name+"(") {
+			t.Errorf("no test runs %s", check.Name)
+		}
+	}
+}

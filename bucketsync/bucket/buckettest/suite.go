@@ -54,6 +54,7 @@ func Checks() []Check {
 		{"B05_OneOfManyCreates", checkRace},
 		{"B08_EncodedBytesArriveAsStored", checkEncoding},
 		{"B08_BodyOfAnotherLengthLeavesTheKeyAsItWas", checkLengths},
+		{"B08_AnswerOfAnotherLengthIsAnError", checkAnswers},
 		{"B09_MetadataComesBackOrIsRefused", checkMetadata},
 		{"B11_OversizeIsRefused", checkOversize},
 		{"B12_HostileKeysComeBackOrAreRefused", checkKeys},

@@ -110,7 +110,7 @@ func newClient(ctx context.Context, opts Options) (*storage.Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find credentials: %w", err)
 	}
-	client := []option.ClientOption{option.WithHTTPClient(&http.Client{Transport: asStored{signed}}), storage.WithJSONReads()}
+	client := []option.ClientOption{option.WithHTTPClient(&http.Client{Transport: media{signed}}), storage.WithJSONReads()}
 	if opts.Endpoint != "" {
 		client = append(client, option.WithEndpoint(strings.TrimSuffix(opts.Endpoint, "/")+"/storage/v1/"))
 	}

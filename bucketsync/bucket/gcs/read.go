@@ -148,7 +148,7 @@ func (b *Bucket) Open(ctx context.Context, key string, opts bucket.ReadOptions) 
 	if length == 0 {
 		length = -1
 	}
-	reader, err := handle.NewRangeReader(ctx, opts.Offset, length)
+	reader, err := handle.NewRangeReader(withTries(ctx, b.opts.Attempts), opts.Offset, length)
 	if err != nil {
 		return nil, bucket.Object{}, b.fail("open", key, err)
 	}
@@ -164,6 +164,8 @@ func (b *Bucket) Open(ctx context.Context, key string, opts bucket.ReadOptions) 
 	switch {
 	case opts.Pin.ETag != "" && opts.Pin.ETag != obj.ETag:
 		err = bucket.ErrPrecondition
+	case opts.Pin.Size > 0 && obj.Size != opts.Pin.Size:
+		err = fmt.Errorf("%w: the answer is of an object of %d bytes, the pinned one has %d", body.ErrLength, obj.Size, opts.Pin.Size)
 	case err == nil && (attrs.Decompressed || attrs.StartOffset != opts.Offset):
 		err = fmt.Errorf("%w: asked from byte %d on, answered from %d on", body.ErrLength, opts.Offset, attrs.StartOffset)
 	}

@@ -21,6 +21,9 @@ func Answered(opts bucket.ReadOptions, obj *bucket.Object, contentLength int64, 
 			return 0, fmt.Errorf("%w: the answer to a range has the Content-Range %q", ErrLength, contentRange)
 		}
 	}
+	if opts.Pin.Size > 0 && obj.Size != opts.Pin.Size {
+		return 0, fmt.Errorf("%w: the answer is of an object of %d bytes, the pinned one has %d", ErrLength, obj.Size, opts.Pin.Size)
+	}
 	_, want, err := opts.Range(obj.Size)
 	if err != nil {
 		return 0, err

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/iotest"
+
+	"github.com/crossfade-project/crossfade/bucketsync/bucket"
 )
 
 func TestB08_ABodyOfAnotherLengthIsAnError(t *testing.T) {
@@ -96,6 +98,36 @@ func TestB11_PlanKeepsTheLimitOfParts(t *testing.T) {
 		}
 		if plan.Workers > 1 && int64(plan.Workers)*plan.PartSize > maxBuffers {
 			t.Errorf("%d bytes take %d buffers of %d", size, plan.Workers, plan.PartSize)
+		}
+	}
+}
+
+func TestB04_AnAnswerIsComparedWithThePin(t *testing.T) {
+	pin := bucket.Object{ETag: "one", Version: "1", Size: 100}
+	for name, c := range map[string]struct {
+		opts   bucket.ReadOptions
+		answer bucket.Object
+		length int64
+		ranged string
+		want   int64
+		err    error
+	}{
+		"whole":              {bucket.ReadOptions{Pin: pin}, pin, 100, "", 100, nil},
+		"range":              {bucket.ReadOptions{Pin: pin, Offset: 10, Length: 20}, pin, 20, "bytes 10-29/100", 20, nil},
+		"to the end":         {bucket.ReadOptions{Pin: pin, Offset: 10}, pin, 90, "bytes 10-99/100", 90, nil},
+		"other ETag":         {bucket.ReadOptions{Pin: pin}, bucket.Object{ETag: "two", Version: "1"}, 100, "", 0, bucket.ErrPrecondition},
+		"other version":      {bucket.ReadOptions{Pin: pin}, bucket.Object{ETag: "one", Version: "2"}, 100, "", 0, bucket.ErrPrecondition},
+		"other size":         {bucket.ReadOptions{Pin: pin}, pin, 99, "", 0, ErrLength},
+		"range ignored":      {bucket.ReadOptions{Pin: pin, Offset: 10, Length: 20}, pin, 100, "", 0, ErrLength},
+		"other range":        {bucket.ReadOptions{Pin: pin, Offset: 10, Length: 20}, pin, 20, "bytes 0-19/100", 0, ErrLength},
+		"shorter range":      {bucket.ReadOptions{Pin: pin, Offset: 10, Length: 20}, pin, 19, "bytes 10-28/100", 0, ErrLength},
+		"range of other":     {bucket.ReadOptions{Pin: pin, Offset: 10, Length: 20}, pin, 20, "bytes 10-29/200", 0, ErrLength},
+		"beyond the object":  {bucket.ReadOptions{Offset: 90, Length: 20}, pin, 10, "bytes 90-99/100", 0, bucket.ErrUnsupported},
+		"nothing was pinned": {bucket.ReadOptions{}, bucket.Object{ETag: "two"}, 7, "", 7, nil},
+	} {
+		got, err := Answered(c.opts, &c.answer, c.length, c.ranged)
+		if got != c.want || !errors.Is(err, c.err) {
+			t.Errorf("%s: got %d, %v, want %d, %v", name, got, err, c.want, c.err)
 		}
 	}
 }
