@@ -52,7 +52,7 @@ func (n *node) snapshotter() string {
 }
 
 // containerdConfig is understood by containerd 1.6 and later. restrict_oom_score_adj is for machines without
-// CAP_SYS_RESOURCE, where runc fails otherwise and does not say why.
+// CAP_SYS_RESOURCE, where runc fails otherwise and does not say why. With AppArmor, a profile would stay in the kernel.
 func (n *node) containerdConfig() string {
 	return strings.NewReplacer(
 		"ROOT", n.file("containerd"), "OPT", n.file("opt"), "CNI", n.file("cni"), "SOCKET", socket,
@@ -67,6 +67,7 @@ path = "OPT"
 [plugins."io.containerd.grpc.v1.cri"]
 sandbox_image = "PAUSE"
 restrict_oom_score_adj = true
+disable_apparmor = true
 [plugins."io.containerd.grpc.v1.cri".cni]
 bin_dir = "PLUGINS"
 conf_dir = "CNI"

@@ -46,7 +46,11 @@ func Start(o Options) (*Process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", o.Name, err)
 	}
-	cmd := exec.Command(o.Args[0], o.Args[1:]...)
+	program, err := unconfined(o.Args[0], filepath.Dir(o.Log))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("start %s: %w", o.Name, err), output.Close())
+	}
+	cmd := exec.Command(program, o.Args[1:]...)
 	cmd.Dir = o.Dir
 	cmd.Env = append(os.Environ(), o.Env...)
 	cmd.Stdout, cmd.Stderr = output, output

@@ -102,12 +102,12 @@ func deafTo(pid int) bool {
 
 func TestAChildIsRecordedWhileItRuns(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "record")
-	log, err := record.Open(path)
+	written, err := record.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer log.Close()
-	p := start(t, "exec sleep 600", process.Options{Record: log})
+	defer written.Close()
+	p := start(t, "exec sleep 600", process.Options{Record: written})
 	left, err := record.Left(path)
 	if err != nil || len(left) != 1 || left[0].PID != p.PID() || left[0].Start == 0 {
 		t.Fatalf("the record says %v, %v", left, err)
