@@ -3,7 +3,7 @@
 //
 // A child is started on a thread that waits for it and does nothing else. On Linux the kernel kills a child when that
 // thread ends (PR_SET_PDEATHSIG), so that a killed rig leaves none behind; and where the child belongs into a network
-// or mount namespace, the thread enters it first, so that no helper program is needed for that.
+// or mount namespace, the thread enters it first, so that no other program is needed for that.
 //
 // A program that Debian confines with an AppArmor profile is run from a copy, which has none: in its profile it could
 // read and write only in the folders of the machine's own service.

@@ -10,7 +10,7 @@
 // With -empty, up leaves out the demo's applications.
 //
 // The load balancer stand-in works as long as the rig is up, and every other part is a child of the process that does
-// it. So `up` starts this program once more in a session of its own, which stays until `down` ends it.
+// it. So `up` starts this program once more, detached, and that stays until `down` ends it.
 package main
 
 import (
@@ -100,7 +100,7 @@ func watch(ctx context.Context, r *rig.Rig, logger *slog.Logger) {
 	}
 }
 
-// up starts serve in a session of its own, shows its log, and returns when the rig is whole.
+// up starts serve detached from the terminal, shows its log, and returns when the rig is whole.
 func up(ctx context.Context, dir string, empty bool) error {
 	if ok, reason := install.CanRun(); !ok {
 		return errors.New(reason)
