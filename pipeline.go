@@ -38,6 +38,9 @@ func (m *Migration) pipeline() []stage {
 		}
 		add(t.each(m.startStage)...) // green may write
 		for _, app := range t.apps {
+			if app.Payload != nil {
+				add(t.each(m.payloadStage, app)...) // what the export streamed into the archive
+			}
 			if len(app.Checks) > 0 {
 				add(t.each(m.checksStage, app)...) // under the real hostname, at green's address
 			}

@@ -43,12 +43,3 @@ func (m *Migration) greenNamespace(blue string) string {
 	}
 	return blue
 }
-
-func (m *Migration) application(name string) (migration.Application, error) {
-	for _, a := range m.file.Applications {
-		if a.Name == name {
-			return a, nil
-		}
-	}
-	return migration.Application{}, fmt.Errorf("no application of %s is called %s", m.file.Path, name)
-}

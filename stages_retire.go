@@ -7,12 +7,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/crossfade-project/crossfade/bucketsync"
 	"github.com/crossfade-project/crossfade/cutover"
 	"github.com/crossfade-project/crossfade/export"
-	"github.com/crossfade-project/crossfade/internal/cli"
 	"github.com/crossfade-project/crossfade/internal/journal"
 	"github.com/crossfade-project/crossfade/internal/migration"
 	"github.com/crossfade-project/crossfade/internal/plan"
@@ -217,6 +215,3 @@ func (m *Migration) certificate(log *journal.Log) (cutover.Certificate, error) {
 	}
 	return cert, nil
 }
-
-// age says how old a certificate is.
-func age(cert cutover.Certificate, now time.Time) string { return cli.Duration(now.Sub(cert.Made)) }

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+
 	"github.com/spf13/cobra"
 
 	"github.com/crossfade-project/crossfade"
@@ -15,16 +17,16 @@ func (p *program) planCommand() *cobra.Command {
 with its reason and how it is taken back. Stages that need what an earlier one makes are listed with what they wait
 for. Exit code 3 means that the plan names reasons not to begin.`,
 		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return p.printPlan(c, crossfade.RunOptions{}) },
+		RunE: func(c *cobra.Command, _ []string) error { return p.printPlan(c.Context(), crossfade.RunOptions{}) },
 	}
 }
 
-func (p *program) printPlan(c *cobra.Command, opts crossfade.RunOptions) error {
+func (p *program) printPlan(ctx context.Context, opts crossfade.RunOptions) error {
 	m, err := p.inspect()
 	if err != nil {
 		return err
 	}
-	overview, err := m.Plan(c.Context(), opts)
+	overview, err := m.Plan(ctx, opts)
 	if err != nil {
 		return err
 	}

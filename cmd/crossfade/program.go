@@ -126,13 +126,14 @@ func (p *program) inspect() (*crossfade.Migration, error) {
 }
 
 func (p *program) options() crossfade.Options {
+	log := p.logger()
 	return crossfade.Options{
 		Tool:       version(),
 		Actor:      actor(),
 		OpenBucket: openBucket,
-		OpenZone:   openZone,
+		OpenZone:   openZone(log),
 		Getenv:     os.Getenv,
-		Log:        p.logger(),
+		Log:        log,
 		Events:     newEvents(p.progress).handle,
 	}
 }

@@ -21,7 +21,7 @@ as confirmation. There is no way back from it.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if dryRun {
-				return p.printPlan(c, crossfade.RunOptions{Verb: "retire"})
+				return p.printPlan(c.Context(), crossfade.RunOptions{Verb: "retire"})
 			}
 			m, err := p.open()
 			if err != nil {

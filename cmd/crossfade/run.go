@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -33,7 +34,7 @@ func (p *program) runCommand() *cobra.Command {
 over. It may be stopped or killed at any point; the same command goes on from there. An application that breaches its
 gates goes back to blue by itself (exit code 4). Run never destroys blue: that takes "retire --confirm NAME".`,
 		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return p.step(c, s) },
+		RunE: func(c *cobra.Command, _ []string) error { return p.step(c.Context(), s) },
 	}
 	s.flags(c)
 	c.Flags().StringVar(&s.opts.Redo, "redo", "", "take one stage again although it is done")
@@ -41,18 +42,18 @@ gates goes back to blue by itself (exit code 4). Run never destroys blue: that t
 }
 
 // step plans or runs the stages that s chooses and prints the plan or the report.
-func (p *program) step(c *cobra.Command, s step) error {
+func (p *program) step(ctx context.Context, s step) error {
 	if s.dryRun {
-		return p.printPlan(c, s.opts)
+		return p.printPlan(ctx, s.opts)
 	}
-	if err := p.approve(c, s); err != nil {
+	if err := p.approve(ctx, s); err != nil {
 		return err
 	}
 	m, err := p.open()
 	if err != nil {
 		return err
 	}
-	report, err := m.Run(c.Context(), s.opts)
+	report, err := m.Run(ctx, s.opts)
 	if err = errors.Join(err, m.Close()); err != nil {
 		return err
 	}
@@ -64,14 +65,14 @@ func (p *program) step(c *cobra.Command, s step) error {
 }
 
 // approve shows what is about to happen and asks, unless --yes was said.
-func (p *program) approve(c *cobra.Command, s step) error {
+func (p *program) approve(ctx context.Context, s step) error {
 	if s.yes {
 		return nil
 	}
 	if !cli.IsTerminal(p.out) {
 		return &usageError{errors.New("nobody can be asked here: look at --dry-run first, then say --yes")}
 	}
-	if err := p.printPlan(c, s.opts); err != nil {
+	if err := p.printPlan(ctx, s.opts); err != nil {
 		return err
 	}
 	if err := p.printf("\nGo on? Type yes: "); err != nil {

@@ -11,7 +11,7 @@ func (p *program) exportCommand() *cobra.Command {
 		Use:   "export",
 		Short: "Export blue's objects into a verified archive",
 		Args:  cobra.NoArgs,
-		RunE:  func(c *cobra.Command, _ []string) error { return p.step(c, s) },
+		RunE:  func(c *cobra.Command, _ []string) error { return p.step(c.Context(), s) },
 	}
 	s.flags(c)
 	return c
@@ -25,7 +25,7 @@ func (p *program) syncCommand() *cobra.Command {
 		Short: "Clone the migration's buckets, warm: blue goes on serving and writing",
 		RunE: func(c *cobra.Command, names []string) error {
 			s.opts.Names = names
-			return p.step(c, s)
+			return p.step(c.Context(), s)
 		},
 	}
 	s.flags(c)
@@ -40,7 +40,7 @@ func (p *program) provisionCommand() *cobra.Command {
 		Use:   "provision",
 		Short: "Stand up the namespaces on green",
 		Args:  cobra.NoArgs,
-		RunE:  func(c *cobra.Command, _ []string) error { return p.step(c, s) },
+		RunE:  func(c *cobra.Command, _ []string) error { return p.step(c.Context(), s) },
 	}
 	s.flags(c)
 	return c
@@ -53,7 +53,7 @@ func (p *program) restoreCommand() *cobra.Command {
 		Use:   "restore",
 		Short: "Restore the archive on green, dark",
 		Args:  cobra.NoArgs,
-		RunE:  func(c *cobra.Command, _ []string) error { return p.step(c, s) },
+		RunE:  func(c *cobra.Command, _ []string) error { return p.step(c.Context(), s) },
 	}
 	s.flags(c)
 	return c
@@ -67,7 +67,7 @@ func (p *program) cutoverCommand() *cobra.Command {
 		Short: "Shift applications to green: freeze, final sync, start, checks, swap, soak",
 		RunE: func(c *cobra.Command, names []string) error {
 			s.opts.Names = names
-			return p.step(c, s)
+			return p.step(c.Context(), s)
 		},
 	}
 	s.flags(c)

@@ -5,7 +5,7 @@ import (
 	"regexp"
 )
 
-func (v *validator) application(f *File, a *Application, at string) {
+func (v *validator) application(a *Application, at string) {
 	if !regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,51}[a-z0-9])?$`).MatchString(a.Name) {
 		v.problem(at+".name", fmt.Sprintf("%q cannot be an application's name", a.Name), "lower-case letters, digits and dashes, at most 53")
 	}
