@@ -57,18 +57,19 @@ func (m *Migration) payloadStage(a migration.Application) stage {
 func importPayload(ctx context.Context, reader *archive.Reader, runner hook.Runner, a migration.Application) (int64, error) {
 	from, to := io.Pipe()
 	counted := &counter{w: to}
+	done := make(chan struct{})
 	go func() {
+		defer close(done)
 		found, err := reader.Payload(ctx, a.Name, counted)
 		if err == nil && !found {
 			err = fmt.Errorf("the archive holds no payload of %s", a.Name)
 		}
 		to.CloseWithError(err) // nil ends the stream in good order
 	}()
-	if err := runner.Import(ctx, a.Payload.Import, from); err != nil {
-		from.CloseWithError(err) // the sender stops, too
-		return counted.n, err
-	}
-	return counted.n, nil
+	err := runner.Import(ctx, a.Payload.Import, from)
+	from.CloseWithError(err) // a sender that is not done stops, too
+	<-done
+	return counted.n, err
 }
 
 // counter counts what passes.
