@@ -97,12 +97,21 @@ func (m *Migration) wayBack(t turn) []stage {
 
 // forget makes the turn's stages undone, so that a later run takes the turn again, and keeps the note of the return.
 func (m *Migration) forget(t turn, cause error) error {
-	for _, s := range slices.Concat(m.pipeline(), m.wayBack(t)) {
-		mine := s.turn == t.name || slices.ContainsFunc(m.wayBack(t), func(b stage) bool { return b.name == s.name })
-		if !mine || m.journal.Stage(s.name).Plan == "" {
+	var names []string
+	for _, s := range m.pipeline() {
+		if s.turn == t.name {
+			names = append(names, s.name)
+		}
+	}
+	// The way back comes last and whole: a later return must take all of it again, and one that is killed here must not.
+	for _, a := range t.apps {
+		names = append(names, "return/"+a.Name, "return-settle/"+a.Name, "stop/"+a.Name, "thaw/"+a.Name)
+	}
+	for _, name := range names {
+		if m.journal.Stage(name).Plan == "" {
 			continue
 		}
-		if err := m.journal.Reset(s.name, "taken back: "+cause.Error()); err != nil {
+		if err := m.journal.Reset(name, "taken back: "+cause.Error()); err != nil {
 			return err
 		}
 	}
