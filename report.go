@@ -58,6 +58,8 @@ type ApplicationReport struct {
 	Name  string           `json:"name"`
 	Wave  int              `json:"wave"`
 	State ApplicationState `json:"state"`
+	// Writes says how writes are stopped: none where the application never writes.
+	Writes migration.Writes `json:"writes"`
 	// Frozen is when blue was asked to refuse writes, Started when green was allowed to write, Moved when every name server
 	// showed green. The freeze as clients see it ends when their resolver has seen it too.
 	Frozen  time.Time `json:"frozen,omitzero"`
@@ -163,7 +165,7 @@ func (r *Report) addObjects(c *collector, a migration.Application) {
 }
 
 func (m *Migration) reportApplication(c *collector, a migration.Application, state ApplicationState, cut *cutover.Report) ApplicationReport {
-	r := ApplicationReport{Name: a.Name, Wave: a.Wave, State: state}
+	r := ApplicationReport{Name: a.Name, Wave: a.Wave, State: state, Writes: a.Writes}
 	part := cutover.AppReport{App: a.Name}
 	var freeze export.FreezeResult
 	if c.read("freeze/"+a.Name, &freeze) && a.Writes != migration.WritesNone {
@@ -204,7 +206,9 @@ func maybe[T any](c *collector, stage string) *T {
 func (r *Report) Print(w io.Writer) error {
 	out := &printer{w: w}
 	out.f("migration %s%s\n", r.Migration, stamp(r.Rehearsal))
-	out.f("blue %s, green %s\n", r.Blue, r.Green)
+	if r.Blue != "" {
+		out.f("blue %s, green %s\n", r.Blue, r.Green)
+	}
 	out.f("archive: revision %d, %s, %s, %s encrypted, at %s\n", r.Archive.Revision, cli.Count(r.Archive.Objects, "object"), cli.Bytes(r.Archive.Bytes), cli.Count(r.Archive.Secrets, "Secret"), r.Archive.URL)
 	for _, b := range r.Buckets {
 		proof := "not proven equal yet"
@@ -219,8 +223,10 @@ func (r *Report) Print(w io.Writer) error {
 	}
 	var rows [][]string
 	for _, a := range r.Applications {
-		freeze := "never writes"
+		freeze := "not frozen"
 		switch {
+		case a.Writes == migration.WritesNone:
+			freeze = "never writes"
 		case a.Freeze > 0:
 			freeze = cli.Duration(a.Freeze)
 		case !a.Frozen.IsZero():
