@@ -41,6 +41,9 @@ func (m *Migration) bucketAt(ctx context.Context, end migration.BucketEnd) (buck
 		return nil, err
 	}
 	s.Bucket, s.Prefix = end.Bucket, end.Prefix
+	if s.Provider == "file" {
+		s.Bucket = m.file.Resolve(end.Bucket) // as all paths of the file, it starts at the file
+	}
 	b, err = m.openBucket(ctx, s)
 	if err != nil {
 		return nil, fmt.Errorf("open bucket %s of store %s: %w", end.Bucket, end.Store, err)
@@ -64,7 +67,19 @@ func (m *Migration) bucket(name string) (migration.Bucket, error) {
 			return b, nil
 		}
 	}
-	return migration.Bucket{}, fmt.Errorf("no bucket of %s is called %s", m.file.Path, name)
+	names := make([]string, 0, len(m.file.Buckets))
+	for _, b := range m.file.Buckets {
+		names = append(names, b.Name)
+	}
+	return migration.Bucket{}, &UnknownError{Kind: "bucket", Name: name, Known: known(m.file.Path, names)}
+}
+
+// known lists what a file has of a kind.
+func known(path string, names []string) string {
+	if len(names) == 0 {
+		return path + " has none"
+	}
+	return path + " has " + strings.Join(names, ", ")
 }
 
 // binding fills the destination's coordinates into a value of a Bind.

@@ -28,6 +28,20 @@ type RefusedError = plan.RefusedError
 // InvalidError lists everything that is wrong with a migration file, with positions.
 type InvalidError = migration.InvalidError
 
+// UnknownError says that something was asked for by a name that the migration file does not have.
+type UnknownError struct {
+	// Kind is what it would be: "bucket", "application", "stage", "mode".
+	Kind string
+	Name string
+	// Known lists what there is, or says where to look.
+	Known string
+}
+
+// Error says what there is instead.
+func (e *UnknownError) Error() string {
+	return fmt.Sprintf("there is no %s %q: %s", e.Kind, e.Name, e.Known)
+}
+
 // HeldError says that another run holds the migration.
 type HeldError = journal.HeldError
 

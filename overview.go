@@ -34,6 +34,9 @@ type Later struct {
 // refusals that reading can find are in the overview at once.
 func (m *Migration) Plan(ctx context.Context, opts RunOptions) (*Overview, error) {
 	o := &Overview{Migration: m.file.Name, Rehearsal: m.file.Rehearsal != nil}
+	if err := m.checkNames(opts); err != nil {
+		return nil, err
+	}
 	log, err := journal.Read(m.file.StateDir())
 	if err != nil && !errors.Is(err, journal.ErrNone) {
 		return nil, err

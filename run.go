@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/crossfade-project/crossfade/internal/plan"
 )
 
 // RunOptions choose what of the pipeline is run. The zero value runs all of it.
@@ -24,14 +26,14 @@ func (m *Migration) Run(ctx context.Context, opts RunOptions) (*Report, error) {
 	if m.journal == nil {
 		return nil, errReadOnly
 	}
+	if err := m.checkNames(opts); err != nil {
+		return nil, err
+	}
 	stages := m.pipeline()
 	if err := m.journal.Note(noteOutline, m.outline()); err != nil {
 		return nil, err
 	}
 	if opts.Redo != "" {
-		if !slices.ContainsFunc(stages, func(s stage) bool { return s.name == opts.Redo }) {
-			return nil, fmt.Errorf("there is no stage %s: status lists them", opts.Redo)
-		}
 		if err := m.journal.Reset(opts.Redo, "asked for by --redo"); err != nil {
 			return nil, err
 		}
@@ -51,6 +53,30 @@ func (m *Migration) Run(ctx context.Context, opts RunOptions) (*Report, error) {
 		}
 	}
 	return m.Report()
+}
+
+// checkNames refuses options that name what the file does not have: they would choose nothing, and nothing would look done.
+func (m *Migration) checkNames(opts RunOptions) error {
+	stages := m.pipeline()
+	if opts.Redo != "" && !slices.ContainsFunc(stages, func(s stage) bool { return s.name == opts.Redo }) {
+		return &UnknownError{Kind: "stage", Name: opts.Redo, Known: "status lists them"}
+	}
+	for _, name := range opts.Names {
+		if opts.Verb == "sync" {
+			if _, err := m.bucket(name); err != nil {
+				return err
+			}
+			continue
+		}
+		var apps []string
+		for _, a := range m.file.Applications {
+			apps = append(apps, a.Name)
+		}
+		if !slices.Contains(apps, name) {
+			return &UnknownError{Kind: "application", Name: name, Known: known(m.file.Path, apps)}
+		}
+	}
+	return nil
 }
 
 func (o RunOptions) chooses(s stage) bool {
@@ -76,7 +102,9 @@ func (m *Migration) mustBeDone(s stage, stages []stage, opts RunOptions) error {
 	here := slices.IndexFunc(stages, func(x stage) bool { return x.name == s.name })
 	for _, later := range stages[here+1:] {
 		if opts.chooses(later) && !m.journal.Stage(later.name).Finished && later.needs(s) {
-			return fmt.Errorf("%s comes before %s and is not done: run `crossfade %s` first, or `crossfade run`", s.name, later.name, s.verb)
+			return &RefusedError{Stage: later.name, Refusals: []plan.Refusal{{
+				What: s.name, Why: "it comes before " + later.name + " and is not done", Mend: "run `crossfade " + s.verb + "` first, or `crossfade run`",
+			}}}
 		}
 	}
 	return nil

@@ -45,7 +45,7 @@ func (m *Migration) Verify(ctx context.Context, opts VerifyOptions) (*Verificati
 		mode = bucketsync.ModeListing
 	}
 	if !slices.Contains([]bucketsync.Mode{bucketsync.ModeListing, bucketsync.ModeSample, bucketsync.ModeProof, bucketsync.ModeFull}, mode) {
-		return nil, fmt.Errorf("there is no mode %q: listing, sample, proof or full", opts.Mode)
+		return nil, &UnknownError{Kind: "mode", Name: opts.Mode, Known: "it is listing, sample, proof or full"}
 	}
 	for _, name := range opts.Buckets {
 		if _, err := m.bucket(name); err != nil {

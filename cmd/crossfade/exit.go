@@ -48,6 +48,7 @@ func exitCode(err error) int {
 		silent   *silentError
 		usage    *usageError
 		invalid  *crossfade.InvalidError
+		unknown  *crossfade.UnknownError
 		refused  *crossfade.RefusedError
 		returned *crossfade.ReturnedError
 		held     *crossfade.HeldError
@@ -55,7 +56,7 @@ func exitCode(err error) int {
 	switch {
 	case errors.As(err, &silent):
 		return silent.code
-	case errors.As(err, &usage), errors.As(err, &invalid):
+	case errors.As(err, &usage), errors.As(err, &invalid), errors.As(err, &unknown):
 		return exitUsage
 	case errors.As(err, &returned):
 		return exitReturned
