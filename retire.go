@@ -97,56 +97,29 @@ func (m *Migration) certificateThatHolds(ctx context.Context, log *journal.Log) 
 
 // retirement are the last stages of a migration.
 func (m *Migration) retirement(cert cutover.Certificate, confirmed string) []stage {
-	destroy := func() (provision.DestroyOptions, error) {
-		opts, err := m.provisionOptions("retire")
-		return provision.DestroyOptions{
-			Options: opts, Delete: m.file.Retirement.Delete.Namespaces, Certificate: provision.Certificate{Hash: cert.Hash, Typed: confirmed},
-		}, err
-	}
-	names := func(ctx context.Context) (cutover.RestoreOptions, error) {
-		opts, err := m.cutoverOptions(ctx, "restore-ttl")
-		if err != nil {
-			return cutover.RestoreOptions{}, err
-		}
-		var ttl cutover.TTLResult
-		err = m.resultOf("ttl", &ttl)
-		return cutover.RestoreOptions{Options: opts, Held: ttl.Names}, err
-	}
 	return []stage{
-		{
-			name: "retire", title: "delete what the file names of blue",
-			plan: func(ctx context.Context) (*plan.Plan, error) {
-				opts, err := destroy()
-				if err != nil {
-					return nil, err
-				}
-				return provision.PlanDestroy(ctx, opts)
+		withStep(m, stage{name: "retire", title: "delete what the file names of blue"},
+			func(context.Context) (provision.DestroyOptions, error) {
+				opts, err := m.provisionOptions("retire")
+				return provision.DestroyOptions{
+					Options: opts, Delete: m.file.Retirement.Delete.Namespaces, Certificate: provision.Certificate{Hash: cert.Hash, Typed: confirmed},
+				}, err
 			},
-			apply: func(ctx context.Context, p *plan.Plan) (any, error) {
-				opts, err := destroy()
+			provision.PlanDestroy, provision.Destroy),
+		withStep(m, stage{name: "restore-ttl", title: "give the names their TTLs back, and their fences up"},
+			func(ctx context.Context) (cutover.RestoreOptions, error) {
+				opts, err := m.cutoverOptions(ctx, "restore-ttl")
 				if err != nil {
-					return nil, err
+					return cutover.RestoreOptions{}, err
 				}
-				return provision.Destroy(ctx, p, m.journal, opts)
+				var ttl cutover.TTLResult
+				err = m.resultOf("ttl", &ttl)
+				return cutover.RestoreOptions{Options: opts, Held: ttl.Names}, err
 			},
-		},
-		{
-			name: "restore-ttl", title: "give the names their TTLs back, and their fences up",
-			plan: func(ctx context.Context) (*plan.Plan, error) {
-				opts, err := names(ctx)
-				if err != nil {
-					return nil, err
-				}
-				return cutover.PlanRestoreTTL(ctx, opts)
-			},
-			apply: func(ctx context.Context, p *plan.Plan) (any, error) {
-				opts, err := names(ctx)
-				if err != nil {
-					return nil, err
-				}
-				return struct{}{}, cutover.ApplyRestoreTTL(ctx, p, m.journal, opts)
-			},
-		},
+			cutover.PlanRestoreTTL,
+			func(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts cutover.RestoreOptions) (struct{}, error) {
+				return struct{}{}, cutover.ApplyRestoreTTL(ctx, p, rec, opts)
+			}),
 	}
 }
 

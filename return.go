@@ -10,7 +10,6 @@ import (
 	"github.com/crossfade-project/crossfade/cutover"
 	"github.com/crossfade-project/crossfade/internal/journal"
 	"github.com/crossfade-project/crossfade/internal/migration"
-	"github.com/crossfade-project/crossfade/internal/plan"
 )
 
 // noteReturning is kept before an application's turn is taken back, noteReturned after: what lies between them is taken up
@@ -165,61 +164,29 @@ func countReturned(notes []json.RawMessage, app string) int {
 
 func (m *Migration) returnStage(a migration.Application) stage {
 	name := "return/" + a.Name
-	options := func(ctx context.Context) (cutover.ReturnOptions, error) {
-		opts, err := m.cutoverOptions(ctx, name)
-		if err != nil {
-			return cutover.ReturnOptions{}, err
-		}
-		swap, err := m.journal.LoadPlan("swap/" + a.Name)
-		return cutover.ReturnOptions{Options: opts, App: a.Name, Swap: swap}, err
-	}
-	return stage{
-		name: name, app: a.Name, title: "move the names of " + a.Name + " back to blue",
-		plan: func(ctx context.Context) (*plan.Plan, error) {
-			opts, err := options(ctx)
+	return withStep(m, stage{name: name, app: a.Name, title: "move the names of " + a.Name + " back to blue"},
+		func(ctx context.Context) (cutover.ReturnOptions, error) {
+			opts, err := m.cutoverOptions(ctx, name)
 			if err != nil {
-				return nil, err
+				return cutover.ReturnOptions{}, err
 			}
-			return cutover.PlanReturn(ctx, opts)
+			swap, err := m.journal.LoadPlan("swap/" + a.Name)
+			return cutover.ReturnOptions{Options: opts, App: a.Name, Swap: swap}, err
 		},
-		apply: func(ctx context.Context, p *plan.Plan) (any, error) {
-			opts, err := options(ctx)
-			if err != nil {
-				return nil, err
-			}
-			return cutover.ApplyReturn(ctx, p, m.journal, opts)
-		},
-	}
+		cutover.PlanReturn, cutover.ApplyReturn)
 }
 
 func (m *Migration) returnSettleStage(a migration.Application) stage {
 	name := "return-settle/" + a.Name
-	options := func(ctx context.Context) (cutover.SettleOptions, error) {
-		opts, err := m.cutoverOptions(ctx, name)
-		if err != nil {
-			return cutover.SettleOptions{}, err
-		}
-		var back cutover.ReturnResult
-		if err := m.resultOf("return/"+a.Name, &back); err != nil {
-			return cutover.SettleOptions{}, err
-		}
-		return cutover.SettleOptions{Options: opts, App: a.Name, Moved: back.Names, Returned: true}, nil
-	}
-	return stage{
-		name: name, app: a.Name, title: "wait until no cache leads to green for " + a.Name,
-		plan: func(ctx context.Context) (*plan.Plan, error) {
-			opts, err := options(ctx)
+	return withStep(m, stage{name: name, app: a.Name, title: "wait until no cache leads to green for " + a.Name},
+		func(ctx context.Context) (cutover.SettleOptions, error) {
+			opts, err := m.cutoverOptions(ctx, name)
 			if err != nil {
-				return nil, err
+				return cutover.SettleOptions{}, err
 			}
-			return cutover.PlanSettle(ctx, opts)
+			var back cutover.ReturnResult
+			err = m.resultOf("return/"+a.Name, &back)
+			return cutover.SettleOptions{Options: opts, App: a.Name, Moved: back.Names, Returned: true}, err
 		},
-		apply: func(ctx context.Context, p *plan.Plan) (any, error) {
-			opts, err := options(ctx)
-			if err != nil {
-				return nil, err
-			}
-			return cutover.ApplySettle(ctx, p, m.journal, opts)
-		},
-	}
+		cutover.PlanSettle, cutover.ApplySettle)
 }

@@ -26,6 +26,29 @@ type stage struct {
 	apply func(ctx context.Context, p *plan.Plan) (any, error)
 }
 
+// withStep lets a step plan and apply a stage. Each call gets options that are read afresh: between planning and applying,
+// a run may have been killed and begun again.
+func withStep[O, R any](m *Migration, s stage, options func(context.Context) (O, error),
+	planner func(context.Context, O) (*plan.Plan, error),
+	applier func(context.Context, *plan.Plan, plan.Recorder, O) (R, error),
+) stage {
+	s.plan = func(ctx context.Context) (*plan.Plan, error) {
+		opts, err := options(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return planner(ctx, opts)
+	}
+	s.apply = func(ctx context.Context, p *plan.Plan) (any, error) {
+		opts, err := options(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return applier(ctx, p, m.journal, opts)
+	}
+	return s
+}
+
 // take does a stage, or finds that it is done. A plan that an earlier run began with is gone on with, not made again.
 func (m *Migration) take(ctx context.Context, s stage) error {
 	if m.journal.Stage(s.name).Finished {

@@ -40,23 +40,9 @@ func (m *Migration) cutoverOptions(ctx context.Context, stage string) (cutover.O
 
 func (m *Migration) ttlStage() stage {
 	const name = "ttl"
-	return stage{
-		name: name, verb: "cutover", title: "lower the TTLs and wait the old ones out", after: "green's entries",
-		plan: func(ctx context.Context) (*plan.Plan, error) {
-			opts, err := m.cutoverOptions(ctx, name)
-			if err != nil {
-				return nil, err
-			}
-			return cutover.PlanTTL(ctx, opts)
-		},
-		apply: func(ctx context.Context, p *plan.Plan) (any, error) {
-			opts, err := m.cutoverOptions(ctx, name)
-			if err != nil {
-				return nil, err
-			}
-			return cutover.ApplyTTL(ctx, p, m.journal, opts)
-		},
-	}
+	return withStep(m, stage{name: name, verb: "cutover", title: "lower the TTLs and wait the old ones out", after: "green's entries"},
+		func(ctx context.Context) (cutover.Options, error) { return m.cutoverOptions(ctx, name) },
+		cutover.PlanTTL, cutover.ApplyTTL)
 }
 
 // warmChecksStage checks the applications that run on green before their turn, at green's address.
@@ -107,98 +93,52 @@ func (m *Migration) gateStage(name, verb, title string, choose func(migration.Ap
 
 func (m *Migration) swapStage(a migration.Application) stage {
 	name := "swap/" + a.Name
-	options := func(ctx context.Context) (cutover.SwapOptions, error) {
-		opts, err := m.cutoverOptions(ctx, name)
-		if err != nil {
-			return cutover.SwapOptions{}, err
-		}
-		var ttl cutover.TTLResult
-		if err := m.resultOf("ttl", &ttl); err != nil {
-			return cutover.SwapOptions{}, err
-		}
-		return cutover.SwapOptions{Options: opts, App: a.Name, Held: ttl.Of(a.Name)}, nil
-	}
-	return stage{
-		name: name, title: "move the names of " + a.Name + " to green",
-		plan: func(ctx context.Context) (*plan.Plan, error) {
-			opts, err := options(ctx)
+	return withStep(m, stage{name: name, title: "move the names of " + a.Name + " to green"},
+		func(ctx context.Context) (cutover.SwapOptions, error) {
+			opts, err := m.cutoverOptions(ctx, name)
 			if err != nil {
-				return nil, err
+				return cutover.SwapOptions{}, err
 			}
-			return cutover.PlanSwap(ctx, opts)
+			var ttl cutover.TTLResult
+			err = m.resultOf("ttl", &ttl)
+			return cutover.SwapOptions{Options: opts, App: a.Name, Held: ttl.Of(a.Name)}, err
 		},
-		apply: func(ctx context.Context, p *plan.Plan) (any, error) {
-			opts, err := options(ctx)
-			if err != nil {
-				return nil, err
-			}
-			return cutover.ApplySwap(ctx, p, m.journal, opts)
-		},
-	}
+		cutover.PlanSwap, cutover.ApplySwap)
+}
+
+// moved are the names that an application's swap moved.
+func (m *Migration) moved(a migration.Application) ([]cutover.Moved, error) {
+	var swap cutover.SwapResult
+	err := m.resultOf("swap/"+a.Name, &swap)
+	return swap.Names, err
 }
 
 func (m *Migration) settleStage(a migration.Application) stage {
 	name := "settle/" + a.Name
-	options := func(ctx context.Context) (cutover.SettleOptions, error) {
-		opts, err := m.cutoverOptions(ctx, name)
-		if err != nil {
-			return cutover.SettleOptions{}, err
-		}
-		var swap cutover.SwapResult
-		if err := m.resultOf("swap/"+a.Name, &swap); err != nil {
-			return cutover.SettleOptions{}, err
-		}
-		return cutover.SettleOptions{Options: opts, App: a.Name, Moved: swap.Names}, nil
-	}
-	return stage{
-		name: name, title: "wait until no cache holds the old answer for " + a.Name,
-		plan: func(ctx context.Context) (*plan.Plan, error) {
-			opts, err := options(ctx)
+	return withStep(m, stage{name: name, title: "wait until no cache holds the old answer for " + a.Name},
+		func(ctx context.Context) (cutover.SettleOptions, error) {
+			opts, err := m.cutoverOptions(ctx, name)
 			if err != nil {
-				return nil, err
+				return cutover.SettleOptions{}, err
 			}
-			return cutover.PlanSettle(ctx, opts)
+			names, err := m.moved(a)
+			return cutover.SettleOptions{Options: opts, App: a.Name, Moved: names}, err
 		},
-		apply: func(ctx context.Context, p *plan.Plan) (any, error) {
-			opts, err := options(ctx)
-			if err != nil {
-				return nil, err
-			}
-			return cutover.ApplySettle(ctx, p, m.journal, opts)
-		},
-	}
+		cutover.PlanSettle, cutover.ApplySettle)
 }
 
 func (m *Migration) soakStage(a migration.Application) stage {
 	name := "soak/" + a.Name
-	options := func(ctx context.Context) (cutover.SoakOptions, error) {
-		opts, err := m.cutoverOptions(ctx, name)
-		if err != nil {
-			return cutover.SoakOptions{}, err
-		}
-		var swap cutover.SwapResult
-		if err := m.resultOf("swap/"+a.Name, &swap); err != nil {
-			return cutover.SoakOptions{}, err
-		}
-		return cutover.SoakOptions{Options: opts, App: a.Name, Moved: swap.Names}, nil
-	}
-	return stage{
-		name: name, title: "watch " + a.Name + " on green",
-		plan: func(ctx context.Context) (*plan.Plan, error) {
-			opts, err := options(ctx)
+	return withStep(m, stage{name: name, title: "watch " + a.Name + " on green"},
+		func(ctx context.Context) (cutover.SoakOptions, error) {
+			opts, err := m.cutoverOptions(ctx, name)
 			if err != nil {
-				return nil, err
+				return cutover.SoakOptions{}, err
 			}
-			return cutover.PlanSoak(ctx, opts)
+			names, err := m.moved(a)
+			return cutover.SoakOptions{Options: opts, App: a.Name, Moved: names}, err
 		},
-		apply: func(ctx context.Context, p *plan.Plan) (any, error) {
-			opts, err := options(ctx)
-			if err != nil {
-				return nil, err
-			}
-			return cutover.ApplySoak(ctx, p, m.journal, opts)
-		},
-	}
+		cutover.PlanSoak, cutover.ApplySoak)
 }
 
 // resultOf reads the result of a finished stage from the journal.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/crossfade-project/crossfade/export"
 	"github.com/crossfade-project/crossfade/internal/hook"
+	"github.com/crossfade-project/crossfade/internal/kube"
 	"github.com/crossfade-project/crossfade/internal/migration"
 	"github.com/crossfade-project/crossfade/internal/plan"
 )
@@ -71,28 +72,13 @@ func (m *Migration) deltaStage(a migration.Application) stage {
 }
 
 func (m *Migration) exporting(name, verb, title string, only []string) stage {
-	options := func(ctx context.Context) (export.Options, error) {
-		opts, err := m.exportOptions(ctx, name)
-		opts.Only = only
-		return opts, err
-	}
-	return stage{
-		name: name, verb: verb, title: title,
-		plan: func(ctx context.Context) (*plan.Plan, error) {
-			opts, err := options(ctx)
-			if err != nil {
-				return nil, err
-			}
-			return export.Plan(ctx, opts)
+	return withStep(m, stage{name: name, verb: verb, title: title},
+		func(ctx context.Context) (export.Options, error) {
+			opts, err := m.exportOptions(ctx, name)
+			opts.Only = only
+			return opts, err
 		},
-		apply: func(ctx context.Context, p *plan.Plan) (any, error) {
-			opts, err := options(ctx)
-			if err != nil {
-				return nil, err
-			}
-			return export.Apply(ctx, p, m.journal, opts)
-		},
-	}
+		export.Plan, export.Apply)
 }
 
 func (m *Migration) freezeOptions(stage string, a migration.Application) (export.FreezeOptions, error) {
@@ -106,23 +92,9 @@ func (m *Migration) freezeOptions(stage string, a migration.Application) (export
 // freezeStage stops an application's writes on blue. It goes on serving reads unless the file declares a quiesce.
 func (m *Migration) freezeStage(a migration.Application) stage {
 	name := "freeze/" + a.Name
-	return stage{
-		name: name, title: fmt.Sprintf("stop the writes of %s on blue (%s)", a.Name, a.Writes),
-		plan: func(ctx context.Context) (*plan.Plan, error) {
-			opts, err := m.freezeOptions(name, a)
-			if err != nil {
-				return nil, err
-			}
-			return export.PlanFreeze(ctx, opts)
-		},
-		apply: func(ctx context.Context, p *plan.Plan) (any, error) {
-			opts, err := m.freezeOptions(name, a)
-			if err != nil {
-				return nil, err
-			}
-			return export.ApplyFreeze(ctx, p, m.journal, opts)
-		},
-	}
+	return withStep(m, stage{name: name, title: fmt.Sprintf("stop the writes of %s on blue (%s)", a.Name, a.Writes)},
+		func(context.Context) (export.FreezeOptions, error) { return m.freezeOptions(name, a) },
+		export.PlanFreeze, export.ApplyFreeze)
 }
 
 // thawStage takes a freeze back from the freeze's own plan.
@@ -149,6 +121,14 @@ func (m *Migration) thawStage(a migration.Application) stage {
 	}
 }
 
+// hookRunner runs hooks of an application on one side.
+func (m *Migration) hookRunner(side *kube.Client, namespace string, a migration.Application) hook.Runner {
+	return hook.Runner{
+		Kube: side, Namespace: namespace, Selector: a.Selector,
+		HTTP: hookClient(), Dir: m.file.Dir, Log: m.opts.Log, Clock: m.opts.Clock,
+	}
+}
+
 // drainStage asks blue to close, in good order, the connections that clients have kept open.
 func (m *Migration) drainStage(a migration.Application) stage {
 	name := "drain/" + a.Name
@@ -170,7 +150,7 @@ func (m *Migration) drainStage(a migration.Application) stage {
 			if err != nil {
 				return nil, err
 			}
-			runner := hook.Runner{Kube: blue, Namespace: a.Namespace, Selector: a.Selector, HTTP: hookClient(), Dir: m.file.Dir, Log: m.opts.Log, Clock: m.opts.Clock}
+			runner := m.hookRunner(blue, a.Namespace, a)
 			next := 0
 			err = plan.Run(ctx, p, m.journal, plan.RunOptions{Observer: observer{m}}, func(ctx context.Context, c plan.Change) (any, error) {
 				if _, err := fmt.Sscan(string(c.Data), &next); err != nil || next >= len(a.Drain) {

@@ -19,38 +19,23 @@ type payloadResult struct {
 // payloadStage streams an application's payload, as the export within the freeze wrote it, from the archive into green.
 func (m *Migration) payloadStage(a migration.Application) stage {
 	name := "payload/" + a.Name
-	return stage{
-		name: name, title: "bring the payload of " + a.Name + " to green",
-		plan: func(context.Context) (*plan.Plan, error) {
-			p := plan.New(m.file.Name, name)
-			p.Add(plan.Change{
-				ID: name + "/import", Action: "import payload", Target: "green: " + hook.Describe(a.Payload.Import), App: a.Name,
-				Why: "no Kubernetes object and no bucket holds it; going back stops green, and blue still has its own",
-			})
-			return p, nil
+	return oneChange(m, stage{name: name, title: "bring the payload of " + a.Name + " to green"},
+		plan.Change{
+			ID: name + "/import", Action: "import payload", Target: "green: " + hook.Describe(a.Payload.Import), App: a.Name,
+			Why: "no Kubernetes object and no bucket holds it; going back stops green, and blue still has its own",
 		},
-		apply: func(ctx context.Context, p *plan.Plan) (any, error) {
+		func(ctx context.Context) (payloadResult, error) {
 			green, err := m.side(Green)
 			if err != nil {
-				return nil, err
+				return payloadResult{}, err
 			}
 			reader, err := m.openArchive(ctx)
 			if err != nil {
-				return nil, err
+				return payloadResult{}, err
 			}
-			runner := hook.Runner{
-				Kube: green, Namespace: m.greenNamespace(a.Namespace), Selector: a.Selector,
-				HTTP: hookClient(), Dir: m.file.Dir, Log: m.opts.Log, Clock: m.opts.Clock,
-			}
-			result := payloadResult{}
-			err = plan.Run(ctx, p, m.journal, plan.RunOptions{Observer: observer{m}}, func(ctx context.Context, _ plan.Change) (any, error) {
-				var err error
-				result.Bytes, err = importPayload(ctx, reader, runner, a)
-				return result, err
-			})
-			return result, err
-		},
-	}
+			n, err := importPayload(ctx, reader, m.hookRunner(green, m.greenNamespace(a.Namespace), a), a)
+			return payloadResult{Bytes: n}, err
+		})
 }
 
 // importPayload connects the archive with the importing hook, so that a payload of any size needs little memory.

@@ -3,7 +3,6 @@ package crossfade
 import (
 	"context"
 
-	"github.com/crossfade-project/crossfade/internal/plan"
 	"github.com/crossfade-project/crossfade/provision"
 )
 
@@ -28,21 +27,7 @@ func (m *Migration) provisionOptions(stage string) (provision.Options, error) {
 
 func (m *Migration) provisionStage() stage {
 	const name = "provision"
-	return stage{
-		name: name, verb: "provision", title: "stand up the namespaces on green",
-		plan: func(ctx context.Context) (*plan.Plan, error) {
-			opts, err := m.provisionOptions(name)
-			if err != nil {
-				return nil, err
-			}
-			return provision.Plan(ctx, opts)
-		},
-		apply: func(ctx context.Context, p *plan.Plan) (any, error) {
-			opts, err := m.provisionOptions(name)
-			if err != nil {
-				return nil, err
-			}
-			return provision.Apply(ctx, p, m.journal, opts)
-		},
-	}
+	return withStep(m, stage{name: name, verb: "provision", title: "stand up the namespaces on green"},
+		func(context.Context) (provision.Options, error) { return m.provisionOptions(name) },
+		provision.Plan, provision.Apply)
 }

@@ -2,7 +2,6 @@ package crossfade
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/crossfade-project/crossfade/internal/migration"
 	"github.com/crossfade-project/crossfade/internal/plan"
@@ -80,25 +79,7 @@ func (m *Migration) restoring(name, verb, title string, planner func(context.Con
 	if len(only) == 1 {
 		app = only[0]
 	}
-	return stage{
-		name: name, verb: verb, app: app, title: title, after: "the archive",
-		plan: func(ctx context.Context) (*plan.Plan, error) {
-			opts, err := m.restoreOptions(ctx, name, only...)
-			if err != nil {
-				return nil, err
-			}
-			return planner(ctx, opts)
-		},
-		apply: func(ctx context.Context, p *plan.Plan) (any, error) {
-			opts, err := m.restoreOptions(ctx, name, only...)
-			if err != nil {
-				return nil, err
-			}
-			result, err := restore.Apply(ctx, p, m.journal, opts)
-			if err != nil {
-				return nil, fmt.Errorf("on green: %w", err)
-			}
-			return result, nil
-		},
-	}
+	return withStep(m, stage{name: name, verb: verb, app: app, title: title, after: "the archive"},
+		func(ctx context.Context) (restore.Options, error) { return m.restoreOptions(ctx, name, only...) },
+		planner, restore.Apply)
 }

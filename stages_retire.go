@@ -19,32 +19,44 @@ import (
 // noteSample is the name under which the samples of blue's idleness are kept, so that days of watching survive a restart.
 const noteSample = "idle-sample"
 
+// oneChange is a stage of the façade's own, with one change that only asks or writes beside the journal.
+func oneChange[R any](m *Migration, s stage, c plan.Change, do func(context.Context) (R, error)) stage {
+	s.plan = func(context.Context) (*plan.Plan, error) {
+		p := plan.New(m.file.Name, s.name)
+		p.Add(c)
+		return p, nil
+	}
+	s.apply = func(ctx context.Context, p *plan.Plan) (any, error) {
+		var result R
+		err := plan.Run(ctx, p, m.journal, plan.RunOptions{Observer: observer{m}}, func(ctx context.Context, c plan.Change) (any, error) {
+			var err error
+			result, err = do(ctx)
+			return result, err
+		})
+		if raw, done := m.journal.Done(c.ID); err == nil && done {
+			return raw, nil // the outcome, also where an earlier run recorded it and was killed before the stage was finished
+		}
+		return result, err
+	}
+	return s
+}
+
 // idleStage watches blue until nobody has used it for long enough.
 func (m *Migration) idleStage() stage {
 	const name = "idle"
-	return stage{
-		name: name, verb: "run", title: "watch blue until nobody has used it for long enough", after: "every application to be on green",
-		plan: func(context.Context) (*plan.Plan, error) {
-			p := plan.New(m.file.Name, name)
-			p.Add(plan.Change{
-				ID: name + "/watch", Action: "watch", Target: "blue",
-				Why: "blue may be destroyed only when nobody uses it; nothing is changed, so nothing is taken back",
-			})
-			return p, nil
+	return oneChange(m,
+		stage{name: name, verb: "run", title: "watch blue until nobody has used it for long enough", after: "every application to be on green"},
+		plan.Change{
+			ID: name + "/watch", Action: "watch", Target: "blue",
+			Why: "blue may be destroyed only when nobody uses it; nothing is changed, so nothing is taken back",
 		},
-		apply: func(ctx context.Context, p *plan.Plan) (any, error) {
-			var idle cutover.Idle
-			err := plan.Run(ctx, p, m.journal, plan.RunOptions{Observer: observer{m}}, func(ctx context.Context, _ plan.Change) (any, error) {
-				opts, err := m.idleOptions(ctx)
-				if err != nil {
-					return nil, err
-				}
-				idle, err = cutover.WatchIdle(ctx, opts)
-				return idle, err
-			})
-			return idle, err
-		},
-	}
+		func(ctx context.Context) (cutover.Idle, error) {
+			opts, err := m.idleOptions(ctx)
+			if err != nil {
+				return cutover.Idle{}, err
+			}
+			return cutover.WatchIdle(ctx, opts)
+		})
 }
 
 func (m *Migration) idleOptions(ctx context.Context) (cutover.IdleOptions, error) {
@@ -80,31 +92,23 @@ func (m *Migration) idleOptions(ctx context.Context) (cutover.IdleOptions, error
 // certificateStage makes the retirement certificate: idle, green healthy, data proven, archive fresh.
 func (m *Migration) certificateStage() stage {
 	const name = "certificate"
-	return stage{
-		name: name, verb: "run", title: "make the retirement certificate", after: "blue to be idle",
-		plan: func(context.Context) (*plan.Plan, error) {
-			p := plan.New(m.file.Name, name)
-			p.Add(plan.Change{
-				ID: name + "/make", Action: "certify", Target: "blue",
-				Why: "retire asks for it; it is a file beside the journal and changes nothing else, so nothing is taken back",
-			})
-			return p, nil
+	return oneChange(m,
+		stage{name: name, verb: "run", title: "make the retirement certificate", after: "blue to be idle"},
+		plan.Change{
+			ID: name + "/make", Action: "certify", Target: "blue",
+			Why: "retire asks for it; it is a file beside the journal and changes nothing else, so nothing is taken back",
 		},
-		apply: func(ctx context.Context, p *plan.Plan) (any, error) {
-			var cert cutover.Certificate
-			err := plan.Run(ctx, p, m.journal, plan.RunOptions{Observer: observer{m}}, func(ctx context.Context, _ plan.Change) (any, error) {
-				opts, err := m.certifyOptions(ctx)
-				if err != nil {
-					return nil, err
-				}
-				if cert, err = cutover.Certify(ctx, opts); err != nil {
-					return nil, err
-				}
-				return cert.Hash, m.writeCertificate(cert)
-			})
-			return cert, err
-		},
-	}
+		func(ctx context.Context) (cutover.Certificate, error) {
+			opts, err := m.certifyOptions(ctx)
+			if err != nil {
+				return cutover.Certificate{}, err
+			}
+			cert, err := cutover.Certify(ctx, opts)
+			if err != nil {
+				return cert, err
+			}
+			return cert, m.writeCertificate(cert)
+		})
 }
 
 // Files of the certificate, in the state directory.

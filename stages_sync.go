@@ -41,23 +41,9 @@ func (m *Migration) manifest(b migration.Bucket) string {
 
 // syncStage copies a bucket while blue writes to it, again and again until the delta is small.
 func (m *Migration) syncStage(name string, b migration.Bucket) stage {
-	return stage{
-		name: name, verb: "sync", bucket: b.Name, title: "clone bucket " + b.Name + " while blue writes to it",
-		plan: func(ctx context.Context) (*plan.Plan, error) {
-			opts, err := m.syncOptions(ctx, name, b)
-			if err != nil {
-				return nil, err
-			}
-			return bucketsync.Plan(ctx, opts)
-		},
-		apply: func(ctx context.Context, p *plan.Plan) (any, error) {
-			opts, err := m.syncOptions(ctx, name, b)
-			if err != nil {
-				return nil, err
-			}
-			return m.warmSync(ctx, p, opts)
-		},
-	}
+	return withStep(m, stage{name: name, verb: "sync", bucket: b.Name, title: "clone bucket " + b.Name + " while blue writes to it"},
+		func(ctx context.Context) (bucketsync.Options, error) { return m.syncOptions(ctx, name, b) },
+		bucketsync.Plan, m.warmSync)
 }
 
 // warmResult is a warm sync: its last round, and how many it took.
@@ -67,14 +53,14 @@ type warmResult struct {
 	Delta  int64 `json:"delta"` // objects that still differed when it ended
 }
 
-func (m *Migration) warmSync(ctx context.Context, p *plan.Plan, opts bucketsync.Options) (warmResult, error) {
+func (m *Migration) warmSync(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts bucketsync.Options) (warmResult, error) {
 	limit := int64(m.file.Cutover.MaxDelta)
 	if limit == 0 {
 		limit = defaultMaxDelta
 	}
 	result := warmResult{}
 	var err error
-	if result.Result, err = bucketsync.Apply(ctx, p, m.journal, opts); err != nil {
+	if result.Result, err = bucketsync.Apply(ctx, p, rec, opts); err != nil {
 		return result, err
 	}
 	for result.Rounds = 1; ; result.Rounds++ {
@@ -104,26 +90,11 @@ func (m *Migration) warmSync(ctx context.Context, p *plan.Plan, opts bucketsync.
 // finalSyncStage makes a bucket equal within the freeze, and proves it.
 func (m *Migration) finalSyncStage(b migration.Bucket) stage {
 	name := "final-sync/" + b.Name
-	options := func(ctx context.Context) (bucketsync.Options, error) {
-		opts, err := m.syncOptions(ctx, name, b)
-		opts.Final = true
-		return opts, err
-	}
-	return stage{
-		name: name, bucket: b.Name, title: "make bucket " + b.Name + " equal, and prove it",
-		plan: func(ctx context.Context) (*plan.Plan, error) {
-			opts, err := options(ctx)
-			if err != nil {
-				return nil, err
-			}
-			return bucketsync.Plan(ctx, opts)
+	return withStep(m, stage{name: name, bucket: b.Name, title: "make bucket " + b.Name + " equal, and prove it"},
+		func(ctx context.Context) (bucketsync.Options, error) {
+			opts, err := m.syncOptions(ctx, name, b)
+			opts.Final = true
+			return opts, err
 		},
-		apply: func(ctx context.Context, p *plan.Plan) (any, error) {
-			opts, err := options(ctx)
-			if err != nil {
-				return nil, err
-			}
-			return bucketsync.Apply(ctx, p, m.journal, opts)
-		},
-	}
+		bucketsync.Plan, bucketsync.Apply)
 }
