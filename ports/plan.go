@@ -185,8 +185,8 @@ func (p *planner) refuse(what, why, mend string) {
 	p.out.Refusals = append(p.out.Refusals, plan.Refusal{What: what, Why: why, Mend: mend})
 }
 
-func (p *planner) note(level plan.Level, what, text string) {
-	p.out.Notes = append(p.out.Notes, plan.Note{Level: level, What: what, Text: text})
+func (p *planner) warn(what, text string) {
+	p.out.Notes = append(p.out.Notes, plan.Note{Level: plan.Warning, What: what, Text: text})
 }
 
 func compareWants(a, b Want) int {
@@ -302,7 +302,7 @@ func (p *planner) explicit(wants []Want) []Want {
 	}
 	for _, port := range slices.Sorted(maps.Keys(p.in.Explicit)) {
 		if !used[port] {
-			p.note(plan.Warning, fmt.Sprintf("maps.nodePorts %d", port), "no Service that moves has this number on blue")
+			p.warn(fmt.Sprintf("maps.nodePorts %d", port), "no Service that moves has this number on blue")
 		}
 	}
 	return rest
@@ -354,12 +354,12 @@ func (p *planner) hostPorts() {
 		return cmp.Or(cmp.Compare(a.Port, b.Port), cmp.Compare(a.Owner, b.Owner), cmp.Compare(a.Protocol, b.Protocol))
 	}) {
 		if h.Port == 0 {
-			p.note(plan.Warning, h.Owner, "it lives in the node's network: what it listens on is the node's, and cannot be seen here")
+			p.warn(h.Owner, "it lives in the node's network: what it listens on is the node's, and cannot be seen here")
 			continue
 		}
 		for _, other := range byPort[h.Port] {
 			if other.Owner != h.Owner && other.Protocol == h.Protocol {
-				p.note(plan.Warning, h.Owner, fmt.Sprintf("it takes port %d/%s of its node, and %s does so on green: they cannot share a node", h.Port, h.Protocol, other.Owner))
+				p.warn(h.Owner, fmt.Sprintf("it takes port %d/%s of its node, and %s does so on green: they cannot share a node", h.Port, h.Protocol, other.Owner))
 			}
 		}
 		byPort[h.Port] = append(byPort[h.Port], h)
@@ -376,7 +376,7 @@ const firstEphemeral = 32768
 // ephemeral reports numbers that a node's own outgoing connections may take.
 func (p *planner) ephemeral() {
 	if len(p.out.Map) > 0 && p.in.Range.To >= firstEphemeral {
-		p.note(plan.Warning, "node ports", fmt.Sprintf("green's range %d-%d reaches into the ports that nodes use for outgoing connections (from %d by default): reserve it there (ip_local_reserved_ports)", p.in.Range.From, p.in.Range.To, firstEphemeral))
+		p.warn("node ports", fmt.Sprintf("green's range %d-%d reaches into the ports that nodes use for outgoing connections (from %d by default): reserve it there (ip_local_reserved_ports)", p.in.Range.From, p.in.Range.To, firstEphemeral))
 	}
 }
 
@@ -388,7 +388,7 @@ func (p *planner) mentions() {
 			continue
 		}
 		for _, where := range slices.Compact(slices.Sorted(slices.Values(p.in.Mentions[line.Port]))) {
-			p.note(plan.Warning, fmt.Sprintf("node port %d → %d", line.Port, line.New), "the old number stands in "+where+"; it is not replaced: patch it where it means this port")
+			p.warn(fmt.Sprintf("node port %d → %d", line.Port, line.New), "the old number stands in "+where+"; it is not replaced: patch it where it means this port")
 		}
 	}
 }

@@ -248,7 +248,7 @@ endpoints: [{addresses: [192.0.2.2]}]`)
 		t.Errorf("the endpoints made by hand are %v", subsets)
 	}
 	f.absent(t, "discovery.k8s.io", "EndpointSlice", "fed-x")
-	if fed, err := f.c.Typed.CoreV1().Endpoints(f.ns).Get(t.Context(), "fed", metav1.GetOptions{}); err == nil && len(fed.Subsets) > 0 { //nolint:staticcheck // blue's own kind
+	if fed, err := f.c.Typed.CoreV1().Endpoints(f.ns).Get(t.Context(), "fed", metav1.GetOptions{}); err == nil && len(fed.Subsets) > 0 {
 		t.Errorf("the endpoints of blue's pods are on green: %v", fed.Subsets)
 	}
 }

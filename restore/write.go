@@ -293,7 +293,7 @@ func carrySpec(live, next map[string]any, k key) {
 		inherit(from, to, "selector")
 		labels, was := dig(to, "template", "metadata", "labels"), dig(from, "template", "metadata", "labels")
 		if labels == nil && was != nil {
-			to["template"].(map[string]any)["metadata"] = dig(from, "template", "metadata") //nolint:errcheck // dig has seen both
+			to["template"].(map[string]any)["metadata"] = dig(from, "template", "metadata")
 		}
 		for name, value := range was {
 			if _, given := labels[name]; !given && labels != nil {
