@@ -56,13 +56,11 @@ func Wrap(op, url, key string, kind, cause error) error {
 }
 
 func hint(kind error, key string) string {
-	switch kind {
-	case ErrDenied:
+	switch {
+	case errors.Is(kind, ErrDenied):
 		return "check the credentials and what they allow"
-	case ErrNotExist:
-		if key == "" {
-			return "check the bucket's name, or make it"
-		}
+	case errors.Is(kind, ErrNotExist) && key == "":
+		return "check the bucket's name, or make it"
 	}
 	return ""
 }

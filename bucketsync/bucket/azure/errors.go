@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
@@ -16,7 +17,11 @@ func (b *Bucket) fail(op, key string, err error) error {
 		return nil
 	}
 	found := kind(err)
-	// The SDK's text has many lines, and holds the request's URL with its signature, if it has one (I9).
+	// The SDK's texts have many lines, and hold the request's URL, whose query may be a signature (I9).
+	var broken *url.Error
+	if errors.As(err, &broken) {
+		err = fmt.Errorf("%s of the service: %w", broken.Op, broken.Err)
+	}
 	var answer *azcore.ResponseError
 	if errors.As(err, &answer) {
 		err = fmt.Errorf("the service answers %d %s", answer.StatusCode, answer.ErrorCode)

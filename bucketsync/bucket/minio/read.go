@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"strings"
 
 	"github.com/minio/minio-go/v7"
@@ -102,7 +101,7 @@ func (b *Bucket) Open(ctx context.Context, key string, opts bucket.ReadOptions) 
 		return nil, bucket.Object{}, b.fail("open", key, err)
 	}
 	obj := seen(key, info)
-	want, err := body.Answered(opts, &obj, info.Size, header.Get(http.CanonicalHeaderKey("Content-Range")))
+	want, err := body.Answered(opts, &obj, info.Size, header.Get("Content-Range"))
 	if err != nil {
 		return nil, bucket.Object{}, b.fail("open", key, errors.Join(err, answer.Close()))
 	}
