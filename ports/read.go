@@ -23,13 +23,10 @@ type Archive interface {
 	Object(ctx context.Context, e archive.Entry) (*unstructured.Unstructured, error)
 }
 
-// Read makes the input of a plan: what the archive's objects want, what green has, what the file maps.
+// Read makes the input of a plan: what the archive's objects want, what green has, what the file maps. Green is not asked
+// where nothing is wanted.
 func Read(ctx context.Context, a Archive, green Cluster, name string, maps migration.Maps) (Input, error) {
-	in, err := Learn(ctx, green, name, kube.LabelMigration)
-	if err != nil {
-		return in, err
-	}
-	in.Explicit = maps.NodePorts
+	in := Input{Explicit: maps.NodePorts}
 	for _, e := range a.Index().Entries {
 		if _, pods := templates()[e.Kind]; e.Role == archive.RoleInformation || (!pods && e.Kind != "Service" && e.Kind != "ConfigMap") {
 			continue
@@ -42,6 +39,14 @@ func Read(ctx context.Context, a Archive, green Cluster, name string, maps migra
 			return in, fmt.Errorf("read blue's ports: %w", err)
 		}
 	}
+	if len(in.Wants)+len(in.HostPorts) == 0 {
+		return in, nil
+	}
+	learned, err := Learn(ctx, green, name, kube.LabelMigration)
+	if err != nil {
+		return in, err
+	}
+	in.Range, in.Used, in.Taken = learned.Range, learned.Used, learned.Taken
 	return in, nil
 }
 

@@ -57,7 +57,18 @@ func (pl *planner) checkRights(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		rights[right{string(c.Action), place{t.Target.resource().GroupVersionResource, t.Target.Namespace}}] = t.Target.resource()
+		verb := string(c.Action)
+		switch c.Action {
+		case ActionWait, ActionHook:
+			continue
+		case ActionStart, ActionStop:
+			verb = "patch"
+		}
+		at := place{t.Target.resource().GroupVersionResource, t.Target.Namespace}
+		rights[right{verb, at}] = t.Target.resource()
+		if _, turns := leverOf(t.Target.key()); turns { // it is to be started later: that is said now
+			rights[right{"patch", at}] = t.Target.resource()
+		}
 	}
 	var mu sync.Mutex
 	group, gctx := errgroup.WithContext(ctx)
@@ -123,6 +134,30 @@ func (pl *planner) checkWrites(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// checkConversions refuses custom resources that green's server could store only by asking a webhook whose backend rests
+// (K11): they are archived in another version than the CRD stores.
+func (pl *planner) checkConversions() {
+	stores := map[[2]string]string{}
+	for _, it := range pl.cargo.items {
+		spec := dig(it.running.Object, "spec")
+		if !it.key.is(crdGroup, "CustomResourceDefinition") || digString(spec, "conversion", "strategy") != "Webhook" {
+			continue
+		}
+		for _, v := range digMaps(spec, "versions") {
+			if digBool(v, "storage") {
+				stores[[2]string{digString(spec, "group"), digString(spec, "names", "kind")}] = digString(v, "name")
+			}
+		}
+	}
+	for _, it := range pl.cargo.items {
+		stored, converted := stores[[2]string{it.key.Group, it.key.Kind}]
+		if is := it.running.GroupVersionKind().Version; converted && is != stored {
+			pl.plan.Refuse(it.key.String(), fmt.Sprintf("it is archived in version %s, its CRD stores %s, and the webhook that converts one into the other rests until its application starts", is, stored),
+				"run the conversion's operator on green first, outside of this migration")
+		}
+	}
 }
 
 // checkFile refuses parts of the migration file that would do nothing, or not what they say.

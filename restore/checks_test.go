@@ -49,6 +49,42 @@ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: some-%[1]s}]`
 	}
 }
 
+func TestK11_AConversionWhoseWebhookRestsIsRefused(t *testing.T) {
+	const crd = `
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: offers.GROUP.crossfade.test}
+spec:
+  group: GROUP.crossfade.test
+  scope: Namespaced
+  names: {kind: Offer, plural: offers, singular: offer}
+  conversion: {strategy: Webhook, webhook: {conversionReviewVersions: [v1], clientConfig: {service: {name: s, namespace: shop}}}}
+  versions: [{name: v1, served: true, storage: %t}, {name: v2, served: true, storage: %t}]
+---
+apiVersion: GROUP.crossfade.test/v1
+kind: Offer
+metadata: {name: spring}`
+	refusedFor(t, newFixture(t, "shop", migration.Application{}, fmt.Sprintf(crd, false, true)).plan(t), "archived in version v1, its CRD stores v2")
+	noRefusals(t, newFixture(t, "shop", migration.Application{}, fmt.Sprintf(crd, true, false)).plan(t))
+}
+
+func TestK14_TheRightToStartIsAskedBeforeTheRestore(t *testing.T) {
+	f := newFixture(t, "shop", migration.Application{}, strings.Split(runningApp, "\n---\n")[1])
+	kubetest.Apply(t, f.c, "", fmt.Sprintf(`
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: some-%[1]s}
+rules: [{apiGroups: ["*"], resources: ["*"], verbs: [get, list, create]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: some-%[1]s}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: some-%[1]s}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: some-%[1]s}]`, f.ns))
+	f.opts.Green = kubetest.As(t, f.c, "some-"+f.ns)
+	refusedFor(t, f.plan(t), "patch deployments.apps")
+}
+
 func TestK16_AnArchiveOfANewerKubernetesIsRefusedUnlessAllowed(t *testing.T) {
 	f := newFixture(t, "shop", migration.Application{}, twoObjects)
 	f.opts.Archive.(*memArchive).index.BlueVersion = "v1.99.0"

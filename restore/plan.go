@@ -143,6 +143,7 @@ func Plan(ctx context.Context, opts Options) (*plan.Plan, error) {
 	}
 	pl.checkFile()
 	pl.checkVolumes()
+	pl.checkConversions()
 	pl.checkMentions()
 	pl.planReady()
 	pl.finish()

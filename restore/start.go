@@ -86,6 +86,9 @@ func PlanStart(ctx context.Context, opts Options) (*plan.Plan, error) {
 			pl.addWait("ready-again", levelAgain, pl.watch(runs))
 		}
 	}
+	if err := pl.checkRights(ctx); err != nil {
+		return nil, fmt.Errorf("plan the start: %w", err)
+	}
 	pl.finish()
 	return pl.plan, nil
 }
@@ -123,6 +126,9 @@ func PlanStop(ctx context.Context, opts Options) (*plan.Plan, error) {
 		}
 	}
 	pl.addWait("stopped", lastLevel, gone)
+	if err := pl.checkRights(ctx); err != nil {
+		return nil, fmt.Errorf("plan the stop: %w", err)
+	}
 	pl.finish()
 	return pl.plan, nil
 }
