@@ -61,17 +61,16 @@ func (m *Migration) openBucket(ctx context.Context, s Store) (bucket.Bucket, err
 	return m.opts.OpenBucket(ctx, s)
 }
 
-func (m *Migration) bucket(name string) (migration.Bucket, error) {
-	for _, b := range m.file.Buckets {
-		if b.Name == name {
-			return b, nil
-		}
-	}
+// checkBucket refuses a name that no bucket of the file has.
+func (m *Migration) checkBucket(name string) error {
 	names := make([]string, 0, len(m.file.Buckets))
 	for _, b := range m.file.Buckets {
+		if b.Name == name {
+			return nil
+		}
 		names = append(names, b.Name)
 	}
-	return migration.Bucket{}, &UnknownError{Kind: "bucket", Name: name, Known: known(m.file.Path, names)}
+	return &UnknownError{Kind: "bucket", Name: name, Known: known(m.file.Path, names)}
 }
 
 // known lists what a file has of a kind.

@@ -63,7 +63,7 @@ func (m *Migration) checkNames(opts RunOptions) error {
 	}
 	for _, name := range opts.Names {
 		if opts.Verb == "sync" {
-			if _, err := m.bucket(name); err != nil {
+			if err := m.checkBucket(name); err != nil {
 				return err
 			}
 			continue

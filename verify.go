@@ -48,7 +48,7 @@ func (m *Migration) Verify(ctx context.Context, opts VerifyOptions) (*Verificati
 		return nil, &UnknownError{Kind: "mode", Name: opts.Mode, Known: "it is listing, sample, proof or full"}
 	}
 	for _, name := range opts.Buckets {
-		if _, err := m.bucket(name); err != nil {
+		if err := m.checkBucket(name); err != nil {
 			return nil, err
 		}
 	}

@@ -179,7 +179,7 @@ func (f *fake) Put(ctx context.Context, key string, body io.Reader, size int64, 
 	if f.stored != nil {
 		raw, err := io.ReadAll(body)
 		if err != nil {
-			return bucket.Object{}, fmt.Errorf("put: %s", err) // a driver that hides the cause
+			return bucket.Object{}, fmt.Errorf("put: %w", err)
 		}
 		f.stored(&opts, &raw)
 		body, size = bytes.NewReader(raw), int64(len(raw))

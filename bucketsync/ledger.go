@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/crossfade-project/crossfade/internal/cli"
 	"github.com/crossfade-project/crossfade/internal/plan"
 )
 
@@ -114,5 +115,5 @@ func (s Loss) text() string {
 			break
 		}
 	}
-	return plural(s.Objects, "object") + ": " + s.Property + " is " + string(s.Fate) + ", for example: " + strings.Join(details, "; ")
+	return cli.Count(int(s.Objects), "object") + ": " + s.Property + " is " + string(s.Fate) + ", for example: " + strings.Join(details, "; ")
 }

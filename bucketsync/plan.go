@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
+	"github.com/crossfade-project/crossfade/internal/cli"
 	"github.com/crossfade-project/crossfade/internal/plan"
 )
 
@@ -298,13 +299,13 @@ func (e *engine) notes(p *plan.Plan, c Planned) {
 		p.Note(plan.Info, name, "the destination does not exist and will be made")
 	}
 	if c.ToRead > 0 {
-		p.Note(plan.Info, name, plural(c.ToRead, "object")+" of the same size on both sides will be read on both, because no digest tells whether they are equal")
+		p.Note(plan.Info, name, cli.Count(int(c.ToRead), "object")+" of the same size on both sides will be read on both, because no digest tells whether they are equal")
 	}
 	if c.Conflicts > 0 && e.opts.Conflict == ConflictSkip {
-		p.Note(plan.Warning, name, plural(c.Conflicts, "object")+" at the destination differ and were not written by this migration: they stay as they are")
+		p.Note(plan.Warning, name, cli.Count(int(c.Conflicts), "object")+" at the destination differ and were not written by this migration: they stay as they are")
 	}
 	if c.Extra > 0 {
-		p.Note(plan.Warning, name, plural(c.Extra, "object")+" are only at the destination and stay there")
+		p.Note(plan.Warning, name, cli.Count(int(c.Extra), "object")+" are only at the destination and stay there")
 	}
 	if !e.toCaps.ConditionalPut || !e.toCaps.ConditionalWrite {
 		p.Note(plan.Warning, name, "the destination has no conditional writes: what somebody else writes there in the moment of a copy can be overwritten")
@@ -356,7 +357,7 @@ func (e *engine) reverse(c Planned) *plan.Reverse {
 
 func (c Planned) words() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "copy %s, %s; delete %d", plural(c.Copy, "object"), byteWords(c.CopyBytes), c.Deletions)
+	fmt.Fprintf(&b, "copy %s, %s; delete %d", cli.Count(int(c.Copy), "object"), cli.Bytes(c.CopyBytes), c.Deletions)
 	if c.ToRead > 0 {
 		fmt.Fprintf(&b, "; compare %d by reading", c.ToRead)
 	}
@@ -374,26 +375,6 @@ func deletionWords(own, foreign bool) string {
 		return "copies whose source is gone"
 	}
 	return "nothing"
-}
-
-func plural(n int64, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}
-
-func byteWords(n int64) string {
-	const unit = 1024
-	if n < unit {
-		return fmt.Sprintf("%d B", n)
-	}
-	value, units := float64(n)/unit, "KMGTPE"
-	for value >= unit && len(units) > 1 {
-		value /= unit
-		units = units[1:]
-	}
-	return fmt.Sprintf("%.1f %ciB", value, units[0])
 }
 
 // refusals gathers reasons not to begin: the first objects of each kind by name, the rest by number.

@@ -41,8 +41,6 @@ type world struct {
 }
 
 // theWorld plays the demo once for all tests of this package.
-//
-//nolint:gochecknoglobals // one run of several minutes is shared; it holds no state beyond its result
 var theWorld = sync.OnceValues(play)
 
 func migrated(t *testing.T) *world {

@@ -38,7 +38,7 @@ func TestStoresStartAnswerAndStop(t *testing.T) {
 			if err := s.Stop(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := http.Get(s.Endpoint); err == nil { //nolint:bodyclose // there is no answer to close
+			if _, err := http.Get(s.Endpoint); err == nil {
 				t.Error("the store answers after it was stopped")
 			}
 		})
