@@ -48,9 +48,6 @@ type HeldError = journal.HeldError
 // Load reads and checks a migration file.
 func Load(path string) (*File, error) { return migration.Load(path) }
 
-// Schema returns the JSON schema of migration files.
-func Schema() ([]byte, error) { return migration.Schema("") }
-
 // Options wire a migration to the world. Stores and Zone are required where the file has buckets or zones.
 type Options struct {
 	// Tool is the version of the program, for the journal and the archive.

@@ -24,10 +24,11 @@ type Ports struct {
 
 const stagePorts = "ports"
 
-// portsStage decides on green's node ports once: later stages restore with the same map.
+// portsStage decides on green's node ports once: later stages restore with the same map. It is a part of the verb restore, since
+// the verb ports only shows the map.
 func (m *Migration) portsStage() stage {
 	return stage{
-		name: stagePorts, verb: "ports", title: "decide which node ports green's Services get", after: "the archive",
+		name: stagePorts, verb: "restore", title: "decide which node ports green's Services get", after: "the archive",
 		plan: func(ctx context.Context) (*plan.Plan, error) {
 			planned, err := m.planPorts(ctx)
 			if err != nil {

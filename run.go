@@ -7,11 +7,12 @@ import (
 	"slices"
 
 	"github.com/crossfade-project/crossfade/internal/plan"
+	"github.com/crossfade-project/crossfade/restore"
 )
 
 // RunOptions choose what of the pipeline is run. The zero value runs all of it.
 type RunOptions struct {
-	// Verb runs the stages of one verb only: "export", "sync", "provision", "ports", "restore", "cutover". What comes
+	// Verb runs the stages of one verb only: "export", "sync", "provision", "restore", "cutover". What comes
 	// before them must be done.
 	Verb string
 	// Names chooses applications (cutover) or buckets (sync) within the verb. Empty means all.
@@ -48,11 +49,33 @@ func (m *Migration) Run(ctx context.Context, opts RunOptions) (*Report, error) {
 			}
 			continue
 		}
-		if err := m.take(ctx, s); err != nil {
+		err := m.take(ctx, s)
+		for tries := 1; errors.Is(err, restore.ErrPortTaken) && tries < maxPortRaces; tries++ {
+			err = m.takeWithNewPorts(ctx, s, err)
+		}
+		if err != nil {
 			return nil, m.failed(ctx, s, err)
 		}
 	}
 	return m.Report()
+}
+
+// maxPortRaces is how often a node port may be taken by somebody else between the plan and the write.
+const maxPortRaces = 5
+
+// takeWithNewPorts decides on the ports again, because somebody took one since, and takes a restoring stage again.
+// Services that are there already keep their numbers.
+func (m *Migration) takeWithNewPorts(ctx context.Context, s stage, cause error) error {
+	m.opts.Log.WarnContext(ctx, "planning the node ports again", "because", cause.Error())
+	for _, name := range []string{stagePorts, s.name} {
+		if err := m.journal.Reset(name, cause.Error()); err != nil {
+			return errors.Join(cause, err)
+		}
+	}
+	if err := m.take(ctx, m.portsStage()); err != nil {
+		return err
+	}
+	return m.take(ctx, s)
 }
 
 // checkNames refuses options that name what the file does not have: they would choose nothing, and nothing would look done.
@@ -113,7 +136,7 @@ func (m *Migration) mustBeDone(s stage, stages []stage, opts RunOptions) error {
 // failed decides what a failure means: an application that was in its turn goes back to blue, unless the run was stopped
 // from outside; then the next run goes on.
 func (m *Migration) failed(ctx context.Context, s stage, err error) error {
-	if s.turn == "" || ctx.Err() != nil || !m.turnBegan(s.turn) {
+	if s.turn == "" || s.stays || ctx.Err() != nil || !m.turnBegan(s.turn) {
 		return err
 	}
 	return m.goBack(context.WithoutCancel(ctx), s, err)
@@ -155,10 +178,8 @@ func (s stage) needs(before stage) bool {
 	switch s.verb {
 	case "export", "sync", "provision":
 		return false
-	case "ports":
-		return before.verb == "export"
 	case "restore":
-		return before.verb == "export" || before.verb == "provision" || before.verb == "ports"
+		return before.verb == "export" || before.verb == "provision"
 	}
 	return true
 }

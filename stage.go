@@ -16,8 +16,10 @@ type stage struct {
 	app  string
 	// bucket that a warm or final sync copies.
 	bucket string
-	wave   int
-	title  string // what it does, for progress and status
+	// stays is set where a failure is no reason to go back to blue: green serves and has passed its soak.
+	stays bool
+	wave  int
+	title string // what it does, for progress and status
 	// after says what the stage waits for before it can be planned; empty means that it can be planned before anything has
 	// been changed.
 	after string

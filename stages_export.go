@@ -133,7 +133,7 @@ func (m *Migration) hookRunner(side *kube.Client, namespace string, a migration.
 func (m *Migration) drainStage(a migration.Application) stage {
 	name := "drain/" + a.Name
 	return stage{
-		name: name, title: "let blue close the kept connections of " + a.Name,
+		name: name, title: "let blue close the kept connections of " + a.Name, stays: true,
 		plan: func(context.Context) (*plan.Plan, error) {
 			p := plan.New(m.file.Name, name)
 			for i, h := range a.Drain {

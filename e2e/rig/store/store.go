@@ -123,9 +123,6 @@ func (s *Server) Stop(ctx context.Context) error {
 	return s.process.Stop(ctx, 5*time.Second)
 }
 
-// PID is its process's number.
-func (s *Server) PID() int { return s.process.PID() }
-
 // answers asks for an address; status 0 takes any answer.
 func answers(ctx context.Context, url string, status int) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
