@@ -20,6 +20,8 @@ import (
 	"filippo.io/age"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/crossfade-project/crossfade/bucketsync/bucket"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket/s3"
 	"github.com/crossfade-project/crossfade/e2e/rig/nameserver"
 	"github.com/crossfade-project/crossfade/internal/dnsx"
 )
@@ -43,7 +45,7 @@ func runScripts(t *testing.T, dir string, files ...string) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"expand": cmdExpand, "blue": cmdKubectl("BLUE_DIRECT"), "green": cmdKubectl("GREEN_DIRECT"),
 			"exits": cmdExits, "kill-at": cmdKillAt, "name": cmdName, "leads": cmdLeads, "serve": cmdServe, "eventually": cmdEventually,
-			"records": cmdRecords, "hold": cmdHold,
+			"records": cmdRecords, "damage": cmdDamage, "change": cmdChange, "move": cmdMove, "s3": cmdS3, "hold": cmdHold,
 		},
 	}
 	if len(files) > 0 {
@@ -251,6 +253,52 @@ func cmdRecords(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
+// cmdS3 makes a bucket at the S3 server with objects whose content is their name: s3 make BUCKET OBJECT….
+func cmdS3(ts *testscript.TestScript, _ bool, args []string) {
+	ctx := context.Background()
+	b, err := s3.Open(ctx, s3.Options{
+		Bucket: args[1], Endpoint: ts.Getenv("S3"), Region: "us-east-1",
+		Credentials: s3.Credentials{AccessKey: ts.Getenv("S3_ACCESS"), SecretKey: ts.Getenv("S3_SECRET")},
+	})
+	ts.Check(err)
+	ts.Check(b.Make(ctx))
+	for _, name := range args[2:] {
+		_, err := b.Put(ctx, name, strings.NewReader(name), int64(len(name)), bucket.PutOptions{})
+		ts.Check(err)
+	}
+}
+
+// cmdChange replaces a text in a file: change FILE OLD NEW.
+func cmdChange(ts *testscript.TestScript, _ bool, args []string) {
+	text := ts.ReadFile(args[0])
+	if !strings.Contains(text, args[1]) {
+		ts.Fatalf("%s does not hold %s", args[0], args[1])
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.ReplaceAll(text, args[1], args[2])), 0o600))
+}
+
+// cmdDamage changes one byte in the middle of the largest blob of an archive.
+func cmdDamage(ts *testscript.TestScript, _ bool, args []string) {
+	var largest string
+	var size int64
+	ts.Check(filepath.WalkDir(ts.MkAbs(args[0]), func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() || strings.HasSuffix(path, ".json") {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil && info.Size() > size {
+			largest, size = path, info.Size()
+		}
+		return err
+	}))
+	raw, err := os.ReadFile(largest)
+	ts.Check(err)
+	raw[len(raw)/2] ^= 1
+	ts.Check(os.Chmod(largest, 0o600))
+	ts.Check(os.WriteFile(largest, raw, 0o600))
+	ts.Logf("damaged %s", largest)
+}
+
 // cmdEventually runs a command of the script until it succeeds: eventually TEXT PROGRAM… demands a text in its output too.
 func cmdEventually(ts *testscript.TestScript, _ bool, args []string) {
 	within(ts, time.Minute, func() error {
@@ -279,7 +327,12 @@ func within(ts *testscript.TestScript, limit time.Duration, try func() error) {
 }
 
 // cmdName makes records by a signed update, as the zone's owner would: name OWNER TTL TYPE DATA.
-func cmdName(ts *testscript.TestScript, _ bool, args []string) {
+func cmdName(ts *testscript.TestScript, _ bool, args []string) { putName(ts, false, args) }
+
+// cmdMove is cmdName, and what the name held of the type before goes.
+func cmdMove(ts *testscript.TestScript, _ bool, args []string) { putName(ts, true, args) }
+
+func putName(ts *testscript.TestScript, alone bool, args []string) {
 	if len(args) != 4 {
 		ts.Fatalf("usage: name OWNER TTL TYPE DATA")
 	}
@@ -290,6 +343,9 @@ func cmdName(ts *testscript.TestScript, _ bool, args []string) {
 	server := &nameserver.Server{Spec: nameserver.Spec{
 		Name: "primary", Place: nameserver.Place{Addr: addr}, Key: nameserver.Key{Name: "crossfade.", Algorithm: "hmac-sha256", Secret: ts.Getenv("TSIG")},
 	}}
+	if alone {
+		ts.Check(server.Clear(context.Background(), testZone, args[0]+".", args[2]))
+	}
 	record := dnsx.Record{Name: args[0] + ".", Type: args[2], TTL: uint32(ttl), Data: args[3]}
 	ts.Check(server.Add(context.Background(), testZone, record))
 	within(ts, time.Minute, func() error { return answers(ts, ts.Getenv("SECONDARY"), args[0], args[2], args[3]) })

@@ -11,11 +11,14 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"regexp"
+	"strings"
 	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/rest"
 
@@ -91,8 +94,37 @@ func (n *nodes) playPod(ctx context.Context, pod *corev1.Pod) error {
 		}
 	}
 	pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: ready}}
-	_, err := n.client.Typed.CoreV1().Pods(pod.Namespace).UpdateStatus(ctx, pod, metav1.UpdateOptions{})
-	return err
+	pod, err := n.client.Typed.CoreV1().Pods(pod.Namespace).UpdateStatus(ctx, pod, metav1.UpdateOptions{})
+	if err != nil || ready != corev1.ConditionTrue {
+		return err
+	}
+	return n.playEndpoints(ctx, pod)
+}
+
+// playEndpoints puts a pod behind the Services that choose it: the controller passes over pods that are on no node.
+func (n *nodes) playEndpoints(ctx context.Context, pod *corev1.Pod) error {
+	services, err := n.client.Typed.CoreV1().Services(pod.Namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return err
+	}
+	for _, svc := range services.Items {
+		if len(svc.Spec.Selector) == 0 || !labels.SelectorFromSet(svc.Spec.Selector).Matches(labels.Set(pod.Labels)) {
+			continue
+		}
+		_, err := n.client.Typed.DiscoveryV1().EndpointSlices(pod.Namespace).Create(ctx, &discoveryv1.EndpointSlice{
+			ObjectMeta: metav1.ObjectMeta{
+				Name:            svc.Name + "-" + string(pod.UID),
+				Labels:          map[string]string{discoveryv1.LabelServiceName: svc.Name, discoveryv1.LabelManagedBy: "stand-in"},
+				OwnerReferences: []metav1.OwnerReference{{APIVersion: "v1", Kind: "Pod", Name: pod.Name, UID: pod.UID}},
+			},
+			AddressType: discoveryv1.AddressTypeIPv4,
+			Endpoints:   []discoveryv1.Endpoint{{Addresses: []string{pod.Status.PodIP}}},
+		}, metav1.CreateOptions{})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (n *nodes) playBalancer(ctx context.Context, svc *corev1.Service) error {
@@ -165,6 +197,9 @@ func (p *pods) answer(w http.ResponseWriter, r *http.Request, namespace, path st
 		p.readOnly[namespace] = true
 	case path == "/admin/read-write":
 		p.readOnly[namespace] = false
+	case path == "/admin/broken":
+		http.Error(w, "broken", http.StatusServiceUnavailable)
+	case strings.HasPrefix(path, "/admin/"):
 	case path == "/state":
 		_ = json.NewEncoder(w).Encode(map[string]any{"readOnly": p.readOnly[namespace], "writes": p.writes[namespace]})
 	case path == "/requests":
