@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/crossfade-project/crossfade/internal/mend"
 )
 
 // Sentinels that the typed errors wrap.
@@ -19,27 +21,8 @@ var (
 	ErrNotIdle = errors.New("blue is not idle")
 )
 
-// Error says what failed and what the user can do about it.
-type Error struct {
-	Op   string
-	Hint string
-	Err  error
-}
-
-// Error implements error.
-func (e *Error) Error() string {
-	text := e.Op
-	if e.Err != nil {
-		text += ": " + e.Err.Error()
-	}
-	if e.Hint != "" {
-		text += " (" + e.Hint + ")"
-	}
-	return text
-}
-
-// Unwrap returns the cause.
-func (e *Error) Unwrap() error { return e.Err }
+// An Error is a failure that the user can mend.
+type Error = mend.Error
 
 // BreachError says which gates failed, and how often in a row.
 type BreachError struct {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/crossfade-project/crossfade/internal/clock"
 	"github.com/crossfade-project/crossfade/internal/kube"
+	"github.com/crossfade-project/crossfade/internal/mend"
 	"github.com/crossfade-project/crossfade/internal/plan"
 )
 
@@ -48,26 +49,7 @@ type Result struct {
 }
 
 // An Error is a failure that the user can mend.
-type Error struct {
-	Op   string
-	Hint string
-	Err  error
-}
-
-// Error says what failed, and what mends it.
-func (e *Error) Error() string {
-	text := e.Op
-	if e.Err != nil {
-		text += ": " + e.Err.Error()
-	}
-	if e.Hint != "" {
-		text += " (" + e.Hint + ")"
-	}
-	return text
-}
-
-// Unwrap returns the cause.
-func (e *Error) Unwrap() error { return e.Err }
+type Error = mend.Error
 
 func (o Options) withDefaults() (Options, error) {
 	switch {

@@ -12,6 +12,7 @@ import (
 	"github.com/crossfade-project/crossfade/internal/archive"
 	"github.com/crossfade-project/crossfade/internal/clock"
 	"github.com/crossfade-project/crossfade/internal/kube"
+	"github.com/crossfade-project/crossfade/internal/mend"
 	"github.com/crossfade-project/crossfade/internal/migration"
 	"github.com/crossfade-project/crossfade/internal/plan"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -95,26 +96,7 @@ type Result struct {
 var ErrPortTaken = errors.New("the node port was taken since the plan was made")
 
 // An Error is a failure that the user can mend.
-type Error struct {
-	Op   string
-	Hint string
-	Err  error
-}
-
-// Error says what failed, and what mends it.
-func (e *Error) Error() string {
-	text := e.Op
-	if e.Err != nil {
-		text += ": " + e.Err.Error()
-	}
-	if e.Hint != "" {
-		text += " (" + e.Hint + ")"
-	}
-	return text
-}
-
-// Unwrap returns the cause.
-func (e *Error) Unwrap() error { return e.Err }
+type Error = mend.Error
 
 const (
 	defaultReady    = 5 * time.Minute

@@ -3,6 +3,8 @@ package zone
 import (
 	"errors"
 	"fmt"
+
+	"github.com/crossfade-project/crossfade/internal/mend"
 )
 
 // Sentinels that drivers return (wrapped, found with errors.Is).
@@ -27,27 +29,8 @@ var (
 	ErrConditionsIgnored = errors.New("the server ignores conditions")
 )
 
-// An Error says what failed and what the user can do about it.
-type Error struct {
-	Op   string // what was tried: "swap shop.apps.test."
-	Hint string // what mends it
-	Err  error
-}
-
-// Error implements error.
-func (e *Error) Error() string {
-	text := e.Op
-	if e.Err != nil {
-		text += ": " + e.Err.Error()
-	}
-	if e.Hint != "" {
-		text += " (" + e.Hint + ")"
-	}
-	return text
-}
-
-// Unwrap returns the cause.
-func (e *Error) Unwrap() error { return e.Err }
+// An Error is a failure that the user can mend.
+type Error = mend.Error
 
 // A FencedError says which token was found in the place of ours.
 type FencedError struct {

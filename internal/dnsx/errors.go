@@ -1,6 +1,10 @@
 package dnsx
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/crossfade-project/crossfade/internal/mend"
+)
 
 // Sentinels, wrapped by what the functions return.
 var (
@@ -21,24 +25,5 @@ var (
 	ErrReply = errors.New("unusable reply")
 )
 
-// An Error says what failed and what the user can do about it.
-type Error struct {
-	Op   string
-	Hint string
-	Err  error
-}
-
-// Error implements error.
-func (e *Error) Error() string {
-	text := e.Op
-	if e.Err != nil {
-		text += ": " + e.Err.Error()
-	}
-	if e.Hint != "" {
-		text += " (" + e.Hint + ")"
-	}
-	return text
-}
-
-// Unwrap returns the cause.
-func (e *Error) Unwrap() error { return e.Err }
+// An Error is a failure that the user can mend.
+type Error = mend.Error

@@ -1,0 +1,25 @@
+// Package mend holds the one error type for failures that a person can mend. Packages give it a name of their own by an
+// alias, so that their users need not know this one.
+package mend
+
+// Error says what failed and what the user can do about it.
+type Error struct {
+	Op   string // what was tried: "swap shop.apps.test."
+	Hint string // what mends it
+	Err  error
+}
+
+// Error is the sentence for people: what failed, why, and in brackets what mends it.
+func (e *Error) Error() string {
+	text := e.Op
+	if e.Err != nil {
+		text += ": " + e.Err.Error()
+	}
+	if e.Hint != "" {
+		text += " (" + e.Hint + ")"
+	}
+	return text
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
