@@ -54,7 +54,7 @@ func (m *Migration) Plan(ctx context.Context, opts RunOptions) (*Overview, error
 			o.Done = append(o.Done, s.name)
 			continue
 		}
-		if s.after != "" && slices.ContainsFunc(stages[:i], func(b stage) bool { return !done(b.name) }) {
+		if s.after != "" && slices.ContainsFunc(stages[:i], func(b stage) bool { return !done(b.name) && s.needs(b) }) {
 			o.Later = append(o.Later, Later{Stage: s.name, Title: s.title, Waits: s.after})
 			continue
 		}

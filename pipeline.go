@@ -78,6 +78,9 @@ type turn struct {
 func (t turn) in(s stage) stage {
 	s.turn, s.wave, s.verb = t.name, t.wave, "cutover"
 	s.after = "its turn"
+	for _, a := range t.apps {
+		s.company = append(s.company, a.Name)
+	}
 	return s
 }
 

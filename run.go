@@ -15,7 +15,8 @@ type RunOptions struct {
 	// Verb runs the stages of one verb only: "export", "sync", "provision", "restore", "cutover". What comes
 	// before them must be done.
 	Verb string
-	// Names chooses applications (cutover) or buckets (sync) within the verb. Empty means all.
+	// Names chooses applications (cutover) or buckets (sync) within the verb. Empty means all. Applications that share a
+	// bucket are cut over together, whichever of them is named.
 	Names []string
 	// Redo is the name of a stage that is taken again although it is done.
 	Redo string
@@ -106,15 +107,13 @@ func (o RunOptions) chooses(s stage) bool {
 	if s.verb != o.Verb {
 		return false
 	}
-	return len(o.Names) == 0 || slices.Contains(o.Names, s.subject())
-}
-
-// subject is what a stage is about: its application, or the bucket of a warm sync.
-func (s stage) subject() string {
-	if s.app != "" {
-		return s.app
+	switch {
+	case len(o.Names) == 0, s.verb == "cutover" && s.turn == "": // what the cutover of every application needs
+		return true
+	case s.turn != "":
+		return slices.ContainsFunc(s.company, func(app string) bool { return slices.Contains(o.Names, app) })
 	}
-	return s.bucket
+	return slices.Contains(o.Names, s.bucket)
 }
 
 // mustBeDone refuses to take a verb's stages before what comes earlier in the pipeline.
@@ -171,7 +170,7 @@ func (s stage) needs(before stage) bool {
 	case before.name == "preflight":
 		return false
 	case before.turn != "":
-		return s.turn == before.turn || s.wave > before.wave
+		return s.turn == "" || s.turn == before.turn || s.wave > before.wave
 	case s.turn != "":
 		return true
 	}
@@ -179,7 +178,7 @@ func (s stage) needs(before stage) bool {
 	case "export", "sync", "provision":
 		return false
 	case "restore":
-		return before.verb == "export" || before.verb == "provision"
+		return before.verb == "export" || before.verb == "provision" || before.verb == "restore"
 	}
 	return true
 }

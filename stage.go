@@ -13,7 +13,9 @@ type stage struct {
 	name string // as the journal calls it: "sync/shop"
 	verb string // the verb that takes it by itself: "sync"
 	turn string // the turn of which it is a part, or "" outside the waves
-	app  string
+	// company are the applications of the turn.
+	company []string
+	app     string
 	// bucket that a warm or final sync copies.
 	bucket string
 	// stays is set where a failure is no reason to go back to blue: green serves and has passed its soak.
