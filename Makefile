@@ -26,6 +26,7 @@ demo-down: ## takes down what demo-up has left
 	go run ./e2e/rig/cmd/rig down
 
 test: build ## every test; what a machine cannot run is skipped with its reason, listed at the end
+	@go run ./e2e/rig/cmd/rig install || echo "make: some tests will be skipped for want of the above"
 	go run ./internal/devtools/testrun -timeout 40m -p 2 ./...
 
 criteria: ## one line for each acceptance criterion: held, failing or open

@@ -276,8 +276,25 @@ func Install(ctx context.Context, in *install.Installer, log *slog.Logger) error
 			return err
 		}
 	}
-	_, err := in.Etcd(ctx)
-	return err
+	if _, err := in.Etcd(ctx); err != nil {
+		return err
+	}
+	return store.Install(ctx, in, store.VersityGW, store.Azurite)
+}
+
+// InstallAll installs what the tests need beyond a rig: the other name servers and stores that drivers are held to.
+func InstallAll(ctx context.Context, log *slog.Logger) error {
+	in, err := install.New(log)
+	if err != nil {
+		return err
+	}
+	if err := Install(ctx, in, log); err != nil {
+		return err
+	}
+	if err := in.Debian(ctx, slices.Concat(nameserver.Knot.Packages(), nameserver.PowerDNS.Packages())...); err != nil {
+		return err
+	}
+	return store.Install(ctx, in, store.MinIO, store.FakeGCS)
 }
 
 func (r *Rig) makeNetwork(ctx context.Context) error {

@@ -56,6 +56,16 @@ type Server struct {
 	process   *process.Process
 }
 
+// Install installs the programs of stores, which Start does otherwise.
+func Install(ctx context.Context, in *install.Installer, kinds ...Kind) error {
+	for _, kind := range kinds {
+		if _, err := programs()[kind].install(ctx, in); err != nil {
+			return fmt.Errorf("install store %s: %w", kind, err)
+		}
+	}
+	return nil
+}
+
 // Start installs the store's program where it is not there yet, starts it, and waits until it answers.
 func Start(ctx context.Context, kind Kind, opts Options) (*Server, error) {
 	s, err := start(ctx, kind, opts)

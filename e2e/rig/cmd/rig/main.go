@@ -2,7 +2,7 @@
 
 // Rig brings the demo's world up and takes it down.
 //
-//	rig install   install and build what the rig needs
+//	rig install   install and build what the rig and the tests need
 //	rig up        bring it up, in the background
 //	rig status    say what is up
 //	rig down      take it down
