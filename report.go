@@ -71,7 +71,7 @@ type ApplicationReport struct {
 
 // Report derives the report from the journal.
 func (m *Migration) Report() (*Report, error) {
-	log, err := journal.Read(m.file.StateDir())
+	log, err := m.readLog()
 	if err != nil {
 		return nil, err
 	}
@@ -209,7 +209,9 @@ func (r *Report) Print(w io.Writer) error {
 	if r.Blue != "" {
 		out.f("blue %s, green %s\n", r.Blue, r.Green)
 	}
-	out.f("archive: revision %d, %s, %s, %s encrypted, at %s\n", r.Archive.Revision, cli.Count(r.Archive.Objects, "object"), cli.Bytes(r.Archive.Bytes), cli.Count(r.Archive.Secrets, "Secret"), r.Archive.URL)
+	if r.Archive.Revision > 0 {
+		out.f("archive: revision %d, %s, %s, %s encrypted, at %s\n", r.Archive.Revision, cli.Count(r.Archive.Objects, "object"), cli.Bytes(r.Archive.Bytes), cli.Count(r.Archive.Secrets, "Secret"), r.Archive.URL)
+	}
 	for _, b := range r.Buckets {
 		proof := "not proven equal yet"
 		if b.Proven {
@@ -217,7 +219,10 @@ func (r *Report) Print(w io.Writer) error {
 		}
 		out.f("bucket %s: %d copied, %s, %s; losses: %d\n", b.Name, b.Copied, cli.Bytes(b.Bytes), proof, b.Losses)
 	}
-	out.f("green: %d objects created, %d updated, %d started\n\n", r.Objects.Created, r.Objects.Updated, r.Objects.Started)
+	if r.Objects.Created+r.Objects.Updated+r.Objects.Started > 0 {
+		out.f("green: %d objects created, %d updated, %d started\n", r.Objects.Created, r.Objects.Updated, r.Objects.Started)
+	}
+	out.f("\n")
 	if out.err != nil {
 		return out.err
 	}
