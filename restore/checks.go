@@ -12,7 +12,9 @@ import (
 	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/version"
+	"k8s.io/client-go/dynamic"
 )
 
 // checkPlace refuses to restore blue onto itself, and onto an older Kubernetes unless told so.
@@ -115,14 +117,7 @@ func (pl *planner) checkWrites(ctx context.Context) error {
 				err = nil // the namespace or the role is still to come
 			}
 		case c.Action == ActionUpdate:
-			obj := it.waiting.DeepCopy()
-			if err = w.owners(ctx, obj); err == nil {
-				carry(pl.live[it.key], obj, t.Foreign)
-				_, err = at.Update(ctx, obj, metav1.UpdateOptions{DryRun: []string{metav1.DryRunAll}})
-			}
-			if apierrors.IsConflict(err) {
-				err = nil // it moves: Apply reads it again
-			}
+			err = w.tryUpdate(ctx, at, it, pl.live[it.key], t.Foreign)
 		default:
 			continue
 		}
@@ -134,6 +129,28 @@ func (pl *planner) checkWrites(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// updateTries is how often a controller may move an object between its reading and the trial of its update.
+const updateTries = 10
+
+// tryUpdate tries an update without effect. An object whose controller moves it meanwhile is read again: a refusal must not
+// go unseen because its status had just changed.
+func (w *writer) tryUpdate(ctx context.Context, at dynamic.ResourceInterface, it *item, live *unstructured.Unstructured, foreign Policy) error {
+	for tries := 1; ; tries++ {
+		obj := it.waiting.DeepCopy()
+		if err := w.owners(ctx, obj); err != nil {
+			return err
+		}
+		carry(live, obj, foreign)
+		_, err := at.Update(ctx, obj, metav1.UpdateOptions{DryRun: []string{metav1.DryRunAll}})
+		if !apierrors.IsConflict(err) || tries == updateTries {
+			return err
+		}
+		if live, err = at.Get(ctx, obj.GetName(), metav1.GetOptions{}); err != nil {
+			return fmt.Errorf("read it again: %w", err)
+		}
+	}
 }
 
 // checkConversions refuses custom resources that green's server could store only by asking a webhook whose backend rests
