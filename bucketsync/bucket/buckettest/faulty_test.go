@@ -28,7 +28,7 @@ func filled(t *testing.T, keys ...string) *memory.Bucket {
 
 // A wrapper without faults passes the whole suite.
 func TestFaultyWithoutFaults(t *testing.T) {
-	buckettest.Run(t, buckettest.Driver{NoCredentials: true, Open: func(t *testing.T, at buckettest.At) (bucket.Bucket, error) {
+	buckettest.Run(t, buckettest.Driver{NoCredentials: true, Unlimited: true, Open: func(t *testing.T, at buckettest.At) (bucket.Bucket, error) {
 		below, err := memory.Open(t.Context(), memory.Options{Name: at.Bucket, Absent: true})
 		return struct {
 			*buckettest.Faulty
