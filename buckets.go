@@ -24,7 +24,7 @@ func (m *Migration) store(ctx context.Context, name string) (Store, error) {
 	if err != nil {
 		return Store{}, err
 	}
-	return Store{Provider: s.Provider, Endpoint: s.Endpoint, Region: s.Region, Account: s.Account, AccessKey: access, SecretKey: key, Anonymous: s.Anonymous}, nil
+	return Store{Provider: s.Provider, Endpoint: s.Endpoint, Region: s.Region, Account: s.Account, Project: s.Project, AccessKey: access, SecretKey: key, Anonymous: s.Anonymous}, nil
 }
 
 // bucketAt opens one end of a bucket, once.

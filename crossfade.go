@@ -71,6 +71,7 @@ type Store struct {
 	Provider  string
 	Endpoint  string
 	Region    string
+	Project   string
 	Account   string
 	AccessKey string
 	SecretKey string
@@ -107,6 +108,10 @@ func Open(file *File, opts Options) (*Migration, error) {
 	j, err := journal.Open(file.StateDir(), journal.Options{Actor: opts.Actor, Tool: opts.Tool, Clock: m.opts.Clock})
 	if err != nil {
 		return nil, fmt.Errorf("open migration %s: %w", file.Name, err)
+	}
+	j.View(func(log *journal.Log) { err = m.owns(log) })
+	if err != nil {
+		return nil, errors.Join(err, j.Close())
 	}
 	m.journal = j
 	return m, nil

@@ -1,5 +1,5 @@
 // Package crossfade moves applications from a running blue cluster to a new green one, side by side, and fades traffic
-// over one application at a time. Until blue is retired, one command goes back.
+// over one application at a time. An application that fails its checks goes back to blue by itself.
 //
 // It has one call for each verb of the command. A migration is declared in a file, planned as data, and recorded
 // in a journal, so that a run that was killed goes on where it stopped:

@@ -28,6 +28,7 @@ func (m *Migration) restoreOptions(ctx context.Context, stage string, only ...st
 	return restore.Options{
 		Migration: m.file.Name, Stage: stage, Green: green, Archive: reader, Applications: m.file.Applications, Only: only,
 		Maps: m.file.Maps, Ports: ports, Patches: m.file.Patches, Binds: binds, Ready: m.file.Cutover.Ready.D(),
+		Conflicts: restore.Policy(m.file.Restore.Conflicts), AllowOlder: m.file.Restore.AllowOlder,
 		HTTP: hookClient(), Dir: m.file.Dir, Log: m.opts.Log, Clock: m.opts.Clock, Observer: observer{m},
 	}, nil
 }

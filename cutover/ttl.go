@@ -161,7 +161,7 @@ func planFence(ctx context.Context, opts Options, z Zone, state NameState, p *pl
 	if previous != "" && (!opts.TakeOver || !strings.HasPrefix(previous, ours)) {
 		mend := "wait for the other migration to end, or remove the TXT record " + name + " once you are sure that nobody writes there"
 		if strings.HasPrefix(previous, ours) {
-			mend = "resume that run with its state; if its state is lost and it runs nowhere, take its fence over"
+			mend = "resume that run with its state; if its state is lost and it runs nowhere, remove the TXT record " + name + " by hand"
 		}
 		p.Refuse(state.Hostname, fmt.Sprintf("another writer holds its fence: %s", previous), mend)
 		return nil, nil

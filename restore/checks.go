@@ -42,7 +42,7 @@ func (pl *planner) checkPlace(ctx context.Context) error {
 		return nil
 	}
 	if green.Major() == blue.Major() && green.Minor() < blue.Minor() && !pl.opts.AllowOlder {
-		pl.plan.Refuse("green", fmt.Sprintf("it runs %s, older than blue's %s: fields that it does not know would be lost", id.Version, index.BlueVersion), "use a green of at least blue's version, or allow the older one")
+		pl.plan.Refuse("green", fmt.Sprintf("it runs %s, older than blue's %s: fields that it does not know would be lost", id.Version, index.BlueVersion), "use a green of at least blue's version, or say restore.allowOlder: true")
 	}
 	return nil
 }

@@ -39,7 +39,7 @@ func openWhole(ctx context.Context, s crossfade.Store) (bucket.Bucket, error) {
 		})
 	case "gcs":
 		return gcs.Open(ctx, gcs.Options{
-			Bucket: s.Bucket, Endpoint: s.Endpoint,
+			Bucket: s.Bucket, Endpoint: s.Endpoint, Project: s.Project,
 			Credentials: gcs.Credentials{ServiceAccount: []byte(s.SecretKey), Anonymous: s.Anonymous},
 		})
 	case "azure":

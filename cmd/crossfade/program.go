@@ -45,7 +45,7 @@ func (p *program) root() *cobra.Command {
 		Use:   "crossfade",
 		Short: "Move applications from a running blue cluster to a new green one",
 		Long: `Crossfade moves applications from a running blue cluster to a new green one, side by side, and fades traffic over
-one application at a time. Until blue is retired, one command goes back.
+one application at a time. An application that fails its checks goes back to blue by itself.
 
 A migration is declared in one file. "crossfade plan" shows what would happen, "crossfade run" takes the migration as
 far as its gates allow and goes on where it stopped, "crossfade status" shows where it stands. The other verbs take one

@@ -24,6 +24,8 @@ type File struct {
 	Buckets []Bucket `yaml:"buckets,omitempty" json:"buckets,omitempty"`
 	// Maps say what is called otherwise on green.
 	Maps Maps `yaml:"maps,omitempty" json:"maps,omitempty"`
+	// Restore sets how objects are written to green.
+	Restore Restore `yaml:"restore,omitempty" json:"restore,omitempty"`
 	// Patches change single objects on their way to green.
 	Patches []Patch `yaml:"patches,omitempty" json:"patches,omitempty"`
 	// Applications are the units that are cut over.
@@ -90,6 +92,8 @@ type Store struct {
 	Endpoint string `yaml:"endpoint,omitempty" json:"endpoint,omitempty"`
 	// Region of the store, where it has regions.
 	Region string `yaml:"region,omitempty" json:"region,omitempty"`
+	// Project in which buckets of a GCS store are made.
+	Project string `yaml:"project,omitempty" json:"project,omitempty"`
 	// Account of an Azure store.
 	Account string `yaml:"account,omitempty" json:"account,omitempty"`
 	// AccessKey refers to the access key's ID; empty uses the provider's usual chain.
@@ -132,6 +136,11 @@ type Bucket struct {
 	To BucketEnd `yaml:"to" json:"to"`
 	// Create makes the destination where it is missing.
 	Create bool `yaml:"create,omitempty" json:"create,omitempty"`
+	// Conflict decides about objects that the destination holds, that the migration did not copy there and that differ from
+	// the source's: fail, overwrite or skip. Default fail.
+	Conflict string `yaml:"conflict,omitempty" json:"conflict,omitempty" jsonschema:"enum=fail,enum=overwrite,enum=skip"`
+	// AllowExtra lets the final proof hold although the destination has objects that the source has not.
+	AllowExtra bool `yaml:"allowExtra,omitempty" json:"allowExtra,omitempty"`
 	// Bind writes the destination's coordinates into objects on their way to green.
 	Bind []Bind `yaml:"bind,omitempty" json:"bind,omitempty"`
 }
@@ -177,6 +186,16 @@ type Maps struct {
 	Hosts map[string]string `yaml:"hosts,omitempty" json:"hosts,omitempty"`
 	// NodePorts maps node ports; the planner finds free ones for what collides and is not listed.
 	NodePorts map[int32]int32 `yaml:"nodePorts,omitempty" json:"nodePorts,omitempty"`
+}
+
+// Restore sets how objects are written to green.
+type Restore struct {
+	// Conflicts decides about objects that are on green already and that the migration did not make: fail (the plan names
+	// them), skip (they stay), update (they are overwritten and stay their owner's) or adopt (they become the migration's).
+	// Default fail.
+	Conflicts string `yaml:"conflicts,omitempty" json:"conflicts,omitempty" jsonschema:"enum=fail,enum=skip,enum=update,enum=adopt"`
+	// AllowOlder allows a green with a lower minor version than blue's: fields that it does not know are lost.
+	AllowOlder bool `yaml:"allowOlder,omitempty" json:"allowOlder,omitempty"`
 }
 
 // Patch is a JSON patch or a merge patch of the objects that it names.

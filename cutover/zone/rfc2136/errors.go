@@ -99,7 +99,7 @@ func (d *Driver) errorOf(op string, err error) error {
 	case errors.Is(err, ErrUnsigned):
 		out.Hint = "an unsigned reply proves nothing: look at what stands between here and the server"
 	case errors.Is(err, zone.ErrFenced):
-		out.Hint = "another run holds this name: if that run is dead, take its fence over"
+		out.Hint = "another run holds this name: end it, or, if it is dead, remove its TXT record by hand"
 	}
 	return out
 }
