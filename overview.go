@@ -37,7 +37,7 @@ func (m *Migration) Plan(ctx context.Context, opts RunOptions) (*Overview, error
 	if err := m.checkNames(opts); err != nil {
 		return nil, err
 	}
-	log, err := journal.Read(m.file.StateDir())
+	log, err := m.readLog()
 	if err != nil && !errors.Is(err, journal.ErrNone) {
 		return nil, err
 	}

@@ -58,7 +58,7 @@ func (m *Migration) planPorts(ctx context.Context) (ports.Planned, error) {
 
 // Ports returns the map that a run decided on, or the one that it would decide on now. It changes nothing.
 func (m *Migration) Ports(ctx context.Context) (*Ports, error) {
-	log, err := journal.Read(m.file.StateDir())
+	log, err := m.readLog()
 	if err != nil && !errors.Is(err, journal.ErrNone) {
 		return nil, err
 	}

@@ -136,7 +136,7 @@ func (m *Migration) planRetirement(ctx context.Context, o *Overview, log *journa
 	if err != nil {
 		return err
 	}
-	p, err := m.retirement(cert, "")[0].plan(ctx)
+	p, err := m.retirement(cert, m.file.Name)[0].plan(ctx) // planning deletes nothing, so nobody has to type the name
 	if err != nil {
 		return err
 	}

@@ -161,7 +161,7 @@ func (m *Migration) known(name string) (journal.Stage, error) {
 	if m.journal != nil {
 		return m.journal.Stage(name), nil
 	}
-	log, err := journal.Read(m.file.StateDir())
+	log, err := m.readLog()
 	if errors.Is(err, journal.ErrNone) {
 		return journal.Stage{Name: name}, nil
 	}

@@ -107,7 +107,7 @@ func (m *Migration) outline() outline {
 
 // Status returns where the migration stands. It may be called while another process runs it.
 func (m *Migration) Status() (*Status, error) {
-	log, err := journal.Read(m.file.StateDir())
+	log, err := m.readLog()
 	if errors.Is(err, journal.ErrNone) {
 		return statusOf(m.outline(), nil), nil
 	}
