@@ -256,17 +256,10 @@ func removeContents(dir string) error {
 	return nil
 }
 
-func (r *Rig) install(ctx context.Context) error { return Install(ctx, r.in, r.log) }
+func (r *Rig) install(ctx context.Context) error { return installRig(ctx, r.in) }
 
-// Install installs and builds all that a rig needs, which Up does otherwise. A nil installer is one with the default
-// cache.
-func Install(ctx context.Context, in *install.Installer, log *slog.Logger) error {
-	if in == nil {
-		var err error
-		if in, err = install.New(log); err != nil {
-			return err
-		}
-	}
+// installRig installs and builds all that a rig needs.
+func installRig(ctx context.Context, in *install.Installer) error {
 	packages := slices.Concat(install.ClusterPackages(), nameserver.BIND.Packages(), nameserver.ResolverPackages())
 	if err := in.Debian(ctx, packages...); err != nil {
 		return err
@@ -282,13 +275,14 @@ func Install(ctx context.Context, in *install.Installer, log *slog.Logger) error
 	return store.Install(ctx, in, store.VersityGW, store.Azurite)
 }
 
-// InstallAll installs what the tests need beyond a rig: the other name servers and stores that drivers are held to.
+// InstallAll installs what a rig needs, and beyond it what the tests need: the other name servers and stores that drivers
+// are held to.
 func InstallAll(ctx context.Context, log *slog.Logger) error {
 	in, err := install.New(log)
 	if err != nil {
 		return err
 	}
-	if err := Install(ctx, in, log); err != nil {
+	if err := installRig(ctx, in); err != nil {
 		return err
 	}
 	if err := in.Debian(ctx, slices.Concat(nameserver.Knot.Packages(), nameserver.PowerDNS.Packages())...); err != nil {

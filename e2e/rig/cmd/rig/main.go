@@ -58,7 +58,7 @@ func run(ctx context.Context, args []string) error {
 	logger := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	switch args[0] {
 	case "install":
-		return rig.Install(ctx, nil, logger)
+		return rig.InstallAll(ctx, logger)
 	case "up":
 		return up(ctx, *dir, *empty)
 	case "serve": // what up starts
