@@ -44,7 +44,7 @@ func runScripts(t *testing.T, dir string, files ...string) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"expand": cmdExpand, "blue": cmdKubectl("BLUE_DIRECT"), "green": cmdKubectl("GREEN_DIRECT"),
-			"exits": cmdExits, "kill-at": cmdKillAt, "name": cmdName, "leads": cmdLeads, "serve": cmdServe, "eventually": cmdEventually,
+			"exits": cmdExits, "kill-at": cmdKillAt, "name": cmdName, "leads": cmdLeads, "serve": cmdServe,
 			"records": cmdRecords, "damage": cmdDamage, "change": cmdChange, "move": cmdMove, "s3": cmdS3, "canary": cmdCanary, "clean": cmdClean, "base64": cmdBase64, "hold": cmdHold,
 		},
 	}
@@ -297,19 +297,6 @@ func cmdDamage(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.Chmod(largest, 0o600))
 	ts.Check(os.WriteFile(largest, raw, 0o600))
 	ts.Logf("damaged %s", largest)
-}
-
-// cmdEventually runs a command of the script until it succeeds: eventually TEXT PROGRAM… demands a text in its output too.
-func cmdEventually(ts *testscript.TestScript, _ bool, args []string) {
-	within(ts, time.Minute, func() error {
-		cmd := exec.Command(os.Expand(args[1], ts.Getenv), args[2:]...)
-		cmd.Dir = ts.MkAbs(".")
-		raw, err := cmd.CombinedOutput()
-		if err == nil && !strings.Contains(string(raw), args[0]) {
-			err = fmt.Errorf("no %q in %s", args[0], raw)
-		}
-		return err
-	})
 }
 
 func within(ts *testscript.TestScript, limit time.Duration, try func() error) {
