@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/crossfade-project/crossfade/internal/cli"
 	"github.com/crossfade-project/crossfade/internal/journal"
@@ -58,6 +59,10 @@ func (m *Migration) Plan(ctx context.Context, opts RunOptions) (*Overview, error
 			o.Later = append(o.Later, Later{Stage: s.name, Title: s.title, Waits: s.after})
 			continue
 		}
+		if s.bucket != "" && o.refuses("bucket "+s.bucket) {
+			o.Later = append(o.Later, Later{Stage: s.name, Title: s.title, Waits: "the refusals above"})
+			continue
+		}
 		p, err := m.planned(ctx, s, log)
 		if err != nil && o.Refusals() > 0 && ctx.Err() == nil {
 			o.Later = append(o.Later, Later{Stage: s.name, Title: s.title, Waits: "the refusals above: " + err.Error()})
@@ -88,6 +93,14 @@ func (o *Overview) Refusals() int {
 		n += len(p.Refusals)
 	}
 	return n
+}
+
+// refuses reports whether a plan so far names something that begins with what as a reason not to begin: asking it again
+// would only take the time of its first silence once more.
+func (o *Overview) refuses(what string) bool {
+	return slices.ContainsFunc(o.Plans, func(p *Plan) bool {
+		return slices.ContainsFunc(p.Refusals, func(r plan.Refusal) bool { return strings.HasPrefix(r.What, what) })
+	})
 }
 
 // Err is nil for an overview without refusals, otherwise a *RefusedError with all of them.

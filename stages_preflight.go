@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
 	"github.com/crossfade-project/crossfade/cutover"
@@ -93,7 +94,12 @@ func (m *Migration) lookAtBuckets(ctx context.Context, p *plan.Plan) {
 	}
 }
 
+// lookTime is how long a store may take to answer the first question.
+const lookTime = 20 * time.Second
+
 func (m *Migration) lookAtBucket(ctx context.Context, p *plan.Plan, what string, end migration.BucketEnd, mayBeMissing bool) {
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
 	b, err := m.bucketAt(ctx, end)
 	if err != nil {
 		p.Refuse("bucket "+what, err.Error(), "correct stores."+end.Store)
@@ -104,6 +110,8 @@ func (m *Migration) lookAtBucket(ctx context.Context, p *plan.Plan, what string,
 	case err == nil, mayBeMissing && errors.Is(err, bucket.ErrNotExist):
 	case errors.Is(err, bucket.ErrNotExist):
 		p.Refuse("bucket "+what, fmt.Sprintf("%s does not exist at store %s", end.Bucket, end.Store), "correct its name, make it, or say create: true for a destination")
+	case ctx.Err() != nil:
+		p.Refuse("bucket "+what, fmt.Sprintf("store %s did not answer within %s: %v", end.Store, lookTime, err), "check stores."+end.Store+": its endpoint, and what lies between here and there")
 	default:
 		p.Refuse("bucket "+what, err.Error(), "check stores."+end.Store+": its endpoint and its keys")
 	}

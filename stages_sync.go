@@ -2,10 +2,12 @@ package crossfade
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"path/filepath"
 
 	"github.com/crossfade-project/crossfade/bucketsync"
+	"github.com/crossfade-project/crossfade/internal/cli"
 	"github.com/crossfade-project/crossfade/internal/migration"
 	"github.com/crossfade-project/crossfade/internal/plan"
 )
@@ -43,7 +45,24 @@ func (m *Migration) manifest(b migration.Bucket) string {
 func (m *Migration) syncStage(name string, b migration.Bucket) stage {
 	return withStep(m, stage{name: name, verb: "sync", bucket: b.Name, title: "clone bucket " + b.Name + " while blue writes to it"},
 		func(ctx context.Context) (bucketsync.Options, error) { return m.syncOptions(ctx, name, b) },
-		bucketsync.Plan, m.warmSync)
+		planSync, m.warmSync)
+}
+
+// planSync refuses, before anything is frozen, what would only fail the proof of equality within the freeze.
+func planSync(ctx context.Context, opts bucketsync.Options) (*plan.Plan, error) {
+	p, err := bucketsync.Plan(ctx, opts)
+	if err != nil || len(p.Data) == 0 {
+		return p, err
+	}
+	var planned bucketsync.Planned
+	if err := json.Unmarshal(p.Data, &planned); err != nil {
+		return nil, fmt.Errorf("read the plan of bucket %s: %w", opts.Name, err)
+	}
+	if planned.Extra > 0 && !opts.AllowExtra {
+		p.Refuse("bucket "+opts.Name, fmt.Sprintf("its destination holds %s that the source has not and that this migration did not copy: both sides could not be proven equal", cli.Count(int(planned.Extra), "object")),
+			"copy to blue what is needed, and take the rest out of the destination; or say allowExtra: true for the bucket")
+	}
+	return p, nil
 }
 
 // warmResult is a warm sync: its last round, and how many it took.
