@@ -120,6 +120,7 @@ func newPlanner(ctx context.Context, opts Options) (*planner, error) {
 //	nothing                               | create
 //	nothing, and no resting state         | none: PlanStart creates it
 //	ours, same content                    | none
+//	ours, same content, but put to rest   | start, where the application waits for its turn running
 //	ours, other content                   | update
 //	foreign, cluster-scoped, same content | none: it is shared
 //	foreign                               | as Options.Conflicts says
@@ -186,7 +187,9 @@ func (pl *planner) compare(it *item) {
 	case live == nil:
 		pl.create(it, r, false, "the archive holds it and green does not")
 	case ours(live, pl.opts.Migration) && contentOf(live) == it.hash:
-		pl.summary.Unchanged++
+		if !pl.wake(it, live) {
+			pl.summary.Unchanged++
+		}
 	case ours(live, pl.opts.Migration):
 		pl.update(it, r, live, "", "blue's object changed since it was restored")
 	case !r.Namespaced && kube.Hash(live) == it.hash:

@@ -52,6 +52,8 @@ type hookData struct {
 	App   string `json:"app"`
 	Leave bool   `json:"leave"`
 	Index int    `json:"index"`
+	// Rest are the workloads that are put to rest where a hook of the stop finds nobody who answers.
+	Rest []target `json:"rest,omitempty"`
 }
 
 // PlanStart plans how the applications in Options.Only leave the dark: workloads get the replicas that the archive has, what
@@ -121,7 +123,7 @@ func PlanStop(ctx context.Context, opts Options) (*plan.Plan, error) {
 	for _, app := range pl.apps() {
 		if app.Dark == migration.DarkReadOnly && app.Freeze != nil {
 			for i := range app.Freeze.Enter {
-				pl.addHook(app, false, i, levelHooks+i)
+				pl.addHook(app, false, i, levelHooks+i, pl.restable(app.Name)...)
 			}
 		}
 	}
@@ -178,7 +180,7 @@ func (pl *planner) leave(app migration.Application) bool {
 	return readOnly && patches
 }
 
-func (pl *planner) addHook(app migration.Application, leave bool, index, level int) {
+func (pl *planner) addHook(app migration.Application, leave bool, index, level int, rest ...target) {
 	list, word, why := app.Freeze.Enter, "enter", "green stops: it may not write any more"
 	if leave {
 		list, word, why = app.Freeze.Leave, "leave", "it is green's turn: it may write"
@@ -187,7 +189,7 @@ func (pl *planner) addHook(app migration.Application, leave bool, index, level i
 		ID: pl.id("hook", app.Name, word, fmt.Sprint(index)), Action: ActionHook, App: app.Name, Why: why,
 		Target:  fmt.Sprintf("green: freeze.%s[%d] of %s: %s", word, index, app.Name, hook.Describe(list[index])),
 		Reverse: &plan.Reverse{Action: ActionHook, How: "run the freeze's hooks of the other direction"},
-		Data:    plan.JSON(hookData{Level: level, App: app.Name, Leave: leave, Index: index}),
+		Data:    plan.JSON(hookData{Level: level, App: app.Name, Leave: leave, Index: index, Rest: rest}),
 	})
 }
 
@@ -212,6 +214,9 @@ func (w *writer) runHook(ctx context.Context, c plan.Change) (any, error) {
 		HTTP: w.opts.HTTP, Dir: w.opts.Dir, Log: w.opts.Log, Clock: w.opts.Clock,
 	}
 	out, err := runner.Run(ctx, list[data.Index])
+	if err != nil && len(data.Rest) > 0 && ctx.Err() == nil {
+		return w.restInstead(ctx, data, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("run the hook: %w", err)
 	}
