@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/crossfade-project/crossfade/provision"
+	"github.com/crossfade-project/crossfade/restore"
 )
 
 func (m *Migration) provisionOptions(stage string) (provision.Options, error) {
@@ -19,7 +20,9 @@ func (m *Migration) provisionOptions(stage string) (provision.Options, error) {
 	for _, a := range m.file.Applications {
 		namespaces[a.Namespace] = m.greenNamespace(a.Namespace)
 	}
+	there := restore.Policy(m.file.Restore.Conflicts)
 	return provision.Options{
+		Adopt: there == restore.Adopt, Shared: there == restore.Skip || there == restore.Update,
 		Migration: m.file.Name, Stage: stage, Blue: blue, Green: green, Namespaces: namespaces,
 		Log: m.opts.Log, Clock: m.opts.Clock, Observer: observer{m},
 	}, nil

@@ -32,6 +32,8 @@ type Options struct {
 	Namespaces map[string]string
 	// Adopt takes over namespaces that are on green already and are not empty.
 	Adopt bool
+	// Shared uses namespaces that are on green already and are not empty, and leaves them their owner's.
+	Shared bool
 
 	Log      *slog.Logger
 	Clock    clock.Clock

@@ -35,7 +35,7 @@ type namespaceData struct {
 //	nothing                     | create, with the labels and annotations of blue's
 //	ours                        | none
 //	foreign, empty              | none: it is used, and stays its owner's
-//	foreign, not empty          | refused; with Adopt it gets our label
+//	foreign, not empty          | refused; with Shared none; with Adopt it gets our label
 //	being deleted               | refused
 //	the namespace of blue itself | refused
 func Plan(ctx context.Context, opts Options) (*plan.Plan, error) {
@@ -137,8 +137,11 @@ func planForeign(ctx context.Context, opts Options, p *plan.Plan, live *corev1.N
 			Reverse:  &plan.Reverse{Action: ActionAdopt, How: "take the label " + kube.LabelMigration + " away"},
 			Data:     plan.JSON(data),
 		})
+	case opts.Shared:
+		p.Note(plan.Warning, "namespace "+live.Name, fmt.Sprintf("it is on green already and holds %s: it is used, and stays its owner's", strings.Join(held, ", ")))
 	default:
-		p.Refuse("namespace "+live.Name, fmt.Sprintf("it is on green already, is not this migration's and holds %s", strings.Join(held, ", ")), "map blue's namespace to another name, or say that it is to be adopted")
+		p.Refuse("namespace "+live.Name, fmt.Sprintf("it is on green already, is not this migration's and holds %s", strings.Join(held, ", ")),
+			"map blue's namespace to another name under maps.namespaces, or say what is to happen to what is there under restore.conflicts")
 	}
 	notePodSecurity(p, live.Name, data.Labels, live.Labels)
 	return nil

@@ -108,7 +108,11 @@ func TestI03_ForeignNamespacesAreUsedEmptyOrAdopted(t *testing.T) {
 	}
 	kubetest.Apply(t, c, green, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: theirs}")
 	refused(t, planned(t, opts), "ConfigMap theirs")
-	opts.Adopt = true
+	opts.Shared = true
+	if p := planned(t, opts); len(p.Changes) != 0 || p.Err() != nil {
+		t.Errorf("a shared namespace gives %v, %v", p.Changes, p.Err())
+	}
+	opts.Shared, opts.Adopt = false, true
 	p := planned(t, opts)
 	if res := apply(t, p, opts); res.Adopted != 1 || namespace(t, c, green).Labels[kube.LabelMigration] != opts.Migration {
 		t.Errorf("adopted %+v", res)
