@@ -9,7 +9,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/crossfade-project/crossfade/internal/clock"
 	"github.com/crossfade-project/crossfade/internal/journal"
 	"github.com/crossfade-project/crossfade/internal/migration"
 	"github.com/crossfade-project/crossfade/internal/plan"
@@ -430,6 +432,8 @@ func TestWhatWentBackIsForgottenAsAWhole(t *testing.T) {
 
 func TestFailuresDecideWhetherAnApplicationGoesBack(t *testing.T) {
 	m := opened(t, load(t, named))
+	fake := clock.NewFake(time.Now())
+	m.opts.Clock = fake
 	cause := errors.New("it rained")
 	find := func(name string) stage {
 		stages := m.pipeline()
@@ -451,6 +455,10 @@ func TestFailuresDecideWhetherAnApplicationGoesBack(t *testing.T) {
 	var back *ReturnedError
 	if err := m.failed(t.Context(), find("soak/one"), cause); !errors.As(err, &back) || !errors.Is(err, cause) {
 		t.Errorf("a breach gives %v", err)
+	}
+	// Blue is out of reach here: the way back is tried again, and not for ever.
+	if waits := fake.Slept(); back.Incomplete == nil || len(waits) < 3 || len(waits) > 20 {
+		t.Errorf("the way back ended with %v after the pauses %v", back.Incomplete, waits)
 	}
 }
 

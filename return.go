@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/crossfade-project/crossfade/cutover"
 	"github.com/crossfade-project/crossfade/internal/journal"
 	"github.com/crossfade-project/crossfade/internal/migration"
+	"github.com/crossfade-project/crossfade/internal/plan"
 )
 
 // noteReturning is kept before an application's turn is taken back, noteReturned after: what lies between them is taken up
@@ -59,13 +61,34 @@ func (m *Migration) finishReturn(ctx context.Context, turnName string, cause err
 	}
 	m.event(Event{Kind: Returning, Stage: "return/" + t.apps[0].Name, Text: cause.Error()})
 	for _, s := range m.wayBack(t) {
-		if err := m.take(ctx, s); err != nil {
+		if err := m.insist(ctx, s); err != nil {
 			result.Incomplete = err
 			return result
 		}
 	}
 	result.Incomplete = m.forget(t, cause)
 	return result
+}
+
+// insistFor is how long a stage of the way back is tried again: while it fails, nobody can write.
+const insistFor = 2 * time.Minute
+
+// insist takes a stage of the way back, and again where a server was only silent for a while: often it is what broke the
+// turn off. What is refused is not tried again, since a person must mend it.
+func (m *Migration) insist(ctx context.Context, s stage) error {
+	until, pause := m.opts.Clock.Now().Add(insistFor), time.Second
+	for {
+		err := m.take(ctx, s)
+		var refused *plan.RefusedError
+		if err == nil || errors.As(err, &refused) || !m.opts.Clock.Now().Add(pause).Before(until) {
+			return err
+		}
+		m.opts.Log.WarnContext(ctx, "going back is tried again", "stage", s.name, "pause", pause, "limit", insistFor, "because", err.Error())
+		if serr := m.opts.Clock.Sleep(ctx, pause); serr != nil {
+			return errors.Join(err, serr)
+		}
+		pause = min(2*pause, 15*time.Second)
+	}
 }
 
 // wayBack is the pipeline of going back.

@@ -58,6 +58,8 @@ func exitCode(err error) int {
 		return silent.code
 	case errors.As(err, &usage), errors.As(err, &invalid), errors.As(err, &unknown):
 		return exitUsage
+	case errors.As(err, &returned) && returned.Incomplete != nil:
+		return exitFailed // the application does not serve in whole from blue yet
 	case errors.As(err, &returned):
 		return exitReturned
 	case errors.As(err, &refused):
