@@ -22,7 +22,7 @@ func (s *Status) Print(w io.Writer) error {
 	}
 	var rows [][]string
 	for _, a := range s.Applications {
-		rows = append(rows, []string{a.Name, fmt.Sprint(a.Wave), string(a.State), strings.Join(a.Hostnames, " "), a.Why})
+		rows = append(rows, []string{a.Name, fmt.Sprint(a.Wave), string(a.State), strings.Join(a.Hostnames, " "), firstLine(a.Why)})
 	}
 	if err := cli.Table(w, []string{"APPLICATION", "WAVE", "STATE", "HOSTNAMES", "WHY"}, rows); err != nil {
 		return err
