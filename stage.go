@@ -90,9 +90,10 @@ func (m *Migration) do(ctx context.Context, s stage) error {
 }
 
 // again forgets a plan that no longer fits the world, so that the next run makes a new one. Changes that were
-// made under it stay known to the steps: they find them in the world.
+// made under it stay known to the steps: they find them in the world. Within a turn that has begun the plan is kept: going
+// back undoes what was made under it, and forgets it then.
 func (m *Migration) again(s stage, err error) error {
-	if !errors.Is(err, plan.ErrMoved) {
+	if !errors.Is(err, plan.ErrMoved) || s.turn != "" && !s.stays && m.turnBegan(s.turn) {
 		return err
 	}
 	return errors.Join(err, m.journal.Reset(s.name, err.Error()))
