@@ -10,6 +10,7 @@ import (
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
 	"github.com/crossfade-project/crossfade/cutover/zone"
 	"github.com/crossfade-project/crossfade/internal/clock"
+	"github.com/crossfade-project/crossfade/internal/fault"
 	"github.com/crossfade-project/crossfade/internal/journal"
 	"github.com/crossfade-project/crossfade/internal/kube"
 	"github.com/crossfade-project/crossfade/internal/migration"
@@ -62,6 +63,8 @@ type Options struct {
 	Getenv func(string) string
 	Log    *slog.Logger
 	Clock  clock.Clock
+	// Fault is nil in every build but those that tests make to be killed.
+	Fault *fault.Points
 	// Events is told of progress, from several goroutines. Nil tells nobody.
 	Events func(Event)
 }
@@ -105,7 +108,7 @@ type Migration struct {
 // Open opens a migration for work. It holds the state directory until Close; a second Open fails with a *HeldError.
 func Open(file *File, opts Options) (*Migration, error) {
 	m := newMigration(file, opts)
-	j, err := journal.Open(file.StateDir(), journal.Options{Actor: opts.Actor, Tool: opts.Tool, Clock: m.opts.Clock})
+	j, err := journal.Open(file.StateDir(), journal.Options{Actor: opts.Actor, Tool: opts.Tool, Clock: m.opts.Clock, Fault: opts.Fault})
 	if err != nil {
 		return nil, fmt.Errorf("open migration %s: %w", file.Name, err)
 	}

@@ -113,7 +113,11 @@ func (p *program) open() (*crossfade.Migration, error) {
 	if err != nil {
 		return nil, err
 	}
-	return crossfade.Open(file, p.options())
+	opts, err := p.options()
+	if err != nil {
+		return nil, err
+	}
+	return crossfade.Open(file, opts)
 }
 
 // inspect opens the migration for looking only.
@@ -122,12 +126,16 @@ func (p *program) inspect() (*crossfade.Migration, error) {
 	if err != nil {
 		return nil, err
 	}
-	return crossfade.Inspect(file, p.options()), nil
+	opts, err := p.options()
+	if err != nil {
+		return nil, err
+	}
+	return crossfade.Inspect(file, opts), nil
 }
 
-func (p *program) options() crossfade.Options {
+func (p *program) options() (crossfade.Options, error) {
 	log := p.logger()
-	return crossfade.Options{
+	opts := crossfade.Options{
 		Tool:       version(),
 		Actor:      actor(),
 		OpenBucket: openBucket,
@@ -136,6 +144,7 @@ func (p *program) options() crossfade.Options {
 		Log:        log,
 		Events:     newEvents(p.progress).handle,
 	}
+	return opts, arm(&opts)
 }
 
 func actor() string {

@@ -12,6 +12,7 @@ import (
 	"github.com/gofrs/flock"
 
 	"github.com/crossfade-project/crossfade/internal/clock"
+	"github.com/crossfade-project/crossfade/internal/fault"
 	"github.com/crossfade-project/crossfade/internal/plan"
 )
 
@@ -20,12 +21,15 @@ type Options struct {
 	Actor string // user@host
 	Tool  string // version of crossfade
 	Clock clock.Clock
+	// Fault is nil in every build but those that tests make to be killed.
+	Fault *fault.Points
 }
 
 // Journal is the journal open for writing, by this process alone. It implements plan.Recorder.
 type Journal struct {
 	dir   string
 	clock clock.Clock
+	fault *fault.Points
 	lock  *flock.Flock
 
 	mu      sync.Mutex // guards what follows
@@ -69,7 +73,7 @@ func Open(dir string, opts Options) (*Journal, error) {
 	if !ok {
 		return nil, &HeldError{Dir: dir, Holder: holder(lockPath)}
 	}
-	j := &Journal{dir: dir, clock: opts.Clock, lock: lock}
+	j := &Journal{dir: dir, clock: opts.Clock, fault: opts.Fault, lock: lock}
 	if err := j.open(opts); err != nil {
 		return nil, errors.Join(err, lock.Unlock())
 	}
@@ -168,7 +172,7 @@ func (j *Journal) write(records []Record) (last uint64, err error) {
 		if err != nil {
 			return 0, err
 		}
-		if _, err := j.file.Write(raw); err != nil {
+		if _, err := j.fault.Write(j.file, raw); err != nil {
 			j.broken = fmt.Errorf("write to the journal in %s: %w", j.dir, err)
 			return 0, j.broken
 		}
