@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob"
@@ -22,7 +21,7 @@ import (
 // verify looks for every accepted write in green's store, with a client of its own: not the application's, and not the
 // driver's.
 func (r *Result) verify(ctx context.Context, world *rig.Rig) error {
-	store, err := GreenStore(world)
+	store, err := world.Info().AzureClient()
 	if err != nil {
 		return err
 	}
@@ -35,19 +34,6 @@ func (r *Result) verify(ctx context.Context, world *rig.Rig) error {
 	r.Load.Verification = &v
 	r.Lost = append(append([]load.Loss{}, v.Lost...), v.Unread...)
 	return r.countTicks(ctx, store)
-}
-
-// GreenStore is a client of the rig's Azure store.
-func GreenStore(world *rig.Rig) (*azblob.Client, error) {
-	cred, err := azblob.NewSharedKeyCredential(world.Azure.AccessKey, world.Azure.SecretKey)
-	if err != nil {
-		return nil, fmt.Errorf("open green's store: %w", err)
-	}
-	client, err := azblob.NewClientWithSharedKeyCredential(strings.TrimSuffix(world.Azure.Endpoint, "/")+"/"+world.Azure.AccessKey, cred, nil)
-	if err != nil {
-		return nil, fmt.Errorf("open green's store: %w", err)
-	}
-	return client, nil
 }
 
 func read(ctx context.Context, store *azblob.Client, container, key string) (body []byte, err error) {

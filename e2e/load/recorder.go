@@ -10,6 +10,7 @@ import (
 const (
 	maxFailures = 50
 	maxSwitches = 20
+	maxOutages  = 50
 )
 
 // outcome is how a request ended.
@@ -92,13 +93,16 @@ type recorder struct {
 	writer     string    // side of the newest accepted write
 	wrote      time.Time // its time; zero: none yet
 	switches   []Switch
+	unsure     []string
+	outages    []Outage
+	open       map[string]int // index in outages of the one that a kind of user is in
 }
 
 func newRecorder(target Target, c Config, started time.Time, f *failures) *recorder {
 	return &recorder{
 		target: target, blue: c.Blue, green: c.Green, started: started, failures: f,
 		clients: map[string]*ClientReport{KindTTL: {Kind: KindTTL}, KindKeep: {Kind: KindKeep}},
-		sides:   map[string]Seen{}, timeline: map[int]*Second{},
+		sides:   map[string]Seen{}, timeline: map[int]*Second{}, open: map[string]int{},
 	}
 }
 
@@ -116,6 +120,10 @@ func (r *recorder) add(e event) {
 	client.Connects += e.connects
 	client.Slowest = max(client.Slowest, e.took.Seconds())
 	second := r.second(e.at)
+	r.addOutage(e)
+	if e.outcome == writeFailed {
+		r.unsure = append(r.unsure, e.key)
+	}
 	if e.err != nil {
 		second.Failed++
 		r.failures.add(Failure{At: e.at.UTC(), Host: r.target.Host, Client: e.kind, Op: e.op, Side: e.side, Address: e.address, Reason: e.err.Error()})
@@ -133,6 +141,23 @@ func (r *recorder) add(e event) {
 		second.Refused++
 	case writeAccepted:
 		r.addAccepted(e)
+	}
+}
+
+// addOutage notes where a row of failed requests of one kind of user begins, and where it ends. A refused write is an answer
+// as good as any.
+func (r *recorder) addOutage(e event) {
+	at, in := r.open[e.kind]
+	switch {
+	case e.err == nil && in:
+		end := e.at.UTC()
+		r.outages[at].To = &end
+		delete(r.open, e.kind)
+	case e.err != nil && in:
+		r.outages[at].Failed++
+	case e.err != nil && len(r.outages) < maxOutages:
+		r.open[e.kind] = len(r.outages)
+		r.outages = append(r.outages, Outage{Client: e.kind, From: e.at.UTC(), Failed: 1})
 	}
 }
 
@@ -166,6 +191,7 @@ func (r *recorder) report() TargetReport {
 	report := TargetReport{
 		Target: r.target, Sides: maps.Clone(r.sides), Accepted: append([]string{}, r.accepted...),
 		Clients: []ClientReport{*r.clients[KindTTL], *r.clients[KindKeep]},
+		Unsure:  append([]string{}, r.unsure...), Outages: slices.Clone(r.outages),
 	}
 	for _, client := range report.Clients {
 		report.Totals.add(client.Totals)

@@ -113,3 +113,27 @@ func TestSaveWritesAReportThatReadsBack(t *testing.T) {
 		t.Error("Save into a folder that is not there = nil, want an error")
 	}
 }
+
+func TestAnOutageIsOneKindOfUsersFromTheFirstFailureToTheNextGoodAnswer(t *testing.T) {
+	r, _ := books(t)
+	add := func(kind string, second int, outcome outcome, err error) {
+		r.add(event{kind: kind, outcome: outcome, err: err, key: "k", at: r.started.Add(time.Duration(second) * time.Second)})
+	}
+	broken := errors.New("broken")
+	add(KindTTL, 1, readFailed, broken)
+	add(KindTTL, 2, writeFailed, broken)
+	add(KindKeep, 2, readOK, nil) // somebody else's good answer ends nothing
+	add(KindTTL, 4, writeRefused, nil)
+	add(KindTTL, 5, readFailed, broken)
+	report := r.report()
+	if len(report.Outages) != 2 || len(report.Unsure) != 1 {
+		t.Fatalf("outages %+v, unsure %v; want two and one", report.Outages, report.Unsure)
+	}
+	first := report.Outages[0]
+	if first.Failed != 2 || first.To == nil || first.To.Sub(first.From) != 3*time.Second {
+		t.Errorf("first outage %+v, want 2 failures in 3 s", first)
+	}
+	if last := report.Outages[1]; last.To != nil || last.Failed != 1 {
+		t.Errorf("last outage %+v, want one that has not ended", last)
+	}
+}

@@ -51,6 +51,16 @@ type TargetReport struct {
 	Freeze   *Freeze         `json:"freeze,omitempty"` // nil: no write was accepted
 	Timeline []Second        `json:"timeline"`         // seconds in which something happened
 	Accepted []string        `json:"accepted"`         // keys of accepted writes, in order
+	Unsure   []string        `json:"unsure,omitempty"` // keys of failed writes: they may be there or not
+	Outages  []Outage        `json:"outages,omitempty"`
+}
+
+// Outage is a row of failed requests of one kind of user, with no good answer between them.
+type Outage struct {
+	Client string     `json:"client"`
+	From   time.Time  `json:"from"`
+	To     *time.Time `json:"to,omitempty"` // the next good answer; nil: none has come
+	Failed int        `json:"failed"`
 }
 
 // ClientReport is what one user saw.

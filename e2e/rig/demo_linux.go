@@ -8,12 +8,16 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"filippo.io/age"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/crossfade-project/crossfade/e2e/rig/image"
 	"github.com/crossfade-project/crossfade/e2e/rig/process"
@@ -27,6 +31,42 @@ const demoTTL = 20
 
 // DemoHosts are the demo's applications that answer at a hostname, which is NAME.apps.test.
 func DemoHosts() []string { return []string{"happy-bandit", "shop"} }
+
+// A Demo is one set of the demo's applications on blue, with buckets and names of its own. The zero value is the demo
+// itself; others stand beside it.
+type Demo struct {
+	// Namespace is the set's own on both sides; empty is the demo's.
+	Namespace string
+	// TTL is that of the CNAME records in seconds; 0 is the demo's.
+	TTL uint32
+}
+
+func (d Demo) withDefaults() Demo {
+	if d.Namespace == "" {
+		d.Namespace = manifests.Namespace
+	}
+	if d.TTL == 0 {
+		d.TTL = demoTTL
+	}
+	return d
+}
+
+// suffix tells the names of this set from those of others.
+func (d Demo) suffix() string {
+	if d = d.withDefaults(); d.Namespace == manifests.Namespace {
+		return ""
+	}
+	return "-" + d.Namespace
+}
+
+// Host is the hostname of an application.
+func (d Demo) Host(app string) string { return app + d.suffix() + ".apps.test" }
+
+// ShopBucket and ClockBucket are the set's buckets, on both stores.
+func (d Demo) ShopBucket() string { return manifests.ShopBucket + d.suffix() }
+
+// ClockBucket is the one of the clock.
+func (d Demo) ClockBucket() string { return manifests.ClockBucket + d.suffix() }
 
 // DemoImages are the images of the demo's applications, and of the crossfade command itself for the pods that it runs
 // on a cluster.
@@ -45,56 +85,58 @@ func DemoImages() []Image {
 	return images
 }
 
-// demoSteps deploy the demo's applications on blue.
-func (r *Rig) demoSteps() []step {
-	return []step{
-		{"make buckets and keys", r.prepareDemo},
-		{"deploy applications on blue", r.deployDemo},
-		{"make CNAME records", r.nameDemo},
-	}
-}
-
-func (r *Rig) prepareDemo(ctx context.Context) error {
+func (r *Rig) writeArchiveKey(context.Context) error {
 	identity, err := age.GenerateX25519Identity()
 	if err != nil {
 		return fmt.Errorf("make the archive's key: %w", err)
 	}
-	if err := r.writeKeys(map[string]string{"archive.key": identity.String()}); err != nil {
-		return err
-	}
-	for _, bucket := range []string{manifests.ShopBucket, manifests.ClockBucket} {
-		if err := r.MakeBucket(ctx, bucket); err != nil {
+	return r.writeKeys(map[string]string{"archive.key": identity.String()})
+}
+
+// Deploy puts a set of the demo's applications on blue, with buckets and names, and returns when users are served.
+func (i *Info) Deploy(ctx context.Context, d Demo) error {
+	d = d.withDefaults()
+	for _, bucket := range []string{d.ShopBucket(), d.ClockBucket()} {
+		if err := i.MakeBucket(ctx, bucket); err != nil {
 			return err
 		}
 	}
-	return nil
+	if err := i.applyDemo(ctx, d); err != nil {
+		return err
+	}
+	return i.nameDemo(ctx, d)
 }
 
-// deployDemo applies the manifests and waits until the applications are ready. The kind of one object is served a
+// applyDemo applies the manifests and waits until the applications are ready. The kind of one object is served a
 // moment after its definition was applied, so that the first tries may fail.
-func (r *Rig) deployDemo(ctx context.Context) error {
+func (i *Info) applyDemo(ctx context.Context, d Demo) error {
+	access, secret, err := i.S3Keys()
+	if err != nil {
+		return err
+	}
 	keep := func(bucket string) manifests.Store {
-		query := url.Values{"endpoint": {r.S3.Endpoint}, "region": {r.S3.Region}}
-		return manifests.Store{URL: "s3://" + bucket + "?" + query.Encode(), AccessKey: r.S3.AccessKey, SecretKey: r.S3.SecretKey}
+		query := url.Values{"endpoint": {i.S3}, "region": {s3Region}}
+		return manifests.Store{URL: "s3://" + bucket + "?" + query.Encode(), AccessKey: access, SecretKey: secret}
 	}
 	stream, err := manifests.Render(manifests.Values{
-		Registry: r.Blue.Registry(), Shop: keep(manifests.ShopBucket), Clock: keep(manifests.ClockBucket),
+		Namespace: d.Namespace, Registry: registry("blue"), Shop: keep(d.ShopBucket()), Clock: keep(d.ClockBucket()),
 	})
 	if err != nil {
 		return err
 	}
+	blue := i.Side("blue")
 	err = process.WaitUntil(ctx, time.Minute, func(ctx context.Context) error {
-		return r.Blue.apply(ctx, string(stream))
+		return blue.apply(ctx, string(stream))
 	})
 	if err != nil {
 		return fmt.Errorf("apply the demo's manifests: %w", err)
 	}
-	client, err := r.Blue.Client()
+	client, err := blue.Client()
 	if err != nil {
 		return err
 	}
 	err = process.WaitUntil(ctx, 2*time.Minute, func(ctx context.Context) error {
-		deployments, err := client.AppsV1().Deployments(manifests.Namespace).List(ctx, metav1.ListOptions{})
+		deployments, err := client.AppsV1().Deployments(d.Namespace).List(ctx, metav1.ListOptions{})
 		if err != nil {
 			return err
 		}
@@ -113,27 +155,41 @@ func (r *Rig) deployDemo(ctx context.Context) error {
 }
 
 // apply gives a stream of documents to the cluster's own kubectl.
-func (s *Side) apply(ctx context.Context, stream string) error {
-	cmd := exec.CommandContext(ctx, s.Cluster.Kubectl(), "--kubeconfig", s.Cluster.Kubeconfig(), "apply", "-f", "-")
+func (s *SideInfo) apply(ctx context.Context, stream string) error {
+	cmd := exec.CommandContext(ctx, s.Kubectl, "--kubeconfig", s.Kubeconfig, "apply", "-f", "-")
 	cmd.Stdin = strings.NewReader(stream)
-	cmd.Env = append(os.Environ(), "HOME="+s.rig.path(s.Name)) // its cache of kinds
+	cmd.Env = append(os.Environ(), "HOME="+filepath.Dir(s.Kubeconfig)) // its cache of kinds
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("kubectl apply: %w: %s", err, out)
 	}
 	return nil
 }
 
+// Client returns a client with full rights and without client-side throttling.
+func (s *SideInfo) Client() (*kubernetes.Clientset, error) {
+	config, err := clientcmd.BuildConfigFromFlags("", s.Kubeconfig)
+	if err != nil {
+		return nil, fmt.Errorf("read kubeconfig of %s: %w", s.Name, err)
+	}
+	config.QPS, config.Burst = -1, 0
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("make client of %s: %w", s.Name, err)
+	}
+	return client, nil
+}
+
 // nameDemo waits for the applications' load balancers and makes the CNAME records that the migration swaps.
-func (r *Rig) nameDemo(ctx context.Context) error {
+func (i *Info) nameDemo(ctx context.Context, d Demo) error {
 	for _, app := range DemoHosts() {
-		entry, err := r.Blue.balancer(ctx, manifests.Namespace, app)
+		entry, err := i.Side("blue").Balancer(ctx, d.Namespace, app)
 		if err != nil {
 			return err
 		}
-		if err := r.Alias(ctx, app+".apps.test", entry.Hostname, demoTTL); err != nil {
+		if err := i.alias(ctx, d.Host(app), entry.Hostname, d.TTL); err != nil {
 			return err
 		}
-		if err := r.waitName(ctx, app+".apps.test", entry.Hostname); err != nil {
+		if err := i.waitName(ctx, d.Host(app), entry.Hostname); err != nil {
 			return err
 		}
 		if err := waitAnswer(ctx, "http://"+entry.IP+"/"); err != nil {
@@ -141,6 +197,29 @@ func (r *Rig) nameDemo(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// Remove takes a set's objects from both clusters, and its names from the zone, without waiting for the pods' end. The
+// buckets stay: they go with the rig.
+func (i *Info) Remove(ctx context.Context, d Demo) error {
+	d = d.withDefaults()
+	var failed []error
+	for _, side := range i.Sides {
+		client, err := side.Client()
+		if err != nil {
+			return err
+		}
+		err = client.CoreV1().Namespaces().Delete(ctx, d.Namespace, metav1.DeleteOptions{})
+		if err != nil && !apierrors.IsNotFound(err) {
+			failed = append(failed, fmt.Errorf("remove %s from %s: %w", d.Namespace, side.Name, err))
+		}
+	}
+	for _, app := range DemoHosts() {
+		for name, typ := range map[string]string{d.Host(app): "CNAME", "_crossfade-" + d.Host(app): "TXT"} {
+			failed = append(failed, i.clearName(ctx, name, typ))
+		}
+	}
+	return errors.Join(failed...)
 }
 
 // waitAnswer waits until kube-proxy serves an address that its Service has already.
@@ -169,8 +248,8 @@ func waitAnswer(ctx context.Context, url string) error {
 	return nil
 }
 
-// balancer waits until a Service has its load balancer's address.
-func (s *Side) balancer(ctx context.Context, namespace, name string) (corev1.LoadBalancerIngress, error) {
+// Balancer waits until a Service has its load balancer's address.
+func (s *SideInfo) Balancer(ctx context.Context, namespace, name string) (corev1.LoadBalancerIngress, error) {
 	client, err := s.Client()
 	if err != nil {
 		return corev1.LoadBalancerIngress{}, err

@@ -33,9 +33,10 @@ type Info struct {
 	// Host is the machine's own address in the subnet.
 	Host  string     `json:"host"`
 	Sides []SideInfo `json:"sides"`
-	// Resolver is the name server that clients ask, and Primary the one that takes updates; host:port.
-	Resolver string `json:"resolver"`
-	Primary  string `json:"primary"`
+	// Resolver is the name server that clients ask. Primary takes updates and Secondary follows it; host:port.
+	Resolver  string `json:"resolver"`
+	Primary   string `json:"primary"`
+	Secondary string `json:"secondary"`
 	// S3 is the URL of blue's object store, Azure that of green's. Keys is the folder with the secrets of all.
 	S3    string `json:"s3"`
 	Azure string `json:"azure"`
@@ -50,6 +51,16 @@ type SideInfo struct {
 	Kubeconfig string `json:"kubeconfig"`
 	Kubectl    string `json:"kubectl"`
 	Logs       string `json:"logs"`
+}
+
+// Side returns the cluster of that name, which is blue or green.
+func (i *Info) Side(name string) *SideInfo {
+	for k := range i.Sides {
+		if i.Sides[k].Name == name {
+			return &i.Sides[k]
+		}
+	}
+	return &SideInfo{Name: name}
 }
 
 // ReadInfo reads the Info of the rig in a state folder. Without one the error is ErrNone.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
-	"strings"
 	"time"
 
 	"github.com/crossfade-project/crossfade/e2e/rig/balancer"
@@ -79,27 +78,59 @@ func (n balancerNames) RemoveAddress(ctx context.Context, hostname string) error
 	return n.world.Primary.Clear(ctx, nameserver.LBZone, hostname+".", "A")
 }
 
-// Alias makes a name of apps.test a CNAME of another name.
-func (r *Rig) Alias(ctx context.Context, name, target string, ttl uint32) error {
-	if !strings.HasSuffix(name+".", "."+nameserver.AppsZone) {
-		return fmt.Errorf("make CNAME record of %s: it is not in %s", name, nameserver.AppsZone)
+// keyName is what the rig's TSIG key is called. Its secret is in the folder of keys.
+const keyName = "crossfade."
+
+// primary is the server that takes updates, as its own hand would reach it.
+func (i *Info) primary() (*nameserver.Server, error) {
+	secret, err := i.key("tsig.secret")
+	if err != nil {
+		return nil, err
 	}
-	return r.Names.Add(ctx, dnsx.Record{Name: name + ".", Type: "CNAME", TTL: ttl, Data: target + "."})
+	addr, err := netip.ParseAddrPort(i.Primary)
+	if err != nil {
+		return nil, fmt.Errorf("read the address of the primary: %w", err)
+	}
+	return &nameserver.Server{Spec: nameserver.Spec{
+		Name: "dns-primary", Place: nameserver.Place{Addr: addr}, Key: nameserver.Key{Name: keyName, Algorithm: "hmac-sha256", Secret: secret},
+	}}, nil
+}
+
+// alias makes a name of apps.test a CNAME of another name.
+func (i *Info) alias(ctx context.Context, name, target string, ttl uint32) error {
+	primary, err := i.primary()
+	if err != nil {
+		return err
+	}
+	return primary.Add(ctx, nameserver.AppsZone, dnsx.Record{Name: name + ".", Type: "CNAME", TTL: ttl, Data: target + "."})
+}
+
+// clearName takes all records of a type from a name of apps.test.
+func (i *Info) clearName(ctx context.Context, name, typ string) error {
+	primary, err := i.primary()
+	if err != nil {
+		return err
+	}
+	return primary.Clear(ctx, nameserver.AppsZone, name+".", typ)
 }
 
 // waitName waits until every server of apps.test has the CNAME, and every server of lb.test the address. Only then the
 // resolver may be asked: it would remember a "no" of a server that lags behind.
-func (r *Rig) waitName(ctx context.Context, name, target string) error {
-	client := r.Names.Client()
-	for _, server := range []*nameserver.Server{r.Names.Primary, r.Names.Secondary} {
+func (i *Info) waitName(ctx context.Context, name, target string) error {
+	client := &dnsx.Client{}
+	for _, text := range []string{i.Primary, i.Secondary} {
+		server, err := netip.ParseAddrPort(text)
+		if err != nil {
+			return fmt.Errorf("read the address of a name server: %w", err)
+		}
 		for asked, typ := range map[string]string{name: "CNAME", target: "A"} {
 			err := process.WaitUntil(ctx, 30*time.Second, func(ctx context.Context) error {
-				answer, err := client.Ask(ctx, server.Addr(), asked+".", typ, false)
+				answer, err := client.Ask(ctx, server, asked+".", typ, false)
 				if err != nil {
 					return err
 				}
 				if len(answer.Answer) == 0 {
-					return fmt.Errorf("%s answers %s", server.Spec.Name, answer.Rcode)
+					return fmt.Errorf("%s answers %s", server, answer.Rcode)
 				}
 				return nil
 			})

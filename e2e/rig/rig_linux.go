@@ -107,9 +107,10 @@ func (r *Rig) steps() []step {
 		{"start clusters, stores and name servers", together(r.Blue.start, r.Green.start, r.startS3, r.startAzure, r.startNames)},
 		{"start load balancers", r.startBalancers},
 		{"build and import images", r.importImages},
+		{"make the archive's key", r.writeArchiveKey},
 	}
 	if r.o.Demo {
-		steps = append(steps, r.demoSteps()...)
+		steps = append(steps, step{"deploy applications on blue", func(ctx context.Context) error { return r.Info().Deploy(ctx, Demo{}) }})
 	}
 	return append(steps, step{"write " + infoFile, r.writeInfo})
 }

@@ -2,7 +2,6 @@ package rig
 
 import (
 	"context"
-	"fmt"
 
 	"k8s.io/client-go/kubernetes"
 
@@ -25,7 +24,9 @@ type Side struct {
 }
 
 // Registry is the registry that the names of this side's images begin with. There is none: the images are imported.
-func (s *Side) Registry() string { return "registry." + s.Name + ".test" }
+func (s *Side) Registry() string { return registry(s.Name) }
+
+func registry(side string) string { return "registry." + side + ".test" }
 
 // BalancerPattern is how this side's load balancers are called.
 func (s *Side) BalancerPattern() string { return "NAME.NAMESPACE." + s.Name + ".lb.test" }
@@ -50,16 +51,13 @@ func (s *Side) stop(ctx context.Context) error {
 }
 
 // Client returns a client with full rights.
-func (s *Side) Client() (*kubernetes.Clientset, error) {
-	config, err := s.Cluster.Config()
-	if err != nil {
-		return nil, err
+func (s *Side) Client() (*kubernetes.Clientset, error) { return s.info().Client() }
+
+func (s *Side) info() *SideInfo {
+	return &SideInfo{
+		Name: s.Name, Version: s.Cluster.Version, Node: s.Space.Address.String(),
+		Kubeconfig: s.Cluster.Kubeconfig(), Kubectl: s.Cluster.Kubectl(), Logs: s.Cluster.Logs(),
 	}
-	client, err := kubernetes.NewForConfig(config)
-	if err != nil {
-		return nil, fmt.Errorf("make client of %s: %w", s.Name, err)
-	}
-	return client, nil
 }
 
 // startBalancers hands out addresses to Services on both sides until Down.

@@ -8,7 +8,9 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob"
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
@@ -20,6 +22,7 @@ const (
 	s3Port       = "7070"
 	azurePort    = "10000"
 	azureAccount = "devstoreaccount1"
+	s3Region     = "us-east-1"
 )
 
 func (r *Rig) startS3(ctx context.Context) error {
@@ -55,23 +58,71 @@ func (r *Rig) stopStores(ctx context.Context) error {
 	return errors.Join(failed...)
 }
 
-// MakeBucket makes a bucket in blue's store. One that is there already is an error.
-func (r *Rig) MakeBucket(ctx context.Context, name string) error {
-	endpoint, err := url.Parse(r.S3.Endpoint)
+// S3Client is a client of blue's store.
+func (i *Info) S3Client() (*minio.Client, error) {
+	endpoint, err := url.Parse(i.S3)
 	if err != nil {
-		return fmt.Errorf("make bucket %s: %w", name, err)
+		return nil, fmt.Errorf("open blue's store: %w", err)
+	}
+	access, secret, err := i.S3Keys()
+	if err != nil {
+		return nil, err
 	}
 	client, err := minio.New(endpoint.Host, &minio.Options{
-		Creds:  credentials.NewStaticV4(r.S3.AccessKey, r.S3.SecretKey, ""),
-		Region: r.S3.Region, BucketLookup: minio.BucketLookupPath,
+		Creds: credentials.NewStaticV4(access, secret, ""), Region: s3Region, BucketLookup: minio.BucketLookupPath,
 	})
 	if err != nil {
-		return fmt.Errorf("make bucket %s: %w", name, err)
+		return nil, fmt.Errorf("open blue's store: %w", err)
 	}
-	if err := client.MakeBucket(ctx, name, minio.MakeBucketOptions{Region: r.S3.Region}); err != nil {
+	return client, nil
+}
+
+// MakeBucket makes a bucket in blue's store. One that is there already is an error.
+func (i *Info) MakeBucket(ctx context.Context, name string) error {
+	client, err := i.S3Client()
+	if err != nil {
+		return err
+	}
+	if err := client.MakeBucket(ctx, name, minio.MakeBucketOptions{Region: s3Region}); err != nil {
 		return fmt.Errorf("make bucket %s: %w", name, err)
 	}
 	return nil
+}
+
+// S3Keys are the keys of blue's store.
+func (i *Info) S3Keys() (access, secret string, err error) {
+	access, err = i.key("s3.access")
+	if err != nil {
+		return "", "", err
+	}
+	secret, err = i.key("s3.secret")
+	return access, secret, err
+}
+
+// AzureClient is a client of green's store.
+func (i *Info) AzureClient() (*azblob.Client, error) {
+	secret, err := i.key("azure.key")
+	if err != nil {
+		return nil, err
+	}
+	cred, err := azblob.NewSharedKeyCredential(azureAccount, secret)
+	if err != nil {
+		return nil, fmt.Errorf("open green's store: %w", err)
+	}
+	client, err := azblob.NewClientWithSharedKeyCredential(i.Azure+"/"+azureAccount, cred, nil)
+	if err != nil {
+		return nil, fmt.Errorf("open green's store: %w", err)
+	}
+	return client, nil
+}
+
+// key reads one of the rig's secrets.
+func (i *Info) key(name string) (string, error) {
+	content, err := os.ReadFile(filepath.Join(i.Keys, name))
+	if err != nil {
+		return "", fmt.Errorf("read the rig's keys: %w", err)
+	}
+	return strings.TrimSpace(string(content)), nil
 }
 
 // writeKeys writes secrets that the migration file refers to.

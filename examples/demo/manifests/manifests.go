@@ -33,8 +33,11 @@ type Store struct {
 	SecretKey string
 }
 
-// Values are what differs between two sides.
+// Values are what differs between two sides, and between two sets of the applications on one side.
 type Values struct {
+	// Namespace holds the objects; empty is the demo's own. The group of the custom resource begins with it, so that two
+	// sets beside each other share no object.
+	Namespace string
 	Registry string // host of the images' names, such as registry.blue.test
 	Shop     Store
 	Clock    Store
@@ -54,6 +57,9 @@ func Image(registry, app string) string {
 func Render(v Values) ([]byte, error) {
 	if err := v.check(); err != nil {
 		return nil, fmt.Errorf("render the demo's manifests: %w", err)
+	}
+	if v.Namespace == "" {
+		v.Namespace = Namespace
 	}
 	names, err := fs.Glob(files, "yaml/*.yaml")
 	if err != nil {
