@@ -48,6 +48,7 @@ type SideInfo struct {
 	Name       string `json:"name"`
 	Version    string `json:"version"`
 	Node       string `json:"node"`
+	Space      string `json:"space"` // its network namespace
 	Kubeconfig string `json:"kubeconfig"`
 	Kubectl    string `json:"kubectl"`
 	Logs       string `json:"logs"`

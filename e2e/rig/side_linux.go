@@ -55,7 +55,7 @@ func (s *Side) Client() (*kubernetes.Clientset, error) { return s.info().Client(
 
 func (s *Side) info() *SideInfo {
 	return &SideInfo{
-		Name: s.Name, Version: s.Cluster.Version, Node: s.Space.Address.String(),
+		Name: s.Name, Version: s.Cluster.Version, Node: s.Space.Address.String(), Space: s.Space.Name,
 		Kubeconfig: s.Cluster.Kubeconfig(), Kubectl: s.Cluster.Kubectl(), Logs: s.Cluster.Logs(),
 	}
 }

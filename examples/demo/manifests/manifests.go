@@ -38,9 +38,9 @@ type Values struct {
 	// Namespace holds the objects; empty is the demo's own. The group of the custom resource begins with it, so that two
 	// sets beside each other share no object.
 	Namespace string
-	Registry string // host of the images' names, such as registry.blue.test
-	Shop     Store
-	Clock    Store
+	Registry  string // host of the images' names, such as registry.blue.test
+	Shop      Store
+	Clock     Store
 }
 
 // Apps are the names of the applications, which are those of their images too.

@@ -2,6 +2,7 @@ package web
 
 import (
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -38,6 +39,7 @@ type App struct {
 	started             time.Time
 	requests            atomic.Int64
 	draining            atomic.Bool
+	broken              atomic.Bool
 }
 
 // New returns a replica that has counted nothing yet.
@@ -66,6 +68,8 @@ func (a *App) Handler(application http.Handler) http.Handler {
 	mux.HandleFunc("GET /requests", a.serveRequests)
 	mux.HandleFunc("POST /admin/drain", a.serveDrain(true))
 	mux.HandleFunc("POST /admin/undrain", a.serveDrain(false))
+	mux.HandleFunc("POST /admin/break", a.serveBreak(true))
+	mux.HandleFunc("POST /admin/mend", a.serveBreak(false))
 	mux.Handle("/", application)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if isReal(r) {
@@ -77,9 +81,16 @@ func (a *App) Handler(application http.Handler) http.Handler {
 		if a.draining.Load() {
 			w.Header().Set("Connection", "close")
 		}
+		if a.broken.Load() && !isOperators(r) {
+			a.Fail(w, r, http.StatusInternalServerError, errBroken)
+			return
+		}
 		mux.ServeHTTP(w, r)
 	})
 }
+
+// errBroken is what a replica answers after it was told to break: a new version with a bug, for rehearsals.
+var errBroken = errors.New("the application is broken, as it was told to be")
 
 // isReal tells a user's request from a check, a probe and the operator's own.
 func isReal(r *http.Request) bool {
@@ -88,10 +99,15 @@ func isReal(r *http.Request) bool {
 		return false
 	case strings.HasPrefix(r.UserAgent(), "kube-probe/"):
 		return false
-	case r.URL.Path == "/healthz", r.URL.Path == "/requests", strings.HasPrefix(r.URL.Path, "/admin/"):
+	case isOperators(r):
 		return false
 	}
 	return true
+}
+
+// isOperators tells the paths that are there for who runs the application.
+func isOperators(r *http.Request) bool {
+	return r.URL.Path == "/healthz" || r.URL.Path == "/requests" || strings.HasPrefix(r.URL.Path, "/admin/")
 }
 
 // Count is the answer of /requests.
@@ -131,6 +147,21 @@ func (a *App) serveDrain(draining bool) http.HandlerFunc {
 		}
 		a.logger.Info("drain switched", "draining", draining, "replicas", others+1)
 		a.Reply(w, http.StatusOK, map[string]any{"draining": draining, "replicas": others + 1})
+	}
+}
+
+// serveBreak makes every answer to users and checks a 500, on all replicas, or good again. The probe of readiness stays
+// good: Kubernetes sees nothing wrong.
+func (a *App) serveBreak(broken bool) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		a.broken.Store(broken)
+		others, err := a.Tell(r)
+		if err != nil {
+			a.Fail(w, r, http.StatusBadGateway, err)
+			return
+		}
+		a.logger.Info("break switched", "broken", broken, "replicas", others+1)
+		a.Reply(w, http.StatusOK, map[string]any{"broken": broken, "replicas": others + 1})
 	}
 }
 

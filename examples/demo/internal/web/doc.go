@@ -8,6 +8,8 @@
 //	   GET  /requests       real requests so far, over all replicas
 //	   POST /admin/drain    from now on each answer asks its client to connect again
 //	   POST /admin/undrain
+//	   POST /admin/break    from now on users and checks get a 500, for rehearsals
+//	   POST /admin/mend
 //
 // A load balancer hands a request to one replica, but draining, freezing and
 // counting are about all of them. The replica that is asked asks the others

@@ -201,3 +201,23 @@ func TestFailLogsOnceAndAnswersJSON(t *testing.T) {
 		t.Errorf("Fail answered %d %s", recorder.Code, recorder.Body)
 	}
 }
+
+func TestABrokenReplicaFailsUsersAndChecksAndStillObeysItsOperator(t *testing.T) {
+	other := start(t, Options{})
+	server := start(t, Options{Peers: peerList{others: []string{other.URL}}})
+	call(t, http.MethodPost, server.URL+"/admin/break")
+	for _, url := range []string{server.URL, other.URL} {
+		for _, probe := range []string{"", "gate"} {
+			if response, _ := call(t, http.MethodGet, url+"/", HeaderProbe, probe); response.StatusCode != http.StatusInternalServerError {
+				t.Errorf("GET / with probe %q = %s, want 500", probe, response.Status)
+			}
+		}
+		if response, _ := call(t, http.MethodGet, url+"/healthz"); response.StatusCode != http.StatusOK {
+			t.Errorf("GET /healthz = %s, want 200", response.Status)
+		}
+	}
+	call(t, http.MethodPost, server.URL+"/admin/mend")
+	if response, _ := call(t, http.MethodGet, other.URL+"/"); response.StatusCode != http.StatusOK {
+		t.Errorf("GET / after the mend = %s, want 200", response.Status)
+	}
+}
