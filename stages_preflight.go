@@ -52,7 +52,7 @@ func (m *Migration) preflight(ctx context.Context) (*plan.Plan, error) {
 	if m.file.Archive.Identity == nil && len(m.file.Archive.Recipients) == 0 {
 		p.Note(plan.Warning, "archive", "no key is given: the export is refused as soon as it meets a Secret")
 	}
-	m.lookAtZones(ctx, p)
+	m.lookAtZones(ctx, p, reached && seen.Blue.UID == seen.Green.UID)
 	if m.file.Rehearsal != nil {
 		p.Note(plan.Warning, "rehearsal", "safety times are shortened on purpose; every report and the certificate say so")
 	}
@@ -118,7 +118,7 @@ func (m *Migration) lookAtBucket(ctx context.Context, p *plan.Plan, what string,
 }
 
 // lookAtZones asks everything of the names that reading can tell.
-func (m *Migration) lookAtZones(ctx context.Context, p *plan.Plan) {
+func (m *Migration) lookAtZones(ctx context.Context, p *plan.Plan, oneCluster bool) {
 	if len(m.file.Zones) == 0 {
 		return
 	}
@@ -127,7 +127,9 @@ func (m *Migration) lookAtZones(ctx context.Context, p *plan.Plan) {
 		p.Refuse("zones", err.Error(), "correct zones and their secrets")
 		return
 	}
-	found, err := cutover.Inspect(ctx, cutover.InspectOptions{Options: opts, WithoutGreen: true})
+	found, err := cutover.Inspect(ctx, cutover.InspectOptions{
+		Options: opts, WithoutGreen: true, OneCluster: oneCluster, IngressClasses: m.file.Maps.IngressClasses,
+	})
 	if err != nil {
 		p.Refuse("zones", err.Error(), "check that the name servers can be reached from here")
 		return

@@ -32,6 +32,8 @@ type Entry struct {
 	Addresses []netip.Addr `json:"addresses,omitempty"`
 	// Port at which clients connect; 0 where neither the file nor a check says.
 	Port int `json:"port,omitempty"`
+	// Class of the Ingress, where it is one.
+	Class string `json:"class,omitempty"`
 	// NodePort and ClusterIPs of the Service, where it is one: other ways in, which evidence of idleness watches.
 	NodePort   int          `json:"nodePort,omitempty"`
 	ClusterIPs []netip.Addr `json:"clusterIPs,omitempty"`
@@ -228,6 +230,10 @@ func fromIngress(ctx context.Context, side Side, namespace, name string, entry *
 	}
 	if err != nil {
 		return fmt.Errorf("read %s: %w", entry.Source, err)
+	}
+	entry.Class = ing.Annotations["kubernetes.io/ingress.class"]
+	if ing.Spec.IngressClassName != nil {
+		entry.Class = *ing.Spec.IngressClassName
 	}
 	for _, in := range ing.Status.LoadBalancer.Ingress {
 		takeAddress(entry, in.IP, in.Hostname)

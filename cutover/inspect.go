@@ -42,8 +42,12 @@ type Inspection struct {
 // InspectOptions tune Inspect.
 type InspectOptions struct {
 	Options
-	// WithoutGreen judges no entry of green: before the restore there is none.
+	// WithoutGreen judges no entry of green but what the file and blue say of it: before the restore there is none.
 	WithoutGreen bool
+	// OneCluster says that blue and green are namespaces of one cluster.
+	OneCluster bool
+	// IngressClasses maps blue's classes to green's, as the file does.
+	IngressClasses map[string]string
 }
 
 // Inspect reads zones, records, servers and entries of every hostname and lists what stands in the way of a cutover.
@@ -158,6 +162,7 @@ func judgeName(s NameState, opts InspectOptions, found *Inspection) {
 	}
 	judgeBlue(s, found)
 	if opts.WithoutGreen {
+		judgeDeclared(s, opts, found)
 		return
 	}
 	judgeGreen(s, found)
@@ -186,10 +191,7 @@ func judgeGreen(s NameState, found *Inspection) {
 		found.refuse(s.Hostname, "green's entry is not complete: "+s.Green.Missing, "name green's address for the hostname as well")
 		return
 	}
-	if shared, ok := samePlace(s.Blue, s.Green); ok {
-		found.refuse(s.Hostname, fmt.Sprintf("both sides answer at %s port %d, and DNS carries no port: moving the name would move nothing", shared, s.Green.Port),
-			"give green an address of its own, or shift the traffic at the ingress")
-	}
+	judgePlaces(s, found)
 	if _, err := newRecords(s, 0); err != nil {
 		found.refuse(s.Hostname, err.Error(), fmt.Sprintf("make a name for green's address (%s) and set it as the hostname's green.target", s.Green))
 		return
@@ -201,6 +203,31 @@ func judgeGreen(s NameState, found *Inspection) {
 		if slices.ContainsFunc(s.Records, func(r zone.RRset) bool { return r.Type == typ }) && len(ofType(s.Green.Addresses, typ)) == 0 {
 			found.warn(s.Hostname, fmt.Sprintf("it has %s records and green has no such address: clients that can use nothing else lose the name", typ))
 		}
+	}
+}
+
+// judgePlaces refuses two entries that a name cannot tell apart.
+func judgePlaces(s NameState, found *Inspection) {
+	if shared, ok := samePlace(s.Blue, s.Green); ok {
+		found.refuse(s.Hostname, fmt.Sprintf("both sides answer at %s port %d, and DNS carries no port: moving the name would move nothing", shared, s.Green.Port), mendOneEntry)
+	}
+}
+
+const mendOneEntry = "give green an address of its own: a Service of type LoadBalancer, or an ingress class of another controller (maps.ingressClasses); or shift the traffic at the ingress instead of by the name"
+
+// judgeDeclared judges what can be known of green's entry before green exists: the file's word, and that an Ingress of the
+// same class in the same cluster is served by the same controller, at the same address.
+func judgeDeclared(s NameState, opts InspectOptions, found *Inspection) {
+	if s.Green.known() {
+		judgePlaces(s, found)
+		return
+	}
+	class := s.Blue.Class
+	if !opts.OneCluster || !strings.HasPrefix(s.Blue.Source, "Ingress ") {
+		return
+	}
+	if to := opts.IngressClasses[class]; to == "" || to == class {
+		found.refuse(s.Hostname, fmt.Sprintf("blue and green are one cluster, and both sides' Ingress (class %q) would be served by one controller, at one address and port (%s): moving the name would move nothing", class, s.Blue), mendOneEntry)
 	}
 }
 

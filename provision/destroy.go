@@ -91,6 +91,11 @@ func PlanDestroy(ctx context.Context, opts DestroyOptions) (*plan.Plan, error) {
 			doomed = append(doomed, ns)
 		}
 	}
+	if onePlace {
+		if err := refuseCallers(ctx, opts, p, names); err != nil {
+			return nil, fmt.Errorf("plan the end of blue: %w", err)
+		}
+	}
 	volumes, err := bound(ctx, opts.Options, names)
 	if err != nil {
 		return nil, fmt.Errorf("plan the end of blue: %w", err)

@@ -248,7 +248,7 @@ func (pl *planner) checkMentions() {
 			pl.plan.Note(plan.Info, it.key.String(), "it holds a Helm release with manifests as blue had them")
 		}
 		for name := range it.running.GetAnnotations() {
-			if strings.HasPrefix(name, "external-dns.alpha.kubernetes.io/") {
+			if strings.HasPrefix(name, dnsAnnotations) {
 				pl.plan.Note(plan.Warning, it.key.String(), "the annotation "+name+" lets a controller on green write DNS records before the cutover: patch it away if green runs one")
 			}
 		}

@@ -136,7 +136,7 @@ func Plan(ctx context.Context, opts Options) (*plan.Plan, error) {
 		pl.compare(it)
 	}
 	for _, step := range []func(context.Context) error{
-		pl.checkPlace, pl.checkRights, pl.checkWrites, pl.checkClasses, pl.checkCapacity, pl.checkIngress, pl.planVanished,
+		pl.checkPlace, pl.checkRights, pl.checkWrites, pl.checkClasses, pl.checkCapacity, pl.checkIngress, pl.checkOnePlace, pl.planVanished,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, fmt.Errorf("plan the restore: %w", err)

@@ -23,6 +23,9 @@ func invariant(t *testing.T, name string) {
 // What the migration did not make stays as it is, in a bucket and in a cluster.
 func TestI03_WhatIsNotOursIsNeitherChangedNorDeleted(t *testing.T) { invariant(t, "i03") }
 
+// In one cluster both sides share what has no namespace: it is nobody's to write.
+func TestI03_InOneClusterWhatBothSidesShareStaysAsItIs(t *testing.T) { invariant(t, "i03-one-cluster") }
+
 // A job that could fire on both sides would write twice.
 func TestI07_JobsSleepOnOneSideBeforeTheyWakeOnTheOther(t *testing.T) { invariant(t, "i07") }
 
