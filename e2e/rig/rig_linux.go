@@ -289,6 +289,9 @@ func InstallAll(ctx context.Context, log *slog.Logger) error {
 	if err := in.Debian(ctx, slices.Concat(nameserver.Knot.Packages(), nameserver.PowerDNS.Packages())...); err != nil {
 		return err
 	}
+	if _, err := in.Kwok(ctx); err != nil {
+		return err
+	}
 	return store.Install(ctx, in, store.MinIO, store.FakeGCS)
 }
 

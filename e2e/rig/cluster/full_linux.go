@@ -68,7 +68,7 @@ func Start(ctx context.Context, o Options) (_ *Cluster, err error) {
 	if o.Dir, err = filepath.Abs(o.Dir); err != nil {
 		return nil, fmt.Errorf("start cluster %s: %w", o.Name, err)
 	}
-	programs, err := findPrograms(ctx, o.Installer, o.Minor, o.Log)
+	programs, err := findPrograms(ctx, LightOptions{Installer: o.Installer, Minor: o.Minor, Log: o.Log})
 	if err != nil {
 		return nil, err
 	}

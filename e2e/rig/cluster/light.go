@@ -27,6 +27,9 @@ type LightOptions struct {
 	// Controllers also runs kube-controller-manager: namespaces then go away when deleted, and owners take their
 	// dependents along. It takes a second more.
 	Controllers bool
+	// Nodes also runs kube-scheduler, and kwok, which plays that many nodes: pods are bound and ready at once, those of a
+	// Job succeed, and deleted ones go. Nothing runs in them. It implies Controllers, and takes some seconds more.
+	Nodes int
 	// Dir is the state folder. Empty is a temporary one that Stop removes.
 	Dir string
 	// Installer finds the programs. Nil is one with the default cache.
@@ -35,7 +38,7 @@ type LightOptions struct {
 	Log *slog.Logger
 }
 
-// Light starts etcd and kube-apiserver on free ports of loopback. There are no nodes, so that pods are accepted and
+// Light starts etcd and kube-apiserver on free ports of loopback. Without Nodes, pods are accepted and
 // stay pending. Without controllers service accounts are not made, and pods are accepted without one.
 func Light(ctx context.Context, o LightOptions) (*Cluster, error) {
 	if o.Log == nil {
@@ -44,7 +47,8 @@ func Light(ctx context.Context, o LightOptions) (*Cluster, error) {
 	if o.Name == "" {
 		o.Name = "light"
 	}
-	programs, err := findPrograms(ctx, o.Installer, o.Minor, o.Log)
+	o.Controllers = o.Controllers || o.Nodes > 0
+	programs, err := findPrograms(ctx, o)
 	if err != nil {
 		return nil, err
 	}
@@ -65,12 +69,14 @@ func Light(ctx context.Context, o LightOptions) (*Cluster, error) {
 // programs are where the parts of one version lie.
 type programs struct {
 	version, bin, etcd string
+	kwok               string // empty where no nodes are played
 }
 
-func findPrograms(ctx context.Context, in *install.Installer, minor string, log *slog.Logger) (programs, error) {
+func findPrograms(ctx context.Context, o LightOptions) (programs, error) {
+	in, minor := o.Installer, o.Minor
 	if in == nil {
 		var err error
-		if in, err = install.New(log); err != nil {
+		if in, err = install.New(o.Log); err != nil {
 			return programs{}, err
 		}
 	}
@@ -86,11 +92,14 @@ func findPrograms(ctx context.Context, in *install.Installer, minor string, log 
 	if err != nil {
 		return programs{}, err
 	}
-	etcd, err := in.Etcd(ctx)
-	if err != nil {
+	p := programs{version: version, bin: bin}
+	if p.etcd, err = in.Etcd(ctx); err != nil {
 		return programs{}, err
 	}
-	return programs{version: version, bin: bin, etcd: etcd}, nil
+	if o.Nodes > 0 {
+		p.kwok, err = in.Kwok(ctx)
+	}
+	return p, err
 }
 
 func startLight(ctx context.Context, o LightOptions, p programs) (_ *Cluster, err error) {
@@ -115,7 +124,11 @@ func startLight(ctx context.Context, o LightOptions, p programs) (_ *Cluster, er
 		address: netip.AddrFrom4([4]byte{127, 0, 0, 1}), port: ports[0], etcdPort: ports[1], peerPort: ports[2],
 		services: netip.MustParsePrefix("10.96.0.0/16"),
 	}
-	if err := s.prepare("controllers"); err != nil {
+	parts := []string{"controllers"}
+	if o.Nodes > 0 {
+		parts = append(parts, "scheduler", "kwok")
+	}
+	if err := s.prepare(parts...); err != nil {
 		return nil, err
 	}
 	if err := s.startEtcd(); err != nil {
@@ -134,10 +147,13 @@ func startLight(ctx context.Context, o LightOptions, p programs) (_ *Cluster, er
 	if !o.Controllers {
 		return c, nil
 	}
-	if err := s.startControllers("--secure-port=0"); err != nil {
+	if err := s.startControllers("--secure-port=0", "--kube-api-qps=200", "--kube-api-burst=400"); err != nil {
 		return nil, err
 	}
-	return c, waitServiceAccount(ctx, c)
+	if err := waitServiceAccount(ctx, c); err != nil || o.Nodes == 0 {
+		return c, err
+	}
+	return c, s.playNodes(ctx, p.kwok, o.Nodes)
 }
 
 // waitServiceAccount waits for the default account, the first sign of working controllers.

@@ -117,3 +117,53 @@ func TestLightWithControllersRemovesNamespaces(t *testing.T) {
 	}
 	t.Fatal("the namespace was not removed")
 }
+
+func TestLightWithNodesRunsPods(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts API servers")
+	}
+	if ok, reason := install.CanBuild(); !ok {
+		t.Skip(reason)
+	}
+	for _, minor := range install.KubernetesMinors() {
+		t.Run(minor, func(t *testing.T) {
+			dir := t.TempDir()
+			c, err := cluster.Light(t.Context(), cluster.LightOptions{Minor: minor, Nodes: 1, Dir: dir, Log: logger(t)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() {
+				if err := c.Stop(t.Context()); err != nil {
+					t.Error(err)
+				}
+				if found := left(t, dir, ""); len(found) > 0 {
+					t.Errorf("left are %q", found)
+				}
+			}()
+			pods := client(t, c).CoreV1().Pods("default")
+			pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "p"}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "i"}}}}
+			if _, err := pods.Create(t.Context(), pod, metav1.CreateOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			watch, err := pods.Watch(t.Context(), metav1.ListOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer watch.Stop()
+			deleted := false
+			for event := range watch.ResultChan() {
+				pod := event.Object.(*corev1.Pod)
+				if event.Type == "DELETED" {
+					return
+				}
+				if pod.Status.Phase == corev1.PodRunning && pod.Status.PodIP != "" && !deleted {
+					deleted = true
+					if err := pods.Delete(t.Context(), "p", metav1.DeleteOptions{}); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			t.Fatal("the pod did not run, or did not go")
+		})
+	}
+}

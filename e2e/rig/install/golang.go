@@ -118,6 +118,11 @@ func (in *Installer) Etcd(ctx context.Context) (string, error) {
 	return filepath.Join(dir, "server"), nil
 }
 
+// Kwok returns the path of kwok, which plays nodes.
+func (in *Installer) Kwok(ctx context.Context) (string, error) {
+	return in.GoProgram(ctx, "sigs.k8s.io/kwok/cmd/kwok@v0.8.0")
+}
+
 // A moduleBuild builds programs at the versions that a module under e2e/rig/modules pins.
 type moduleBuild struct {
 	name, dir, ldflags, say string
