@@ -5,15 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/http"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -23,6 +20,7 @@ import (
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/s3"
 	"github.com/crossfade-project/crossfade/e2e/rig/nameserver"
+	"github.com/crossfade-project/crossfade/e2e/rig/standin"
 	"github.com/crossfade-project/crossfade/internal/dnsx"
 )
 
@@ -74,18 +72,18 @@ func setup(w world, env *testscript.Env) error {
 	if err := os.WriteFile(filepath.Join(env.WorkDir, "archive.key"), []byte(identity.String()+"\n"), 0o600); err != nil {
 		return err
 	}
-	both, err := newWeb()
+	both, err := standin.NewWeb()
 	if err != nil {
 		return err
 	}
-	env.Defer(both.close)
+	env.Defer(both.Close)
 	env.Values[keyWeb] = both
 	env.Values[keyHeld] = map[string]*exec.Cmd{}
 	for _, v := range [][2]string{
 		{"NS", name}, {"HOST", name + ".apps.test"}, {"BLUE", w.Blue}, {"GREEN", w.Green}, {"BLUE_DIRECT", w.BlueDirect}, {"GREEN_DIRECT", w.GreenDirect},
 		{"KUBECTL", w.Kubectl}, {"PRIMARY", w.Primary}, {"SECONDARY", w.Secondary}, {"RESOLVER", w.Resolver}, {"TSIG", w.TSIG},
 		{"S3", w.S3}, {"S3_ACCESS", w.S3Access}, {"S3_SECRET", w.S3Secret},
-		{"PORT", strconv.Itoa(both.port)}, {"BLUE_IP", both.at["blue"]}, {"GREEN_IP", both.at["green"]},
+		{"PORT", strconv.Itoa(both.Port)}, {"BLUE_IP", both.At["blue"]}, {"GREEN_IP", both.At["green"]},
 		{"HOME", env.WorkDir}, {"LANG", "C.UTF-8"},
 	} {
 		env.Setenv(v[0], v[1])
@@ -360,77 +358,14 @@ func answers(ts *testscript.TestScript, server, name, typ, want string) error {
 	return nil
 }
 
-// web is a stand-in: it plays the application's web servers of both sides, at an address each and one port.
-type web struct {
-	port    int
-	at      map[string]string
-	servers []*http.Server
-	group   sync.WaitGroup
-
-	mu sync.Mutex
-	// status that a side answers with; failFrom answers 500 as soon as this many requests have been served.
-	status map[string]int
-	left   map[string]int
-}
-
-func newWeb() (*web, error) {
-	w := &web{at: map[string]string{"blue": "127.0.0.2", "green": "127.0.0.3"}, status: map[string]int{"blue": 200, "green": 200}, left: map[string]int{}}
-	for try := 0; ; try++ {
-		blue, err := net.Listen("tcp4", w.at["blue"]+":0")
-		if err != nil {
-			return nil, err
-		}
-		w.port = blue.Addr().(*net.TCPAddr).Port
-		green, err := net.Listen("tcp4", net.JoinHostPort(w.at["green"], strconv.Itoa(w.port)))
-		if err == nil {
-			w.play("blue", blue)
-			w.play("green", green)
-			return w, nil
-		}
-		if err = errors.Join(err, blue.Close()); try == 20 {
-			return nil, err
-		}
-	}
-}
-
-func (w *web) play(side string, l net.Listener) {
-	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(out http.ResponseWriter, _ *http.Request) {
-		w.mu.Lock()
-		status := w.status[side]
-		if n, limited := w.left[side]; limited {
-			w.left[side] = n - 1
-			if n <= 0 {
-				status = http.StatusInternalServerError
-			}
-		}
-		w.mu.Unlock()
-		out.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		out.WriteHeader(status)
-		_, _ = fmt.Fprintf(out, "hello from %s\n", side)
-	})}
-	w.servers = append(w.servers, server)
-	w.group.Go(func() { _ = server.Serve(l) })
-}
-
-func (w *web) close() {
-	for _, s := range w.servers {
-		_ = s.Close()
-	}
-	w.group.Wait()
-}
-
 // cmdServe sets what a side's web server answers: serve green 500, or serve green 200 3 for three answers and 500 then.
 func cmdServe(ts *testscript.TestScript, _ bool, args []string) {
-	w := ts.Value(keyWeb).(*web)
 	status, err := strconv.Atoi(args[1])
 	ts.Check(err)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.status[args[0]] = status
-	delete(w.left, args[0])
+	requests := 0
 	if len(args) > 2 {
-		n, err := strconv.Atoi(args[2])
+		requests, err = strconv.Atoi(args[2])
 		ts.Check(err)
-		w.left[args[0]] = n
 	}
+	ts.Value(keyWeb).(*standin.Web).Answer(args[0], status, requests)
 }

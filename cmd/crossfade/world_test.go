@@ -10,12 +10,10 @@ import (
 	"os"
 	"path/filepath"
 
-	"k8s.io/client-go/tools/clientcmd"
-	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
-
 	"github.com/crossfade-project/crossfade/e2e/rig/cluster"
 	"github.com/crossfade-project/crossfade/e2e/rig/install"
 	"github.com/crossfade-project/crossfade/e2e/rig/nameserver"
+	"github.com/crossfade-project/crossfade/e2e/rig/standin"
 	"github.com/crossfade-project/crossfade/e2e/rig/store"
 	"github.com/crossfade-project/crossfade/internal/kube"
 )
@@ -91,22 +89,14 @@ func (r *running) startSide(ctx context.Context, name, minor string, installer *
 	if err != nil {
 		return "", "", "", err
 	}
-	r.onStop(playNodes(name, client))
-	url, stop, err := playPods(client)
+	r.onStop(standin.Nodes(name, client))
+	pods, err := standin.PlayPods(client)
 	if err != nil {
 		return "", "", "", err
 	}
-	r.onStop(stop)
+	r.onStop(pods.Stop)
 	front = filepath.Join(r.dir, name+".kubeconfig")
-	return front, c.Kubeconfig(), c.Kubectl(), writeKubeconfig(front, name, url)
-}
-
-func writeKubeconfig(path, name, url string) error {
-	config := clientcmdapi.NewConfig()
-	config.Clusters[name] = &clientcmdapi.Cluster{Server: url}
-	config.Contexts[name] = &clientcmdapi.Context{Cluster: name}
-	config.CurrentContext = name
-	return clientcmd.WriteToFile(*config, path)
+	return front, c.Kubeconfig(), c.Kubectl(), pods.Kubeconfig(front, name)
 }
 
 // startNames starts a primary and a secondary of one zone, and a resolver that asks them. Where the machine has no name

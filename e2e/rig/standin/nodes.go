@@ -1,0 +1,143 @@
+package standin
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/watch"
+
+	"github.com/crossfade-project/crossfade/internal/kube"
+)
+
+// nodes plays kubelets and balancers.
+type nodes struct {
+	side   string
+	client *kube.Client
+	next   int
+}
+
+// Nodes plays the kubelets and the balancers of a cluster that has neither, until the returned function is called. Every
+// pod runs and is ready at once, a pod of a Job has succeeded, and Balancers is included.
+func Nodes(side string, client *kube.Client) (stop func(context.Context) error) {
+	n := &nodes{side: side, client: client}
+	return play(n.pods, n.services)
+}
+
+// Balancers plays the balancers of a cluster, until the returned function is called: a Service of type LoadBalancer gets the
+// address that its annotation SIDE-address names.
+func Balancers(side string, client *kube.Client) (stop func(context.Context) error) {
+	n := &nodes{side: side, client: client}
+	return play(n.services)
+}
+
+func play(parts ...func(context.Context)) (stop func(context.Context) error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var group sync.WaitGroup
+	for _, part := range parts {
+		group.Go(func() { part(ctx) })
+	}
+	return func(context.Context) error {
+		cancel()
+		group.Wait()
+		return nil
+	}
+}
+
+func (n *nodes) pods(ctx context.Context) {
+	n.follow(ctx, func(ctx context.Context) (watch.Interface, error) {
+		return n.client.Typed.CoreV1().Pods("").Watch(ctx, metav1.ListOptions{})
+	})
+}
+
+func (n *nodes) services(ctx context.Context) {
+	n.follow(ctx, func(ctx context.Context) (watch.Interface, error) {
+		return n.client.Typed.CoreV1().Services("").Watch(ctx, metav1.ListOptions{})
+	})
+}
+
+// follow plays on every change. What could not be written is tried again on the next one, and at the latest when the watch
+// begins again.
+func (n *nodes) follow(ctx context.Context, begin func(context.Context) (watch.Interface, error)) {
+	for ctx.Err() == nil {
+		w, err := begin(ctx)
+		if err != nil {
+			select {
+			case <-ctx.Done():
+			case <-time.After(100 * time.Millisecond):
+			}
+			continue
+		}
+		for event := range w.ResultChan() {
+			switch obj := event.Object.(type) {
+			case *corev1.Pod:
+				_ = n.playPod(ctx, obj)
+			case *corev1.Service:
+				_ = n.playBalancer(ctx, obj)
+			}
+		}
+	}
+}
+
+func (n *nodes) playPod(ctx context.Context, pod *corev1.Pod) error {
+	if pod.Status.Phase != corev1.PodPending || pod.DeletionTimestamp != nil {
+		return nil
+	}
+	n.next++
+	pod.Status.PodIP = fmt.Sprintf("10.200.%d.%d", n.next/250, n.next%250+1)
+	pod.Status.PodIPs = []corev1.PodIP{{IP: pod.Status.PodIP}}
+	pod.Status.Phase = corev1.PodRunning
+	ready := corev1.ConditionTrue
+	for _, owner := range pod.OwnerReferences {
+		if owner.Kind == "Job" {
+			pod.Status.Phase, ready = corev1.PodSucceeded, corev1.ConditionFalse
+		}
+	}
+	pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: ready}}
+	pod, err := n.client.Typed.CoreV1().Pods(pod.Namespace).UpdateStatus(ctx, pod, metav1.UpdateOptions{})
+	if err != nil || ready != corev1.ConditionTrue {
+		return err
+	}
+	return n.playEndpoints(ctx, pod)
+}
+
+// playEndpoints puts a pod behind the Services that choose it: the controller passes over pods that are on no node.
+func (n *nodes) playEndpoints(ctx context.Context, pod *corev1.Pod) error {
+	services, err := n.client.Typed.CoreV1().Services(pod.Namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return err
+	}
+	for _, svc := range services.Items {
+		if len(svc.Spec.Selector) == 0 || !labels.SelectorFromSet(svc.Spec.Selector).Matches(labels.Set(pod.Labels)) {
+			continue
+		}
+		_, err := n.client.Typed.DiscoveryV1().EndpointSlices(pod.Namespace).Create(ctx, &discoveryv1.EndpointSlice{
+			ObjectMeta: metav1.ObjectMeta{
+				Name:            svc.Name + "-" + string(pod.UID),
+				Labels:          map[string]string{discoveryv1.LabelServiceName: svc.Name, discoveryv1.LabelManagedBy: "stand-in"},
+				OwnerReferences: []metav1.OwnerReference{{APIVersion: "v1", Kind: "Pod", Name: pod.Name, UID: pod.UID}},
+			},
+			AddressType: discoveryv1.AddressTypeIPv4,
+			Endpoints:   []discoveryv1.Endpoint{{Addresses: []string{pod.Status.PodIP}}},
+		}, metav1.CreateOptions{})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (n *nodes) playBalancer(ctx context.Context, svc *corev1.Service) error {
+	ip := svc.Annotations[n.side+"-address"]
+	if svc.Spec.Type != corev1.ServiceTypeLoadBalancer || ip == "" || len(svc.Status.LoadBalancer.Ingress) > 0 {
+		return nil
+	}
+	svc.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{IP: ip}}
+	_, err := n.client.Typed.CoreV1().Services(svc.Namespace).UpdateStatus(ctx, svc, metav1.UpdateOptions{})
+	return err
+}

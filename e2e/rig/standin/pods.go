@@ -1,0 +1,122 @@
+package standin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/crossfade-project/crossfade/internal/kube"
+)
+
+var podPath = regexp.MustCompile(`^/api/v1/namespaces/([^/]+)/pods/([^/:]+):(\d+)/proxy(/.*)$`)
+
+// Pods plays the programs in the pods of a cluster: its server answers for pods and passes everything else to the API
+// server. Each namespace is one application that can be made read-only, counts its writes, and says so.
+type Pods struct {
+	// URL leads to the API server with its pods. It asks for no credentials.
+	URL    string
+	server *http.Server
+	served chan error
+
+	mu       sync.Mutex
+	readOnly map[string]bool
+	// writes that were accepted, by namespace
+	writes map[string]int
+}
+
+// PlayPods starts the server, which Stop ends.
+func PlayPods(client *kube.Client) (*Pods, error) {
+	target, err := url.Parse(client.Config.Host)
+	if err != nil {
+		return nil, fmt.Errorf("play pods: %w", err)
+	}
+	transport, err := rest.TransportFor(client.Config)
+	if err != nil {
+		return nil, fmt.Errorf("play pods: %w", err)
+	}
+	proxy := httputil.NewSingleHostReverseProxy(target)
+	proxy.Transport, proxy.FlushInterval = transport, -1
+	proxy.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, err error) {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+	}
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("play pods: %w", err)
+	}
+	p := &Pods{URL: "http://" + listener.Addr().String(), served: make(chan error, 1), readOnly: map[string]bool{}, writes: map[string]int{}}
+	p.server = &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if m := podPath.FindStringSubmatch(r.URL.Path); m != nil {
+			p.answer(w, r, m[1], m[4])
+			return
+		}
+		proxy.ServeHTTP(w, r)
+	})}
+	go func() { p.served <- p.server.Serve(listener) }()
+	return p, nil
+}
+
+// Stop ends the server.
+func (p *Pods) Stop(context.Context) error {
+	err := p.server.Close()
+	if served := <-p.served; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, served)
+	}
+	return err
+}
+
+// ReadOnly reports whether the application of a namespace refuses writes.
+func (p *Pods) ReadOnly(namespace string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.readOnly[namespace]
+}
+
+// Kubeconfig writes a kubeconfig that leads to the server.
+func (p *Pods) Kubeconfig(path, name string) error { return WriteKubeconfig(path, name, p.URL) }
+
+// WriteKubeconfig writes a kubeconfig with one context, which leads to an address that asks for no credentials.
+func WriteKubeconfig(path, name, address string) error {
+	config := clientcmdapi.NewConfig()
+	config.Clusters[name] = &clientcmdapi.Cluster{Server: address}
+	config.Contexts[name] = &clientcmdapi.Context{Cluster: name}
+	config.CurrentContext = name
+	return clientcmd.WriteToFile(*config, path)
+}
+
+func (p *Pods) answer(w http.ResponseWriter, r *http.Request, namespace, path string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case path == "/admin/read-only":
+		p.readOnly[namespace] = true
+	case path == "/admin/read-write":
+		p.readOnly[namespace] = false
+	case path == "/admin/broken":
+		http.Error(w, "broken", http.StatusServiceUnavailable)
+	case strings.HasPrefix(path, "/admin/"):
+	case path == "/state":
+		_ = json.NewEncoder(w).Encode(map[string]any{"readOnly": p.readOnly[namespace], "writes": p.writes[namespace]})
+	case path == "/requests":
+		_ = json.NewEncoder(w).Encode(map[string]int{"requests": 0})
+	case r.Method == http.MethodGet:
+		_, _ = io.WriteString(w, "it reads\n")
+	case p.readOnly[namespace]:
+		http.Error(w, "read-only", http.StatusServiceUnavailable)
+	default:
+		p.writes[namespace]++
+	}
+}
