@@ -1,0 +1,175 @@
+package s3fake
+
+import (
+	"encoding/hex"
+	"encoding/xml"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// upload is a multipart upload under way.
+type upload struct {
+	bucket, key string
+	header      http.Header
+	tags        url.Values
+	parts       map[int][]byte
+}
+
+func (s *Server) createUpload(w http.ResponseWriter, r request) error {
+	header, err := kept(r)
+	if err != nil {
+		return err
+	}
+	tags, err := url.ParseQuery(r.Header.Get("x-amz-tagging"))
+	if err != nil {
+		return fail(http.StatusBadRequest, "InvalidTag", "%v", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, err := s.held(r.bucket); err != nil {
+		return err
+	}
+	s.next++
+	id := fmt.Sprintf("upload-%06d", s.next)
+	s.uploads[id] = &upload{bucket: r.bucket, key: r.key, header: header, tags: tags, parts: map[int][]byte{}}
+	return writeXML(w, struct {
+		XMLName  xml.Name `xml:"InitiateMultipartUploadResult"`
+		Bucket   string
+		Key      string
+		UploadId string //nolint:revive // S3's own word
+	}{Bucket: r.bucket, Key: r.key, UploadId: id})
+}
+
+// under finds the upload that a request names, for who holds the lock.
+func (s *Server) under(r request) (*upload, error) {
+	u := s.uploads[r.query.Get("uploadId")]
+	if u == nil || u.bucket != r.bucket || u.key != r.key {
+		return nil, fail(http.StatusNotFound, "NoSuchUpload", "%s", r.query.Get("uploadId"))
+	}
+	return u, nil
+}
+
+func (s *Server) uploadPart(w http.ResponseWriter, r request) error {
+	number, err := strconv.Atoi(r.query.Get("partNumber"))
+	if err != nil || number < 1 || number > 10_000 {
+		return fail(http.StatusBadRequest, "InvalidArgument", "part number %q", r.query.Get("partNumber"))
+	}
+	raw, err := body(r)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u, err := s.under(r)
+	if err != nil {
+		return err
+	}
+	u.parts[number] = raw
+	w.Header().Set("ETag", `"`+sum(raw)+`"`)
+	return nil
+}
+
+// completeUpload joins the parts that the client names, in their order. Its ETag is that of S3: the MD5 of the parts'
+// MD5s, and how many there are.
+func (s *Server) completeUpload(w http.ResponseWriter, r request) error {
+	var asked struct {
+		Part []struct {
+			PartNumber int
+			ETag       string
+		}
+	}
+	raw, err := io.ReadAll(r.Body)
+	if err == nil {
+		err = xml.Unmarshal(raw, &asked)
+	}
+	if err != nil {
+		return fail(http.StatusBadRequest, "MalformedXML", "%v", err)
+	}
+	o, err := s.join(r, len(asked.Part), func(i int) (int, string) {
+		return asked.Part[i].PartNumber, strings.Trim(asked.Part[i].ETag, `"`)
+	})
+	if err != nil {
+		return err
+	}
+	if err := s.store(w, r, o); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	delete(s.uploads, r.query.Get("uploadId"))
+	s.mu.Unlock()
+	return writeXML(w, struct {
+		XMLName xml.Name `xml:"CompleteMultipartUploadResult"`
+		Bucket  string
+		Key     string
+		ETag    string
+	}{Bucket: r.bucket, Key: r.key, ETag: `"` + o.etag + `"`})
+}
+
+func (s *Server) join(r request, count int, part func(i int) (number int, etag string)) (*object, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u, err := s.under(r)
+	if err != nil {
+		return nil, err
+	}
+	o := &object{header: u.header, tags: u.tags}
+	var digests []byte
+	last := 0
+	for i := range count {
+		number, etag := part(i)
+		content, ok := u.parts[number]
+		switch {
+		case number <= last:
+			return nil, fail(http.StatusBadRequest, "InvalidPartOrder", "part %d after part %d", number, last)
+		case !ok || sum(content) != etag:
+			return nil, fail(http.StatusBadRequest, "InvalidPart", "part %d", number)
+		case i < count-1 && int64(len(content)) < s.opts.MinPart:
+			return nil, fail(http.StatusBadRequest, "EntityTooSmall", "part %d has %d bytes", number, len(content))
+		}
+		digest, err := hex.DecodeString(etag)
+		if err != nil {
+			return nil, fail(http.StatusBadRequest, "InvalidPart", "part %d: %v", number, err)
+		}
+		last, digests, o.body = number, append(digests, digest...), append(o.body, content...)
+	}
+	o.etag = fmt.Sprintf("%s-%d", sum(digests), count)
+	return o, nil
+}
+
+func (s *Server) abortUpload(w http.ResponseWriter, r request) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, err := s.under(r); err != nil {
+		return err
+	}
+	delete(s.uploads, r.query.Get("uploadId"))
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (s *Server) listUploads(w http.ResponseWriter, r request) error {
+	type one struct {
+		Key      string
+		UploadId string //nolint:revive // S3's own word
+	}
+	var answer struct {
+		XMLName xml.Name `xml:"ListMultipartUploadsResult"`
+		Bucket  string
+		Upload  []one
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	answer.Bucket = r.bucket
+	for id, u := range s.uploads {
+		if u.bucket == r.bucket && strings.HasPrefix(u.key, r.query.Get("prefix")) {
+			answer.Upload = append(answer.Upload, one{u.key, id})
+		}
+	}
+	slices.SortFunc(answer.Upload, func(a, b one) int { return strings.Compare(a.Key+a.UploadId, b.Key+b.UploadId) })
+	return writeXML(w, answer)
+}
