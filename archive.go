@@ -11,6 +11,7 @@ import (
 
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
 	"github.com/crossfade-project/crossfade/internal/archive"
+	"github.com/crossfade-project/crossfade/internal/mend"
 )
 
 // singleFile is the ending of an archive that is one file.
@@ -46,7 +47,7 @@ func (m *Migration) archiveStore(ctx context.Context) (archive.Store, error) {
 	if u.Scheme == bucket.SchemeFile {
 		at := m.file.Resolve(u.Path)
 		if strings.HasSuffix(at, singleFile) {
-			return archive.OpenTar(ctx, &archive.Dir{Path: filepath.Dir(at)}, filepath.Base(at))
+			return openTar(ctx, &archive.Dir{Path: filepath.Dir(at)}, filepath.Base(at))
 		}
 		return &archive.Dir{Path: at}, nil
 	}
@@ -64,13 +65,24 @@ func (m *Migration) archiveStore(ctx context.Context) (archive.Store, error) {
 	}
 	if strings.HasSuffix(u.Prefix, singleFile) {
 		dir, name := path.Split(u.Prefix)
-		return archive.OpenTar(ctx, &bucketStore{b: b, prefix: dir}, name)
+		return openTar(ctx, &bucketStore{b: b, prefix: dir}, name)
 	}
 	prefix := u.Prefix
 	if prefix != "" && !strings.HasSuffix(prefix, "/") {
 		prefix += "/"
 	}
 	return &bucketStore{b: b, prefix: prefix}, nil
+}
+
+func openTar(ctx context.Context, parent archive.Store, name string) (archive.Store, error) {
+	t, err := archive.OpenTar(ctx, parent, name)
+	if errors.Is(err, archive.ErrCorrupt) {
+		return nil, &mend.Error{Op: "open the archive", Hint: exportAgain, Err: err}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open the archive: %w", err)
+	}
+	return t, nil
 }
 
 // openArchive opens the newest revision for reading.
@@ -85,7 +97,14 @@ func (m *Migration) openArchive(ctx context.Context) (*archive.Reader, error) {
 	}
 	r, err := archive.Open(ctx, store, opts)
 	if err != nil {
-		return nil, fmt.Errorf("open the archive at %s: %w", m.file.Archive.URL, err)
+		failure := &mend.Error{Op: "open the archive at " + m.file.Archive.URL, Err: err}
+		switch {
+		case errors.Is(err, archive.ErrEmpty):
+			failure.Hint = "`crossfade export` writes one"
+		case errors.Is(err, archive.ErrCorrupt):
+			failure.Hint = exportAgain
+		}
+		return nil, failure
 	}
 	return r, nil
 }

@@ -47,6 +47,15 @@ func (m *Migration) Plan(ctx context.Context, opts RunOptions) (*Overview, error
 		return o, m.planRetirement(ctx, o, log)
 	}
 	stages := m.pipeline()
+	if done(stageExport) && slices.ContainsFunc(stages, func(s stage) bool {
+		return s.backup && !done(s.name) && (opts.Verb == "" || opts.chooses(s))
+	}) {
+		if _, refusal := m.lookAtBackup(ctx); refusal != nil {
+			p := plan.New(m.file.Name, noteBackup)
+			p.Refusals = []plan.Refusal{refusal.Refusal}
+			o.Plans = append(o.Plans, p)
+		}
+	}
 	for i, s := range stages {
 		if opts.Verb != "" && !opts.chooses(s) {
 			continue

@@ -27,7 +27,7 @@ const stagePorts = "ports"
 // portsStage decides on green's node ports once: later stages restore with the same map. It is a part of the verb restore, since
 // the verb ports only shows the map.
 func (m *Migration) portsStage() stage {
-	return stage{
+	return backedUp(stage{
 		name: stagePorts, verb: "restore", title: "decide which node ports green's Services get", after: "the archive",
 		plan: func(ctx context.Context) (*plan.Plan, error) {
 			planned, err := m.planPorts(ctx)
@@ -37,7 +37,7 @@ func (m *Migration) portsStage() stage {
 			return planned.Stage(m.file.Name, stagePorts), nil
 		},
 		apply: func(_ context.Context, p *plan.Plan) (any, error) { return p.Data, nil },
-	}
+	})
 }
 
 func (m *Migration) planPorts(ctx context.Context) (ports.Planned, error) {

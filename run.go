@@ -175,10 +175,12 @@ func (s stage) needs(before stage) bool {
 		return true
 	}
 	switch s.verb {
-	case "export", "sync", "provision":
+	case "export":
 		return false
+	case "sync", "provision": // both write to green
+		return before.name == stageExport
 	case "restore":
-		return before.verb == "export" || before.verb == "provision" || before.verb == "restore"
+		return before.name == stageExport || before.verb == "provision" || before.verb == "restore"
 	}
 	return true
 }

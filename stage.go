@@ -21,7 +21,10 @@ type stage struct {
 	// stays is set where a failure is no reason to go back to blue: green serves and has passed its soak.
 	stays bool
 	wave  int
-	title string // what it does, for progress and status
+	// backup is set where the stage begins only with a proven archive: it brings it to green, takes blue's writes away or moves
+	// a name.
+	backup bool
+	title  string // what it does, for progress and status
 	// after says what the stage waits for before it can be planned; empty means that it can be planned before anything has
 	// been changed.
 	after string
@@ -66,6 +69,9 @@ func (m *Migration) take(ctx context.Context, s stage) error {
 }
 
 func (m *Migration) do(ctx context.Context, s stage) error {
+	if err := m.proveBackup(ctx, s); err != nil {
+		return err
+	}
 	p, err := m.journal.LoadPlan(s.name)
 	if err != nil {
 		return err

@@ -93,7 +93,7 @@ func (m *Migration) gateStage(name, verb, title string, choose func(migration.Ap
 
 func (m *Migration) swapStage(a migration.Application) stage {
 	name := "swap/" + a.Name
-	return withStep(m, stage{name: name, title: "move the names of " + a.Name + " to green"},
+	return backedUp(withStep(m, stage{name: name, title: "move the names of " + a.Name + " to green"},
 		func(ctx context.Context) (cutover.SwapOptions, error) {
 			opts, err := m.cutoverOptions(ctx, name)
 			if err != nil {
@@ -103,7 +103,7 @@ func (m *Migration) swapStage(a migration.Application) stage {
 			err = m.resultOf("ttl", &ttl)
 			return cutover.SwapOptions{Options: opts, App: a.Name, Held: ttl.Of(a.Name)}, err
 		},
-		cutover.PlanSwap, cutover.ApplySwap)
+		cutover.PlanSwap, cutover.ApplySwap))
 }
 
 // moved are the names that an application's swap moved.

@@ -62,8 +62,10 @@ func (m *Migration) frozen() ([]*plan.Plan, error) {
 	return plans, nil
 }
 
+const stageExport = "export"
+
 func (m *Migration) exportStage() stage {
-	return m.exporting("export", "export", "export blue's objects into the archive, and verify it", nil)
+	return m.exporting(stageExport, "export", "export blue's objects into the archive, and verify it", nil)
 }
 
 // deltaStage exports one application again, within its freeze, as a further revision of the archive.
@@ -92,9 +94,9 @@ func (m *Migration) freezeOptions(stage string, a migration.Application) (export
 // freezeStage stops an application's writes on blue. It goes on serving reads unless the file declares a quiesce.
 func (m *Migration) freezeStage(a migration.Application) stage {
 	name := "freeze/" + a.Name
-	return withStep(m, stage{name: name, title: fmt.Sprintf("stop the writes of %s on blue (%s)", a.Name, a.Writes)},
+	return backedUp(withStep(m, stage{name: name, title: fmt.Sprintf("stop the writes of %s on blue (%s)", a.Name, a.Writes)},
 		func(context.Context) (export.FreezeOptions, error) { return m.freezeOptions(name, a) },
-		export.PlanFreeze, export.ApplyFreeze)
+		export.PlanFreeze, export.ApplyFreeze))
 }
 
 // thawStage takes a freeze back from the freeze's own plan.

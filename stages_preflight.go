@@ -11,6 +11,7 @@ import (
 	"github.com/crossfade-project/crossfade/cutover"
 	"github.com/crossfade-project/crossfade/cutover/zone"
 	"github.com/crossfade-project/crossfade/internal/kube"
+	"github.com/crossfade-project/crossfade/internal/mend"
 	"github.com/crossfade-project/crossfade/internal/migration"
 	"github.com/crossfade-project/crossfade/internal/plan"
 )
@@ -44,10 +45,12 @@ func (m *Migration) preflight(ctx context.Context) (*plan.Plan, error) {
 	}
 	m.lookAtBuckets(ctx, p)
 	if _, err := m.archiveStore(ctx); err != nil {
-		p.Refuse("archive", err.Error(), "correct archive.url, or its store")
+		why, hint := reason(err, "correct archive.url, or its store")
+		p.Refuse("archive", why, hint)
 	}
 	if _, err := m.archiveOptions(ctx); err != nil {
-		p.Refuse("archive", err.Error(), "correct archive.identity: age-keygen writes a key file")
+		why, hint := reason(err, "correct archive.identity: age-keygen writes a key file")
+		p.Refuse("archive", why, hint)
 	}
 	if m.file.Archive.Identity == nil && len(m.file.Archive.Recipients) == 0 {
 		p.Note(plan.Warning, "archive", "no key is given: the export is refused as soon as it meets a Secret")
@@ -58,6 +61,16 @@ func (m *Migration) preflight(ctx context.Context) (*plan.Plan, error) {
 	}
 	p.Data = plan.JSON(seen)
 	return p, ctx.Err()
+}
+
+// reason takes an error apart into why and mend, for a refusal; instead is the mend of an error that names none.
+func reason(err error, instead string) (why, hint string) {
+	var known *mend.Error
+	if !errors.As(err, &known) || known.Hint == "" {
+		return err.Error(), instead
+	}
+	bare := &mend.Error{Op: known.Op, Err: known.Err}
+	return strings.Replace(err.Error(), known.Error(), bare.Error(), 1), known.Hint
 }
 
 func (m *Migration) lookAt(ctx context.Context, p *plan.Plan, side string, into *kube.Identity) bool {

@@ -30,7 +30,7 @@ func (m *Migration) provisionOptions(stage string) (provision.Options, error) {
 
 func (m *Migration) provisionStage() stage {
 	const name = "provision"
-	return withStep(m, stage{name: name, verb: "provision", title: "stand up the namespaces on green"},
+	return backedUp(withStep(m, stage{name: name, verb: "provision", title: "stand up the namespaces on green"},
 		func(context.Context) (provision.Options, error) { return m.provisionOptions(name) },
-		provision.Plan, provision.Apply)
+		provision.Plan, provision.Apply))
 }

@@ -43,9 +43,9 @@ func (m *Migration) manifest(b migration.Bucket) string {
 
 // syncStage copies a bucket while blue writes to it, again and again until the delta is small.
 func (m *Migration) syncStage(name string, b migration.Bucket) stage {
-	return withStep(m, stage{name: name, verb: "sync", bucket: b.Name, title: "clone bucket " + b.Name + " while blue writes to it"},
+	return backedUp(withStep(m, stage{name: name, verb: "sync", bucket: b.Name, title: "clone bucket " + b.Name + " while blue writes to it"},
 		func(ctx context.Context) (bucketsync.Options, error) { return m.syncOptions(ctx, name, b) },
-		planSync, m.warmSync)
+		planSync, m.warmSync))
 }
 
 // planSync refuses, before anything is frozen, what would only fail the proof of equality within the freeze.

@@ -245,6 +245,95 @@ func TestVerifyFindsWhatIsDamagedMissingOrForeign(t *testing.T) {
 	}
 }
 
+// What was damaged since an earlier revision is written anew by the next, or no export could ever mend an archive.
+func TestTheNextRevisionMendsWhatWasDamaged(t *testing.T) {
+	me := newPair(t)
+	for name, damage := range map[string]func(t *testing.T, dir, blob, sealed string){
+		"nothing":        func(*testing.T, string, string, string) {},
+		"changed blob":   func(t *testing.T, _, blob, _ string) { overwrite(t, blob, []byte("{}\n")) },
+		"missing blob":   func(t *testing.T, _, blob, _ string) { remove(t, blob) },
+		"changed secret": func(t *testing.T, _, _, sealed string) { flip(t, sealed) },
+		"foreign secret": func(t *testing.T, _, _, sealed string) { overwrite(t, sealed, sealFor(t, me, "{}")) },
+		"missing key":    func(t *testing.T, dir, _, _ string) { remove(t, glob(t, dir, "keys/*")) },
+		"changed key":    func(t *testing.T, dir, _, _ string) { flip(t, glob(t, dir, "keys/*")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := &archive.Dir{Path: t.TempDir()}
+			objects := []*unstructured.Unstructured{object("Secret", "keys", map[string]any{"k": "djE="}), object("ConfigMap", "c", nil)}
+			i := write(t, dir, me.both(), objects...)
+			at := func(e archive.Entry) string { return filepath.Join(dir.Path, filepath.FromSlash(e.Blob)) }
+			damage(t, dir.Path, at(i.Entries[0]), at(i.Entries[1]))
+			before := files(t, dir.Path)
+			write(t, dir, me.both(), objects...)
+			if report, err := verify(t, dir, me.both()); err != nil || report.Revision != 2 || len(report.Chain) != 2 {
+				t.Errorf("verified %+v, %v", report, err)
+			}
+			if added := len(files(t, dir.Path)) - len(before); name == "nothing" && added != 1 {
+				t.Errorf("%d files were written for a revision without a change, want its index alone", added)
+			}
+		})
+	}
+}
+
+// A revision is as good as what it builds on: its history is read to the first.
+func TestVerifyReadsTheRevisionsBefore(t *testing.T) {
+	for name, damage := range map[string]func(t *testing.T, index string){
+		"missing": remove,
+		"changed": flip,
+	} {
+		dir := &archive.Dir{Path: t.TempDir()}
+		first := write(t, dir, archive.Options{}, object("ConfigMap", "c", map[string]any{"a": "1"}))
+		second := write(t, dir, archive.Options{}, object("ConfigMap", "c", map[string]any{"a": "2"}))
+		third := write(t, dir, archive.Options{}, object("ConfigMap", "c", map[string]any{"a": "3"}))
+		report, err := verify(t, dir, archive.Options{})
+		if want := []string{third.Hash, second.Hash, first.Hash}; err != nil || !slices.Equal(report.Chain, want) {
+			t.Errorf("the chain is %v, %v, want %v", report.Chain, err, want)
+		}
+		damage(t, glob(t, dir.Path, "index/000001-*"))
+		if _, err := verify(t, dir, archive.Options{}); !errors.Is(err, archive.ErrCorrupt) {
+			t.Errorf("a first revision that is %s is not found: %v", name, err)
+		}
+	}
+}
+
+// A folder that somebody else packed may hold links: none leads out, neither to read nor to write.
+func TestLinksThatLeadOutAreRefused(t *testing.T) {
+	outside := t.TempDir()
+	overwrite(t, filepath.Join(outside, "secret"), []byte("not ours"))
+	dir := &archive.Dir{Path: filepath.Join(t.TempDir(), "archive")}
+	if err := os.MkdirAll(dir.Path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, target := range map[string]string{"blobs": outside, "link": filepath.Join(outside, "secret"), "up": "../../.."} {
+		if err := os.Symlink(target, filepath.Join(dir.Path, name)); err != nil {
+			t.Skip(err)
+		}
+	}
+	for _, name := range []string{"link", "blobs/secret", "up/etc/hostname"} {
+		if raw, err := dir.Get(t.Context(), name); err == nil {
+			t.Errorf("%s was read: %q", name, raw)
+		}
+	}
+	for _, name := range []string{"blobs/new", "up/new"} {
+		if err := dir.Put(t.Context(), name, []byte("x")); err == nil {
+			t.Errorf("%s was written", name)
+		}
+	}
+	if err := dir.Put(t.Context(), "link", []byte("x")); err != nil {
+		t.Errorf("a link in a file's place is not replaced: %v", err)
+	}
+	got := files(t, outside)
+	if len(got) != 1 || string(got["secret"]) != "not ours" {
+		t.Errorf("outside there is now %v", got)
+	}
+	if err := os.Mkdir(filepath.Join(dir.Path, "folder"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := dir.Get(t.Context(), "folder"); !errors.Is(err, archive.ErrCorrupt) {
+		t.Errorf("a folder in a file's place: %v", err)
+	}
+}
+
 func TestVerifyWithoutAnIdentitySaysWhatItDidNotProve(t *testing.T) {
 	me, dir := newPair(t), &archive.Dir{Path: t.TempDir()}
 	write(t, dir, me.both(), object("Secret", "keys", nil))

@@ -2,6 +2,7 @@ package archive
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -15,7 +16,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Dir is a Store in a folder, which it makes. Only the owner may read what it writes.
+// Dir is a Store in a folder, which it makes. Only the owner may read what it writes. No name and no link leads out of the
+// folder, whoever made it.
 type Dir struct {
 	Path string
 
@@ -27,12 +29,12 @@ type Dir struct {
 const syncParallel = 16
 
 // local turns a name into a path below the folder, or refuses it.
-func (d *Dir) local(name string) (string, error) {
+func local(name string) (string, error) {
 	p := filepath.FromSlash(name)
 	if !filepath.IsLocal(p) {
 		return "", corrupt(name, "the name climbs out of the archive")
 	}
-	return filepath.Join(d.Path, p), nil
+	return p, nil
 }
 
 // Put implements Store: the file appears whole, under its name, or not at all.
@@ -40,36 +42,45 @@ func (d *Dir) Put(ctx context.Context, name string, data []byte) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	path, err := d.local(name)
+	p, err := local(name)
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return fmt.Errorf("make the folder of %s: %w", path, err)
+	if err := os.MkdirAll(d.Path, 0o700); err != nil {
+		return fmt.Errorf("make the folder %s: %w", d.Path, err)
 	}
-	if err := writeWhole(path, data); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
+	root, err := os.OpenRoot(d.Path)
+	if err != nil {
+		return fmt.Errorf("open the folder %s: %w", d.Path, err)
+	}
+	if err := errors.Join(writeWhole(root, p, data), root.Close()); err != nil {
+		return fmt.Errorf("write %s in %s: %w", name, d.Path, err)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.pending = append(d.pending, path)
+	d.pending = append(d.pending, filepath.Join(d.Path, p))
 	return nil
 }
 
-func writeWhole(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".tmp-*")
+// tempPrefix begins the name of a file that is not whole yet.
+const tempPrefix = ".tmp-"
+
+func writeWhole(root *os.Root, path string, data []byte) error {
+	if err := root.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	temp := filepath.Join(filepath.Dir(path), tempPrefix+rand.Text())
+	f, err := root.OpenFile(temp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(data)
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
+	err = errors.Join(err, f.Close())
 	if err == nil {
-		err = os.Rename(f.Name(), path)
+		err = root.Rename(temp, path)
 	}
 	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
+		return errors.Join(err, root.Remove(temp))
 	}
 	return nil
 }
@@ -79,25 +90,41 @@ func (d *Dir) Get(ctx context.Context, name string) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	path, err := d.local(name)
+	p, err := local(name)
 	if err != nil {
 		return nil, err
 	}
-	f, err := os.Open(path)
+	root, err := os.OpenRoot(d.Path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s: %w", path, ErrNotExist)
+		return nil, fmt.Errorf("%s in %s: %w", name, d.Path, ErrNotExist)
 	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("open the folder %s: %w", d.Path, err)
 	}
-	data, err := io.ReadAll(io.LimitReader(f, MaxIndex+1))
-	if cerr := f.Close(); err == nil {
-		err = cerr
+	data, err := readWhole(root, p)
+	if err = errors.Join(err, root.Close()); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s in %s: %w", name, d.Path, ErrNotExist)
 	}
 	if err == nil && len(data) > MaxIndex {
 		err = corrupt(name, "it is larger than anything in an archive")
 	}
 	return data, err
+}
+
+func readWhole(root *os.Root, path string) ([]byte, error) {
+	info, err := root.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, corrupt(filepath.ToSlash(path), "it is not a regular file")
+	}
+	f, err := root.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	data, err := io.ReadAll(io.LimitReader(f, MaxIndex+1))
+	return data, errors.Join(err, f.Close())
 }
 
 // List implements Store. A folder that does not exist is empty. Files that a killed Put left are not listed.
@@ -110,7 +137,7 @@ func (d *Dir) List(ctx context.Context, prefix string) ([]string, error) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if !entry.Type().IsRegular() || strings.HasPrefix(entry.Name(), ".tmp-") {
+		if !entry.Type().IsRegular() || strings.HasPrefix(entry.Name(), tempPrefix) {
 			return nil
 		}
 		rel, err := filepath.Rel(d.Path, path)

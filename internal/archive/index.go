@@ -125,7 +125,11 @@ func encodeIndex(i Index) (raw []byte, name, hash string, err error) {
 	raw = append(raw, '\n')
 	sum := sha256.Sum256(raw)
 	hash = hex.EncodeToString(sum[:])
-	return raw, fmt.Sprintf("index/%06d-%s.json", i.Revision, hash), hash, nil
+	return raw, indexFile(i.Revision, hash), hash, nil
+}
+
+func indexFile(revision int, hash string) string {
+	return fmt.Sprintf("index/%06d-%s.json", revision, hash)
 }
 
 // decodeIndex reads an index from outside: its hash is in its name, and all that it names must have the one form that this

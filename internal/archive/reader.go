@@ -158,13 +158,16 @@ type VerifyReport struct {
 	Sealed int `json:"sealed"`
 	// Opened counts encrypted blobs that were decrypted and whose keyed hash was right.
 	Opened int `json:"opened"`
+	// Chain holds the hashes of the indexes, this revision's first: each was read, and names the one after it.
+	Chain []string `json:"chain"`
 }
 
 // verifyParallel is how many blobs are read at once.
 const verifyParallel = 8
 
-// Verify reads every blob of the revision: the hash of each, and that each is the object that its entry names. Encrypted
-// ones are opened where an identity was given; without one, only their presence is proven, and counted as Sealed.
+// Verify reads the indexes of the revisions before, down to the first, and every blob of the revision: the hash of each, and
+// that each is the object that its entry names. Encrypted ones are opened where an identity was given; without one, only
+// their presence is proven, and counted as Sealed.
 func (r *Reader) Verify(ctx context.Context) (VerifyReport, error) {
 	report := VerifyReport{
 		Revision: r.index.Revision, Index: r.index.Hash, Objects: len(r.index.Entries),
@@ -186,6 +189,11 @@ func (r *Reader) Verify(ctx context.Context) (VerifyReport, error) {
 		sealed++
 		group.Go(func() error { return check(gctx) })
 	}
+	group.Go(func() error {
+		var err error
+		report.Chain, err = r.chain(gctx)
+		return err
+	})
 	if err := group.Wait(); err != nil {
 		return VerifyReport{}, fmt.Errorf("verify revision %d: %w", r.index.Revision, err)
 	}
@@ -193,6 +201,26 @@ func (r *Reader) Verify(ctx context.Context) (VerifyReport, error) {
 		report.Sealed, report.Opened = 0, sealed
 	}
 	return report, nil
+}
+
+// chain reads the indexes that the revision builds on, each proven by the hash that the one after it names.
+func (r *Reader) chain(ctx context.Context) ([]string, error) {
+	hashes := []string{r.index.Hash}
+	for at := r.index; at.Revision > 1 || at.Previous != ""; {
+		name := indexFile(at.Revision-1, at.Previous)
+		raw, err := get(ctx, r.store, name, MaxIndex)
+		if errors.Is(err, ErrNotExist) {
+			return nil, corrupt(name, fmt.Sprintf("revision %d builds on it, and it is missing", at.Revision))
+		}
+		if err != nil {
+			return nil, err
+		}
+		if at, err = decodeIndex(name, raw); err != nil {
+			return nil, err
+		}
+		hashes = append(hashes, at.Hash)
+	}
+	return hashes, nil
 }
 
 // sealedChecks returns one check per encrypted blob.
@@ -232,7 +260,7 @@ func (r *Reader) present(ctx context.Context, names ...string) error {
 		if err != nil {
 			return err
 		}
-		if !strings.HasPrefix(string(raw), "age-encryption.org/v1\n") {
+		if !isSealed(raw) {
 			return corrupt(name, "it is not what age wrote")
 		}
 	}

@@ -42,7 +42,8 @@ type Writer struct {
 	keyErr  error
 
 	mu       sync.Mutex
-	have     map[string]bool
+	old      map[string]bool // the base names it and the store has something under its name
+	have     map[string]bool // it is whole in the store
 	entries  map[string]Entry
 	payloads map[string]Payload
 	written  int64
@@ -60,7 +61,7 @@ func OpenWriter(ctx context.Context, store Store, opts Options) (*Writer, error)
 	}
 	w := &Writer{
 		store: store, recipients: recipients, names: sortedCopy(opts.Recipients), ring: ring,
-		have: map[string]bool{}, entries: map[string]Entry{}, payloads: map[string]Payload{},
+		old: map[string]bool{}, have: map[string]bool{}, entries: map[string]Entry{}, payloads: map[string]Payload{},
 	}
 	base, err := latest(ctx, store)
 	switch {
@@ -94,7 +95,7 @@ func (w *Writer) findBlobs(ctx context.Context) error {
 			return fmt.Errorf("list %s of the archive: %w", prefix, err)
 		}
 		for _, n := range names {
-			w.have[n] = named[n]
+			w.old[n] = named[n]
 		}
 	}
 	return nil
@@ -134,7 +135,8 @@ func (w *Writer) Put(ctx context.Context, e Entry, obj *unstructured.Unstructure
 		sum := sha256.Sum256(raw)
 		e.Hash, e.Key = hex.EncodeToString(sum[:]), ""
 		e.Blob = blobName(e.Hash)
-		if err := w.putOnce(ctx, e.Blob, func() ([]byte, error) { return raw, nil }); err != nil {
+		whole := func(there []byte) bool { return bytes.Equal(there, raw) }
+		if err := w.putOnce(ctx, e.Blob, whole, func() ([]byte, error) { return raw, nil }); err != nil {
 			return Entry{}, fmt.Errorf("archive %s: %w", e.ID(), err)
 		}
 	}
@@ -178,18 +180,37 @@ func (w *Writer) putSealed(ctx context.Context, plain []byte) (Piece, error) {
 	}
 	hash := keyedHash(key, plain)
 	piece := Piece{Blob: secretName(hash), Key: name, Hash: hash, Size: int64(len(plain))}
-	err = w.putOnce(ctx, piece.Blob, func() ([]byte, error) { return seal(w.recipients, plain) })
+	whole := func(there []byte) bool {
+		if !w.ring.canOpen() {
+			return isSealed(there)
+		}
+		opened, err := w.ring.open(piece.Blob, there)
+		return err == nil && bytes.Equal(opened, plain)
+	}
+	err = w.putOnce(ctx, piece.Blob, whole, func() ([]byte, error) { return seal(w.recipients, plain) })
 	return piece, err
 }
 
-// putOnce writes a blob that the store does not have. Two goroutines with the same content may both write it: it is the
-// same content.
-func (w *Writer) putOnce(ctx context.Context, name string, data func() ([]byte, error)) error {
+// putOnce writes a blob that the store does not have whole: one that was damaged since an earlier revision is mended. Two
+// goroutines with the same content may both write it: it is the same content.
+func (w *Writer) putOnce(ctx context.Context, name string, whole func([]byte) bool, data func() ([]byte, error)) error {
 	w.mu.Lock()
-	have := w.have[name]
+	old, have := w.old[name], w.have[name]
 	w.mu.Unlock()
 	if have {
 		return nil
+	}
+	if old {
+		there, err := w.store.Get(ctx, name)
+		if err != nil && !errors.Is(err, ErrNotExist) && !errors.Is(err, ErrCorrupt) {
+			return fmt.Errorf("read %s: %w", name, err)
+		}
+		if err == nil && whole(there) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.have[name] = true
+			return nil
+		}
 	}
 	raw, err := data()
 	if err != nil {
@@ -218,7 +239,8 @@ func (w *Writer) chooseKey(ctx context.Context) (string, []byte, error) {
 	}
 	if name := w.lastKey(); name != "" && w.ring.canOpen() && slices.Equal(w.base.Recipients, w.names) {
 		key, err := w.ring.key(ctx, name)
-		if err == nil || !errors.Is(err, ErrNoIdentity) {
+		lost := errors.Is(err, ErrNoIdentity) || errors.Is(err, ErrNotExist) || errors.Is(err, ErrCorrupt)
+		if err == nil || !lost {
 			return name, key, err
 		}
 	}
