@@ -13,8 +13,10 @@ import (
 	"github.com/crossfade-project/crossfade/internal/fault"
 	"github.com/crossfade-project/crossfade/internal/journal"
 	"github.com/crossfade-project/crossfade/internal/kube"
+	"github.com/crossfade-project/crossfade/internal/lease"
 	"github.com/crossfade-project/crossfade/internal/migration"
 	"github.com/crossfade-project/crossfade/internal/plan"
+	"github.com/crossfade-project/crossfade/internal/remote"
 )
 
 // File is a migration file as it was read. Load reads one.
@@ -98,17 +100,25 @@ type Migration struct {
 	opts Options
 
 	journal *journal.Journal // nil when opened for reading
+	lease   *lease.Lease     // nil before begin
+	begun   bool
 
 	mu      sync.Mutex
 	sides   map[string]*kube.Client
 	buckets map[string]bucket.Bucket
 	zones   map[string]zone.Zone
+	stateAt remote.Store // nil before it is opened
+	seen    seen         // by Look
 }
 
-// Open opens a migration for work. It holds the state directory until Close; a second Open fails with a *HeldError.
+// Open opens a migration for work. It holds the state directory until Close; a second Open fails with a *HeldError. It connects
+// to nothing: the first verb that changes something takes the lease, and fetches what the state store has and this
+// directory has not.
 func Open(file *File, opts Options) (*Migration, error) {
 	m := newMigration(file, opts)
-	j, err := journal.Open(file.StateDir(), journal.Options{Actor: opts.Actor, Tool: opts.Tool, Clock: m.opts.Clock, Fault: opts.Fault})
+	j, err := journal.Open(file.StateDir(), journal.Options{
+		Actor: opts.Actor, Tool: opts.Tool, Clock: m.opts.Clock, Fault: opts.Fault, Replicated: file.State != nil && file.State.URL != "",
+	})
 	if err != nil {
 		return nil, fmt.Errorf("open migration %s: %w", file.Name, err)
 	}
@@ -141,7 +151,11 @@ func (m *Migration) Close() error {
 	if m.journal == nil {
 		return nil
 	}
-	return m.journal.Close()
+	var err error
+	if m.lease != nil {
+		err = m.lease.Release()
+	}
+	return errors.Join(err, m.journal.Close())
 }
 
 // errReadOnly guards the verbs that change something against a Migration from Inspect.

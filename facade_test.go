@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/crossfade-project/crossfade/bucketsync/bucket"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket/memory"
 	"github.com/crossfade-project/crossfade/internal/clock"
 	"github.com/crossfade-project/crossfade/internal/journal"
 	"github.com/crossfade-project/crossfade/internal/migration"
@@ -69,9 +71,12 @@ func load(t *testing.T, text string) *File {
 	return file
 }
 
-func opened(t *testing.T, file *File) *Migration {
+func opened(t *testing.T, file *File) *Migration { return openedWith(t, file, Options{}) }
+
+func openedWith(t *testing.T, file *File, opts Options) *Migration {
 	t.Helper()
-	m, err := Open(file, Options{Actor: "ann@desk", Tool: "test"})
+	opts.Actor, opts.Tool = "ann@desk", "test"
+	m, err := Open(file, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,6 +86,23 @@ func opened(t *testing.T, file *File) *Migration {
 		}
 	})
 	return m
+}
+
+// inMemory is a store in which every bucket is there, empty at first.
+func inMemory(t *testing.T) func(context.Context, Store) (bucket.Bucket, error) {
+	t.Helper()
+	all := map[string]bucket.Bucket{}
+	return func(ctx context.Context, s Store) (bucket.Bucket, error) {
+		key := s.Bucket + "/" + s.Prefix
+		if all[key] == nil {
+			b, err := memory.Open(ctx, memory.Options{Name: key})
+			if err != nil {
+				return nil, err
+			}
+			all[key] = b
+		}
+		return all[key], nil
+	}
 }
 
 func names(stages []stage) []string {
@@ -284,8 +306,12 @@ func TestStatusFollowsFromTheJournalAlone(t *testing.T) {
 			t.Errorf("one is %q, want %q", got, want)
 		}
 	}
+	if s := look(); s.Begun {
+		t.Errorf("to open it was to begin: %+v", s)
+	}
+	note(t, m, "n", 1)
 	if s := look(); !s.Begun || s.Next != "preflight" || s.Actor != "ann@desk" {
-		t.Errorf("an opened journal shows %+v", s)
+		t.Errorf("a journal with its first note shows %+v", s)
 	}
 	state(OnBlue)
 	plans(t, m, "preflight")
@@ -388,7 +414,10 @@ func TestAReturnThatWasKilledIsFoundAndAFinishedOneIsNot(t *testing.T) {
 
 // The next run finishes the return before anything else, and says what it was.
 func TestARunAfterAKilledReturnFinishesItFirst(t *testing.T) {
-	m := opened(t, load(t, named))
+	m := openedWith(t, load(t, strings.Replace(named, "directory: state", "directory: state, url: kept", 1)), Options{OpenBucket: inMemory(t)})
+	if err := m.begin(t.Context()); err != nil { // the lease is in the state store: there is no blue here
+		t.Fatal(err)
+	}
 	// All of the way back was done, and the process died before it said so.
 	finishes(t, m, "freeze/one", "start/one", "swap/one", "return/one", "return-settle/one", "stop/one", "thaw/one")
 	note(t, m, noteReturning, returning{Turn: "wave 1: one", Cause: "it rained"})

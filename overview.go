@@ -38,6 +38,9 @@ func (m *Migration) Plan(ctx context.Context, opts RunOptions) (*Overview, error
 	if err := m.checkNames(opts); err != nil {
 		return nil, err
 	}
+	if m.journal == nil && m.file.State != nil && m.file.State.URL != "" {
+		m.Look(ctx) // another machine may have begun
+	}
 	log, err := m.readLog()
 	if err != nil && !errors.Is(err, journal.ErrNone) {
 		return nil, err
@@ -89,7 +92,7 @@ func (m *Migration) Plan(ctx context.Context, opts RunOptions) (*Overview, error
 func (m *Migration) planned(ctx context.Context, s stage, log *journal.Log) (*plan.Plan, error) {
 	if log != nil {
 		if known := log.Stage(s.name); known.Plan != "" {
-			return journal.PlanOf(m.file.StateDir(), known)
+			return m.planInForce(ctx, known)
 		}
 	}
 	return s.plan(ctx)

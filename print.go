@@ -15,6 +15,16 @@ func (s *Status) Print(w io.Writer) error {
 	out.f("migration %s%s\n", s.Migration, stamp(s.Rehearsal))
 	if !s.Begun {
 		out.f("not begun: there is no journal yet\n")
+	} else {
+		out.f("journal: %s, head %s, last written by %s\n", cli.Count(s.Records, "record"), s.Head, s.Actor)
+	}
+	switch {
+	case s.Held != nil && s.Held.Until.IsZero():
+		out.f("running now: %s, says %s\n", s.Held.By, s.Held.At)
+	case s.Held != nil:
+		out.f("running now: %s, says %s, until %s unless it is renewed\n", s.Held.By, s.Held.At, s.Held.Until.UTC().Format(time.DateTime+" MST"))
+	case s.Unseen != "":
+		out.f("running now: not known: %s\n", s.Unseen)
 	}
 	out.f("\n")
 	if out.err != nil {

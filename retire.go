@@ -40,6 +40,9 @@ func (m *Migration) Retire(ctx context.Context, opts RetireOptions) (*Retirement
 			What: "confirmation", Why: "blue is destroyed only when the migration's name is typed out", Mend: "say --confirm " + m.file.Name,
 		}}}
 	}
+	if err := m.begin(ctx); err != nil {
+		return nil, err
+	}
 	var log *journal.Log
 	m.journal.View(func(l *journal.Log) { log = l })
 	cert, err := m.certificateThatHolds(ctx, log)

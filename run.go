@@ -31,6 +31,9 @@ func (m *Migration) Run(ctx context.Context, opts RunOptions) (*Report, error) {
 	if err := m.checkNames(opts); err != nil {
 		return nil, err
 	}
+	if err := m.begin(ctx); err != nil {
+		return nil, m.refusedInstead(ctx, err)
+	}
 	stages := m.pipeline()
 	if err := m.journal.Note(noteOutline, m.outline()); err != nil {
 		return nil, err

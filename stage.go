@@ -89,8 +89,16 @@ func (m *Migration) do(ctx context.Context, s stage) error {
 	}
 	m.event(Event{Kind: Planned, Stage: s.name, App: s.app, Changes: len(p.Changes)})
 	result, err := s.apply(ctx, p)
+	// The manifests say what at a destination is this migration's own: the store must have them before the stage is over.
+	merr := m.journal.Mirror(context.WithoutCancel(ctx))
 	if err != nil {
-		return m.again(s, fmt.Errorf("%s: %w", s.name, err))
+		if err = m.again(s, fmt.Errorf("%s: %w", s.name, err)); merr != nil {
+			err = errors.Join(err, merr)
+		}
+		return err
+	}
+	if merr != nil {
+		return fmt.Errorf("%s: %w", s.name, merr)
 	}
 	return m.journal.Finish(s.name, result)
 }

@@ -8,9 +8,13 @@ import (
 	"github.com/crossfade-project/crossfade/internal/plan"
 )
 
-// readLog reads the journal for those who only look. Like Open, it refuses the journal of another migration.
+// readLog reads the journal for those who only look, as the state store has it where Look found more there. Like Open, it
+// refuses the journal of another migration.
 func (m *Migration) readLog() (*journal.Log, error) {
-	log, err := journal.Read(m.file.StateDir())
+	log, err := m.looked().log, error(nil)
+	if log == nil {
+		log, err = journal.Read(m.file.StateDir())
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -13,10 +13,13 @@ type Status struct {
 	Migration string `json:"migration"`
 	Rehearsal bool   `json:"rehearsal"`
 	// Begun is false while there is no journal.
-	Begun        bool                `json:"begun"`
-	Records      int                 `json:"records"`
-	Head         string              `json:"head,omitempty"` // hash of the last record
-	Actor        string              `json:"actor,omitempty"`
+	Begun   bool   `json:"begun"`
+	Records int    `json:"records"`
+	Head    string `json:"head,omitempty"`  // hash of the last record
+	Actor   string `json:"actor,omitempty"` // who wrote last
+	// Held is who runs the migration now, as Look found it; nil where nobody does. Unseen says why that is not known.
+	Held         *Holding            `json:"held,omitempty"`
+	Unseen       string              `json:"unseen,omitempty"`
 	Stages       []StageStatus       `json:"stages"`
 	Applications []ApplicationStatus `json:"applications"`
 	// Next is the first stage that is not finished; empty when all are.
@@ -105,8 +108,19 @@ func (m *Migration) outline() outline {
 	return o
 }
 
-// Status returns where the migration stands. It may be called while another process runs it.
+// Status returns where the migration stands. It may be called while another process runs it. After Look, it also knows who
+// does, and what the state store has.
 func (m *Migration) Status() (*Status, error) {
+	s, err := m.status()
+	if err != nil {
+		return nil, err
+	}
+	found := m.looked()
+	s.Held, s.Unseen = found.held, found.blind
+	return s, nil
+}
+
+func (m *Migration) status() (*Status, error) {
 	log, err := m.readLog()
 	if errors.Is(err, journal.ErrNone) {
 		return statusOf(m.outline(), nil), nil
@@ -131,7 +145,7 @@ func statusOf(o outline, log *journal.Log) *Status {
 		}
 		return s
 	}
-	s.Begun, s.Records, s.Head = true, len(log.Records), log.Head
+	s.Begun, s.Records, s.Head = len(log.Records) > 0, len(log.Records), log.Head
 	for _, r := range log.Records {
 		if r.Kind == journal.KindOpened {
 			var who journal.Opened

@@ -16,12 +16,13 @@ func (p *program) statusCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "status",
 		Short: "Show where the migration stands",
-		Long: `Status reads the journal, and nothing else: it may be asked while another process runs the migration. With --watch it
-asks again and again until every stage is done or it is stopped.`,
+		Long: `Status reads the journal, and asks the lock and the lease who runs the migration now; it takes neither, and changes
+nothing. Where the file has a state.url, it reads there what another machine has done. With --watch it asks again and again
+until every stage is done or it is stopped.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			for {
-				next, err := p.printStatus()
+				next, err := p.printStatus(c.Context())
 				if err != nil || !watch || next == "" {
 					return err
 				}
@@ -41,11 +42,12 @@ asks again and again until every stage is done or it is stopped.`,
 
 func pause(ctx context.Context, d time.Duration) error { return clock.System{}.Sleep(ctx, d) }
 
-func (p *program) printStatus() (next string, err error) {
+func (p *program) printStatus(ctx context.Context) (next string, err error) {
 	m, err := p.inspect()
 	if err != nil {
 		return "", err
 	}
+	m.Look(ctx)
 	s, err := m.Status()
 	if err != nil {
 		return "", err

@@ -88,7 +88,9 @@ func TestWhatWasDoneIsKnownAfterReopening(t *testing.T) {
 
 func TestSecondWriterIsToldWhoHoldsTheJournal(t *testing.T) {
 	dir := t.TempDir()
-	open(t, dir)
+	if err := open(t, dir).Note("n", 1); err != nil {
+		t.Fatal(err)
+	}
 	_, err := journal.Open(dir, journal.Options{Actor: "bob@lap"})
 	var held *journal.HeldError
 	if !errors.As(err, &held) || !strings.Contains(err.Error(), "ann@desk") {
@@ -187,7 +189,7 @@ func TestUnknownKindsAreKeptAndTwoFormatsOnAreRefused(t *testing.T) {
 	}
 	open(t, dir)
 	journal.AppendForTest(t, dir, journal.Record{Format: journal.Format + 2, Kind: "telegram"})
-	if _, err := journal.Read(dir); err == nil || !strings.Contains(err.Error(), "use the version that wrote it") {
+	if _, err := journal.Read(dir); err == nil || !strings.Contains(err.Error(), "use the version of crossfade that wrote it") {
 		t.Errorf("two formats on: got %v", err)
 	}
 }

@@ -7,17 +7,36 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
+
+	"github.com/crossfade-project/crossfade/internal/mend"
 )
 
 // Name of the journal's file in its state directory.
 const fileName = "journal.jsonl"
 
-// ErrBroken says that the hash chain does not hold: the journal was edited or damaged.
-var ErrBroken = errors.New("the journal's hash chain is broken")
+// Sentinels, found with errors.Is.
+var (
+	// ErrBroken says that the hash chain does not hold: the journal was edited or damaged.
+	ErrBroken = errors.New("the journal's hash chain is broken")
+	// ErrNone says that the state directory holds no journal.
+	ErrNone = errors.New("there is no journal yet")
+	// ErrUnknown says that another version of crossfade wrote what this one must not pass over.
+	ErrUnknown = errors.New("it was written by another version of crossfade")
+	// ErrDiverged says that the state directory and the store each have records that the other has not.
+	ErrDiverged = errors.New("neither is a part of the other")
+)
 
-// ErrNone says that the state directory holds no journal.
-var ErrNone = errors.New("there is no journal yet")
+// Error is a failure of the state that a person can mend.
+type Error = mend.Error
+
+// Mends of a journal that cannot be gone on with.
+const (
+	mendBroken = "it was edited or damaged: put back the file that was here, from a backup; where the migration file has a state.url, move " +
+		"the state directory away, and the next run fetches it from there. `crossfade audit` shows what holds"
+	mendOther = "use the version of crossfade that wrote it, or a newer one"
+)
 
 // Log is a journal as it was read: its records, and what follows from them.
 type Log struct {
@@ -27,9 +46,9 @@ type Log struct {
 	// Torn is how many bytes of an unfinished last record were passed over.
 	Torn int
 
+	hashes  []string // of each record
 	stages  map[string]*Stage
 	changes map[string]*change
-	order   []string
 }
 
 // Stage is what the journal knows of one stage.
@@ -64,9 +83,18 @@ func Read(dir string) (*Log, error) {
 	}
 	l, err := parse(raw)
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", path, err)
+		return nil, unreadable(path, err)
 	}
 	return l, nil
+}
+
+// unreadable adds what mends a journal that cannot be read.
+func unreadable(path string, err error) error {
+	e := &Error{Op: "read " + path, Err: err, Hint: mendBroken}
+	if errors.Is(err, ErrUnknown) {
+		e.Hint = mendOther
+	}
+	return e
 }
 
 // parse reads records up to the last newline; what follows it is torn.
@@ -79,20 +107,49 @@ func parse(raw []byte) (*Log, error) {
 			break
 		}
 		r, hash, err := decode(l.Head, raw[:end])
+		if err == nil {
+			err = l.accepts(r)
+		}
 		if err != nil {
-			return nil, fmt.Errorf("line %d: %w", n, err)
-		}
-		if r.Seq != uint64(n) {
-			return nil, fmt.Errorf("line %d: it says that it is record %d: %w", n, r.Seq, ErrBroken)
-		}
-		if r.Format > Format+1 {
-			return nil, fmt.Errorf("line %d: it has format %d and this version of crossfade knows up to %d: use the version that wrote it", n, r.Format, Format+1)
+			return l, fmt.Errorf("line %d: %w", n, err)
 		}
 		l.add(r, hash)
 		raw = raw[end+1:]
 	}
 	return l, nil
 }
+
+// accepts refuses a record that does not follow, or whose format is too far from this version's.
+func (l *Log) accepts(r Record) error {
+	if want := uint64(len(l.Records) + 1); r.Seq != want {
+		return fmt.Errorf("it says that it is record %d, and %d is due: %w", r.Seq, want, ErrBroken)
+	}
+	if r.Format > Format+1 || r.Format < max(oldest, Format-1) {
+		return fmt.Errorf("it has format %d and this version reads %d to %d: %w", r.Format, max(oldest, Format-1), Format+1, ErrUnknown)
+	}
+	return nil
+}
+
+// mayGoOn refuses to write behind a record that had to be acted on and is not known.
+func (l *Log) mayGoOn() error {
+	for _, r := range l.Records {
+		if r.Critical && !r.Kind.known() {
+			return fmt.Errorf("record %d is of kind %q, which must be acted on and which this version does not know: %w", r.Seq, r.Kind, ErrUnknown)
+		}
+	}
+	return nil
+}
+
+// HashOf returns the hash of a record, by its number from 1; empty where there is no such record.
+func (l *Log) HashOf(record int) string {
+	if record < 1 || record > len(l.hashes) {
+		return ""
+	}
+	return l.hashes[record-1]
+}
+
+// RecordOf returns the number of the record with a hash, or 0.
+func (l *Log) RecordOf(hash string) int { return slices.Index(l.hashes, hash) + 1 }
 
 func newLog() *Log {
 	return &Log{stages: map[string]*Stage{}, changes: map[string]*change{}}
@@ -101,6 +158,7 @@ func newLog() *Log {
 // add takes a record in and derives the state of its stage and change.
 func (l *Log) add(r Record, hash string) {
 	l.Records = append(l.Records, r)
+	l.hashes = append(l.hashes, hash)
 	l.Head = hash
 	switch r.Kind {
 	case KindPlanned:
@@ -140,7 +198,6 @@ func (l *Log) stage(name string) *Stage {
 	if !ok {
 		s = &Stage{Name: name}
 		l.stages[name] = s
-		l.order = append(l.order, name)
 	}
 	return s
 }

@@ -9,8 +9,11 @@ import (
 	"time"
 )
 
-// Format is the version of the records that this package writes.
-const Format = 1
+// Format is the version of the records that this package writes. Format 2 has Critical; docs/state.md tells of both.
+const Format = 2
+
+// oldest is the first format that there was.
+const oldest = 1
 
 // Kind says what a record means. Readers keep kinds that they do not know.
 type Kind string
@@ -39,6 +42,18 @@ type Record struct {
 	Plan   string          `json:"plan,omitempty"`
 	Error  string          `json:"error,omitempty"`
 	Data   json.RawMessage `json:"data,omitempty"`
+	// Critical is set by a version that adds a kind which nobody may pass over: whoever does not know the kind may read the
+	// journal and must not go on with the migration.
+	Critical bool `json:"critical,omitempty"`
+}
+
+// known reports whether this version acts on a kind.
+func (k Kind) known() bool {
+	switch k {
+	case KindOpened, KindMended, KindPlanned, KindIntent, KindDone, KindFailed, KindFinished, KindReset, KindNoted:
+		return true
+	}
+	return false
 }
 
 // Opened is the Data of a KindOpened record: who writes from here on, and with what.

@@ -16,7 +16,7 @@ type File struct {
 	Green Side `yaml:"green" json:"green"`
 	// Archive is where export writes what it read.
 	Archive Archive `yaml:"archive" json:"archive"`
-	// State is where the journal and the plans are kept beside the machine that runs the migration.
+	// State is where the journal and the plans are kept.
 	State *State `yaml:"state,omitempty" json:"state,omitempty"`
 	// Stores are the object stores that URLs in this file refer to by name.
 	Stores map[string]Store `yaml:"stores,omitempty" json:"stores,omitempty"`
@@ -78,10 +78,16 @@ type Archive struct {
 	Identity *SecretRef `yaml:"identity,omitempty" json:"identity,omitempty"`
 }
 
-// State is where journal and plans are replicated.
+// State is where the journal and what belongs to it are kept.
 type State struct {
 	// Directory of the journal and the plans; relative paths start at this file. Empty means .crossfade/NAME beside it.
 	Directory string `yaml:"directory,omitempty" json:"directory,omitempty"`
+	// URL of a second place that gets all of it too, so that a lost machine does not lose the way back: a path of a folder, or
+	// a URL (file://, s3://, minio://, gs://, az://) of a part of a bucket that no other migration uses. It also holds the
+	// lease that keeps two machines from running the migration at once; without it, the lease is on blue.
+	URL string `yaml:"url,omitempty" json:"url,omitempty"`
+	// Store names the entry of stores that holds the credentials for the URL.
+	Store string `yaml:"store,omitempty" json:"store,omitempty"`
 }
 
 // Store is one object store or account, with references to its credentials.

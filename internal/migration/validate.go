@@ -97,12 +97,33 @@ func (v *validator) stores(f *File) {
 	if f.Archive.Store != "" {
 		v.store(f, f.Archive.Store, "archive.store")
 	}
+	v.state(f)
 	if len(f.Archive.Recipients) > 0 && f.Archive.Identity == nil {
 		v.problem("archive", "recipients are named but not the identity that opens the Secrets again", "add identity: {file: PATH}")
 	}
 	for i, r := range f.Archive.Recipients {
 		if !strings.HasPrefix(r, "age1") {
 			v.problem(fmt.Sprintf("archive.recipients[%d]", i), fmt.Sprintf("%q is not an age public key", r), "it begins with age1; age-keygen -y prints it")
+		}
+	}
+}
+
+func (v *validator) state(f *File) {
+	if f.State == nil {
+		return
+	}
+	remote := strings.Contains(f.State.URL, "://") && !strings.HasPrefix(f.State.URL, "file://")
+	switch {
+	case f.State.Store != "" && f.State.URL == "":
+		v.problem("state.store", "it is of no use without state.url", "add url: s3://BUCKET/FOLDER, or take it away")
+	case f.State.Store != "":
+		v.store(f, f.State.Store, "state.store")
+	case remote:
+		v.problem("state.url", "nothing says with which credentials it is opened", "add store: NAME, an entry of stores")
+	}
+	for _, b := range f.Buckets {
+		if f.State.Store != "" && (f.State.Store == b.From.Store && inBucket(f.State.URL, b.From) || f.State.Store == b.To.Store && inBucket(f.State.URL, b.To)) {
+			v.problem("state.url", fmt.Sprintf("the state would lie inside bucket %s, which is cloned", b.Name), "keep the state in a bucket of its own")
 		}
 	}
 }
