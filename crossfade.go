@@ -16,7 +16,9 @@ import (
 	"github.com/crossfade-project/crossfade/internal/lease"
 	"github.com/crossfade-project/crossfade/internal/migration"
 	"github.com/crossfade-project/crossfade/internal/plan"
+	"github.com/crossfade-project/crossfade/internal/redact"
 	"github.com/crossfade-project/crossfade/internal/remote"
+	"github.com/crossfade-project/crossfade/internal/runlog"
 )
 
 // File is a migration file as it was read. Load reads one.
@@ -63,8 +65,10 @@ type Options struct {
 	OpenZone func(ctx context.Context, z ZoneConfig) (zone.Zone, error)
 	// Getenv looks environment variables up. Nil means that there are none.
 	Getenv func(string) string
-	Log    *slog.Logger
-	Clock  clock.Clock
+	// Secrets are values that must never be logged, recorded or shown, beside those that the file refers to.
+	Secrets []string
+	Log     *slog.Logger
+	Clock   clock.Clock
 	// Fault is nil in every build but those that tests make to be killed.
 	Fault *fault.Points
 	// Events is told of progress, from several goroutines. Nil tells nobody.
@@ -92,6 +96,8 @@ type ZoneConfig struct {
 	Key       string
 	Algorithm string
 	Secret    string
+	// Log takes what the driver has to say.
+	Log *slog.Logger
 }
 
 // Migration is an opened migration: its file, its journal and its connections.
@@ -102,6 +108,9 @@ type Migration struct {
 	journal *journal.Journal // nil when opened for reading
 	lease   *lease.Lease     // nil before begin
 	begun   bool
+	runLog  *runlog.Log // nil when opened for reading
+	// redact knows every secret that has been resolved: what is logged, recorded or returned as an error goes through it.
+	redact *redact.Redactor
 
 	mu      sync.Mutex
 	sides   map[string]*kube.Client
@@ -118,6 +127,7 @@ func Open(file *File, opts Options) (*Migration, error) {
 	m := newMigration(file, opts)
 	j, err := journal.Open(file.StateDir(), journal.Options{
 		Actor: opts.Actor, Tool: opts.Tool, Clock: m.opts.Clock, Fault: opts.Fault, Replicated: file.State != nil && file.State.URL != "",
+		Clean: m.redact.Text,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open migration %s: %w", file.Name, err)
@@ -127,6 +137,7 @@ func Open(file *File, opts Options) (*Migration, error) {
 		return nil, errors.Join(err, j.Close())
 	}
 	m.journal = j
+	m.keepLog()
 	return m, nil
 }
 
@@ -143,8 +154,17 @@ func newMigration(file *File, opts Options) *Migration {
 	if opts.Getenv == nil {
 		opts.Getenv = func(string) string { return "" }
 	}
-	return &Migration{file: file, opts: opts, sides: map[string]*kube.Client{}, buckets: map[string]bucket.Bucket{}, zones: map[string]zone.Zone{}}
+	m := &Migration{
+		file: file, opts: opts, redact: redact.New(),
+		sides: map[string]*kube.Client{}, buckets: map[string]bucket.Bucket{}, zones: map[string]zone.Zone{},
+	}
+	m.redact.Learn(opts.Secrets...)
+	m.opts.Log = slog.New(m.redact.Handler(opts.Log.Handler()))
+	return m
 }
+
+// Name is the migration's name.
+func (m *Migration) Name() string { return m.file.Name }
 
 // Close gives the migration back.
 func (m *Migration) Close() error {
@@ -155,7 +175,7 @@ func (m *Migration) Close() error {
 	if m.lease != nil {
 		err = m.lease.Release()
 	}
-	return errors.Join(err, m.journal.Close())
+	return errors.Join(err, m.runLog.Close(), m.journal.Close())
 }
 
 // errReadOnly guards the verbs that change something against a Migration from Inspect.

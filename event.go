@@ -29,6 +29,8 @@ type Event struct {
 }
 
 func (m *Migration) event(e Event) {
+	e.Text = m.redact.Text(e.Text)
+	m.logEvent(e)
 	if m.opts.Events != nil {
 		m.opts.Events(e)
 	}

@@ -33,7 +33,8 @@ type Later struct {
 
 // Plan reads both sides and plans every stage that can be planned now. It changes nothing and takes no lock. All
 // refusals that reading can find are in the overview at once.
-func (m *Migration) Plan(ctx context.Context, opts RunOptions) (*Overview, error) {
+func (m *Migration) Plan(ctx context.Context, opts RunOptions) (_ *Overview, err error) {
+	defer func() { err = m.redact.Error(err) }()
 	o := &Overview{Migration: m.file.Name, Rehearsal: m.file.Rehearsal != nil}
 	if err := m.checkNames(opts); err != nil {
 		return nil, err
@@ -95,7 +96,11 @@ func (m *Migration) planned(ctx context.Context, s stage, log *journal.Log) (*pl
 			return m.planInForce(ctx, known)
 		}
 	}
-	return s.plan(ctx)
+	p, err := s.plan(ctx)
+	if err == nil {
+		m.cleanPlan(p)
+	}
+	return p, err
 }
 
 // Refusals counts the reasons not to begin.

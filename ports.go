@@ -57,7 +57,8 @@ func (m *Migration) planPorts(ctx context.Context) (ports.Planned, error) {
 }
 
 // Ports returns the map that a run decided on, or the one that it would decide on now. It changes nothing.
-func (m *Migration) Ports(ctx context.Context) (*Ports, error) {
+func (m *Migration) Ports(ctx context.Context) (_ *Ports, err error) {
+	defer func() { err = m.redact.Error(err) }()
 	log, err := m.readLog()
 	if err != nil && !errors.Is(err, journal.ErrNone) {
 		return nil, err

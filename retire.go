@@ -31,10 +31,12 @@ type Retirement struct {
 
 // Retire destroys what the file names of blue. It needs the certificate that Run has made, looks once more whether it still
 // holds, and needs the migration's name typed out. Afterwards no name goes back, so their TTLs are restored.
-func (m *Migration) Retire(ctx context.Context, opts RetireOptions) (*Retirement, error) {
+func (m *Migration) Retire(ctx context.Context, opts RetireOptions) (_ *Retirement, err error) {
 	if m.journal == nil {
 		return nil, errReadOnly
 	}
+	m.logBegin("retire", nil)
+	defer func() { err = m.logEnd("retire", err) }()
 	if opts.Confirm != m.file.Name {
 		return nil, &RefusedError{Stage: "retire", Refusals: []plan.Refusal{{
 			What: "confirmation", Why: "blue is destroyed only when the migration's name is typed out", Mend: "say --confirm " + m.file.Name,

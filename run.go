@@ -24,10 +24,12 @@ type RunOptions struct {
 
 // Run takes the migration as far as its gates allow, from where it stopped. Stages that are done are passed over. When
 // an application breaches its gates, it goes back to blue by itself and Run returns a *ReturnedError.
-func (m *Migration) Run(ctx context.Context, opts RunOptions) (*Report, error) {
+func (m *Migration) Run(ctx context.Context, opts RunOptions) (_ *Report, err error) {
 	if m.journal == nil {
 		return nil, errReadOnly
 	}
+	m.logBegin("run", opts)
+	defer func() { err = m.logEnd("run", err) }()
 	if err := m.checkNames(opts); err != nil {
 		return nil, err
 	}

@@ -11,8 +11,15 @@ import (
 	"github.com/crossfade-project/crossfade/internal/migration"
 )
 
-// secret resolves a reference of the file. A nil reference is the empty secret: the provider's usual chain.
+// secret resolves a reference of the file, and remembers its value as one that nobody may read. A nil reference is the
+// empty secret: the provider's usual chain.
 func (m *Migration) secret(ctx context.Context, ref *migration.SecretRef, what string) (string, error) {
+	value, err := m.resolve(ctx, ref, what)
+	m.redact.Learn(value)
+	return value, err
+}
+
+func (m *Migration) resolve(ctx context.Context, ref *migration.SecretRef, what string) (string, error) {
 	switch {
 	case ref == nil:
 		return "", nil

@@ -25,6 +25,8 @@ func (m *Migration) side(name string) (*kube.Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", name, err)
 	}
+	// What the kubeconfig holds of credentials is nobody's to read. A key is learned by the lines of its text.
+	m.redact.Learn(c.Config.BearerToken, c.Config.Password, string(c.Config.KeyData))
 	m.sides[name] = c
 	return c, nil
 }

@@ -63,7 +63,7 @@ func (m *Migration) take(ctx context.Context, s stage) error {
 		return nil
 	}
 	m.event(Event{Kind: StageBegan, Stage: s.name, App: s.app, Text: s.title})
-	err := m.do(ctx, s)
+	err := m.redact.Error(m.do(ctx, s))
 	m.event(Event{Kind: StageEnded, Stage: s.name, App: s.app, Text: s.title, Err: err})
 	return err
 }
@@ -80,6 +80,7 @@ func (m *Migration) do(ctx context.Context, s stage) error {
 		if p, err = s.plan(ctx); err != nil {
 			return fmt.Errorf("plan %s: %w", s.name, err)
 		}
+		m.cleanPlan(p)
 		if err := p.Err(); err != nil {
 			return err
 		}

@@ -167,7 +167,7 @@ func (m *Migration) zone(ctx context.Context, z migration.Zone) (zone.Zone, erro
 		return nil, err
 	}
 	driver, err = m.opts.OpenZone(ctx, ZoneConfig{
-		Name: z.Name, Server: z.RFC2136.Server, Key: z.RFC2136.Key, Algorithm: z.RFC2136.Algorithm, Secret: strings.TrimSpace(secret),
+		Name: z.Name, Server: z.RFC2136.Server, Key: z.RFC2136.Key, Algorithm: z.RFC2136.Algorithm, Secret: strings.TrimSpace(secret), Log: m.opts.Log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open zone %s: %w", z.Name, err)

@@ -39,7 +39,8 @@ func (v *Verification) OK() bool {
 
 // Verify compares the buckets of both sides and reads the archive. It changes nothing. What differs is in the result; an
 // error means that it could not look, or that the archive is damaged.
-func (m *Migration) Verify(ctx context.Context, opts VerifyOptions) (*Verification, error) {
+func (m *Migration) Verify(ctx context.Context, opts VerifyOptions) (_ *Verification, err error) {
+	defer func() { err = m.redact.Error(err) }()
 	mode := bucketsync.Mode(opts.Mode)
 	if mode == "" {
 		mode = bucketsync.ModeListing

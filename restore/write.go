@@ -85,7 +85,8 @@ func (w *writer) create(ctx context.Context, t task) (wrote, error) {
 	}
 	at := w.opts.Green.At(t.Target.resource(), t.Target.Namespace)
 	made, err := retry(ctx, w.opts, func() (*unstructured.Unstructured, error) {
-		return at.Create(ctx, obj, metav1.CreateOptions{FieldManager: "crossfade"})
+		made, err := at.Create(ctx, obj, metav1.CreateOptions{FieldManager: "crossfade"})
+		return made, discreet(obj, err)
 	})
 	switch {
 	case err == nil:
@@ -109,6 +110,9 @@ func (w *writer) create(ctx context.Context, t task) (wrote, error) {
 }
 
 func describe(live *unstructured.Unstructured, migration string) string {
+	if keyOf(live).is("", "Secret") && ours(live, migration) {
+		return "there, ours, with other content" // never a hash without a key in an error (I9)
+	}
 	if ours(live, migration) {
 		return "there, ours, with content " + contentOf(live)
 	}
@@ -140,7 +144,8 @@ func (w *writer) update(ctx context.Context, c plan.Change, t task) (wrote, erro
 			return wrote{}, err
 		}
 		made, err := retry(ctx, w.opts, func() (*unstructured.Unstructured, error) {
-			return at.Update(ctx, next, metav1.UpdateOptions{FieldManager: "crossfade"})
+			made, err := at.Update(ctx, next, metav1.UpdateOptions{FieldManager: "crossfade"})
+			return made, discreet(next, err)
 		})
 		switch {
 		case err == nil:

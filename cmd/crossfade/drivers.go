@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"log/slog"
 
 	"github.com/crossfade-project/crossfade"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
@@ -54,10 +53,8 @@ func openWhole(ctx context.Context, s crossfade.Store) (bucket.Bucket, error) {
 }
 
 // openZone opens a zone with the one driver that there is.
-func openZone(log *slog.Logger) func(context.Context, crossfade.ZoneConfig) (zone.Zone, error) {
-	return func(_ context.Context, z crossfade.ZoneConfig) (zone.Zone, error) {
-		return rfc2136.New(rfc2136.Options{
-			Apex: z.Name, Server: z.Server, Key: rfc2136.Key{Name: z.Key, Algorithm: z.Algorithm, Secret: z.Secret}, Log: log,
-		})
-	}
+func openZone(_ context.Context, z crossfade.ZoneConfig) (zone.Zone, error) {
+	return rfc2136.New(rfc2136.Options{
+		Apex: z.Name, Server: z.Server, Key: rfc2136.Key{Name: z.Key, Algorithm: z.Algorithm, Secret: z.Secret}, Log: z.Log,
+	})
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/crossfade-project/crossfade"
 	"github.com/crossfade-project/crossfade/internal/cli"
+	"github.com/crossfade-project/crossfade/internal/redact"
 )
 
 // program is what every verb shares: its streams and the flags that all of them have.
@@ -70,7 +71,7 @@ step by itself.`,
 	root.AddCommand(
 		p.planCommand(), p.runCommand(), p.statusCommand(),
 		p.exportCommand(), p.syncCommand(), p.verifyCommand(), p.provisionCommand(), p.portsCommand(), p.restoreCommand(),
-		p.cutoverCommand(), p.retireCommand(),
+		p.cutoverCommand(), p.retireCommand(), p.supportCommand(),
 		p.versionCommand(), p.nodeFlowsCommand(), exitCodesTopic(),
 	)
 	return root
@@ -139,12 +140,25 @@ func (p *program) options() (crossfade.Options, error) {
 		Tool:       version(),
 		Actor:      actor(),
 		OpenBucket: openBucket,
-		OpenZone:   openZone(log),
+		OpenZone:   openZone,
 		Getenv:     os.Getenv,
+		Secrets:    secretsOf(os.Environ()),
 		Log:        log,
 		Events:     newEvents(p.progress).handle,
 	}
 	return opts, arm(&opts)
+}
+
+// secretsOf lists the values of the variables whose names say that they hold secrets: hooks inherit them, and may repeat them.
+// A path to a secret is none.
+func secretsOf(environ []string) []string {
+	var list []string
+	for _, e := range environ {
+		if name, value, _ := strings.Cut(e, "="); redact.Names(name) && !filepath.IsAbs(value) {
+			list = append(list, value)
+		}
+	}
+	return list
 }
 
 func actor() string {

@@ -17,7 +17,9 @@ const (
 	killAfter = 10 * time.Second
 )
 
-// command runs a program without a shell. It inherits the environment; its arguments are never logged.
+// command runs a program without a shell. It inherits the environment; its arguments are never logged. An error repeats its
+// last words, which the caller cleans of secrets; but of one that reads a payload it repeats nothing, since programs that load
+// data quote the line that they stumble over.
 func (r Runner) command(ctx context.Context, argv []string, in io.Reader, out io.Writer) error {
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Dir, cmd.Stdin, cmd.Stdout, cmd.WaitDelay = r.Dir, in, out, killAfter
@@ -26,6 +28,9 @@ func (r Runner) command(ctx context.Context, argv []string, in io.Reader, out io
 	if err := cmd.Run(); err != nil {
 		if ctx.Err() != nil {
 			err = ctx.Err()
+		}
+		if in != nil {
+			return fmt.Errorf("run %s: %w (what it said is not repeated, since that may hold a part of the payload: run it by hand to see)", argv[0], err)
 		}
 		if said := last.line(); said != "" {
 			return fmt.Errorf("run %s: %w: %s", argv[0], err, said)

@@ -103,7 +103,7 @@ func (r Runner) Import(ctx context.Context, h migration.Hook, payload io.Reader)
 func Describe(h migration.Hook) string {
 	switch {
 	case h.HTTP != nil && h.HTTP.Pods != nil:
-		return fmt.Sprintf("%s port %d %s on every pod", method(*h.HTTP), h.HTTP.Pods.Port, h.HTTP.Pods.Path)
+		return fmt.Sprintf("%s port %d %s on every pod", method(*h.HTTP), h.HTTP.Pods.Port, withoutQuery(h.HTTP.Pods.Path))
 	case h.HTTP != nil:
 		return method(*h.HTTP) + " " + withoutUser(h.HTTP.URL)
 	case len(h.Command) > 0:

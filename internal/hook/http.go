@@ -36,6 +36,11 @@ func withoutUser(raw string) string {
 	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
 }
 
+func withoutQuery(path string) string {
+	path, _, _ = strings.Cut(path, "?")
+	return path
+}
+
 func (r Runner) runHTTP(ctx context.Context, h migration.HTTPHook) (Outcome, error) {
 	if h.Pods == nil {
 		status, err := r.callURL(ctx, h)

@@ -26,6 +26,8 @@ type Options struct {
 	Replicated bool
 	// Fault is nil in every build but those that tests make to be killed.
 	Fault *fault.Points
+	// Clean takes secrets out of the errors that are recorded. Nil leaves them as they are.
+	Clean func(string) string
 }
 
 // Journal is the journal open for writing, by this process alone. It implements plan.Recorder.
@@ -129,7 +131,7 @@ func (j *Journal) open() error {
 		return err
 	}
 	if err := log.mayGoOn(); err != nil {
-		return unreadable(filepath.Join(j.dir, fileName), err)
+		return unreadable(filepath.Join(j.dir, FileName), err)
 	}
 	f, err := j.openFile()
 	if err != nil {
@@ -149,7 +151,7 @@ func (j *Journal) open() error {
 
 // openFile opens the journal's file, and makes its name durable.
 func (j *Journal) openFile() (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(j.dir, fileName), os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)
+	f, err := os.OpenFile(filepath.Join(j.dir, FileName), os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, j.unwritable("open the journal", err)
 	}
@@ -249,6 +251,9 @@ func (j *Journal) write(records []Record) (last uint64, err error) {
 	}
 	for _, r := range append(j.greeting(), records...) {
 		r.Format, r.Seq, r.Time = Format, j.written+1, j.opts.Clock.Now().UTC()
+		if j.opts.Clean != nil && r.Error != "" {
+			r.Error = j.opts.Clean(r.Error)
+		}
 		raw, hash, err := encode(j.log.Head, r)
 		if err != nil {
 			return 0, err

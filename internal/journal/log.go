@@ -13,8 +13,8 @@ import (
 	"github.com/crossfade-project/crossfade/internal/mend"
 )
 
-// Name of the journal's file in its state directory.
-const fileName = "journal.jsonl"
+// FileName is the journal's name in its state directory.
+const FileName = "journal.jsonl"
 
 // Sentinels, found with errors.Is.
 var (
@@ -73,7 +73,7 @@ type change struct {
 // Read reads the journal of a state directory and checks its chain. It takes no lock: a record being written
 // by another process counts as torn.
 func Read(dir string) (*Log, error) {
-	path := filepath.Join(dir, fileName)
+	path := filepath.Join(dir, FileName)
 	raw, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("read %s: %w", path, ErrNone)

@@ -199,7 +199,7 @@ func (j *Journal) Attach(ctx context.Context, store remote.Store) (Attached, err
 		err = j.takeIn(news)
 	case result.Uploaded > 0:
 		var lines []byte
-		if lines, err = linesFrom(filepath.Join(j.dir, fileName), common); err == nil {
+		if lines, err = linesFrom(filepath.Join(j.dir, FileName), common); err == nil {
 			err = r.addChunk(ctx, common+1, lines)
 		}
 	}

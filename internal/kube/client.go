@@ -2,12 +2,14 @@ package kube
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
 	"sync"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/version"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
@@ -118,9 +120,22 @@ func (c *Client) Identity(ctx context.Context) (Identity, error) {
 	if err != nil {
 		return Identity{}, fmt.Errorf("read namespace %s at %s: %w", metav1.NamespaceSystem, c.Config.Host, err)
 	}
-	version, err := c.Discovery.ServerVersion()
+	version, err := c.Version(ctx)
 	if err != nil {
-		return Identity{}, fmt.Errorf("read the version of %s: %w", c.Config.Host, err)
+		return Identity{}, err
 	}
-	return Identity{UID: string(ns.UID), Version: version.GitVersion, Server: c.Config.Host}, nil
+	return Identity{UID: string(ns.UID), Version: version, Server: c.Config.Host}, nil
+}
+
+// Version asks the cluster for its version.
+func (c *Client) Version(ctx context.Context) (string, error) {
+	raw, err := c.Discovery.RESTClient().Get().AbsPath("/version").Do(ctx).Raw()
+	if err != nil {
+		return "", fmt.Errorf("read the version of %s: %w", c.Config.Host, err)
+	}
+	var info version.Info
+	if err := json.Unmarshal(raw, &info); err != nil {
+		return "", fmt.Errorf("read the version of %s: %w", c.Config.Host, err)
+	}
+	return info.GitVersion, nil
 }

@@ -65,7 +65,7 @@ func (c *Client) PodStream(ctx context.Context, req PodRequest, body io.Reader) 
 	hr.Header.Set("User-Agent", c.Config.UserAgent)
 	resp, err := c.http.Do(hr)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", req, err)
+		return nil, fmt.Errorf("%s: %w", req, withoutURL(err))
 	}
 	if resp.StatusCode < http.StatusBadRequest {
 		return resp, nil
@@ -85,9 +85,19 @@ func (c *Client) PodStream(ctx context.Context, req PodRequest, body io.Reader) 
 	return resp, nil
 }
 
-// String names the request for a person.
+// String names the request for a person. A query may hold a secret, so it is left out.
 func (r PodRequest) String() string {
-	return fmt.Sprintf("%s pod %s/%s port %d %s", r.Method, r.Namespace, r.Pod, r.Port, r.Path)
+	path, _, _ := strings.Cut(r.Path, "?")
+	return fmt.Sprintf("%s pod %s/%s port %d %s", r.Method, r.Namespace, r.Pod, r.Port, path)
+}
+
+// withoutURL takes the URL out of an error of net/http: it repeats the query.
+func withoutURL(err error) error {
+	var ue *url.Error
+	if errors.As(err, &ue) {
+		return ue.Err
+	}
+	return err
 }
 
 func (c *Client) podURL(req PodRequest) (string, error) {

@@ -21,7 +21,7 @@ import (
 const canary = "Zebra9Quagga7Okapi3"
 
 // placed are texts that hold a secret in each of the forms that the rules name. The secret is CANARY.
-var placed = []string{
+var placed = []string{ //nolint:gochecknoglobals // a table for a test and a fuzz target
 	"-----BEGIN RSA PRIVATE KEY-----\nCANARY\n-----END RSA PRIVATE KEY-----",
 	"-----BEGIN PRIVATE KEY-----\nCANARY cut off",
 	`{"k":"-----BEGIN EC PRIVATE KEY-----\nCANARY\n-----END EC PRIVATE KEY-----\n"}`,
@@ -111,7 +111,7 @@ func TestI09_LearnedValuesAreFoundInEveryCoding(t *testing.T) {
 
 func TestEqualSecretsHaveEqualMarksAndKeysDiffer(t *testing.T) {
 	a, b := New(), New()
-	if a.mark("x") != a.mark("x") || a.mark("x") == a.mark("y") || a.mark("x") == b.mark("x") {
+	if first, second := a.mark("x"), a.mark("x"); first != second || a.mark("x") == a.mark("y") || a.mark("x") == b.mark("x") {
 		t.Error("marks do not tell equal from different, or can be compared between two runs")
 	}
 	if !isMark(a.mark("x")) || a.Text("password="+a.mark("x")) != "password="+a.mark("x") {
@@ -144,7 +144,7 @@ func TestI09_ErrorsAndLogsAreCleanAndKeepTheirCause(t *testing.T) {
 	if strings.Contains(err.Error(), canary) || !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("the error is %v", err)
 	}
-	if plain := io.EOF; r.Error(plain) != plain || r.Error(nil) != nil {
+	if got := r.Error(io.EOF); got.Error() != "EOF" || !errors.Is(got, io.EOF) || r.Error(nil) != nil {
 		t.Error("an error without secrets was changed")
 	}
 	var b bytes.Buffer

@@ -91,8 +91,11 @@ func (l *Log) turn() {
 	}
 }
 
-// Close closes the log.
+// Close closes the log. A nil log is closed.
 func (l *Log) Close() error {
+	if l == nil {
+		return nil
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.file == nil {
@@ -128,4 +131,6 @@ func (t tee) WithAttrs(attrs []slog.Attr) slog.Handler {
 }
 
 // WithGroup implements slog.Handler.
-func (t tee) WithGroup(name string) slog.Handler { return tee{t.a.WithGroup(name), t.b.WithGroup(name)} }
+func (t tee) WithGroup(name string) slog.Handler {
+	return tee{t.a.WithGroup(name), t.b.WithGroup(name)}
+}
