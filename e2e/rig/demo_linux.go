@@ -199,8 +199,8 @@ func (i *Info) nameDemo(ctx context.Context, d Demo) error {
 	return nil
 }
 
-// Remove takes a set's objects from both clusters, and its names from the zone, without waiting for the pods' end. The
-// buckets stay: they go with the rig.
+// Remove takes a set's objects from both clusters, its buckets from both stores, and its names from the zone. It does not
+// wait for the pods' end; Gone does.
 func (i *Info) Remove(ctx context.Context, d Demo) error {
 	d = d.withDefaults()
 	var failed []error
@@ -219,7 +219,32 @@ func (i *Info) Remove(ctx context.Context, d Demo) error {
 			failed = append(failed, i.clearName(ctx, name, typ))
 		}
 	}
+	for _, bucket := range []string{d.ShopBucket(), d.ClockBucket()} {
+		failed = append(failed, i.removeBucket(ctx, bucket))
+	}
 	return errors.Join(failed...)
+}
+
+// Gone waits until neither cluster has the set's namespace any more.
+func (i *Info) Gone(ctx context.Context, d Demo) error {
+	d = d.withDefaults()
+	for _, side := range i.Sides {
+		client, err := side.Client()
+		if err != nil {
+			return err
+		}
+		err = process.WaitUntil(ctx, 2*time.Minute, func(ctx context.Context) error {
+			_, err := client.CoreV1().Namespaces().Get(ctx, d.Namespace, metav1.GetOptions{})
+			if apierrors.IsNotFound(err) {
+				return nil
+			}
+			return errors.Join(errors.New("it is there"), err)
+		})
+		if err != nil {
+			return fmt.Errorf("wait for the end of %s on %s: %w", d.Namespace, side.Name, err)
+		}
+	}
+	return nil
 }
 
 // waitAnswer waits until kube-proxy serves an address that its Service has already.

@@ -83,7 +83,7 @@ const keyName = "crossfade."
 
 // primary is the server that takes updates, as its own hand would reach it.
 func (i *Info) primary() (*nameserver.Server, error) {
-	secret, err := i.key("tsig.secret")
+	secret, err := i.TSIGSecret()
 	if err != nil {
 		return nil, err
 	}
@@ -141,3 +141,6 @@ func (i *Info) waitName(ctx context.Context, name, target string) error {
 	}
 	return nil
 }
+
+// TSIGSecret is the secret of the key that may change and transfer the zones.
+func (i *Info) TSIGSecret() (string, error) { return i.key("tsig.secret") }

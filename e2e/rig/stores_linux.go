@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
@@ -87,6 +88,44 @@ func (i *Info) MakeBucket(ctx context.Context, name string) error {
 		return fmt.Errorf("make bucket %s: %w", name, err)
 	}
 	return nil
+}
+
+// removeBucket removes a bucket with all that is in it from both stores. One that is not there is no error.
+func (i *Info) removeBucket(ctx context.Context, name string) error {
+	blue, err := i.S3Client()
+	if err != nil {
+		return err
+	}
+	there, err := blue.BucketExists(ctx, name)
+	if err == nil && there {
+		err = blue.RemoveBucketWithOptions(ctx, name, minio.RemoveBucketOptions{ForceDelete: true})
+		if err != nil { // a server that does not know how to force it
+			err = emptyBucket(ctx, blue, name)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("remove bucket %s: %w", name, err)
+	}
+	green, err := i.AzureClient()
+	if err != nil {
+		return err
+	}
+	if _, err := green.DeleteContainer(ctx, name, nil); err != nil && !bloberror.HasCode(err, bloberror.ContainerNotFound) {
+		return fmt.Errorf("remove container %s: %w", name, err)
+	}
+	return nil
+}
+
+func emptyBucket(ctx context.Context, client *minio.Client, name string) error {
+	for object := range client.ListObjects(ctx, name, minio.ListObjectsOptions{Recursive: true}) {
+		if object.Err != nil {
+			return object.Err
+		}
+		if err := client.RemoveObject(ctx, name, object.Key, minio.RemoveObjectOptions{}); err != nil {
+			return err
+		}
+	}
+	return client.RemoveBucket(ctx, name)
 }
 
 // S3Keys are the keys of blue's store.

@@ -1,0 +1,3 @@
+package proof
+
+func silences() []scenario { return nil }
