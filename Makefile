@@ -10,7 +10,7 @@ TOOLS := bin/tools
 FUZZTIME ?= 10s
 export GOFLAGS := -buildvcs=false
 
-.PHONY: build test check criteria demo demo-up demo-down docs vuln fuzz clean
+.PHONY: build test check criteria demo demo-up demo-down proof kill-full docs vuln fuzz clean
 
 build: ## the command, and the same as a kubectl plugin
 	CGO_ENABLED=0 go build -trimpath -o bin/crossfade ./cmd/crossfade
@@ -24,6 +24,12 @@ demo-up: build ## the demo's clusters, stores and name servers, to play with
 
 demo-down: ## takes down what demo-up has left
 	go run ./e2e/rig/cmd/rig down
+
+proof: ## migrations that go wrong on two real clusters under load: kills, breaches, rollbacks, silent servers, with figures
+	go run ./e2e/cmd/proof
+
+kill-full: ## the ten kills of make proof by themselves
+	go run ./e2e/cmd/proof -only '^kill-' -title kill-full -points
 
 test: build ## every test; what a machine cannot run is skipped with its reason, listed at the end
 	@go run ./e2e/rig/cmd/rig install || echo "make: some tests will be skipped for want of the above"

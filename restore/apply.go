@@ -109,6 +109,7 @@ func resultOf(p *plan.Plan, rec plan.Recorder) Result {
 			res.Updated++
 		case didFind:
 			res.Found++
+			res.countFound(c.Action)
 		case didDelete:
 			res.Deleted++
 		case didStart:
@@ -118,4 +119,18 @@ func resultOf(p *plan.Plan, rec plan.Recorder) Result {
 		}
 	}
 	return res
+}
+
+// countFound counts a change that an earlier try made, and was killed before it could say so, for what it is.
+func (r *Result) countFound(action plan.Action) {
+	switch action {
+	case ActionCreate:
+		r.Created++
+	case ActionUpdate:
+		r.Updated++
+	case ActionStart:
+		r.Started++
+	case ActionStop:
+		r.Stopped++
+	}
 }

@@ -112,8 +112,8 @@ func TestK21_OnAResumeOurOwnWorkIsDoneAndAnotherOnesIsAConflict(t *testing.T) {
 	f.apply(t, p, &killed{})
 	before := f.get(t, "", "ConfigMap", "settings")
 	rec := &plan.MemoryRecorder{}
-	if res := f.apply(t, p, rec); res.Created != 0 || res.Found != len(p.Changes) {
-		t.Errorf("resumed after a kill: %+v, want all %d found", res, len(p.Changes))
+	if res := f.apply(t, p, rec); res.Created != len(p.Changes) || res.Found != len(p.Changes) {
+		t.Errorf("resumed after a kill: %+v, want all %d found, and counted as created", res, len(p.Changes))
 	}
 	if after := f.get(t, "", "ConfigMap", "settings"); digString(after, "metadata", "resourceVersion") != digString(before, "metadata", "resourceVersion") {
 		t.Error("it was written twice")

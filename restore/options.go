@@ -85,7 +85,8 @@ type Options struct {
 type Result struct {
 	Created int `json:"created"`
 	Updated int `json:"updated"`
-	// Found counts the objects that were there already as this migration made them.
+	// Found counts those among them that were there already as this migration makes them: an earlier try was killed before
+	// it could say so.
 	Found   int `json:"found"`
 	Deleted int `json:"deleted,omitempty"`
 	Started int `json:"started,omitempty"`

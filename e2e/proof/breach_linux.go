@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os/exec"
+	"regexp"
 	"strings"
 	"time"
 
@@ -29,7 +30,7 @@ func breaches() []scenario {
 		{"green-address-silent", breakAddress},
 	} {
 		// The soak is longer than the way back takes, so that it is the soak that sees the fault.
-		list = append(list, scenario{name: "breach-" + b.name, alone: true, pace: pace{soak: "20s", idle: "8s"}, play: func(ctx context.Context, t *trial) error {
+		list = append(list, scenario{name: "breach-" + b.name, group: "breach-" + b.name, pace: pace{soak: "20s", idle: "8s"}, play: func(ctx context.Context, t *trial) error {
 			return t.breached(ctx, b)
 		}})
 	}
@@ -86,12 +87,15 @@ func (t *trial) breached(ctx context.Context, b breach) error {
 	return t.settle(ctx, "green")
 }
 
-// shopOf leaves out what other turns have moved, and what a return leaves until the cleanup.
+// lowered is the TTL of a record that the migration has lowered; a return leaves it so, for the next try.
+var lowered = regexp.MustCompile(`\t[0-9]+\tIN\t`)
+
+// shopOf is the state without TTLs, and without the clock, whose turn has not come.
 func shopOf(st state) state {
 	out := state{}
 	for key, value := range st {
 		if !strings.Contains(key, "clock") {
-			out[key] = value
+			out[key] = lowered.ReplaceAllString(value, "\tIN\t")
 		}
 	}
 	return out

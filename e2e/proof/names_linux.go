@@ -60,7 +60,7 @@ func (s *scene) watchNames(ctx context.Context) error {
 
 // follow asks one server for one name until the context ends.
 func (w *watch) follow(ctx context.Context, at lookout, host string) {
-	client := &dnsx.Client{Timeout: time.Second}
+	client := &dnsx.Client{Timeout: 5 * time.Second}
 	typ := "CNAME"
 	if at.recurse {
 		typ = "A"

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,8 +32,9 @@ type Options struct {
 	Only *regexp.Regexp
 	// Lanes is how many scenarios are played at a time, of those that do not need the rig for themselves; 0 is 3.
 	Lanes int
-	// Title is what the last line begins with; empty is proof.
-	Title string
+	// Title is what the last line begins with; empty is proof. Points lets it count points that converged.
+	Title  string
+	Points bool
 	// Out hears of each scenario's beginning and end. Nil is silent.
 	Out io.Writer
 
@@ -70,9 +72,11 @@ func (r *reference) get(ctx context.Context) (state, error) {
 type scenario struct {
 	name string
 	pace pace
-	// alone is set where the scenario needs the rig, or the machine's time, for itself.
-	alone bool
-	play  func(ctx context.Context, t *trial) error
+	// group is set where the scenario needs the rig for itself and the others of its group.
+	group string
+	// gathering is where the scenarios of a group meet, if they do.
+	gathering *gathering
+	play      func(ctx context.Context, t *trial) error
 }
 
 // usual is the pace of most scenes.
@@ -92,8 +96,8 @@ func Build(ctx context.Context, top, dir string) (string, error) {
 	return binary, nil
 }
 
-// Run plays the scenarios: what may share the rig first, in lanes, then the rest one after the other. What does not hold is in
-// the report, not an error.
+// Run plays the scenarios: what may share the rig first, in lanes, then the rest one group after the other. What does not hold
+// is in the report, not an error.
 func Run(ctx context.Context, o Options) (*Report, error) {
 	if o.Out == nil {
 		o.Out = io.Discard
@@ -102,29 +106,32 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		o.Lanes = 3
 	}
 	o.reference = &reference{done: make(chan struct{})}
-	report := &Report{Title: "proof"}
+	report := &Report{Title: "proof", Points: o.Points}
 	if o.Title != "" {
 		report.Title = o.Title
 	}
 	var chosen []scenario
 	for _, s := range scenarios() {
-		if o.Only == nil || o.Only.MatchString(s.name) || s.name == unbroken {
+		if o.Only == nil || o.Only.MatchString(s.name) || s.name == Unbroken {
 			chosen = append(chosen, s)
 		}
 	}
 	if len(chosen) == 0 {
 		return nil, errors.New("no scenario has such a name")
 	}
+	for _, s := range chosen {
+		s.gathering.expect()
+	}
 	report.Results = make([]Result, len(chosen))
 	began := time.Now()
-	for _, alone := range []bool{false, true} {
+	for _, part := range groups(chosen) {
 		group, ctx := errgroup.WithContext(ctx)
 		group.SetLimit(o.Lanes)
-		if alone {
-			group.SetLimit(1)
+		if part != "" {
+			group.SetLimit(-1)
 		}
 		for i, s := range chosen {
-			if s.alone == alone {
+			if s.group == part {
 				group.Go(func() error { return o.play(ctx, s, &report.Results[i]) })
 			}
 		}
@@ -134,6 +141,17 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	}
 	report.Took = time.Since(began)
 	return report, nil
+}
+
+// groups are those of the chosen scenarios in order, beginning with those that share the rig with everyone.
+func groups(chosen []scenario) []string {
+	list := []string{""}
+	for _, s := range chosen {
+		if !slices.Contains(list, s.group) {
+			list = append(list, s.group)
+		}
+	}
+	return list
 }
 
 // play plays one scenario. A failure of its own means that it does not hold; only the end of ctx is an error.
@@ -151,7 +169,8 @@ func (o Options) play(ctx context.Context, s scenario, into *Result) error {
 	if err != nil {
 		into.Wanting = append(into.Wanting, err.Error())
 	}
-	if s.name == unbroken {
+	s.gathering.leave(o)
+	if s.name == Unbroken {
 		o.reference.set(nil) // where it broke off before its end
 	}
 	into.Took = time.Since(began)

@@ -42,7 +42,12 @@ type Report struct {
 	// Title is what the last line begins with.
 	Title string        `json:"title"`
 	Took  time.Duration `json:"took"`
+	// Points lets the last line count points that converged to the unbroken run's end, which is none itself.
+	Points bool `json:"points,omitempty"`
 }
+
+// Unbroken is the scenario whose end the others' are compared with.
+const Unbroken = "unbroken"
 
 // OK is true when every scenario held.
 func (r *Report) OK() bool { return r.held() == len(r.Results) && len(r.Results) > 0 }
@@ -85,6 +90,18 @@ func (r *Report) Print(w io.Writer) error {
 			}
 		}
 	}
-	_, err := fmt.Fprintf(w, "%s: %d scenarios, %d held, in %s\n", r.Title, len(r.Results), r.held(), r.Took.Round(time.Second))
+	played, held, form := len(r.Results), r.held(), "%s: %d scenarios, %d held, in %s\n"
+	if r.Points {
+		form = "%s: %d points, %d converged, in %s\n"
+		for _, x := range r.Results {
+			if x.Name == Unbroken {
+				played--
+				if x.Held() {
+					held--
+				}
+			}
+		}
+	}
+	_, err := fmt.Fprintf(w, form, r.Title, played, held, r.Took.Round(time.Second))
 	return err
 }

@@ -35,6 +35,7 @@ func run(ctx context.Context) (err error) {
 	only := flag.String("only", "", "regular expression of the scenarios' names")
 	lanes := flag.Int("lanes", 3, "scenarios at a time")
 	title := flag.String("title", "proof", "what the last line begins with")
+	points := flag.Bool("points", false, "let the last line count points that converged")
 	flag.Parse()
 	chosen, err := regexp.Compile(*only)
 	if err != nil {
@@ -68,7 +69,7 @@ func run(ctx context.Context) (err error) {
 		return err
 	}
 	report, err := proof.Run(ctx, proof.Options{
-		Top: top, Dir: into, Binary: binary, Rig: info, Only: chosen, Lanes: *lanes, Title: *title, Out: os.Stderr,
+		Top: top, Dir: into, Binary: binary, Rig: info, Only: chosen, Lanes: *lanes, Title: *title, Points: *points, Out: os.Stderr,
 	})
 	if err != nil {
 		return err
