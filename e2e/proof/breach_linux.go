@@ -52,7 +52,7 @@ func (t *trial) breached(ctx context.Context, b breach) error {
 	if _, err := t.journaled(ctx, `"kind":"planned","stage":"soak/shop"`, 0); err != nil {
 		return errors.Join(err, ended(end))
 	}
-	if err := t.greenWrites(ctx, 10); err != nil {
+	if _, err := t.writes(ctx, "green", time.Now(), 10); err != nil {
 		return errors.Join(err, ended(end))
 	}
 	mend, err := b.damage(ctx, t)
@@ -150,24 +150,6 @@ func (t *trial) backOnBlue(ctx context.Context, broke time.Time) error {
 }
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }
-
-// greenWrites waits until green has accepted writes.
-func (t *trial) greenWrites(ctx context.Context, n int) error {
-	for {
-		seen := 0
-		for _, target := range t.users.Report().Targets {
-			if f := target.Freeze; f != nil && f.FirstGreen != nil {
-				seen = target.Sides["green"].Answers
-			}
-		}
-		if seen >= n {
-			return nil
-		}
-		if err := wait(ctx, 100*time.Millisecond); err != nil {
-			return fmt.Errorf("wait for writes on green: %w", err)
-		}
-	}
-}
 
 // breakAnswers lets green's application answer 500 to users and checks, while Kubernetes finds it healthy.
 func breakAnswers(ctx context.Context, t *trial) (func(context.Context) error, error) {

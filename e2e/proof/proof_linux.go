@@ -188,8 +188,5 @@ func (o Options) say(format string, args ...any) {
 
 // scenarios is the list of all, in the order of the table.
 func scenarios() []scenario {
-	list := append([]scenario{}, kills()...)
-	list = append(list, breaches()...)
-	list = append(list, silences()...)
-	return list
+	return slices.Concat(kills(), rollbacks(), breaches(), silences())
 }
