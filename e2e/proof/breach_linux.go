@@ -79,7 +79,7 @@ func (t *trial) breached(ctx context.Context, b breach) error {
 	if err := mend(ctx); err != nil {
 		return err
 	}
-	again, err := t.run(ctx, 0, "run", "--yes", "-o", "json")
+	again, err := t.run(ctx, "run", "--yes", "-o", "json")
 	if err != nil {
 		return err
 	}

@@ -32,7 +32,7 @@ func killPoints() []kill {
 
 func kills() []scenario {
 	list := []scenario{{name: Unbroken, pace: usual(), play: func(ctx context.Context, t *trial) error {
-		run, err := t.run(ctx, 0, "run", "--yes", "-o", "json")
+		run, err := t.run(ctx, "run", "--yes", "-o", "json")
 		if err != nil {
 			return err
 		}
@@ -59,7 +59,7 @@ func (t *trial) killed(ctx context.Context, k kill) error {
 		return err
 	}
 	t.tell("killed at record", "%d", len(records))
-	again, err := t.run(ctx, 0, "run", "--yes", "-o", "json")
+	again, err := t.run(ctx, "run", "--yes", "-o", "json")
 	if err != nil {
 		return err
 	}

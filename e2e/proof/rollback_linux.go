@@ -33,7 +33,7 @@ func (t *trial) rolledBack(ctx context.Context, k *kill) error {
 	if err != nil {
 		return err
 	}
-	if _, err := t.run(ctx, 0, "run", "--yes", "-o", "json"); err != nil {
+	if _, err := t.run(ctx, "run", "--yes", "-o", "json"); err != nil {
 		return err
 	}
 	green, err := t.writes(ctx, "green", time.Now(), 20)
@@ -48,7 +48,7 @@ func (t *trial) rolledBack(ctx context.Context, k *kill) error {
 		}
 		t.want(first.code == killed, "the rollback was to be killed %s %s, and ended with %s", k.moment, k.record, first)
 	}
-	back, err := t.run(ctx, 0, "rollback", "--yes", "-o", "json")
+	back, err := t.run(ctx, "rollback", "--yes", "-o", "json")
 	if err != nil {
 		return err
 	}
@@ -56,7 +56,7 @@ func (t *trial) rolledBack(ctx context.Context, k *kill) error {
 	if err := t.onBlueAsAtFirst(ctx, before); err != nil {
 		return err
 	}
-	again, err := t.run(ctx, 0, "run", "--yes", "-o", "json")
+	again, err := t.run(ctx, "run", "--yes", "-o", "json")
 	if err != nil {
 		return err
 	}

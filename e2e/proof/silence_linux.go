@@ -89,7 +89,7 @@ func (t *trial) silenced(ctx context.Context, srv server, record string, g *gath
 	if run.code != 0 {
 		t.want(slices.Contains([]int{1, 4}, run.code) && strings.HasPrefix(run.said, "crossfade: "), "the run ended with %s; want 0, or a word why it stopped", run)
 		t.tell("because", "%.160s", run.said)
-		if run, err = t.run(ctx, 0, "run", "--yes", "-o", "json"); err != nil {
+		if run, err = t.run(ctx, "run", "--yes", "-o", "json"); err != nil {
 			return err
 		}
 	}
