@@ -48,9 +48,9 @@ func (p *program) root() *cobra.Command {
 		Long: `Crossfade moves applications from a running blue cluster to a new green one, side by side, and fades traffic over
 one application at a time. An application that fails its checks goes back to blue by itself.
 
-A migration is declared in one file. "crossfade plan" shows what would happen, "crossfade run" takes the migration as
-far as its gates allow and goes on where it stopped, "crossfade status" shows where it stands. The other verbs take one
-step by itself.`,
+A migration is declared in one file. "crossfade init" writes a first one, "crossfade plan" shows what would happen,
+"crossfade run" takes the migration as far as its gates allow and goes on where it stopped, "crossfade status" shows
+where it stands. The other verbs take one step by itself.`,
 		Annotations:       map[string]string{cobra.CommandDisplayNameAnnotation: p.name},
 		SilenceErrors:     true,
 		SilenceUsage:      true,
@@ -69,7 +69,7 @@ step by itself.`,
 	flags.StringVar(&p.logFormat, "log-format", "text", "form of the log on standard error: text or json")
 	flags.BoolVarP(&p.verbose, "verbose", "v", false, "log details")
 	root.AddCommand(
-		p.planCommand(), p.runCommand(), p.statusCommand(),
+		p.initCommand(), p.planCommand(), p.runCommand(), p.statusCommand(),
 		p.exportCommand(), p.syncCommand(), p.verifyCommand(), p.provisionCommand(), p.portsCommand(), p.restoreCommand(),
 		p.cutoverCommand(), p.retireCommand(), p.supportCommand(),
 		p.versionCommand(), p.nodeFlowsCommand(), exitCodesTopic(),

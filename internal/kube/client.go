@@ -65,6 +65,20 @@ func Connect(opts Options) (*Client, error) {
 	return ForConfig(cfg)
 }
 
+// CurrentContext is the name of the context that Connect uses; empty where there is none, as within a pod.
+func CurrentContext(opts Options) (string, error) {
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = opts.Kubeconfig
+	raw, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{}).RawConfig()
+	if err != nil {
+		return "", fmt.Errorf("read kubeconfig %s: %w", orUsual(opts.Kubeconfig), err)
+	}
+	if opts.Context != "" {
+		return opts.Context, nil
+	}
+	return raw.CurrentContext, nil
+}
+
 func orUsual(path string) string {
 	if path == "" {
 		return "(the usual chain)"

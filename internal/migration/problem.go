@@ -14,6 +14,8 @@ type Problem struct {
 	Field string
 	What  string
 	Mend  string
+	// FillIn says that a draft of the file left this to a person.
+	FillIn bool
 }
 
 // InvalidError lists everything that is wrong with a migration file.

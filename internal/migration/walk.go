@@ -55,6 +55,9 @@ func (w *walker) value(n ast.Node, t reflect.Type, field, tag string) {
 		w.problem(n, field, "it has no value", "give it one or leave the field out")
 		return
 	}
+	if w.mark(n, field) {
+		return
+	}
 	if reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]()) {
 		w.text(n, t, field)
 		return
@@ -67,6 +70,7 @@ func (w *walker) value(n ast.Node, t reflect.Type, field, tag string) {
 	case reflect.Slice:
 		w.sequence(n, t, field, tag)
 	case reflect.Interface: // free form: the API server judges it
+		w.freeForm(n, field)
 	default:
 		w.scalar(n, t, field, tag)
 	}

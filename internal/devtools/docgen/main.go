@@ -69,7 +69,7 @@ func reference() ([]byte, error) {
 	}
 	var b bytes.Buffer
 	b.WriteString("# The command\n\nWritten by `make docs` from the command's own help.\n")
-	verbs := []string{"", "plan", "run", "status", "export", "sync", "verify", "provision", "ports", "restore", "cutover", "retire", "support", "version", "completion", "exit-codes"}
+	verbs := []string{"", "init", "plan", "run", "status", "export", "sync", "verify", "provision", "ports", "restore", "cutover", "retire", "support", "version", "completion", "exit-codes"}
 	for _, verb := range verbs {
 		args := []string{"help"}
 		title := "crossfade"
