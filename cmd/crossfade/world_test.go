@@ -90,7 +90,7 @@ func (r *running) startSide(ctx context.Context, name, minor string, installer *
 		return "", "", "", err
 	}
 	r.onStop(standin.Nodes(name, client))
-	pods, err := standin.PlayPods(client)
+	pods, err := standin.PlayPods(client, standin.PodsOptions{})
 	if err != nil {
 		return "", "", "", err
 	}

@@ -27,8 +27,8 @@ type LightOptions struct {
 	// Controllers also runs kube-controller-manager: namespaces then go away when deleted, and owners take their
 	// dependents along. It takes a second more.
 	Controllers bool
-	// Nodes also runs kube-scheduler, and kwok, which plays that many nodes: pods are bound and ready at once, those of a
-	// Job succeed, and deleted ones go. Nothing runs in them. It implies Controllers, and takes some seconds more.
+	// Nodes also runs kube-scheduler, and kwok, which plays that many nodes: pods are bound and ready at once, those that
+	// are to end succeed, and deleted ones go. Nothing runs in them. It implies Controllers, and takes some seconds more.
 	Nodes int
 	// Dir is the state folder. Empty is a temporary one that Stop removes.
 	Dir string

@@ -34,6 +34,16 @@ func (s *Server) Clear(ctx context.Context, apex, name, typ string) error {
 	})
 }
 
+// Forget takes every record from names.
+func (s *Server) Forget(ctx context.Context, apex string, names ...string) error {
+	return s.update(ctx, apex, func(msg *dns.Msg) error {
+		for _, name := range names {
+			msg.RemoveName([]dns.RR{&dns.ANY{Hdr: dns.RR_Header{Name: name}}})
+		}
+		return nil
+	})
+}
+
 // AddA gives a name an address, with a TTL in seconds.
 func (s *Server) AddA(ctx context.Context, apex, name string, addr netip.Addr, ttl uint32) error {
 	return s.Add(ctx, apex, dnsx.Record{Name: name, Type: "A", TTL: ttl, Data: addr.String()})

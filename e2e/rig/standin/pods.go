@@ -19,10 +19,15 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
+	"github.com/crossfade-project/crossfade/internal/clock"
 	"github.com/crossfade-project/crossfade/internal/kube"
+	"github.com/crossfade-project/crossfade/internal/nodeflows"
 )
 
 var podPath = regexp.MustCompile(`^/api/v1/namespaces/([^/]+)/pods/([^/:]+):(\d+)/proxy(/.*)$`)
+
+// flowsLog is the log of a pod that the migration itself makes on a node.
+var flowsLog = regexp.MustCompile(`^/api/v1/namespaces/[^/]+/pods/crossfade-node-flows-[^/]+/log$`)
 
 // Pods plays the programs in the pods of a cluster: its server answers for pods and passes everything else to the API
 // server. Each namespace is one application that can be made read-only, counts its writes, and says so.
@@ -31,6 +36,7 @@ type Pods struct {
 	URL    string
 	server *http.Server
 	served chan error
+	clock  clock.Clock
 
 	mu       sync.Mutex
 	readOnly map[string]bool
@@ -38,8 +44,17 @@ type Pods struct {
 	writes map[string]int
 }
 
+// PodsOptions tune PlayPods. The zero value works.
+type PodsOptions struct {
+	// Clock is the time in the pods.
+	Clock clock.Clock
+}
+
 // PlayPods starts the server, which Stop ends.
-func PlayPods(client *kube.Client) (*Pods, error) {
+func PlayPods(client *kube.Client, o PodsOptions) (*Pods, error) {
+	if o.Clock == nil {
+		o.Clock = clock.System{}
+	}
 	target, err := url.Parse(client.Config.Host)
 	if err != nil {
 		return nil, fmt.Errorf("play pods: %w", err)
@@ -57,16 +72,26 @@ func PlayPods(client *kube.Client) (*Pods, error) {
 	if err != nil {
 		return nil, fmt.Errorf("play pods: %w", err)
 	}
-	p := &Pods{URL: "http://" + listener.Addr().String(), served: make(chan error, 1), readOnly: map[string]bool{}, writes: map[string]int{}}
+	p := &Pods{URL: "http://" + listener.Addr().String(), served: make(chan error, 1), clock: o.Clock, readOnly: map[string]bool{}, writes: map[string]int{}}
 	p.server = &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if m := podPath.FindStringSubmatch(r.URL.Path); m != nil {
 			p.answer(w, r, m[1], m[4])
+			return
+		}
+		if flowsLog.MatchString(r.URL.Path) {
+			p.flows(w)
 			return
 		}
 		proxy.ServeHTTP(w, r)
 	})}
 	go func() { p.served <- p.server.Serve(listener) }()
 	return p, nil
+}
+
+// flows is the log of a pod that watched its node's connections, and saw none. It began a minute ago.
+func (p *Pods) flows(w http.ResponseWriter) {
+	now := p.clock.Now().UTC()
+	_ = json.NewEncoder(w).Encode(nodeflows.Report{Format: nodeflows.Format, From: now.Add(-time.Minute), Until: now, Looks: 60})
 }
 
 // Stop ends the server.

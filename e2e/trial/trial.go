@@ -1,0 +1,301 @@
+package trial
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"text/template"
+	"time"
+
+	"filippo.io/age"
+	"golang.org/x/sync/errgroup"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/crossfade-project/crossfade/bucketsync/bucket"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket/s3"
+	"github.com/crossfade-project/crossfade/e2e/rig/nameserver"
+	"github.com/crossfade-project/crossfade/e2e/rig/standin"
+	"github.com/crossfade-project/crossfade/internal/dnsx"
+)
+
+//go:embed testdata/migration.yaml testdata/objects.yaml testdata/platform.yaml
+var files embed.FS
+
+// A Trial is one migration with everything of its own.
+type Trial struct {
+	Name string
+	// Dir holds the migration file, migration.yaml, the state directory, state, and the archive, archive.
+	Dir string
+	// Web are the web servers that its checks ask.
+	Web *standin.Web
+	// Places is where its command reaches the world.
+	Places Places
+
+	world    *World
+	nodePort int
+	runs     int
+}
+
+// New makes a trial: its objects and buckets on blue, its names, its migration file. It returns when blue has settled. The
+// name is a DNS label that no other text of a trial contains. What at leaves empty are the world's own addresses.
+func (w *World) New(ctx context.Context, name string, at Places) (_ *Trial, err error) {
+	own := w.Places()
+	t := &Trial{Name: name, Dir: filepath.Join(w.Dir, "trials", name), world: w, nodePort: w.nodePort()}
+	t.Places = Places{
+		Blue: cmp.Or(at.Blue, own.Blue), Green: cmp.Or(at.Green, own.Green), Store: cmp.Or(at.Store, own.Store),
+		Primary: cmp.Or(at.Primary, own.Primary), Secondary: cmp.Or(at.Secondary, own.Secondary), Resolver: cmp.Or(at.Resolver, own.Resolver),
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(fmt.Errorf("make trial %s: %w", name, err), t.Close(context.WithoutCancel(ctx)))
+		}
+	}()
+	if t.Web, err = standin.NewWeb(); err != nil {
+		return nil, err
+	}
+	if err := t.write(); err != nil {
+		return nil, err
+	}
+	group, gctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return t.makeNames(gctx) })
+	group.Go(func() error { return t.makeBuckets(gctx) })
+	group.Go(func() error {
+		if err := t.makeObjects(gctx); err != nil {
+			return err
+		}
+		return t.settled(gctx)
+	})
+	return t, group.Wait()
+}
+
+// values are what the templates of a trial may use.
+func (t *Trial) values() map[string]any {
+	return map[string]any{
+		"Name": t.Name, "Jobs": t.Name + "-jobs", "Tasks": t.Name + "-tasks", "Dir": t.Dir, "Zone": strings.TrimSuffix(Zone, "."), "Targets": strings.TrimSuffix(Targets, "."),
+		"Store": "http://" + t.Places.Store, "Primary": t.Places.Primary, "Secondary": t.Places.Secondary, "Resolver": t.Places.Resolver,
+		"BlueIP": t.Web.At["blue"], "GreenIP": t.Web.At["green"], "Port": t.Web.Port, "NodePort": t.nodePort,
+		"Apps": []string{"web", "shop", "clock"},
+	}
+}
+
+// Namespaces returns those of the trial on a side.
+func (t *Trial) Namespaces(side string) []string {
+	if side == "blue" {
+		return []string{t.Name, t.Name + "-jobs"}
+	}
+	return []string{t.Name, t.Name + "-tasks"}
+}
+
+func fill(name string, values map[string]any) ([]byte, error) {
+	count := func(n int) []int {
+		out := make([]int, n)
+		for i := range out {
+			out[i] = i + 1
+		}
+		return out
+	}
+	tmpl, err := template.New(filepath.Base(name)).Funcs(template.FuncMap{"count": count}).Option("missingkey=error").ParseFS(files, name)
+	if err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	err = tmpl.Execute(&out, values)
+	return out.Bytes(), err
+}
+
+// write makes the folder with what the command reads.
+func (t *Trial) write() error {
+	if err := os.MkdirAll(t.Dir, 0o700); err != nil {
+		return err
+	}
+	identity, err := age.GenerateX25519Identity()
+	if err != nil {
+		return err
+	}
+	file, err := fill("testdata/migration.yaml", t.values())
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		os.WriteFile(filepath.Join(t.Dir, "archive.key"), []byte(identity.String()+"\n"), 0o600),
+		os.WriteFile(filepath.Join(t.Dir, "migration.yaml"), file, 0o600),
+		standin.WriteKubeconfig(filepath.Join(t.Dir, "blue.kubeconfig"), "blue", "http://"+t.Places.Blue),
+		standin.WriteKubeconfig(filepath.Join(t.Dir, "green.kubeconfig"), "green", "http://"+t.Places.Green),
+	)
+}
+
+// hosts are the applications that have names.
+func hosts() []string { return []string{"web", "shop"} }
+
+// makeNames makes the trial's names and waits until both servers have them.
+func (t *Trial) makeNames(ctx context.Context) error {
+	var names, targets []dnsx.Record
+	for _, app := range hosts() {
+		for side, address := range t.Web.At {
+			targets = append(targets, dnsx.Record{Name: t.target(app, side), Type: "A", TTL: 60, Data: address})
+		}
+		names = append(names, dnsx.Record{Name: app + "." + t.Name + "." + Zone, Type: "CNAME", TTL: 20, Data: t.target(app, "blue")})
+	}
+	if err := errors.Join(t.world.Primary.Add(ctx, Targets, targets...), t.world.Primary.Add(ctx, Zone, names...)); err != nil {
+		return err
+	}
+	for _, last := range []dnsx.Record{names[len(names)-1], targets[len(targets)-1]} {
+		err := poll(ctx, time.Minute, func() error {
+			answer, err := new(dnsx.Client).Ask(ctx, t.world.secondary.Addr(), last.Name, last.Type, false)
+			if err == nil && len(answer.Answer) == 0 {
+				err = fmt.Errorf("the secondary does not know %s", last.Name)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// target is the name that a side's CNAME points at.
+func (t *Trial) target(app, side string) string {
+	return side + "-" + app + "." + t.Name + "." + Targets
+}
+
+// buckets lists the trial's buckets on a side.
+func (t *Trial) buckets(side string) []string {
+	return []string{t.Name + "-shop-" + side, t.Name + "-clock-" + side}
+}
+
+func (t *Trial) bucket(ctx context.Context, name string) (*s3.Bucket, error) {
+	return s3.Open(ctx, s3.Options{
+		Bucket: name, Endpoint: t.world.Store.Endpoint, Region: t.world.Store.Region,
+		Credentials: s3.Credentials{AccessKey: t.world.Store.AccessKey, SecretKey: t.world.Store.SecretKey},
+	})
+}
+
+func (t *Trial) makeBuckets(ctx context.Context) error {
+	for _, name := range t.buckets("blue") {
+		b, err := t.bucket(ctx, name)
+		if err != nil {
+			return err
+		}
+		if err := b.Make(ctx); err != nil {
+			return err
+		}
+		for i := range 5 {
+			key := fmt.Sprintf("items/%d/ä b", i)
+			content := strings.Repeat("content of "+key+"\n", i*100)
+			_, err := b.Put(ctx, key, strings.NewReader(content), int64(len(content)), bucket.PutOptions{Properties: bucket.Properties{
+				ContentType: "text/plain", CacheControl: "max-age=60", Metadata: map[string]string{"number": strconv.Itoa(i)},
+			}})
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Close removes what the trial has made, except its folder. Clusters remove namespaces in their own time.
+func (t *Trial) Close(ctx context.Context) error {
+	if t.Web != nil {
+		t.Web.Close()
+	}
+	errs := []error{t.forgetNames(ctx)}
+	for _, side := range []*Side{t.world.Blue, t.world.Green} {
+		errs = append(errs, t.removeObjects(ctx, side))
+	}
+	for _, side := range []string{"blue", "green"} {
+		for _, name := range t.buckets(side) {
+			errs = append(errs, t.emptyBucket(ctx, name))
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("close trial %s: %w", t.Name, err)
+	}
+	return nil
+}
+
+func (t *Trial) removeObjects(ctx context.Context, side *Side) error {
+	var errs []error
+	background := metav1.DeletePropagationBackground
+	for _, ns := range t.Namespaces(side.Name) {
+		err := side.Client.Typed.CoreV1().Namespaces().Delete(ctx, ns, metav1.DeleteOptions{PropagationPolicy: &background})
+		if err != nil && !apierrors.IsNotFound(err) {
+			errs = append(errs, err)
+		}
+	}
+	rbac := side.Client.Typed.RbacV1()
+	for _, remove := range []error{
+		rbac.ClusterRoles().Delete(ctx, t.Name+"-reader", metav1.DeleteOptions{}),
+		rbac.ClusterRoleBindings().Delete(ctx, t.Name+"-reader", metav1.DeleteOptions{}),
+	} {
+		if remove != nil && !apierrors.IsNotFound(remove) {
+			errs = append(errs, remove)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (t *Trial) forgetNames(ctx context.Context) error {
+	sets, err := t.zone(ctx)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, s := range sets {
+		names = append(names, s.Name)
+	}
+	var targets []string
+	for _, app := range hosts() {
+		targets = append(targets, t.target(app, "blue"), t.target(app, "green"))
+	}
+	return errors.Join(t.world.Primary.Forget(ctx, Zone, names...), t.world.Primary.Forget(ctx, Targets, targets...))
+}
+
+func (t *Trial) emptyBucket(ctx context.Context, name string) error {
+	b, err := t.bucket(ctx, name)
+	if err != nil {
+		return err
+	}
+	for o, err := range b.List(ctx, bucket.ListOptions{}) {
+		if errors.Is(err, bucket.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := b.Delete(ctx, o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Journal returns the path of the trial's journal.
+func (t *Trial) Journal() string { return filepath.Join(t.Dir, "state", "journal.jsonl") }
+
+// KeyOfZone is the key that may change the zone.
+func (w *World) KeyOfZone() nameserver.Key { return w.key }
+
+func poll(ctx context.Context, limit time.Duration, try func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	for {
+		err := try()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("after %s: %w", limit, err)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
