@@ -166,7 +166,7 @@ func (w *World) startSide(ctx context.Context, into **Side, name, minor string, 
 	if err != nil {
 		return err
 	}
-	w.onStop(standin.Balancers(name, client))
+	w.onStop(standin.Balancers(name, client)) //nolint:contextcheck // it plays until Stop, not until Start returns
 	pods, err := standin.PlayPods(client, standin.PodsOptions{Clock: w.Clock})
 	if err != nil {
 		return err
