@@ -44,7 +44,7 @@ func runScripts(t *testing.T, dir string, files ...string) {
 			"expand": cmdExpand, "blue": cmdKubectl("BLUE_DIRECT"), "green": cmdKubectl("GREEN_DIRECT"),
 			"exits": cmdExits, "kill-at": cmdKillAt, "name": cmdName, "leads": cmdLeads, "serve": cmdServe,
 			"records": cmdRecords, "damage": cmdDamage, "change": cmdChange, "move": cmdMove, "s3": cmdS3, "canary": cmdCanary, "clean": cmdClean, "base64": cmdBase64, "hold": cmdHold, "unpack": cmdUnpack,
-			"fill": cmdFill,
+			"fill": cmdFill, "login": cmdLogin,
 		},
 	}
 	if len(files) > 0 {
@@ -85,7 +85,7 @@ func setup(w world, env *testscript.Env) error {
 		{"KUBECTL", w.Kubectl}, {"PRIMARY", w.Primary}, {"SECONDARY", w.Secondary}, {"RESOLVER", w.Resolver}, {"TSIG", w.TSIG},
 		{"S3", w.S3}, {"S3_ACCESS", w.S3Access}, {"S3_SECRET", w.S3Secret},
 		{"PORT", strconv.Itoa(both.Port)}, {"BLUE_IP", both.At["blue"]}, {"GREEN_IP", both.At["green"]},
-		{"HOME", env.WorkDir}, {"LANG", "C.UTF-8"},
+		{"HOME", env.WorkDir}, {"LANG", "C.UTF-8"}, {"AGE_IDENTITY", identity.String()},
 	} {
 		env.Setenv(v[0], v[1])
 	}

@@ -131,7 +131,8 @@ func (p *Pods) answer(w http.ResponseWriter, r *http.Request, namespace, path st
 	case path == "/admin/read-write":
 		p.readOnly[namespace] = false
 	case path == "/admin/broken":
-		http.Error(w, "broken", http.StatusServiceUnavailable)
+		body, _ := io.ReadAll(io.LimitReader(r.Body, 1<<20))
+		http.Error(w, fmt.Sprintf("broken by %s %s", r.URL.RawQuery, body), http.StatusServiceUnavailable)
 	case strings.HasPrefix(path, "/admin/"):
 	case path == "/state":
 		_ = json.NewEncoder(w).Encode(map[string]any{"readOnly": p.readOnly[namespace], "writes": p.writes[namespace]})

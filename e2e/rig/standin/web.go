@@ -3,6 +3,7 @@ package standin
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strconv"
@@ -10,7 +11,8 @@ import (
 	"time"
 )
 
-// Web plays the web servers of an application on both sides, at an address each and one port.
+// Web plays the web servers of an application on both sides, at an address each and one port. It is talkative: every answer
+// repeats what was asked and by whom, as programs do that nobody has told to be discreet.
 type Web struct {
 	Port    int
 	At      map[string]string // the address of a side
@@ -44,7 +46,7 @@ func NewWeb() (*Web, error) {
 }
 
 func (w *Web) play(side string, l net.Listener) {
-	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(out http.ResponseWriter, _ *http.Request) {
+	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(out http.ResponseWriter, in *http.Request) {
 		w.mu.Lock()
 		status := w.status[side]
 		if n, limited := w.left[side]; limited {
@@ -56,7 +58,8 @@ func (w *Web) play(side string, l net.Listener) {
 		w.mu.Unlock()
 		out.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		out.WriteHeader(status)
-		_, _ = fmt.Fprintf(out, "hello from %s\n", side)
+		_, _ = fmt.Fprintf(out, "hello from %s\n%s, %s\n", side, in.RequestURI, in.Header.Get("Authorization"))
+		_, _ = io.Copy(out, io.LimitReader(in.Body, 1<<20))
 	})}
 	w.servers = append(w.servers, server)
 	w.group.Go(func() { _ = server.Serve(l) })
