@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -22,11 +23,14 @@ type Document struct {
 
 // Load reads and checks a migration file. Everything that is wrong with it comes back at once, as an *InvalidError.
 func Load(path string) (*Document, error) {
-	raw, err := os.ReadFile(path)
+	raw, err := readText(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("there is no migration file at %s: name one with -f", path)
 	}
 	if err != nil {
+		if info, serr := os.Stat(path); serr == nil && info.IsDir() {
+			return nil, fmt.Errorf("%s is a folder: name the migration file in it with -f", path)
+		}
 		return nil, fmt.Errorf("read the migration file: %w", err)
 	}
 	f, err := Parse(path, raw)
@@ -42,15 +46,10 @@ func Load(path string) (*Document, error) {
 
 // Parse reads and checks the text of a migration file; name stands for it in errors.
 func Parse(name string, raw []byte) (*File, error) {
-	tree, err := parser.ParseBytes(raw, 0, parser.AllowDuplicateMapKey())
-	if err != nil {
-		return nil, &InvalidError{File: name, Problems: []Problem{syntaxProblem(err)}}
+	body, problem := document(raw)
+	if problem != nil {
+		return nil, &InvalidError{File: name, Problems: []Problem{*problem}}
 	}
-	if len(tree.Docs) != 1 || tree.Docs[0].Body == nil {
-		return nil, &InvalidError{File: name, Problems: []Problem{{Line: 1, Column: 1,
-			What: fmt.Sprintf("it holds %d YAML documents", countDocs(tree)), Mend: "write exactly one"}}}
-	}
-	body := tree.Docs[0].Body
 	w := newWalker()
 	w.file(body)
 	if len(w.problems) > 0 {
@@ -68,14 +67,35 @@ func Parse(name string, raw []byte) (*File, error) {
 	return &f, nil
 }
 
-func countDocs(tree *ast.File) int {
-	n := 0
+// document returns the one YAML document of a file. Directives and empty documents beside it do not count.
+func document(raw []byte) (ast.Node, *Problem) {
+	raw, problem := text(raw)
+	if problem != nil {
+		return nil, problem
+	}
+	list, problem := tokens(raw)
+	if problem != nil {
+		return nil, problem
+	}
+	tree, err := parser.Parse(list, 0, parser.AllowDuplicateMapKey())
+	if err != nil {
+		p := syntaxProblem(err)
+		return nil, &p
+	}
+	var bodies []ast.Node
 	for _, d := range tree.Docs {
-		if d.Body != nil {
-			n++
+		if _, directive := d.Body.(*ast.DirectiveNode); d.Body != nil && !directive {
+			bodies = append(bodies, d.Body)
 		}
 	}
-	return n
+	switch len(bodies) {
+	case 0:
+		return nil, &Problem{Line: 1, Column: 1, What: "it is empty", Mend: "`crossfade init` writes a first one"}
+	case 1:
+		return bodies[0], nil
+	}
+	at := pos(bodies[1])
+	return nil, &Problem{Line: at.line, Column: at.column, What: fmt.Sprintf("it holds %d YAML documents", len(bodies)), Mend: "write exactly one"}
 }
 
 // syntaxProblem keeps the position that the YAML library found.
@@ -87,6 +107,12 @@ func syntaxProblem(err error) Problem {
 		if t := ye.GetToken(); t != nil && t.Position != nil {
 			p.Line, p.Column = t.Position.Line, t.Position.Column
 		}
+	}
+	switch {
+	case strings.Contains(p.What, "'\t'"):
+		p.Mend = "indent with spaces: YAML takes no tabs"
+	default:
+		p.Mend = "correct the YAML around here"
 	}
 	return p
 }

@@ -44,7 +44,7 @@ func TestLoadTheDemosFile(t *testing.T) {
 func TestProblemsNameFileLineColumnFieldAndMend(t *testing.T) {
 	cases := []struct{ name, old, new, want string }{
 		{"unknown field", "reason: hosts", "raeson: hosts", "f.yaml:3:1: raeson: there is no such field (did you mean reason?)"},
-		{"missing field", "reason: hosts\n", "", "f.yaml:1:8: reason: the field is missing (add it: reason: …)"},
+		{"missing field", "reason: hosts\n", "", "f.yaml:1:1: reason: the field is missing (add it: reason: …)"},
 		{"duplicate field", "reason: hosts", "reason: hosts\nreason: version", "f.yaml:4:1: reason: the field stands here a second time (keep one of them)"},
 		{"duplicate field in a list", "    wave: 1", "    wave: 1\n    wave: 2", "f.yaml:11:5: applications[0].wave: the field stands here a second time"},
 		{"wrong type", "wave: 1", "wave: one", `f.yaml:10:11: applications[0].wave: "one" is not a whole number`},

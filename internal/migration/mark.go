@@ -29,23 +29,3 @@ func (w *walker) mark(n ast.Node, field string) bool {
 	w.problems = append(w.problems, Problem{Line: p.line, Column: p.column, Field: field, What: "it is left to fill in", Mend: expected, FillIn: true})
 	return true
 }
-
-// freeForm looks for marks in a value whose form the API server judges.
-func (w *walker) freeForm(n ast.Node, field string) {
-	if w.mark(n, field) {
-		return
-	}
-	if values, ok := mappingValues(n); ok {
-		for _, mv := range values {
-			if key, ok := scalarText(mv.Key); ok {
-				w.freeForm(mv.Value, join(field, key))
-			}
-		}
-		return
-	}
-	if seq, ok := n.(*ast.SequenceNode); ok {
-		for _, item := range seq.Values {
-			w.freeForm(item, field+"[]")
-		}
-	}
-}

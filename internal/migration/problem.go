@@ -24,11 +24,18 @@ type InvalidError struct {
 	Problems []Problem
 }
 
+// maxShown is how many problems are written out.
+const maxShown = 50
+
 // Error lists the problems, one a line, in the form file:line:column: field: what (mend).
 func (e *InvalidError) Error() string {
 	sort.SliceStable(e.Problems, func(i, k int) bool { return e.Problems[i].Line < e.Problems[k].Line })
-	lines := make([]string, 0, len(e.Problems))
-	for _, p := range e.Problems {
+	lines := make([]string, 0, min(len(e.Problems), maxShown+1))
+	for i, p := range e.Problems {
+		if i == maxShown {
+			lines = append(lines, fmt.Sprintf("%s: and %d more", e.File, len(e.Problems)-i))
+			break
+		}
 		s := fmt.Sprintf("%s:%d:%d: ", e.File, p.Line, p.Column)
 		if p.Field != "" {
 			s += p.Field + ": "

@@ -103,7 +103,8 @@ func (v *validator) stores(f *File) {
 	}
 	for i, r := range f.Archive.Recipients {
 		if !strings.HasPrefix(r, "age1") {
-			v.problem(fmt.Sprintf("archive.recipients[%d]", i), fmt.Sprintf("%q is not an age public key", r), "it begins with age1; age-keygen -y prints it")
+			// It is not repeated: people put the secret key here by mistake.
+			v.problem(fmt.Sprintf("archive.recipients[%d]", i), "it is not an age public key", "that begins with age1; age-keygen -y prints it")
 		}
 	}
 }

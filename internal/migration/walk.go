@@ -32,6 +32,14 @@ func (w *walker) problem(n ast.Node, field, what, mend string) {
 }
 
 func pos(n ast.Node) position {
+	switch m := n.(type) { // their own tokens are the first colon's
+	case *ast.MappingNode:
+		if !m.IsFlowStyle && len(m.Values) > 0 {
+			n = m.Values[0].Key
+		}
+	case *ast.MappingValueNode:
+		n = m.Key
+	}
 	if t := n.GetToken(); t != nil && t.Position != nil {
 		return position{line: t.Position.Line, column: t.Position.Column}
 	}
@@ -44,12 +52,9 @@ func (w *walker) value(n ast.Node, t reflect.Type, field, tag string) {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
-	if a, ok := n.(*ast.AnchorNode); ok {
-		n = a.Value
-	}
 	switch n.(type) {
-	case *ast.AliasNode, *ast.TagNode:
-		w.problem(n, field, "YAML aliases and tags are not taken", "write the value out")
+	case *ast.AnchorNode, *ast.AliasNode, *ast.TagNode:
+		w.problem(n, field, "YAML anchors, aliases and tags are not taken", "write the value out")
 		return
 	case *ast.NullNode:
 		w.problem(n, field, "it has no value", "give it one or leave the field out")
@@ -69,10 +74,20 @@ func (w *walker) value(n ast.Node, t reflect.Type, field, tag string) {
 		w.mapping(n, t, field)
 	case reflect.Slice:
 		w.sequence(n, t, field, tag)
-	case reflect.Interface: // free form: the API server judges it
-		w.freeForm(n, field)
+	case reflect.Interface: // free form: the API server judges what it says
+		w.free(n, t, field)
 	default:
 		w.scalar(n, t, field, tag)
+	}
+}
+
+// free walks through what may have any form.
+func (w *walker) free(n ast.Node, t reflect.Type, field string) {
+	switch n := n.(type) {
+	case *ast.MappingNode, *ast.MappingValueNode:
+		w.mapping(n, reflect.MapOf(reflect.TypeFor[string](), t), field)
+	case *ast.SequenceNode:
+		w.sequence(n, reflect.SliceOf(t), field, "")
 	}
 }
 
@@ -99,9 +114,8 @@ func (w *walker) structure(n ast.Node, t reflect.Type, field string) {
 	}
 	seen := map[string]bool{}
 	for _, mv := range values {
-		key, ok := scalarText(mv.Key)
+		key, ok := w.key(mv, field)
 		if !ok {
-			w.problem(mv.Key, field, "the name of a field must be text", "")
 			continue
 		}
 		path := join(field, key)
@@ -133,9 +147,8 @@ func (w *walker) mapping(n ast.Node, t reflect.Type, field string) {
 	}
 	seen := map[string]bool{}
 	for _, mv := range values {
-		key, ok := scalarText(mv.Key)
+		key, ok := w.key(mv, field)
 		if !ok {
-			w.problem(mv.Key, field, "a key must be text", "")
 			continue
 		}
 		path := join(field, key)
@@ -145,8 +158,8 @@ func (w *walker) mapping(n ast.Node, t reflect.Type, field string) {
 		}
 		seen[key] = true
 		if isInt(t.Key()) {
-			if _, err := strconv.ParseInt(key, 10, 32); err != nil {
-				w.problem(mv.Key, path, fmt.Sprintf("the key %q must be a whole number", key), "")
+			if _, err := strconv.ParseInt(key, 10, 32); err != nil || padded(key) {
+				w.problem(mv.Key, path, fmt.Sprintf("the key %q must be a whole number", key), "write it in digits, without leading zeros")
 			}
 		}
 		w.value(mv.Value, t.Elem(), path, "")
@@ -193,8 +206,8 @@ func (w *walker) scalar(n ast.Node, t reflect.Type, field, tag string) {
 
 func (w *walker) number(n ast.Node, s, field, tag string) {
 	v, err := strconv.Atoi(s)
-	if _, isInteger := n.(*ast.IntegerNode); err != nil || !isInteger {
-		w.problem(n, field, fmt.Sprintf("%q is not a whole number", s), "")
+	if _, isInteger := n.(*ast.IntegerNode); err != nil || !isInteger || padded(s) {
+		w.problem(n, field, fmt.Sprintf("%q is not a whole number", s), "write it in digits, without quotes and leading zeros")
 		return
 	}
 	w.word(n, s, field, tag)
@@ -241,6 +254,25 @@ func tagValue(tag, key string) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// padded reports whether a number has leading zeros: YAML 1.1 reads it as octal, people do not.
+func padded(s string) bool {
+	s = strings.TrimLeft(s, "+-")
+	return len(s) > 1 && s[0] == '0'
+}
+
+// key is the name of a field or the key of a mapping.
+func (w *walker) key(mv *ast.MappingValueNode, field string) (string, bool) {
+	if _, merge := mv.Key.(*ast.MergeKeyNode); merge {
+		w.problem(mv.Key, field, "YAML merge keys (<<) are not taken", "write the fields out")
+		return "", false
+	}
+	key, ok := scalarText(mv.Key)
+	if !ok {
+		w.problem(mv.Key, field, "the name of a field must be plain text", "write it as NAME: …")
+	}
+	return key, ok
 }
 
 func mappingValues(n ast.Node) ([]*ast.MappingValueNode, bool) {
