@@ -71,6 +71,7 @@ func TestTextsThatAreTaken(t *testing.T) {
 		"byte order mark": "\xef\xbb\xbf" + valid,
 		"CRLF":            strings.ReplaceAll(valid, "\n", "\r\n"),
 		"begin and end":   "---\n" + strings.TrimSpace(valid) + "\n---\n",
+		"null in a patch": valid + "\npatches:\n  - target: {kind: X}\n    merge: {a: null, b: {c: null, d: [null]}}\n",
 		"directive":       "%YAML 1.2\n---\n" + strings.TrimSpace(valid) + "\n",
 	} {
 		if _, err := migration.Parse("f.yaml", []byte(text)); err != nil {

@@ -57,7 +57,9 @@ func (w *walker) value(n ast.Node, t reflect.Type, field, tag string) {
 		w.problem(n, field, "YAML anchors, aliases and tags are not taken", "write the value out")
 		return
 	case *ast.NullNode:
-		w.problem(n, field, "it has no value", "give it one or leave the field out")
+		if t.Kind() != reflect.Interface { // in a merge patch, null takes a field away
+			w.problem(n, field, "it has no value", "give it one or leave the field out")
+		}
 		return
 	}
 	if w.mark(n, field) {
