@@ -18,13 +18,14 @@ import (
 // Result is what a sync did and found.
 type Result struct {
 	Copied    int64 `json:"copied"`
-	Bytes     int64 `json:"bytes"`     // copied
-	Skipped   int64 `json:"skipped"`   // known to be equal; of the last pass
-	Found     int64 `json:"found"`     // equal, and not written by this migration
-	Deleted   int64 `json:"deleted"`   // at the destination
-	Vanished  int64 `json:"vanished"`  // gone from the source between listing and copying
-	Conflicts int64 `json:"conflicts"` // left as they are because the policy is to skip; of the last pass
-	Extra     int64 `json:"extra"`     // only at the destination, and left there; of the last pass
+	Replaced  int64 `json:"replaced,omitempty"` // of those, in the place of what the destination had
+	Bytes     int64 `json:"bytes"`              // copied
+	Skipped   int64 `json:"skipped"`            // known to be equal; of the last pass
+	Found     int64 `json:"found"`              // equal, and not written by this migration
+	Deleted   int64 `json:"deleted"`            // at the destination
+	Vanished  int64 `json:"vanished"`           // gone from the source between listing and copying
+	Conflicts int64 `json:"conflicts"`          // left as they are because the policy is to skip; of the last pass
+	Extra     int64 `json:"extra"`              // only at the destination, and left there; of the last pass
 	Passes    int   `json:"passes"`
 	// ExtraKeys and ConflictKeys are the first ones.
 	ExtraKeys    []string `json:"extraKeys,omitempty"`
@@ -65,6 +66,11 @@ func Apply(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts Options) (
 	if err != nil {
 		return result, err
 	}
+	return recorded(p, rec, result)
+}
+
+// recorded is the outcome that the recorder has of a sync, also where an earlier call made it.
+func recorded(p *plan.Plan, rec plan.Recorder, result Result) (Result, error) {
 	for _, c := range p.Changes {
 		raw, ok := rec.Done(c.ID)
 		if c.Action != ActionSync || !ok {
@@ -246,6 +252,7 @@ func (e *engine) copyAll(ctx context.Context, resort bool, doomed *sorter[bucket
 // dispatch does what one verdict asks for.
 func (e *engine) dispatch(p pair, run func(string, func(context.Context) error), doomed *sorter[bucket.Object]) error {
 	switch v := compare(p); v {
+	case left:
 	case gone:
 		// The record stays: while the listing may yet turn out to be out of order, nothing is known to be gone.
 	case same:
@@ -259,12 +266,26 @@ func (e *engine) dispatch(p pair, run func(string, func(context.Context) error),
 	case unsure:
 		run(p.key, func(ctx context.Context) error { return e.resolve(ctx, p) })
 	case extraOwn, extraForeign:
+		if e.orphaned(p, v) {
+			run(p.key, func(ctx context.Context) error { return e.conflicting(ctx, p, orphanWords) })
+			return nil
+		}
 		if e.opts.deletes(v == extraOwn) {
 			return doomed.add(*p.dst)
 		}
 		e.extra(p.key)
+		return e.rememberForeign(p)
 	}
 	return nil
+}
+
+// rememberForeign notes what only the destination has when both sides are made equal: on the way back it is not taken for
+// something that was written there since.
+func (e *engine) rememberForeign(p pair) error {
+	if !e.opts.Final || e.opts.back || p.rec != nil && p.rec.State == StateForeign && p.rec.Destination.is(*p.dst) {
+		return nil
+	}
+	return e.manifest.add(Record{Key: p.key, State: StateForeign, Destination: seen(*p.dst)})
 }
 
 func (e *engine) extra(key string) {

@@ -20,6 +20,7 @@ type verdict int
 //	no     | as recorded, ours        | any                    | extraOwn
 //	no     | anything else            | none, or other         | extraForeign
 //	no     | no                       | any                    | gone
+//	yes    | no                       | foreign, as recorded   | left: it was never to be copied
 const (
 	same verdict = iota
 	copyNew
@@ -29,6 +30,7 @@ const (
 	extraOwn
 	extraForeign
 	gone
+	left
 )
 
 func compare(p pair) verdict {
@@ -40,6 +42,8 @@ func compare(p pair) verdict {
 			return extraOwn
 		}
 		return extraForeign
+	case p.dst == nil && p.rec != nil && p.rec.State == StateForeign && p.rec.Source.is(*p.src):
+		return left
 	case p.dst == nil:
 		return copyNew
 	case p.rec != nil && p.rec.State != StateIntent && p.rec.Destination.is(*p.dst) && p.rec.Source.is(*p.src):

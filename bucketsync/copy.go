@@ -42,6 +42,7 @@ type transfer struct {
 	props   bucket.Properties // as the destination is to have them
 	entries []Entry           // what they lose
 	sums    *sums
+	over    bool // the destination had something under the key
 }
 
 // content is what is known of an object's bytes, in hexadecimal.
@@ -82,7 +83,7 @@ func (e *engine) tryCopy(ctx context.Context, key string, rec *Record, base *buc
 			}
 		}
 	}
-	t := &transfer{key: key, src: src, props: props, entries: entries, sums: newSums()}
+	t := &transfer{key: key, src: src, props: props, entries: entries, sums: newSums(), over: base != nil}
 	acked, err := e.write(ctx, t, rec, base)
 	if errors.Is(err, errRefusedWrite) {
 		return e.settle(ctx, t, rec, base)
@@ -297,6 +298,9 @@ func (e *engine) finish(t *transfer, stored bucket.Object, c content, evidence E
 	e.ledger.add(t.key, t.entries)
 	e.tally(func(r *Result) {
 		r.Copied++
+		if t.over {
+			r.Replaced++
+		}
 		r.Bytes += t.src.Size
 		r.Evidence[evidence]++
 	})

@@ -52,7 +52,21 @@ func (e *engine) tally(change func(*Result)) {
 }
 
 func (e *engine) conflictError(key, what string) error {
-	return &ConflictError{Op: "copy", Key: key, What: what, Hint: "move it away, or say that it is to be overwritten or skipped"}
+	return &ConflictError{Op: "copy", Key: key, What: what, Hint: e.conflictMend()}
+}
+
+// conflictMend says what helps against an object that somebody else wrote.
+func (e *engine) conflictMend() string {
+	if e.opts.back {
+		return "it changed on both sides since they were equal: take away the version that is not wanted, or leave the destination's as it is"
+	}
+	return "move it away, or say that it is to be overwritten or skipped"
+}
+
+// orphaned reports whether the destination's object changed since both sides were equal and the source's was deleted: where
+// changes are brought back, both sides have then changed it.
+func (e *engine) orphaned(p pair, v verdict) bool {
+	return e.opts.back && v == extraForeign && p.rec != nil && p.rec.State == StateCopied
 }
 
 // unfit says why a store cannot hold an object under its key, or "".

@@ -32,6 +32,9 @@ const (
 	StateCopied State = "copied"
 	// StateFound: the destination had an equal object already. It is not this migration's own.
 	StateFound State = "found"
+	// StateForeign: only one side had the object when both were last compared, and it was to stay so. A record of it has that
+	// side's version alone.
+	StateForeign State = "foreign"
 	// StateForgotten: nothing under this key is this migration's any more.
 	StateForgotten State = "forgotten"
 )
@@ -95,7 +98,7 @@ func (r *Record) UnmarshalJSON(raw []byte) error {
 		return err
 	}
 	switch in.State {
-	case StateIntent, StateCopied, StateFound, StateForgotten:
+	case StateIntent, StateCopied, StateFound, StateForeign, StateForgotten:
 	default:
 		return fmt.Errorf("unknown state %q", in.State)
 	}
@@ -123,7 +126,7 @@ func (r *Record) owns(dst bucket.Object) bool {
 		}
 		rel, _, _ := relate([]bucket.Digest{{Algorithm: bucket.MD5, Value: r.MD5}}, dst.Digests, false)
 		return dst.Size == r.Source.Size && rel != bucket.Different
-	case StateFound, StateForgotten:
+	case StateFound, StateForeign, StateForgotten:
 	}
 	return false
 }
@@ -391,7 +394,7 @@ func (m *manifest) compact() error {
 	if _, err := os.Stat(m.logPath()); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if err := m.rewrite(); err != nil {
+	if err := m.rewrite(m.all()); err != nil {
 		return fmt.Errorf("rewrite manifest %s: %w", m.path, err)
 	}
 	if err := os.Remove(m.logPath()); err != nil {
@@ -400,12 +403,13 @@ func (m *manifest) compact() error {
 	return nil
 }
 
-func (m *manifest) rewrite() error {
+// rewrite replaces the sorted file in one step. The records may come from the file itself.
+func (m *manifest) rewrite(records iter.Seq2[Record, error]) error {
 	f, err := os.OpenFile(m.path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600) // what a kill left is replaced
 	if err != nil {
 		return err
 	}
-	err = m.writeAll(f)
+	err = m.writeAll(f, records)
 	if err == nil {
 		err = f.Sync()
 	}
@@ -421,7 +425,7 @@ func (m *manifest) rewrite() error {
 	return nil
 }
 
-func (m *manifest) writeAll(to io.Writer) error {
+func (m *manifest) writeAll(to io.Writer, records iter.Seq2[Record, error]) error {
 	var line bytes.Buffer
 	enc := json.NewEncoder(&line)
 	out := bufio.NewWriterSize(to, 1<<16)
@@ -436,7 +440,7 @@ func (m *manifest) writeAll(to io.Writer) error {
 	if err := write(m.header); err != nil {
 		return err
 	}
-	for r, err := range m.all() {
+	for r, err := range records {
 		if err != nil {
 			return err
 		}

@@ -44,6 +44,8 @@ type Options struct {
 	Proof Mode
 	// AllowExtra lets a proof hold although the destination has objects that the source has not.
 	AllowExtra bool
+	// AllowConflicts lets a proof hold although ConflictSkip left objects at the destination that differ.
+	AllowConflicts bool
 	// Concurrency is how many objects are under way at once. Default 16.
 	Concurrency int
 	// MaxBytes bounds the bytes of objects in memory. Default 64 MiB.
@@ -56,6 +58,9 @@ type Options struct {
 	Observer plan.Observer
 	// Progress is called after each object, by one goroutine at a time.
 	Progress func(Progress)
+
+	// back is set while what the destination has taken is brought back to the source.
+	back bool
 }
 
 // Range is a half-open range of keys. Zero values are open ends.

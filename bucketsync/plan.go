@@ -33,7 +33,9 @@ type Planned struct {
 	Conflict      Conflict `json:"conflict"`
 	Final         bool     `json:"final,omitempty"`
 
-	Copy      int64 `json:"copy"`
+	Copy int64 `json:"copy"`
+	// Replace counts those of Copy that replace what the destination has.
+	Replace   int64 `json:"replace,omitempty"`
 	CopyBytes int64 `json:"copyBytes"`
 	Same      int64 `json:"same"`
 	// ToRead objects are of one size on both sides and nothing tells whether they are equal: Apply reads them.
@@ -178,7 +180,7 @@ func (s *surveyor) walk(ctx context.Context, resort bool) error {
 
 func (s *surveyor) judge(ctx context.Context, p pair, workers *errgroup.Group) {
 	switch v := compare(p); v {
-	case gone:
+	case gone, left:
 	case same:
 		s.count(func(c *Planned) { c.Same++ })
 	case copyNew, copyOver:
@@ -192,6 +194,10 @@ func (s *surveyor) judge(ctx context.Context, p pair, workers *errgroup.Group) {
 		}
 		workers.Go(func() error { return s.tell(ctx, p) })
 	case extraOwn, extraForeign:
+		if s.e.orphaned(p, v) {
+			s.conflicts(ctx, p, nil, orphanWords)
+			return
+		}
 		if s.e.opts.deletes(v == extraOwn) {
 			s.count(func(c *Planned) { c.Deletions++ })
 		} else {
@@ -202,7 +208,13 @@ func (s *surveyor) judge(ctx context.Context, p pair, workers *errgroup.Group) {
 
 // copies counts an object to copy and looks whether it fits.
 func (s *surveyor) copies(ctx context.Context, p pair, workers *errgroup.Group) {
-	s.count(func(c *Planned) { c.Copy++; c.CopyBytes += p.src.Size })
+	s.count(func(c *Planned) {
+		c.Copy++
+		c.CopyBytes += p.src.Size
+		if p.dst != nil {
+			c.Replace++
+		}
+	})
 	if !s.look {
 		return
 	}
@@ -287,10 +299,12 @@ func (s *surveyor) conflicts(ctx context.Context, p pair, workers *errgroup.Grou
 		s.count(func(c *Planned) { c.Conflicts++ })
 	case ConflictFail:
 		s.count(func(c *Planned) { c.Conflicts++ })
-		s.refusals.add("the destination holds an object that this migration did not write ("+what+")", p.key,
-			"move it away, or say that it is to be overwritten or skipped")
+		s.refusals.add("the destination holds an object that this migration did not write ("+what+")", p.key, s.e.conflictMend())
 	}
 }
+
+// orphanWords say what is the matter with an object that was deleted on one side and changed on the other.
+const orphanWords = "it was deleted at the source, and changed here since both sides were equal"
 
 // notes tells what a person should know.
 func (e *engine) notes(p *plan.Plan, c Planned) {
@@ -345,6 +359,9 @@ func (e *engine) changes(p *plan.Plan, c Planned) {
 }
 
 func (e *engine) reverse(c Planned) *plan.Reverse {
+	if e.opts.back {
+		return &plan.Reverse{Action: ActionSync, How: "nothing of " + c.From + " is changed; the next sync goes the other way again"}
+	}
 	how := "nothing of the source is changed; delete at the destination what was copied"
 	if e.opts.Manifest != "" {
 		how += ": the records of " + e.opts.Manifest + " in state " + string(StateCopied)

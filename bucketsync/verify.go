@@ -65,6 +65,8 @@ const (
 	Extra    DifferenceKind = "extra"    // only the destination has it
 	Differ   DifferenceKind = "differ"   // both have it, and something differs
 	Unproven DifferenceKind = "unproven" // nothing shows that both are equal
+	// Kept: both have it, it differs, and it was to stay as it is at the destination.
+	Kept DifferenceKind = "kept"
 )
 
 // Difference is one key that is not the same on both sides.
@@ -85,6 +87,7 @@ type Report struct {
 	Extra    int64              `json:"extra"`
 	Differ   int64              `json:"differ"`
 	Unproven int64              `json:"unproven"`
+	Kept     int64              `json:"kept,omitempty"`
 	// Differences are the first ones in the order of keys; the counts are whole.
 	Differences []Difference `json:"differences,omitempty"`
 	// SourceRoot and DestinationRoot are SHA-256 over key, size, digest and properties of every object, in the order of keys, properties
@@ -195,7 +198,7 @@ func (e *engine) examineAll(ctx context.Context, mode Mode, reads func(string) b
 		if err != nil {
 			return err
 		}
-		if p.src == nil && p.dst == nil {
+		if v := compare(p); v == gone || v == left {
 			continue
 		}
 		slot := make(chan finding, 1)
@@ -205,7 +208,11 @@ func (e *engine) examineAll(ctx context.Context, mode Mode, reads func(string) b
 			return ctx.Err()
 		}
 		workers.Go(func() error {
-			slot <- e.examine(ctx, p, mode, reads(p.key))
+			f := e.examine(ctx, p, mode, reads(p.key))
+			if f.diff != nil && f.diff.Kind == Differ && e.opts.AllowConflicts && !p.rec.owns(*p.dst) {
+				f.diff.Kind, f.src, f.dst = Kept, nil, nil // in neither root
+			}
+			slot <- f
 			return nil
 		})
 	}
@@ -351,6 +358,8 @@ func (s *summary) add(f finding) {
 		r.Differ++
 	case Unproven:
 		r.Unproven++
+	case Kept:
+		r.Kept++
 	}
 	if len(r.Differences) < maxDifferences && (!extra || !s.allowExtra) {
 		r.Differences = append(r.Differences, *f.diff)
