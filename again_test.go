@@ -41,7 +41,7 @@ func TestI07_APlanThatMovedInItsTurnIsKeptForTheWayBack(t *testing.T) {
 			t.Errorf("the plan of %s is forgotten: what was made under it cannot be taken back", name)
 		}
 	}
-	if back := m.wayBack(m.turns()[0]); len(back) != 3 {
+	if back := m.wayBack(m.turns()[0], returning{}, m.journal.Stage); len(back) != 3 {
 		t.Errorf("the way back has %d stages, want return, stop and thaw", len(back))
 	}
 	save("restore")

@@ -374,16 +374,16 @@ func TestStatusOfAnOldOutlineIsThatOfItsRun(t *testing.T) {
 func TestI07_GoingBackStopsGreenBeforeBlueIsThawed(t *testing.T) {
 	m := opened(t, load(t, named))
 	turn := m.turns()[0]
-	if got := names(m.wayBack(turn)); len(got) > 0 {
+	if got := names(m.wayBack(turn, returning{}, m.journal.Stage)); len(got) > 0 {
 		t.Errorf("nothing has begun, and %v is taken back", got)
 	}
 	plans(t, m, "freeze/one")
-	if got := names(m.wayBack(turn)); !slices.Equal(got, []string{"thaw/one"}) {
+	if got := names(m.wayBack(turn, returning{}, m.journal.Stage)); !slices.Equal(got, []string{"thaw/one"}) {
 		t.Errorf("a freeze is taken back by %v", got)
 	}
 	plans(t, m, "start/one", "swap/one")
 	want := []string{"return/one", "return-settle/one", "stop/one", "thaw/one"}
-	if got := names(m.wayBack(turn)); !slices.Equal(got, want) {
+	if got := names(m.wayBack(turn, returning{}, m.journal.Stage)); !slices.Equal(got, want) {
 		t.Errorf("the way back is %v, want %v", got, want)
 	}
 }
@@ -406,7 +406,7 @@ func TestAReturnThatWasKilledIsFoundAndAFinishedOneIsNot(t *testing.T) {
 	// A return of a turn that the file has no more is not passed over: somebody may still be frozen.
 	note(t, m, noteReturning, returning{Turn: "wave 1: gone", Cause: "it rained"})
 	open(true)
-	err := m.finishReturn(t.Context(), "wave 1: gone", errors.New("it rained"))
+	err := m.finishReturn(t.Context(), returning{Turn: "wave 1: gone"}, errors.New("it rained"))
 	if err == nil || !strings.Contains(err.Error(), "put the applications of that wave back") {
 		t.Errorf("err = %v", err)
 	}
@@ -448,7 +448,7 @@ func TestWhatWentBackIsForgottenAsAWhole(t *testing.T) {
 	all = append(all, "return/one", "return-settle/one", "stop/one", "thaw/one")
 	finishes(t, m, "export")
 	finishes(t, m, all...)
-	if err := m.forget(turn, errors.New("it rained")); err != nil {
+	if _, err := m.forget(turn, returning{Cause: "it rained"}); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range all {

@@ -121,11 +121,12 @@ func (m *Migration) retirement(cert cutover.Certificate, confirmed string) []sta
 				err = m.resultOf("ttl", &ttl)
 				return cutover.RestoreOptions{Options: opts, Held: ttl.Names}, err
 			},
-			cutover.PlanRestoreTTL,
-			func(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts cutover.RestoreOptions) (struct{}, error) {
-				return struct{}{}, cutover.ApplyRestoreTTL(ctx, p, rec, opts)
-			}),
+			cutover.PlanRestoreTTL, restoreTTL),
 	}
+}
+
+func restoreTTL(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts cutover.RestoreOptions) (struct{}, error) {
+	return struct{}{}, cutover.ApplyRestoreTTL(ctx, p, rec, opts)
 }
 
 // planRetirement shows what retire would do, and what stands against it.

@@ -15,13 +15,18 @@ import (
 )
 
 // noteReturning is kept before an application's turn is taken back, noteReturned after: what lies between them is taken up
-// again by the next run.
+// again by the next run, and by the next rollback.
 const noteReturning = "returning"
 
 // returning is the note of a turn that is being taken back.
 type returning struct {
 	Turn  string `json:"turn"`
 	Cause string `json:"cause"`
+	// Calm is set where green serves well and can be frozen: then it is frozen before the names move.
+	Calm bool `json:"calm,omitempty"`
+	// Discard is set where an operator has said that what cannot be brought back stays on green; Left is what that was.
+	Discard bool         `json:"discard,omitempty"`
+	Left    []LeftBehind `json:"left,omitempty"`
 }
 
 // turnNamed finds a turn.
@@ -37,36 +42,58 @@ func (m *Migration) turnNamed(name string) (turn, bool) {
 // turnBegan reports whether anything of a turn has touched blue.
 func (m *Migration) turnBegan(name string) bool {
 	t, ok := m.turnNamed(name)
-	return ok && slices.ContainsFunc(t.apps, func(a migration.Application) bool { return m.journal.Stage("freeze/"+a.Name).Plan != "" })
+	return ok && t.began(m.journal.Stage)
 }
 
-// goBack takes the turn of a failed stage back: names lead to blue, green writes no more, blue accepts writes again. In this
-// order, so that at no time two sides write (I7) and no name is without an answer (I2).
+// states tells what the journal knows of a stage, while it is open for writing or not.
+type states func(stage string) journal.Stage
+
+// began reports whether anything of the turn has touched blue.
+func (t turn) began(of states) bool {
+	return slices.ContainsFunc(t.apps, func(a migration.Application) bool { return of("freeze/"+a.Name).Plan != "" })
+}
+
+func (t turn) names() []string {
+	var names []string
+	for _, a := range t.apps {
+		names = append(names, a.Name)
+	}
+	return names
+}
+
+// goBack takes the turn of a failed stage back, unless green may have accepted what no way back brings to blue: that is
+// for a person to decide, and green goes on serving until then.
 func (m *Migration) goBack(ctx context.Context, s stage, cause error) error {
-	if err := m.journal.Note(noteReturning, returning{Turn: s.turn, Cause: cause.Error()}); err != nil {
+	t, _ := m.turnNamed(s.turn)
+	if left := m.atGreenOnly(ctx, t, m.journal.Stage, false); len(left) > 0 {
+		return &HeldOnGreenError{Apps: t.names(), Cause: cause, Left: left}
+	}
+	how := returning{Turn: s.turn, Cause: cause.Error()}
+	if err := m.journal.Note(noteReturning, how); err != nil {
 		return errors.Join(cause, err)
 	}
-	return m.finishReturn(ctx, s.turn, cause)
+	return m.finishReturn(ctx, how, cause)
 }
 
-// finishReturn does what is left of going back.
-func (m *Migration) finishReturn(ctx context.Context, turnName string, cause error) error {
-	t, ok := m.turnNamed(turnName)
+// finishReturn does what is left of going back. It returns a *ReturnedError in any case.
+func (m *Migration) finishReturn(ctx context.Context, how returning, cause error) error {
+	t, ok := m.turnNamed(how.Turn)
 	if !ok {
-		return fmt.Errorf("the journal tells of a return of %s, which the migration file does not have any more: put the applications of that wave back as they were", turnName)
+		return fmt.Errorf("the journal tells of a return of %s, which the migration file does not have any more: put the applications of that wave back as they were", how.Turn)
 	}
-	result := &ReturnedError{Cause: cause}
-	for _, a := range t.apps {
-		result.Apps = append(result.Apps, a.Name)
-	}
+	result := &ReturnedError{Apps: t.names(), Cause: cause}
 	m.event(Event{Kind: Returning, Stage: "return/" + t.apps[0].Name, Text: cause.Error()})
-	for _, s := range m.wayBack(t) {
-		if err := m.insist(ctx, s); err != nil {
+	for _, s := range m.wayBack(t, how, m.journal.Stage) {
+		err := m.insist(ctx, s)
+		if err != nil && how.Discard && s.bucket != "" && ctx.Err() == nil {
+			err = m.leaveBucket(ctx, s, err)
+		}
+		if err != nil {
 			result.Incomplete = err
 			return result
 		}
 	}
-	result.Incomplete = m.forget(t, cause)
+	result.Buckets, result.Incomplete = m.forget(t, how)
 	return result
 }
 
@@ -91,54 +118,124 @@ func (m *Migration) insist(ctx context.Context, s stage) error {
 	}
 }
 
-// wayBack is the pipeline of going back.
-func (m *Migration) wayBack(t turn) []stage {
-	var list []stage
+// wayBack is the pipeline of going back. There are two orders, and both keep these:
+//
+//   - I7: green is stopped or frozen first, its buckets are brought back and proven equal after that, and blue is thawed
+//     last of the three. At no time do both sides accept writes, and no write is lost.
+//   - I1 and I2: a name moves in one change, to a side that answers.
+//
+// After a breach green does not serve as it should, so the names come first: blue answers reads at once, and what green
+// had accepted follows.
+//
+//	return → return-settle → stop → back-sync → thaw
+//
+// What will not answer on green once it is stopped is stopped only when no cache leads there (return-settle); for what
+// rests read-only, stopping is freezing. An operator's rollback takes the same order where an application has no freeze: nothing but
+// its end holds its writes back.
+//
+// In a calm rollback green answers reads until the end, and what blue answers when the names reach it is complete: nobody
+// sees data go back in time.
+//
+//	hold → back-sync → return → thaw → return-settle → stop
+func (m *Migration) wayBack(t turn, how returning, of states) []stage {
+	var hold, back, names, settle, stop, thaw []stage
 	for _, a := range slices.Backward(t.apps) {
-		if m.journal.Stage("swap/"+a.Name).Plan == "" {
-			continue
+		frozen, started, swapped := of("freeze/"+a.Name).Plan != "", of("start/"+a.Name).Plan != "", of("swap/"+a.Name).Plan != ""
+		rests := a.Dark != migration.DarkReadOnly
+		if swapped {
+			names = append(names, m.returnStage(a))
 		}
-		list = append(list, m.returnStage(a))
-		if a.Dark != migration.DarkReadOnly {
-			// Stopping green would leave those without an answer who still have its address.
-			list = append(list, m.returnSettleStage(a))
+		if swapped && rests {
+			settle = append(settle, m.returnSettleStage(a))
+		}
+		if started && how.Calm {
+			hold = append(hold, m.holdStage(a))
+		}
+		if started && (rests || !how.Calm) {
+			stop = append(stop, m.stopStage(a))
+		}
+		if frozen {
+			thaw = append(thaw, m.thawStage(a))
 		}
 	}
-	for _, a := range slices.Backward(t.apps) {
-		if m.journal.Stage("start/"+a.Name).Plan != "" {
-			list = append(list, m.stopStage(a))
+	if len(hold)+len(stop) > 0 {
+		for _, b := range t.buckets {
+			back = append(back, m.backSyncStage(b, how.Discard))
 		}
 	}
-	for _, a := range slices.Backward(t.apps) {
-		if m.journal.Stage("freeze/"+a.Name).Plan != "" {
-			list = append(list, m.thawStage(a))
-		}
+	if how.Calm {
+		return slices.Concat(hold, back, names, thaw, settle, stop)
 	}
-	return list
+	return slices.Concat(names, settle, stop, back, thaw)
 }
 
-// forget makes the turn's stages undone, so that a later run takes the turn again, and keeps the note of the return.
-func (m *Migration) forget(t turn, cause error) error {
+// returnStages are the names of all stages of a turn's way back.
+func (t turn) returnStages() []string {
+	var names []string
+	for _, a := range t.apps {
+		names = append(names, "hold/"+a.Name, "return/"+a.Name, "return-settle/"+a.Name, "stop/"+a.Name)
+	}
+	for _, b := range t.buckets {
+		names = append(names, "back-sync/"+b.Name)
+	}
+	for _, a := range t.apps {
+		names = append(names, "thaw/"+a.Name)
+	}
+	return names
+}
+
+// forget makes the turn's stages undone, so that a later run takes the turn again, and keeps the note of the return. It
+// returns what was brought back.
+func (m *Migration) forget(t turn, how returning) ([]BucketBack, error) {
+	buckets, err := m.broughtBack(t)
+	if err != nil {
+		return nil, err
+	}
+	refused := map[string]time.Duration{}
+	for _, a := range t.apps {
+		refused[a.Name] = m.writesRefused(a)
+	}
+	// The way back comes last and whole: a later return must take all of it again, and one that is killed here must not.
+	if err := m.resetAll(append(m.stagesOf(t), t.returnStages()...), "taken back: "+how.Cause); err != nil {
+		return nil, err
+	}
+	for _, b := range t.buckets {
+		// What a way back without a proof has left of its manifest must not pass for the next one's.
+		if err := m.forgetBack(b); err != nil {
+			return nil, err
+		}
+	}
+	// The note of the first application ends the return, so it comes last.
+	for _, a := range slices.Backward(t.apps) {
+		note := returned{App: a.Name, Why: how.Cause, At: m.opts.Clock.Now().UTC(), Refused: refused[a.Name], Left: leftOf(how.Left, a.Name)}
+		if a.Name == t.apps[0].Name {
+			note.Buckets = buckets
+		}
+		if err := m.journal.Note(noteReturned, note); err != nil {
+			return nil, err
+		}
+	}
+	return buckets, nil
+}
+
+// stagesOf are the names of a turn's stages in the pipeline.
+func (m *Migration) stagesOf(t turn) []string {
 	var names []string
 	for _, s := range m.pipeline() {
 		if s.turn == t.name {
 			names = append(names, s.name)
 		}
 	}
-	// The way back comes last and whole: a later return must take all of it again, and one that is killed here must not.
-	for _, a := range t.apps {
-		names = append(names, "return/"+a.Name, "return-settle/"+a.Name, "stop/"+a.Name, "thaw/"+a.Name)
-	}
+	return names
+}
+
+// resetAll takes stages back to nothing that are not so already.
+func (m *Migration) resetAll(names []string, why string) error {
 	for _, name := range names {
 		if m.journal.Stage(name).Plan == "" {
 			continue
 		}
-		if err := m.journal.Reset(name, "taken back: "+cause.Error()); err != nil {
-			return err
-		}
-	}
-	for _, a := range t.apps {
-		if err := m.journal.Note(noteReturned, returned{App: a.Name, Why: cause.Error(), At: m.opts.Clock.Now().UTC()}); err != nil {
+		if err := m.journal.Reset(name, why); err != nil {
 			return err
 		}
 	}
@@ -149,40 +246,31 @@ func (m *Migration) forget(t turn, cause error) error {
 func (m *Migration) unfinishedReturn() (returning, bool) {
 	var open returning
 	found := false
-	m.journal.View(func(log *journal.Log) {
-		begun, ended := log.Noted(noteReturning), log.Noted(noteReturned)
-		if len(begun) == 0 {
-			return
-		}
-		if err := json.Unmarshal(begun[len(begun)-1], &open); err != nil {
-			return
-		}
-		t, ok := m.turnNamed(open.Turn)
-		found = !ok || countReturned(ended, t.apps[0].Name) < countReturning(begun, open.Turn)
-	})
+	m.journal.View(func(log *journal.Log) { open, found = m.openReturn(log) })
 	return open, found
 }
 
-func countReturning(notes []json.RawMessage, turn string) int {
-	n := 0
-	for _, raw := range notes {
-		var r returning
-		if json.Unmarshal(raw, &r) == nil && r.Turn == turn {
-			n++
+// openReturn finds the return that was begun last, unless the note of its first application ends it.
+func (m *Migration) openReturn(log *journal.Log) (returning, bool) {
+	var open returning
+	found := false
+	for _, r := range log.Records {
+		switch {
+		case r.Kind != journal.KindNoted:
+		case r.Stage == noteReturning:
+			var begun returning
+			if json.Unmarshal(r.Data, &begun) == nil {
+				open, found = begun, true
+			}
+		case r.Stage == noteReturned && found:
+			var ended returned
+			t, ok := m.turnNamed(open.Turn)
+			if ok && json.Unmarshal(r.Data, &ended) == nil && ended.App == t.apps[0].Name {
+				found = false
+			}
 		}
 	}
-	return n
-}
-
-func countReturned(notes []json.RawMessage, app string) int {
-	n := 0
-	for _, raw := range notes {
-		var r returned
-		if json.Unmarshal(raw, &r) == nil && r.App == app {
-			n++
-		}
-	}
-	return n
+	return open, found
 }
 
 func (m *Migration) returnStage(a migration.Application) stage {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/crossfade-project/crossfade/internal/plan"
 	"github.com/crossfade-project/crossfade/restore"
@@ -45,8 +46,8 @@ func (m *Migration) Run(ctx context.Context, opts RunOptions) (_ *Report, err er
 			return nil, err
 		}
 	}
-	if open, ok := m.unfinishedReturn(); ok {
-		return nil, m.finishReturn(ctx, open.Turn, errors.New(open.Cause))
+	if err := m.finishWhatGoesBack(ctx); err != nil {
+		return nil, err
 	}
 	for _, s := range stages {
 		if opts.Verb != "" && !opts.chooses(s) {
@@ -64,6 +65,27 @@ func (m *Migration) Run(ctx context.Context, opts RunOptions) (_ *Report, err er
 		}
 	}
 	return m.Report()
+}
+
+// finishWhatGoesBack ends a rollback or a return that was broken off, and says so with a *ReturnedError: what was to go
+// back is not taken forward by the same command.
+func (m *Migration) finishWhatGoesBack(ctx context.Context) error {
+	if open, ok := m.unfinishedRollback(); ok {
+		if _, err := m.finishRollback(ctx, open); err != nil {
+			return err
+		}
+		back := &ReturnedError{Cause: fmt.Errorf("%s, which is finished now", open.cause())}
+		for _, t := range m.turns() {
+			if slices.Contains(open.Turns, t.name) {
+				back.Apps = append(back.Apps, t.names()...)
+			}
+		}
+		return back
+	}
+	if open, ok := m.unfinishedReturn(); ok {
+		return m.finishReturn(ctx, open, errors.New(open.Cause))
+	}
+	return nil
 }
 
 // maxPortRaces is how often a node port may be taken by somebody else between the plan and the write.
@@ -151,6 +173,8 @@ type ReturnedError struct {
 	Apps []string
 	// Cause is what went wrong on the way to green.
 	Cause error
+	// Buckets are what was brought back of green's writes.
+	Buckets []BucketBack
 	// Incomplete is set when going back has not worked in whole either: the next run goes on with it.
 	Incomplete error
 }
@@ -160,13 +184,39 @@ func (e *ReturnedError) Error() string {
 	if e.Incomplete != nil {
 		return fmt.Sprintf("%v; going back to blue is not complete: %v; run `crossfade run` again to finish it", e.Cause, e.Incomplete)
 	}
-	return fmt.Sprintf("%v; %v went back to blue, which serves and accepts writes again", e.Cause, e.Apps)
+	text := fmt.Sprintf("%v; %v went back to blue, which serves and accepts writes again", e.Cause, e.Apps)
+	for _, b := range e.Buckets {
+		text += "; " + b.String()
+	}
+	return text
 }
 
 // Unwrap returns both causes.
 func (e *ReturnedError) Unwrap() []error {
 	return slices.DeleteFunc([]error{e.Cause, e.Incomplete}, func(err error) bool { return err == nil })
 }
+
+// HeldOnGreenError says that an application breached its gates and stays on green, because going back would leave there what
+// green may have accepted. Green serves; a person decides.
+type HeldOnGreenError struct {
+	Apps  []string
+	Cause error
+	Left  []LeftBehind
+}
+
+// Error says what is wrong, what would be left, and what there is to do.
+func (e *HeldOnGreenError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%v; %v stays on green, which still serves, because going back by itself would lose:", e.Cause, e.Apps)
+	for _, l := range e.Left {
+		fmt.Fprintf(&b, "\n  %s", l)
+	}
+	fmt.Fprintf(&b, "\nmend green and `crossfade run` again, or go back without it: `crossfade rollback %s --discard-green`", strings.Join(e.Apps, " "))
+	return b.String()
+}
+
+// Unwrap returns the cause.
+func (e *HeldOnGreenError) Unwrap() error { return e.Cause }
 
 // needs reports whether a stage cannot be taken before an earlier one is done. Outside the waves the stages of one verb
 // need what feeds them; a turn needs all of the warm phase, and of the other turns only those of earlier waves.

@@ -3,8 +3,10 @@ package crossfade
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/crossfade-project/crossfade/internal/archive"
+	"github.com/crossfade-project/crossfade/internal/hook"
 	"github.com/crossfade-project/crossfade/internal/migration"
 	"github.com/crossfade-project/crossfade/internal/plan"
 	"github.com/crossfade-project/crossfade/restore"
@@ -79,9 +81,22 @@ func (m *Migration) startStage(a migration.Application) stage {
 	return m.restoring("start/"+a.Name, "cutover", "start "+a.Name+" on green: it may write", restore.PlanStart, a.Name)
 }
 
-// stopStage is the reverse of startStage. It works without the archive too: its loss may be why the application goes back.
+// stopStage is the reverse of startStage.
 func (m *Migration) stopStage(a migration.Application) stage {
-	name := "stop/" + a.Name
+	s := m.stopping("stop/"+a.Name, "stop "+a.Name+" on green: it may not write any more", a, restore.PlanStop)
+	if a.Dark == migration.DarkReadOnly {
+		return m.withoutWrites(s, a)
+	}
+	return s
+}
+
+// holdStage keeps an application on green from writing; it goes on serving reads.
+func (m *Migration) holdStage(a migration.Application) stage {
+	return m.withoutWrites(m.stopping("hold/"+a.Name, "freeze "+a.Name+" on green: it serves reads and writes no more", a, restore.PlanHold), a)
+}
+
+// stopping makes a stage that stops green. It works without the archive too: its loss may be why the application goes back.
+func (m *Migration) stopping(name, title string, a migration.Application, how func(context.Context, restore.Options) (*plan.Plan, error)) stage {
 	options := func(ctx context.Context) (restore.Options, error) {
 		opts, err := m.restoreOptions(ctx, name, a.Name)
 		if err == nil || ctx.Err() != nil {
@@ -90,17 +105,16 @@ func (m *Migration) stopStage(a migration.Application) stage {
 		return m.withoutArchive(ctx, name, a, err)
 	}
 	planner := func(ctx context.Context, opts restore.Options) (*plan.Plan, error) {
-		p, err := restore.PlanStop(ctx, opts)
+		p, err := how(ctx, opts)
 		if !errors.Is(err, archive.ErrCorrupt) && !errors.Is(err, archive.ErrNotExist) {
 			return p, err
 		}
 		if opts, err = m.withoutArchive(ctx, name, a, err); err != nil {
 			return nil, err
 		}
-		return restore.PlanStop(ctx, opts)
+		return how(ctx, opts)
 	}
-	s := stage{name: name, verb: "cutover", app: a.Name, title: "stop " + a.Name + " on green: it may not write any more", after: "the archive"}
-	return withStep(m, s, options, planner, restore.Apply)
+	return withStep(m, stage{name: name, verb: "cutover", app: a.Name, title: title, after: "the archive"}, options, planner, restore.Apply)
 }
 
 func (m *Migration) withoutArchive(ctx context.Context, stage string, a migration.Application, cause error) (restore.Options, error) {
@@ -110,6 +124,29 @@ func (m *Migration) withoutArchive(ctx context.Context, stage string, a migratio
 		return opts, errors.Join(cause, err)
 	}
 	return restore.WithoutArchive(ctx, opts)
+}
+
+// withoutWrites ends a stage that freezes green with a tried write, as a freeze of blue ends: a write that green still
+// accepted would be lost on the way back (I7).
+func (m *Migration) withoutWrites(s stage, a migration.Application) stage {
+	freeze := s.apply
+	s.apply = func(ctx context.Context, p *plan.Plan) (any, error) {
+		result, err := freeze(ctx, p)
+		if err != nil || a.Freeze == nil || a.Freeze.Probe == nil || a.Freeze.Probe.HTTP.Pods == nil {
+			return result, err // a probe of a URL asks whoever answers there, and not green's pods
+		}
+		green, err := m.side(Green)
+		if err != nil {
+			return result, err
+		}
+		err = m.hookRunner(green, m.greenNamespace(a.Namespace), a).Probe(ctx, *a.Freeze.Probe)
+		if err != nil && !errors.Is(err, hook.ErrNoPods) { // where nothing runs, nothing accepts
+			// The next try enters the freeze again: a pod that began since has not heard of it.
+			return result, errors.Join(fmt.Errorf("try a write on green after its freeze: %w", err), m.journal.Reset(s.name, err.Error()))
+		}
+		return result, nil
+	}
+	return s
 }
 
 func (m *Migration) restoring(name, verb, title string, planner func(context.Context, restore.Options) (*plan.Plan, error), only ...string) stage {

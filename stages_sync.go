@@ -3,7 +3,9 @@ package crossfade
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 
 	"github.com/crossfade-project/crossfade/bucketsync"
@@ -116,4 +118,57 @@ func (m *Migration) finalSyncStage(b migration.Bucket) stage {
 			return opts, err
 		},
 		bucketsync.Plan, bucketsync.Apply)
+}
+
+// backResult is a bucket's way back.
+type backResult struct {
+	bucketsync.Result
+	// NotBrought says why nothing was brought back, where an operator has said to go back all the same.
+	NotBrought string `json:"notBrought,omitempty"`
+}
+
+// backSyncStage brings back to blue what green wrote to a bucket, and proves both sides equal. What changed on both sides
+// stops it, unless it is to be left: neither version is overwritten.
+func (m *Migration) backSyncStage(b migration.Bucket, leave bool) stage {
+	name := "back-sync/" + b.Name
+	return withStep(m, stage{name: name, bucket: b.Name, title: "bring back to blue what green wrote to bucket " + b.Name + ", and prove it"},
+		func(ctx context.Context) (bucketsync.Options, error) { return m.backOptions(ctx, b, leave) },
+		bucketsync.PlanBack,
+		func(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts bucketsync.Options) (backResult, error) {
+			result, err := bucketsync.ApplyBack(ctx, p, rec, opts)
+			return backResult{Result: result}, err
+		})
+}
+
+func (m *Migration) backOptions(ctx context.Context, b migration.Bucket, leave bool) (bucketsync.Options, error) {
+	opts, err := m.syncOptions(ctx, "back-sync/"+b.Name, b)
+	opts.Conflict = bucketsync.ConflictFail
+	if leave {
+		opts.Conflict = bucketsync.ConflictSkip
+	}
+	return opts, err
+}
+
+// leaveBucket ends a bucket's way back that cannot be gone, because an operator has said to go back without it.
+func (m *Migration) leaveBucket(ctx context.Context, s stage, cause error) error {
+	m.opts.Log.WarnContext(ctx, "what green wrote to a bucket stays there", "bucket", s.bucket, "because", cause.Error())
+	if err := m.resetAll([]string{s.name}, cause.Error()); err != nil {
+		return err
+	}
+	p := plan.New(m.file.Name, s.name)
+	p.Note(plan.Loss, "bucket "+s.bucket, "what green wrote there stays there: "+cause.Error())
+	if err := m.journal.SavePlan(p); err != nil {
+		return err
+	}
+	return m.journal.Finish(s.name, backResult{NotBrought: cause.Error()})
+}
+
+// forgetBack removes what is left of the manifest of a bucket's way back.
+func (m *Migration) forgetBack(b migration.Bucket) error {
+	for _, path := range bucketsync.BackManifest(m.manifest(b)) {
+		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("remove the manifest of the way back: %w", err)
+		}
+	}
+	return nil
 }

@@ -91,6 +91,10 @@ type returned struct {
 	App string    `json:"app"`
 	Why string    `json:"why"`
 	At  time.Time `json:"at"`
+	// Refused is how long no side accepted writes. Buckets stand with the first application of a turn.
+	Refused time.Duration `json:"refused,omitempty"`
+	Buckets []BucketBack  `json:"buckets,omitempty"`
+	Left    []LeftBehind  `json:"left,omitempty"`
 }
 
 func (m *Migration) outline() outline {

@@ -78,6 +78,11 @@ func ApplyBack(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts Option
 	return recorded(p, rec, result)
 }
 
+// BackManifest names the files beside a manifest that a way back leaves where it was not gone to its end.
+func BackManifest(manifest string) []string {
+	return []string{manifest + ".back.log", manifest + ".back"}
+}
+
 func (o Options) backManifest() string { return o.Manifest + ".back" }
 
 // reversed are the options of the way back of a forward sync's.

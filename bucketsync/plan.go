@@ -2,6 +2,7 @@ package bucketsync
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -70,6 +71,18 @@ func Plan(ctx context.Context, opts Options) (*plan.Plan, error) {
 	e.changes(p, planned)
 	p.Data = plan.JSON(planned)
 	return p, nil
+}
+
+// PlannedOf reads the counts of a plan of Plan or PlanBack.
+func PlannedOf(p *plan.Plan) (Planned, error) {
+	var planned Planned
+	if len(p.Data) == 0 {
+		return planned, nil // it was refused before anything was counted
+	}
+	if err := json.Unmarshal(p.Data, &planned); err != nil {
+		return planned, fmt.Errorf("read the plan of %s: %w", p.Stage, err)
+	}
+	return planned, nil
 }
 
 // Delta counts how much of the source is not at the destination yet, from the listings and the manifest alone: objects to

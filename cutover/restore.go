@@ -58,6 +58,9 @@ func PlanRestoreTTL(ctx context.Context, opts RestoreOptions) (*plan.Plan, error
 		}
 		ttl := held.Old[0].TTL
 		change := zone.Change{Name: held.Name, Old: now, New: withTTL(now, ttl), Fence: held.Fence}
+		if sameRecords(now, held.Low) {
+			change.New = held.Old // exactly: its sets may have had several TTLs
+		}
 		p.Add(plan.Change{
 			ID:     stage + "/ttl/" + held.Name,
 			Action: actionRestore, Target: held.Name, App: held.App,

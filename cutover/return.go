@@ -71,6 +71,32 @@ func PlanReturn(ctx context.Context, opts ReturnOptions) (*plan.Plan, error) {
 	return p, nil
 }
 
+// LeadsToGreen returns the names that hold now what a swap wrote, or anything else that it did not replace.
+func LeadsToGreen(ctx context.Context, opts ReturnOptions) ([]string, error) {
+	var names []string
+	for _, c := range opts.Swap.Changes {
+		if c.Action != actionSwap {
+			continue
+		}
+		var d moveData
+		if err := json.Unmarshal(c.Data, &d); err != nil {
+			return nil, fmt.Errorf("read the plan of the swap: %w", err)
+		}
+		z, err := opts.zoneOf(d.Change.Name)
+		if err != nil {
+			return nil, err
+		}
+		now, err := lookupSwappable(ctx, z.Driver, d.Change.Name)
+		if err != nil {
+			return nil, err
+		}
+		if !sameRecords(now, d.Change.Old) {
+			names = append(names, d.Change.Name)
+		}
+	}
+	return names, nil
+}
+
 // ApplyReturn swaps the names back to blue. It asks for no gate: blue served them before. Green must go on answering
 // until Settle has waited out what caches hold.
 func ApplyReturn(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts ReturnOptions) (ReturnResult, error) {

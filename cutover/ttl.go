@@ -100,6 +100,22 @@ type waitData struct {
 	TTL   uint32 `json:"ttl"`
 }
 
+// HeldOf returns the names that a plan of the TTL stage holds, whether it was applied to its end or not.
+func HeldOf(p *plan.Plan) ([]Held, error) {
+	var held []Held
+	for _, c := range p.Changes {
+		if c.Action != actionLower {
+			continue
+		}
+		var d lowerData
+		if err := json.Unmarshal(c.Data, &d); err != nil {
+			return nil, fmt.Errorf("read the plan: %w", err)
+		}
+		held = append(held, d.Held)
+	}
+	return held, nil
+}
+
 func ttlStage(opts Options) string {
 	if opts.Stage == "" {
 		return "ttl"

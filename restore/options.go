@@ -79,6 +79,8 @@ type Options struct {
 
 	// webhooks takes in the admission webhooks that belong to no application.
 	webhooks bool
+	// hold leaves running what a stop would end.
+	hold bool
 }
 
 // Result is what a call made.

@@ -95,6 +95,17 @@ func PlanStart(ctx context.Context, opts Options) (*plan.Plan, error) {
 	return pl.plan, nil
 }
 
+// PlanHold plans how applications stop writing and go on serving reads: what fires is suspended, and the hooks of their freeze
+// are entered, whatever their dark state. What has no freeze only stops firing. Apply applies it.
+func PlanHold(ctx context.Context, opts Options) (*plan.Plan, error) {
+	apps := slices.Clone(opts.Applications)
+	for i := range apps {
+		apps[i].Dark = migration.DarkReadOnly
+	}
+	opts.Applications, opts.hold = apps, true
+	return PlanStop(ctx, opts)
+}
+
 // PlanStop plans the reverse of a start: what fires is suspended, read-only applications enter their freeze, all else is
 // scaled to 0, what has no resting state is deleted, and the end of the pods is waited for. Apply applies it.
 func PlanStop(ctx context.Context, opts Options) (*plan.Plan, error) {
@@ -109,7 +120,7 @@ func PlanStop(ctx context.Context, opts Options) (*plan.Plan, error) {
 		if !ok || live == nil || !ours(live, pl.opts.Migration) {
 			continue
 		}
-		webhook := isAdmissionWebhook(it.key) && slices.Contains(pl.opts.Only, pl.backendApp(it))
+		webhook := !pl.opts.hold && isAdmissionWebhook(it.key) && slices.Contains(pl.opts.Only, pl.backendApp(it))
 		switch {
 		case webhook || it.later:
 			pl.remove(it.key, madeObject{live, r}, it.entry.App, "green stops: it has no resting state, and the next start makes it again")

@@ -29,7 +29,8 @@ const exitCodesText = `crossfade ends with one of these codes:
   3  refused: the plan names reasons not to begin, each with its mend; nothing was changed by the refused stage
   4  returned: an application breached its gates and serves from blue again
   5  different: verify found differences, or what should be equal could not be proven equal
-  6  held: another run holds the migration
+  6  held: another run holds the migration; or a failed application is held on green, because going back by itself would
+     lose what green has accepted
   7  interrupted: stopped by a signal; the same command goes on from there`
 
 // usageError is a mistake in how the program was called.
@@ -52,12 +53,15 @@ func exitCode(err error) int {
 		refused  *crossfade.RefusedError
 		returned *crossfade.ReturnedError
 		held     *crossfade.HeldError
+		onGreen  *crossfade.HeldOnGreenError
 	)
 	switch {
 	case errors.As(err, &silent):
 		return silent.code
 	case errors.As(err, &usage), errors.As(err, &invalid), errors.As(err, &unknown):
 		return exitUsage
+	case errors.As(err, &onGreen):
+		return exitHeld
 	case errors.As(err, &returned) && returned.Incomplete != nil:
 		return exitFailed // the application does not serve in whole from blue yet
 	case errors.As(err, &returned):

@@ -1,11 +1,8 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
-	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -75,12 +72,5 @@ func (p *program) approve(ctx context.Context, s step) error {
 	if err := p.printPlan(ctx, s.opts); err != nil {
 		return err
 	}
-	if err := p.printf("\nGo on? Type yes: "); err != nil {
-		return err
-	}
-	answer, err := bufio.NewReader(p.in).ReadString('\n')
-	if err != nil || strings.TrimSpace(answer) != "yes" {
-		return fmt.Errorf("nothing was changed: the answer was not yes")
-	}
-	return nil
+	return p.confirm()
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -17,8 +18,10 @@ import (
 	"filippo.io/age"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/crossfade-project/crossfade"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/s3"
+	"github.com/crossfade-project/crossfade/cutover/zone"
 	"github.com/crossfade-project/crossfade/e2e/rig/nameserver"
 	"github.com/crossfade-project/crossfade/e2e/rig/standin"
 	"github.com/crossfade-project/crossfade/internal/dnsx"
@@ -41,6 +44,7 @@ func runScripts(t *testing.T, dir string, files ...string) {
 			return false, fmt.Errorf("there is no condition %q", cond)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"zone":   cmdZone,
 			"expand": cmdExpand, "blue": cmdKubectl("BLUE_DIRECT"), "green": cmdKubectl("GREEN_DIRECT"),
 			"exits": cmdExits, "kill-at": cmdKillAt, "name": cmdName, "leads": cmdLeads, "serve": cmdServe,
 			"records": cmdRecords, "damage": cmdDamage, "change": cmdChange, "move": cmdMove, "s3": cmdS3, "canary": cmdCanary, "clean": cmdClean, "base64": cmdBase64, "hold": cmdHold, "unpack": cmdUnpack,
@@ -265,6 +269,25 @@ func cmdS3(ts *testscript.TestScript, _ bool, args []string) {
 		_, err := b.Put(ctx, name, strings.NewReader(name), int64(len(name)), bucket.PutOptions{})
 		ts.Check(err)
 	}
+}
+
+// cmdZone writes every record of the script's own names, fences among them, into a file, as the primary has them: zone FILE.
+func cmdZone(ts *testscript.TestScript, _ bool, args []string) {
+	driver, err := openZone(context.Background(), crossfade.ZoneConfig{
+		Name: "apps.test", Server: ts.Getenv("PRIMARY"), Key: "crossfade", Secret: ts.Getenv("TSIG"),
+	})
+	ts.Check(err)
+	sets, err := driver.(zone.Lister).List(context.Background())
+	ts.Check(err)
+	var lines []string
+	for _, set := range sets {
+		before, own := strings.CutSuffix(set.Name, ts.Getenv("HOST")+".")
+		if own && (before == "" || before == "blue-" || before == "green-" || strings.HasPrefix(before, "_crossfade")) {
+			lines = append(lines, fmt.Sprintf("%s %d %s %s\n", set.Name, set.TTL, set.Type, strings.Join(slices.Sorted(slices.Values(set.Data)), " ")))
+		}
+	}
+	slices.Sort(lines)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.Join(lines, "")), 0o600))
 }
 
 // cmdChange replaces a text in a file: change FILE OLD NEW.
