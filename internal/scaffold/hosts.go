@@ -61,7 +61,7 @@ func behind(svc Service, workloads []Workload) bool {
 	return slices.ContainsFunc(workloads, func(w Workload) bool { return !w.job() && selector.Matches(labels.Set(w.PodLabels)) })
 }
 
-// clientPort is the port at which clients most likely connect.
+// clientPort is the port at which clients most likely connect, and with which scheme; without one it is no web server's.
 func clientPort(svc Service) (port int, scheme string) {
 	for _, want := range []int{443, 80} {
 		if slices.ContainsFunc(svc.Ports, func(p ServicePort) bool { return p.Number == want }) {
@@ -69,10 +69,13 @@ func clientPort(svc Service) (port int, scheme string) {
 		}
 	}
 	first := svc.Ports[0]
-	if strings.Contains(first.Name, "https") || strings.Contains(first.Name, "tls") || first.Number == 8443 {
+	switch {
+	case strings.Contains(first.Name, "https"), first.Number == 8443:
 		return first.Number, "https"
+	case strings.Contains(first.Name, "http"), strings.Contains(first.Name, "web"), first.Number == 8080:
+		return first.Number, "http"
 	}
-	return first.Number, "http"
+	return first.Number, ""
 }
 
 // takeHost takes a hostname in, with what its record says. One that leads elsewhere is mentioned only: the plan would refuse it.
@@ -108,12 +111,12 @@ func nonEmpty(s string) []string {
 
 // guessZones lists the zones of the hostnames.
 func (p *Proposal) guessZones() {
-	var unknown []string
+	var unasked, unknown []string
 	for _, a := range p.apps {
 		for _, h := range a.hosts {
 			n := p.survey.Names[h.name]
 			if n.Zone == "" {
-				unknown = append(unknown, h.name)
+				unasked = append(unasked, h.name)
 				continue
 			}
 			if !slices.ContainsFunc(p.zones, func(z zoneGuess) bool { return z.name == n.Zone }) {
@@ -122,6 +125,11 @@ func (p *Proposal) guessZones() {
 		}
 	}
 	slices.SortFunc(p.zones, func(a, b zoneGuess) int { return strings.Compare(a.name, b.name) })
+	for _, host := range unasked {
+		if !slices.ContainsFunc(p.zones, func(z zoneGuess) bool { return strings.HasSuffix(host, "."+z.name) }) {
+			unknown = append(unknown, host)
+		}
+	}
 	if len(unknown) > 0 {
 		slices.Sort(unknown)
 		_, parent, _ := strings.Cut(unknown[0], ".")

@@ -1,6 +1,7 @@
 package scaffold
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -67,9 +68,19 @@ func Look(ctx context.Context, opts LookOptions) (*Survey, error) {
 			Err: fmt.Errorf("no workload was seen%s", because(s.Unseen))}
 	}
 	s.lookUp(ctx, opts)
+	s.sort()
+	return s, ctx.Err()
+}
+
+// sort gives everything an order of its own, not that in which servers list it.
+func (s *Survey) sort() {
 	slices.Sort(s.Unseen)
 	s.Unseen = slices.Compact(s.Unseen)
-	return s, ctx.Err()
+	for _, ns := range s.Namespaces {
+		slices.SortFunc(ns.Workloads, func(a, b Workload) int { return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name)) })
+		slices.SortFunc(ns.Services, func(a, b Service) int { return cmp.Compare(a.Name, b.Name) })
+		slices.SortFunc(ns.Ingresses, func(a, b Ingress) int { return cmp.Compare(a.Name, b.Name) })
+	}
 }
 
 func because(unseen []string) string {

@@ -3,6 +3,7 @@ package scaffold
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -83,7 +84,6 @@ type appGuess struct {
 	volumes                   string // a mark, or empty
 	hosts                     []hostGuess
 	later                     []string // what is not taken in, as comments
-	ready                     *Probe
 	port                      int
 	podSelector               string
 }
@@ -124,10 +124,9 @@ func Propose(s *Survey, opts ProposeOptions) *Proposal {
 	for i := range p.apps {
 		ns := p.namespace(p.apps[i].namespace)
 		a := &p.apps[i]
-		a.podSelector = hookSelector(ns, *a)
 		p.guessStores(ns, a)
 		p.guessHosts(ns, a)
-		p.guessPort(ns, a)
+		guessPort(ns, a)
 		guessVolumes(ns, a)
 		guessWrites(ns, a)
 	}
@@ -169,22 +168,27 @@ func (p *Proposal) giveReason() {
 	}
 }
 
-// hookSelector is what hooks must say to reach the pods of an application, where its own selector does not choose them.
-func hookSelector(ns Namespace, a appGuess) string {
-	if podsChosen(a.selector, a.workloads, ns.Workloads) {
+// hookSelector is what hooks must say to reach the pods of the one workload that answers them, where the application's own
+// selector chooses others too, or not these.
+func hookSelector(ns Namespace, a appGuess, serving Workload) string {
+	only := []Workload{serving}
+	if podsChosen(a.selector, only, ns.Workloads) {
 		return ""
 	}
-	for _, w := range a.workloads {
-		if w.job() {
+	var all []string
+	for _, key := range slices.Concat(labelKeys(), sortedKeys(serving.PodLabels)) {
+		if serving.PodLabels[key] == "" {
 			continue
 		}
-		for _, key := range labelKeys() {
-			if w.PodLabels[key] != "" {
-				return key + "=" + w.PodLabels[key]
-			}
+		one := key + "=" + serving.PodLabels[key]
+		if podsChosen(one, only, ns.Workloads) {
+			return one
+		}
+		if !slices.Contains(all, one) {
+			all = append(all, one)
 		}
 	}
-	return ""
+	return strings.Join(all, ",")
 }
 
 func (p *Proposal) guessStores(ns Namespace, a *appGuess) {
@@ -290,16 +294,14 @@ func guessVolumes(ns Namespace, a *appGuess) {
 			claims[c] = true
 		}
 		for name := range w.Templates {
-			for _, claim := range sortedKeys(ns.Claims) {
-				if strings.HasPrefix(claim, name+"-"+w.Name+"-") {
-					claims[claim] = true
-				}
-			}
-			if len(claims) == 0 {
-				claims[name+"-"+w.Name+"-0"] = true
+			made := name + "-" + w.Name + "-"
+			claims[made+"0"] = true
+			for claim := range ns.Claims {
+				claims[claim] = claims[claim] || strings.HasPrefix(claim, made)
 			}
 		}
 	}
+	maps.DeleteFunc(claims, func(_ string, is bool) bool { return !is })
 	if len(claims) > 0 {
 		a.volumes = mark("empty, if the claims (%s) may start empty on green; else take this line out and declare a payload below: volume data is not moved", strings.Join(sorted(claims), ", "))
 	}
@@ -382,31 +384,40 @@ func leadsToDatabase(ns Namespace, workloads []Workload) bool {
 
 var databaseKey = regexp.MustCompile(`(?i)(^|[._-])(database|db|postgres(ql)?|pg|mysql|mongo(db)?|redis)[._-]?(url|uri|dsn|host|password)$`)
 
-// guessPort finds where hooks reach the pods.
-func (p *Proposal) guessPort(ns Namespace, a *appGuess) {
+// guessPort finds the workload that answers for the application, and at which port hooks reach its pods: what stands behind a
+// hostname before what is probed, and that before what merely has a port.
+func guessPort(ns Namespace, a *appGuess) {
+	best, rank := Workload{}, 0
 	for _, w := range a.workloads {
-		if w.job() {
-			continue
-		}
+		port, is := 0, 0
 		for _, c := range w.Containers {
-			if c.Ready != nil && a.ready == nil {
-				a.ready = c.Ready
+			if c.Ready != nil && c.Ready.Port > 0 && is < 2 {
+				port, is = c.Ready.Port, 2
 			}
-			if a.port == 0 && len(c.Ports) > 0 {
-				a.port = c.Ports[0].Number
+			if len(c.Ports) > 0 && is < 1 {
+				port, is = c.Ports[0].Number, 1
 			}
+		}
+		if is > 0 && slices.ContainsFunc(a.hosts, func(h hostGuess) bool {
+			svc, ok := serviceNamed(ns, h.service)
+			return ok && behind(svc, []Workload{w})
+		}) {
+			is += 2
+		}
+		if !w.job() && is > rank {
+			best, rank, a.port = w, is, port
 		}
 	}
-	if a.ready != nil && a.ready.Port > 0 {
-		a.port = a.ready.Port
+	if rank > 0 {
+		a.podSelector = hookSelector(ns, *a, best)
 	}
 	for i := range a.hosts {
-		a.hosts[i].path = p.pathBehind(ns, a, a.hosts[i])
+		a.hosts[i].path = pathBehind(ns, a, a.hosts[i])
 	}
 }
 
 // pathBehind is the path of the readiness probe, where a hostname's Service leads to the port that is probed.
-func (p *Proposal) pathBehind(ns Namespace, a *appGuess, h hostGuess) string {
+func pathBehind(ns Namespace, a *appGuess, h hostGuess) string {
 	for _, svc := range ns.Services {
 		if svc.Name != h.service {
 			continue

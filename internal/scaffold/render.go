@@ -97,16 +97,16 @@ func (w *writer) item(format string, args ...any) {
 	w.WriteString(strings.TrimRight(line, " ") + "\n")
 }
 
-var plainText = regexp.MustCompile(`^[A-Za-z0-9_./@][A-Za-z0-9_./@-]*$`)
+var plainText = regexp.MustCompile(`^([A-Za-z/]|\.\.?/)[A-Za-z0-9_./@-]*$`)
 
 // text writes a value so that YAML reads it as text, and only so.
 func text(s string) string {
-	_, isNumber := strconv.ParseFloat(s, 64)
+	_, notNumber := strconv.ParseFloat(s, 64)
 	switch strings.ToLower(s) {
 	case "true", "false", "yes", "no", "on", "off", "null", "y", "n":
 		return strconv.Quote(s)
 	}
-	if plainText.MatchString(s) && isNumber != nil && !strings.HasPrefix(s, "0") && !strings.HasPrefix(s, ".") {
+	if plainText.MatchString(s) && notNumber != nil {
 		return s
 	}
 	return strconv.Quote(s)

@@ -1,9 +1,13 @@
 package scaffold
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/crossfade-project/crossfade/internal/migration"
 )
 
 func (p *Proposal) renderApps(w *writer) {
@@ -81,6 +85,9 @@ func renderWrites(w *writer, a appGuess) {
 		w.comment(2, "A guess: %s.", a.why)
 	}
 	w.line(2, "writes: %s", text(a.writes))
+	if a.freeze == nil && a.writes == string(migration.WritesQuiesce) {
+		return
+	}
 	if a.freeze == nil {
 		w.line(2, "# dark: read-only # how green waits for its turn: scaled to 0 (the default), or running and refusing writes")
 		return
@@ -129,6 +136,10 @@ func renderChecks(w *writer, a appGuess) {
 	w.comment(2, "Checks: sent to green's address under the real hostname before the name moves, and while it soaks.")
 	w.line(2, "checks:")
 	for i, h := range a.hosts {
+		if h.scheme == "" && h.path == "" {
+			w.line(3, "- {name: connects-%d, tcp: {port: %d}}", i+1, h.port)
+			continue
+		}
 		path, suffix := strconv.Quote(mark("a path that answers with 200 only where the application serves, such as /healthz")), ""
 		if h.path != "" {
 			path, suffix = text(h.path), " # the readiness probe's"
@@ -138,16 +149,20 @@ func renderChecks(w *writer, a appGuess) {
 			name, hostname = fmt.Sprintf("-%d", i+1), "hostname: "+text(h.name)+", "
 		}
 		w.line(3, "- name: answers%s%s", name, suffix)
-		w.line(4, "http: {%sscheme: %s, path: %s, sameAsBlue: true}", hostname, h.scheme, path)
+		w.line(4, "http: {%sscheme: %s, path: %s, sameAsBlue: true}", hostname, cmp.Or(h.scheme, "http"), path)
 		if h.scheme == "https" && i == 0 {
 			w.line(3, "- {name: certificate, tls: {days: 14}}")
 		}
 	}
-	w.line(3, "# - {name: page, http: {scheme: %s, path: /, contains: a word of the page}}", a.hosts[0].scheme)
+	w.line(3, "# - {name: page, http: {scheme: %s, path: /, contains: a word of the page}}", cmp.Or(a.hosts[0].scheme, "https"))
 }
 
 func renderAfter(w *writer, a appGuess) {
 	if len(a.hosts) == 0 || a.port == 0 {
+		return
+	}
+	if !slices.ContainsFunc(a.hosts, func(h hostGuess) bool { return h.scheme != "" || h.path != "" }) {
+		w.line(2, "# drain: [{command: [./close-connections.sh]}] # on blue after the soak: clients look the name up again only when they connect")
 		return
 	}
 	w.comment(2, "After the soak blue closes the connections that clients keep: they look the name up again only then.")
