@@ -51,6 +51,23 @@ func (m *Migration) archiveStore(ctx context.Context) (archive.Store, error) {
 		}
 		return &archive.Dir{Path: at}, nil
 	}
+	b, err := m.archiveBucket(ctx, u)
+	if err != nil {
+		return nil, err
+	}
+	if strings.HasSuffix(u.Prefix, singleFile) {
+		dir, name := path.Split(u.Prefix)
+		return openTar(ctx, &bucketStore{b: b, prefix: dir}, name)
+	}
+	prefix := u.Prefix
+	if prefix != "" && !strings.HasSuffix(prefix, "/") {
+		prefix += "/"
+	}
+	return &bucketStore{b: b, prefix: prefix}, nil
+}
+
+// archiveBucket opens the bucket in a part of which the archive is.
+func (m *Migration) archiveBucket(ctx context.Context, u bucket.URL) (bucket.Bucket, error) {
 	if m.file.Archive.Store == "" {
 		return nil, fmt.Errorf("archive.store: name the entry of stores that holds the credentials for %s", m.file.Archive.URL)
 	}
@@ -63,15 +80,7 @@ func (m *Migration) archiveStore(ctx context.Context) (archive.Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the archive's bucket: %w", err)
 	}
-	if strings.HasSuffix(u.Prefix, singleFile) {
-		dir, name := path.Split(u.Prefix)
-		return openTar(ctx, &bucketStore{b: b, prefix: dir}, name)
-	}
-	prefix := u.Prefix
-	if prefix != "" && !strings.HasSuffix(prefix, "/") {
-		prefix += "/"
-	}
-	return &bucketStore{b: b, prefix: prefix}, nil
+	return b, nil
 }
 
 func openTar(ctx context.Context, parent archive.Store, name string) (archive.Store, error) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
 	"github.com/crossfade-project/crossfade/cutover/zone"
@@ -111,6 +112,8 @@ type Migration struct {
 	runLog  *runlog.Log // nil when opened for reading
 	// redact knows every secret that has been resolved: what is logged, recorded or returned as an error goes through it.
 	redact *redact.Redactor
+	// requestLimit bounds each request to an API server; 0 is no bound but the context's.
+	requestLimit time.Duration
 
 	mu      sync.Mutex
 	sides   map[string]*kube.Client

@@ -21,7 +21,7 @@ func (m *Migration) side(name string) (*kube.Client, error) {
 		return c, nil
 	}
 	s := m.sideConfig(name)
-	c, err := kube.Connect(kube.Options{Kubeconfig: m.file.Resolve(s.Kubeconfig), Context: s.Context, UserAgent: "crossfade/" + m.opts.Tool})
+	c, err := kube.Connect(kube.Options{Kubeconfig: m.file.Resolve(s.Kubeconfig), Context: s.Context, UserAgent: "crossfade/" + m.opts.Tool, Timeout: m.requestLimit})
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", name, err)
 	}

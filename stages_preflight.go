@@ -42,6 +42,9 @@ func (m *Migration) preflight(ctx context.Context) (*plan.Plan, error) {
 	reached = m.lookAt(ctx, p, Green, &seen.Green) && reached
 	if reached {
 		m.compareSides(p, seen)
+		if err := m.lookAtRights(ctx, p); err != nil {
+			return nil, err
+		}
 	}
 	m.lookAtBuckets(ctx, p)
 	if _, err := m.archiveStore(ctx); err != nil {
@@ -79,9 +82,12 @@ func (m *Migration) lookAt(ctx context.Context, p *plan.Plan, side string, into 
 		p.Refuse(side, err.Error(), "correct "+side+".kubeconfig and "+side+".context in "+m.file.Path)
 		return false
 	}
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
 	id, err := client.Identity(ctx)
 	if err != nil {
-		p.Refuse(side, "its API server could not be asked: "+err.Error(), "check that it can be reached from here and that the credentials are valid; a connection that hangs is most often a firewall")
+		why, hint := reason(client.Explain(err), "check that it can be reached from here and that the credentials are valid; a connection that hangs is most often a firewall")
+		p.Refuse(side, "its API server could not be asked: "+why, hint)
 		return false
 	}
 	*into = id

@@ -18,7 +18,6 @@ import (
 )
 
 const (
-	labelComponent   = "crossfade.dev/component"
 	componentFlows   = "node-flows"
 	defaultHelperNS  = metav1.NamespaceSystem
 	podStartAllowed  = 2 * time.Minute
@@ -90,7 +89,7 @@ func (p PodFlows) nodes(ctx context.Context) ([]string, error) {
 
 // sweep deletes what a run that was killed left. Only pods with both of our labels are ours (I3).
 func (p PodFlows) sweep(ctx context.Context) error {
-	selector := fmt.Sprintf("%s=%s,%s=%s", kube.LabelMigration, p.Migration, labelComponent, componentFlows)
+	selector := fmt.Sprintf("%s=%s,%s=%s", kube.LabelMigration, p.Migration, kube.LabelComponent, componentFlows)
 	left, err := p.Kube.Typed.CoreV1().Pods(p.Namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
 	if err != nil {
 		return fmt.Errorf("list left pods in %s: %w", p.Namespace, err)
@@ -190,7 +189,7 @@ func (p PodFlows) pod(node string) *corev1.Pod {
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
 			GenerateName: "crossfade-" + componentFlows + "-",
-			Labels:       map[string]string{kube.LabelMigration: p.Migration, labelComponent: componentFlows},
+			Labels:       map[string]string{kube.LabelMigration: p.Migration, kube.LabelComponent: componentFlows},
 		},
 		Spec: corev1.PodSpec{
 			NodeName:                     node,

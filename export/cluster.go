@@ -118,6 +118,9 @@ func (s *survey) each(ctx context.Context, gk schema.GroupKind, visit func(*unst
 
 // definitions keeps the CRDs of the custom resources that are kept, and those that a webhook in the namespaces converts.
 func (s *survey) definitions(ctx context.Context) error {
+	if len(s.custom) == 0 {
+		return nil // nothing that anybody may have to be allowed to read
+	}
 	return s.each(ctx, schema.GroupKind{Group: groupCRD, Kind: "CustomResourceDefinition"}, func(obj *unstructured.Unstructured) error {
 		if !s.custom[obj.GetName()] {
 			return nil
@@ -168,6 +171,9 @@ func (s *survey) aggregated(ctx context.Context) error {
 	var selectors []labels.Selector
 	gk := schema.GroupKind{Group: groupRBAC, Kind: "ClusterRole"}
 	var roles []*unstructured.Unstructured
+	if !s.refersTo(gk) {
+		return nil
+	}
 	err := s.each(ctx, gk, func(obj *unstructured.Unstructured) error {
 		roles = append(roles, obj)
 		if s.refs[ref{gk, obj.GetName()}] && obj.GetLabels()[bootstrapped] == "" {
@@ -183,6 +189,16 @@ func (s *survey) aggregated(ctx context.Context) error {
 		}
 	}
 	return err
+}
+
+// refersTo reports whether anything that is kept names an object of a kind.
+func (s *survey) refersTo(gk schema.GroupKind) bool {
+	for r := range s.refs {
+		if r.GroupKind == gk {
+			return true
+		}
+	}
+	return false
 }
 
 func aggregationOf(role *unstructured.Unstructured) []labels.Selector {

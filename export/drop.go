@@ -21,6 +21,7 @@ const (
 	dropFinished   = "a finished Pod without a controller"
 	dropIssuance   = "one attempt to issue a certificate"
 	dropOurs       = "made by this migration"
+	dropRights     = "the rights of the migration's own account"
 )
 
 // Labels and annotations that others write.
@@ -55,6 +56,8 @@ func (d dropper) reason(obj *unstructured.Unstructured) string {
 		return dropDeleting
 	case obj.GetLabels()[kube.LabelMigration] == d.migration && d.migration != "" && obj.GetKind() == "Pod":
 		return dropOurs
+	case obj.GetLabels()[kube.LabelComponent] == kube.ComponentRights && obj.GroupVersionKind().Group == groupRBAC:
+		return dropRights
 	case obj.GetAnnotations()[annotationLeader] != "":
 		return dropLease
 	case madeAgain(obj):

@@ -229,7 +229,7 @@ func refuseRights(ctx context.Context, p *plan.Plan, opts FreezeOptions, stop []
 			if h.HTTP != nil && h.HTTP.Pods != nil {
 				pods := kube.Resource{Namespaced: true, Kind: "Pod"}
 				pods.Version, pods.Resource = "v1", "pods/proxy"
-				need["call pods"] = right{verb: verbOf(h.HTTP.Method), res: pods}
+				need["call pods"] = right{verb: hook.VerbOf(h.HTTP.Method), res: pods}
 			}
 		}
 	}
@@ -249,19 +249,4 @@ func refuseRights(ctx context.Context, p *plan.Plan, opts FreezeOptions, stop []
 type right struct {
 	verb string
 	res  kube.Resource
-}
-
-// verbOf returns the verb under which the API server checks a request to a pod's proxy.
-func verbOf(method string) string {
-	switch method {
-	case http.MethodGet, http.MethodHead:
-		return "get"
-	case http.MethodPut:
-		return "update"
-	case http.MethodPatch:
-		return "patch"
-	case http.MethodDelete:
-		return "delete"
-	}
-	return "create"
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 
 	"github.com/crossfade-project/crossfade/internal/kube"
 	"github.com/crossfade-project/crossfade/internal/plan"
@@ -62,11 +63,7 @@ func decode[T any](c plan.Change) (T, error) {
 }
 
 func create(ctx context.Context, opts Options, c plan.Change, data namespaceData) (outcome, error) {
-	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: data.Name, Labels: map[string]string{}, Annotations: data.Annotations}}
-	for name, value := range data.Labels {
-		ns.Labels[name] = value
-	}
-	ns.Labels[kube.LabelMigration] = opts.Migration
+	ns := manifest(data, opts.Migration)
 	at := opts.Green.Typed.CoreV1().Namespaces()
 	made, err := at.Create(ctx, ns, metav1.CreateOptions{FieldManager: "crossfade"})
 	if err == nil {
@@ -83,6 +80,18 @@ func create(ctx context.Context, opts Options, c plan.Change, data namespaceData
 		return outcome{}, &plan.MovedError{Change: c.ID, What: "Namespace " + data.Name + " on green", Was: "absent", Now: "there, and not ours to use"}
 	}
 	return outcome{didFind, string(live.UID)}, nil
+}
+
+func manifest(data namespaceData, migration string) *corev1.Namespace {
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: data.Name, Labels: map[string]string{}, Annotations: data.Annotations}}
+	maps.Copy(ns.Labels, data.Labels)
+	ns.Labels[kube.LabelMigration] = migration
+	return ns
+}
+
+// Manifest is the namespace that a run would make on green for one of blue's.
+func Manifest(was *corev1.Namespace, green, migration string) *corev1.Namespace {
+	return manifest(namespaceData{Name: green, Labels: copied(was.Labels), Annotations: copied(was.Annotations)}, migration)
 }
 
 func adopt(ctx context.Context, opts Options, c plan.Change, data namespaceData) (outcome, error) {

@@ -307,9 +307,13 @@ func (pl *planner) checkClasses(ctx context.Context) error {
 	return nil
 }
 
+func classGroups() map[string]string {
+	return map[string]string{"StorageClass": "storage.k8s.io", "IngressClass": "networking.k8s.io", "PriorityClass": "scheduling.k8s.io", "RuntimeClass": "node.k8s.io"}
+}
+
 // greenClasses lists green's classes; the name "" stands for the default one of its kind.
 func (pl *planner) greenClasses(ctx context.Context, users map[classRef][]string) (map[classRef]bool, error) {
-	groups := map[string]string{"StorageClass": "storage.k8s.io", "IngressClass": "networking.k8s.io", "PriorityClass": "scheduling.k8s.io", "RuntimeClass": "node.k8s.io"}
+	groups := classGroups()
 	have, listed := map[classRef]bool{}, map[string]bool{}
 	for ref := range users {
 		if listed[ref.kind] {

@@ -173,7 +173,7 @@ func idOf(stage string, parts ...string) string {
 func (pl *planner) compare(it *item) {
 	r, ok := pl.view.resource(it.running)
 	if !ok || !r.Can("create") {
-		pl.plan.Refuse(it.key.String(), "green does not let anybody create objects of this kind", "exclude it from the export, or give green what serves it")
+		pl.refuseKind(it)
 		return
 	}
 	live := pl.live[it.key]
@@ -197,6 +197,10 @@ func (pl *planner) compare(it *item) {
 	default:
 		pl.foreign(it, r, live)
 	}
+}
+
+func (pl *planner) refuseKind(it *item) {
+	pl.plan.Refuse(it.key.String(), "green does not let anybody create objects of this kind", "exclude it from the export, or give green what serves it")
 }
 
 // deferred reports whether an object is made at the start rather than now: it has no resting state, or it would judge

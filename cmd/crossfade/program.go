@@ -69,7 +69,7 @@ where it stands. The other verbs take one step by itself.`,
 	flags.StringVar(&p.logFormat, "log-format", "text", "form of the log on standard error: text or json")
 	flags.BoolVarP(&p.verbose, "verbose", "v", false, "log details")
 	root.AddCommand(
-		p.initCommand(), p.planCommand(), p.runCommand(), p.statusCommand(),
+		p.initCommand(), p.doctorCommand(), p.planCommand(), p.runCommand(), p.statusCommand(),
 		p.exportCommand(), p.syncCommand(), p.verifyCommand(), p.provisionCommand(), p.portsCommand(), p.restoreCommand(),
 		p.cutoverCommand(), p.rollbackCommand(), p.retireCommand(), p.supportCommand(),
 		p.versionCommand(), p.nodeFlowsCommand(), exitCodesTopic(),

@@ -111,11 +111,9 @@ func (r *running) startNames(ctx context.Context, w *world, installer *install.I
 	if err != nil {
 		return err
 	}
-	var at [3]netip.AddrPort
-	for i := range at {
-		if at[i], err = freePort(); err != nil {
-			return err
-		}
+	at, err := freePorts(3)
+	if err != nil {
+		return err
 	}
 	w.TSIG = "c2l4dGVlbiBieXRlcyBhdCBsZWFzdCwgdGhpcnR5LXR3bw=="
 	key := nameserver.Key{Name: "crossfade.", Algorithm: "hmac-sha256", Secret: w.TSIG}
@@ -148,11 +146,20 @@ func (r *running) startNames(ctx context.Context, w *world, installer *install.I
 	return nil
 }
 
-func freePort() (netip.AddrPort, error) {
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		return netip.AddrPort{}, fmt.Errorf("find a free port: %w", err)
+// freePorts finds ports that are free just now, no two of them the same.
+func freePorts(count int) ([]netip.AddrPort, error) {
+	var at []netip.AddrPort
+	for range count {
+		l, err := net.Listen("tcp4", "127.0.0.1:0")
+		if err != nil {
+			return nil, fmt.Errorf("find a free port: %w", err)
+		}
+		defer l.Close() // held only so that the next one differs
+		addr, err := netip.ParseAddrPort(l.Addr().String())
+		if err != nil {
+			return nil, err
+		}
+		at = append(at, addr)
 	}
-	addr, err := netip.ParseAddrPort(l.Addr().String())
-	return addr, errors.Join(err, l.Close())
+	return at, nil
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/version"
@@ -21,6 +22,8 @@ import (
 const (
 	// LabelMigration holds the migration's name.
 	LabelMigration = "crossfade.dev/migration"
+	// LabelComponent says what an object of this project is for.
+	LabelComponent = "crossfade.dev/component"
 	// AnnotationContent holds the Hash of the object as it was written.
 	AnnotationContent = "crossfade.dev/content"
 )
@@ -33,6 +36,8 @@ type Options struct {
 	Kubeconfig string
 	Context    string
 	UserAgent  string
+	// Timeout bounds each request; 0 is no bound but the context's.
+	Timeout time.Duration
 }
 
 // Client is a connection to one cluster. It is safe for concurrent use.
@@ -58,7 +63,7 @@ func Connect(opts Options) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read kubeconfig %s, context %s: %w", orUsual(opts.Kubeconfig), orCurrent(opts.Context), err)
 	}
-	cfg.UserAgent = opts.UserAgent
+	cfg.UserAgent, cfg.Timeout = opts.UserAgent, opts.Timeout
 	if cfg.UserAgent == "" {
 		cfg.UserAgent = "crossfade"
 	}

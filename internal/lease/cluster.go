@@ -47,7 +47,7 @@ func (p *inCluster) Read(ctx context.Context) (Holder, Version, error) {
 		return Holder{}, "", nil
 	}
 	if err != nil {
-		return Holder{}, "", err
+		return Holder{}, "", p.explain(ctx, err)
 	}
 	var h Holder
 	if l.Labels[kube.LabelMigration] != p.migration || json.Unmarshal([]byte(l.Annotations[annotationHolder]), &h) != nil {
@@ -82,7 +82,7 @@ func (p *inCluster) Write(ctx context.Context, h Holder, seen Version) (Version,
 		}
 	}
 	if err != nil {
-		return "", p.explain(err)
+		return "", p.explain(ctx, err)
 	}
 	return versionOf(l), nil
 }
@@ -96,18 +96,26 @@ func (p *inCluster) Remove(ctx context.Context, seen Version) error {
 	if apierrors.IsNotFound(err) {
 		return nil
 	}
-	return p.explain(err)
+	return p.explain(ctx, err)
 }
 
 // explain tells what a caller must know apart.
-func (p *inCluster) explain(err error) error {
+func (p *inCluster) explain(ctx context.Context, err error) error {
 	switch {
 	case err == nil:
 		return nil
 	case apierrors.IsNotFound(err), apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
 		return fmt.Errorf("%w: %w", ErrNoPlace, err)
+	case apierrors.IsForbidden(err) && p.ending(ctx):
+		return fmt.Errorf("%w: %w", ErrNoPlace, err)
 	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err):
 		return fmt.Errorf("%w: %w", ErrConflict, err)
 	}
 	return err
+}
+
+// ending reports whether the namespace goes or is gone: rights that were given in it go with it.
+func (p *inCluster) ending(ctx context.Context) bool {
+	ns, err := p.client.Typed.CoreV1().Namespaces().Get(ctx, p.namespace, metav1.GetOptions{})
+	return apierrors.IsNotFound(err) || err == nil && ns.DeletionTimestamp != nil
 }

@@ -1,0 +1,53 @@
+package cutover
+
+import (
+	"net/http"
+
+	"github.com/crossfade-project/crossfade/internal/hook"
+	"github.com/crossfade-project/crossfade/internal/kube"
+	"github.com/crossfade-project/crossfade/internal/migration"
+)
+
+// Rights lists what the cutover of the hostnames needs of both clusters.
+func Rights(opts Options) []kube.Right {
+	const why = "cutover: the address at which this side answers for a hostname"
+	var rights []kube.Right
+	for _, app := range opts.Applications {
+		for _, h := range app.Hostnames {
+			for name, side := range map[string]Side{sideBlue: opts.Blue, sideGreen: opts.Green} {
+				r := kube.Right{Side: name, Namespace: side.namespace(app.Namespace), Verbs: []string{"get"}, Why: why}
+				switch {
+				case h.Service != "":
+					r.Resource, r.Names = "services", []string{h.Service}
+				case h.Ingress != "":
+					r.Group, r.Resource, r.Names = "networking.k8s.io", "ingresses", []string{h.Ingress}
+				default:
+					continue
+				}
+				rights = append(rights, r)
+			}
+		}
+	}
+	return rights
+}
+
+// EvidenceRights lists what the watch over blue's idleness needs of blue.
+func EvidenceRights(apps []migration.Application, helper string) []kube.Right {
+	const whyFlows = "idle: a short-lived pod on each node lists the connections to blue's entries"
+	var rights []kube.Right
+	named := false
+	for _, app := range apps {
+		if app.Requests != nil {
+			rights = append(rights, hook.PodRights(sideBlue, app.Namespace, http.MethodGet, "idle: each pod of "+app.Name+" is asked for its counter of requests")...)
+		}
+		named = named || len(app.Hostnames) > 0
+	}
+	if !named || helper == "" {
+		return rights
+	}
+	return append(rights,
+		kube.Right{Side: sideBlue, Resource: "nodes", Verbs: []string{"list"}, Why: whyFlows},
+		kube.Right{Side: sideBlue, Namespace: defaultHelperNS, Resource: "pods", Verbs: []string{"create", "list", "get", "delete"}, Why: whyFlows},
+		kube.Right{Side: sideBlue, Namespace: defaultHelperNS, Resource: "pods/log", Verbs: []string{"get"}, Why: whyFlows},
+	)
+}
