@@ -160,7 +160,9 @@ func (d *Diagnosis) OK() bool {
 // Print writes a line for each check, with what mends it below.
 func (d *Diagnosis) Print(w io.Writer) error {
 	out := &printer{w: w}
-	below := func(text string) { out.f("             %s\n", strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n               ")) }
+	below := func(text string) {
+		out.f("             %s\n", strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n               "))
+	}
 	counts := map[Verdict]int{}
 	for _, f := range d.Findings {
 		counts[f.Status]++

@@ -22,6 +22,8 @@ import (
 // probePrefix begins the key of every probe object and the name of every probe file. Nothing else is called so.
 const probePrefix = "crossfade-doctor-probe-"
 
+const probeContent = "written by crossfade doctor to see whether it may; it can be deleted\n"
+
 // Limits of free space below a folder that a run writes to.
 const (
 	tooLittleSpace = 64 << 20
@@ -111,8 +113,7 @@ func probeBucket(ctx context.Context, b bucket.Bucket, conditions bool) (err err
 		return err
 	}
 	key := probePrefix + strings.ToLower(rand.Text())
-	content := "written by crossfade doctor to see whether it may; it can be deleted\n"
-	put := func(opts bucket.PutOptions) (bucket.Object, error) {
+	put := func(content string, opts bucket.PutOptions) (bucket.Object, error) {
 		return b.Put(ctx, key, strings.NewReader(content), int64(len(content)), opts)
 	}
 	defer func() {
@@ -127,7 +128,7 @@ func probeBucket(ctx context.Context, b bucket.Bucket, conditions bool) (err err
 			err = errors.Join(err, fmt.Errorf("delete the probe %s: %w", key, derr))
 		}
 	}()
-	obj, err := put(bucket.PutOptions{IfAbsent: b.Describe().ConditionalPut})
+	obj, err := put(probeContent, bucket.PutOptions{IfAbsent: b.Describe().ConditionalPut})
 	if err != nil {
 		return fmt.Errorf("write a probe: %w", err)
 	}
@@ -135,11 +136,11 @@ func probeBucket(ctx context.Context, b bucket.Bucket, conditions bool) (err err
 	if err != nil {
 		return fmt.Errorf("read the probe back: %w", err)
 	}
-	raw, err := io.ReadAll(io.LimitReader(body, int64(len(content)+1)))
+	raw, err := io.ReadAll(io.LimitReader(body, int64(len(probeContent)+1)))
 	if err = errors.Join(err, body.Close()); err != nil {
 		return fmt.Errorf("read the probe back: %w", err)
 	}
-	if string(raw) != content {
+	if string(raw) != probeContent {
 		return fmt.Errorf("read the probe back: %s holds %d bytes that are not those that were written", key, len(raw))
 	}
 	if conditions {
@@ -149,20 +150,17 @@ func probeBucket(ctx context.Context, b bucket.Bucket, conditions bool) (err err
 }
 
 // probeConditions demands that the store holds to the conditions of a write: two runs are kept apart by them.
-func probeConditions(b bucket.Bucket, obj bucket.Object, put func(bucket.PutOptions) (bucket.Object, error)) error {
-	caps := b.Describe()
-	if !caps.ConditionalPut || !caps.ConditionalWrite {
+func probeConditions(b bucket.Bucket, first bucket.Object, put func(string, bucket.PutOptions) (bucket.Object, error)) error {
+	if caps := b.Describe(); !caps.ConditionalPut || !caps.ConditionalWrite {
 		return fmt.Errorf("keep two runs apart at %s: %w: writes under a condition", caps.URL, bucket.ErrUnsupported)
 	}
-	if _, err := put(bucket.PutOptions{IfAbsent: true}); !errors.Is(err, bucket.ErrPrecondition) {
+	if _, err := put("second\n", bucket.PutOptions{IfAbsent: true}); !errors.Is(err, bucket.ErrPrecondition) {
 		return fmt.Errorf("write the probe only if it is absent, though it is there: the store says %w", orAccepted(err))
 	}
-	stale := obj
-	if _, err := put(bucket.PutOptions{IfMatch: obj}); err != nil {
+	if _, err := put("second\n", bucket.PutOptions{IfMatch: first}); err != nil {
 		return fmt.Errorf("write the probe over the one that was seen: %w", err)
 	}
-	stale.ETag += "0"
-	if _, err := put(bucket.PutOptions{IfMatch: stale}); !errors.Is(err, bucket.ErrPrecondition) {
+	if _, err := put("third\n", bucket.PutOptions{IfMatch: first}); !errors.Is(err, bucket.ErrPrecondition) {
 		return fmt.Errorf("write the probe over one that is not there any more: the store says %w", orAccepted(err))
 	}
 	return nil

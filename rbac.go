@@ -82,7 +82,7 @@ func (m *Migration) RBAC(ctx context.Context, opts RBACOptions) (*RBAC, error) {
 			}
 		}
 		roles.bind()
-		roles.Notes = append(roles.Notes, s.notes(side)...)
+		roles.Notes = append(roles.Notes, s.notes(ctx, side)...)
 		out.Sides = append(out.Sides, roles)
 	}
 	return out, nil
@@ -111,7 +111,7 @@ func (m *Migration) withNamespaces(ctx context.Context, s *sight, roles *SideRol
 }
 
 // notes are what no role can settle.
-func (s *sight) notes(side string) []string {
+func (s *sight) notes(ctx context.Context, side string) []string {
 	if side == Blue {
 		return nil
 	}
@@ -120,7 +120,7 @@ func (s *sight) notes(side string) []string {
 		if e.Kind != "ClusterRole" || e.Group != rbacv1.GroupName {
 			continue
 		}
-		obj, err := s.blue.Object(context.Background(), e)
+		obj, err := s.blue.Object(ctx, e)
 		if err == nil && obj.Object["aggregationRule"] != nil {
 			out = append(out, "ClusterRole "+e.Name+" gathers other roles: only an account that may do everything can write it. Have an administrator make it on green first, as blue has it.")
 		}

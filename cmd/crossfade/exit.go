@@ -26,7 +26,7 @@ const exitCodesText = `crossfade ends with one of these codes:
   0  done: what was asked for is true
   1  failed: something went wrong; what was done is in the journal, and the same command goes on from there
   2  bad input: wrong flags, or a migration file that is not valid; nothing was changed
-  3  refused: the plan names reasons not to begin, each with its mend; nothing was changed by the refused stage
+  3  refused: the plan, or doctor, names reasons not to begin, each with its mend; nothing was changed by the refused stage
   4  returned: an application breached its gates and serves from blue again
   5  different: verify found differences, or what should be equal could not be proven equal
   6  held: another run holds the migration; or a failed application is held on green, because going back by itself would
