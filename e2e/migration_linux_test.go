@@ -5,9 +5,11 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"sort"
 	"strings"
@@ -20,6 +22,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/crossfade-project/crossfade/e2e/demo"
+	"github.com/crossfade-project/crossfade/e2e/proof"
 	"github.com/crossfade-project/crossfade/e2e/rig"
 	"github.com/crossfade-project/crossfade/e2e/rig/install"
 )
@@ -32,6 +35,9 @@ type world struct {
 	zoneBefore, zoneAfter []string
 	secretsBefore         map[string]string // values of blue's Secrets, and of the rig's keys
 	state                 map[string]string // files of the state folder and of the archive, by path
+
+	// proof are migrations that went wrong on the same rig, beside the demo's.
+	proof *proof.Report
 
 	greenReady        map[string]bool // Deployments, by name
 	greenSuspended    bool            // the CronJob
@@ -76,12 +82,47 @@ func play() (*world, error) {
 	if out, err := build.CombinedOutput(); err != nil {
 		return w, fmt.Errorf("build the command: %w\n%s", err, out)
 	}
-	var out strings.Builder
+	var out, told strings.Builder
+	proven := make(chan error, 1)
+	began := false
+	prepared := func(ctx context.Context, r *rig.Rig) error {
+		began = true
+		go func() { proven <- w.prove(ctx, top, filepath.Join(dir, "proof"), r, &told) }()
+		return w.lookBefore(ctx, r)
+	}
+	inspect := func(ctx context.Context, r *rig.Rig) error {
+		began = false
+		return errors.Join(w.lookAfter(ctx, r), <-proven)
+	}
 	w.result, err = demo.Run(ctx, demo.Options{
-		Top: top, Binary: binary, Dir: filepath.Join(dir, "rig"), Out: &out, Prepared: w.lookBefore, Inspect: w.lookAfter,
+		Top: top, Binary: binary, Dir: filepath.Join(dir, "rig"), Out: &out, Prepared: prepared, Inspect: inspect,
 	})
-	w.output = out.String()
+	if began {
+		stop() // the demo broke off before it asked for the proof's end
+		err = errors.Join(err, <-proven)
+	}
+	w.output = out.String() + told.String()
 	return w, errors.Join(err, os.RemoveAll(dir))
+}
+
+// inEveryTest are the scenarios of make proof that every run of the tests plays: one kill, one rollback that is killed, one
+// breach. make proof plays all.
+var inEveryTest = regexp.MustCompile(`^(kill-swap|rollback-kill-back-sync|breach-green-answers-500)$`)
+
+// prove plays scenarios on the rig of the demo, at the same time.
+func (w *world) prove(ctx context.Context, top, dir string, r *rig.Rig, out io.Writer) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	binary, err := proof.Build(ctx, top, dir)
+	if err != nil {
+		return err
+	}
+	w.proof, err = proof.Run(ctx, proof.Options{Top: top, Dir: dir, Binary: binary, Rig: r.Info(), Only: inEveryTest, Out: out})
+	if err != nil {
+		return err
+	}
+	return w.proof.Print(out)
 }
 
 func (w *world) lookBefore(ctx context.Context, r *rig.Rig) error {
@@ -238,6 +279,38 @@ func TestI07_NoAcceptedWriteIsLostAndOneSideWritesAtATime(t *testing.T) {
 	}
 	if len(w.result.Missing) > 0 || w.result.Ticks < 2 {
 		t.Errorf("the clock has %d ticks on green and lacks %v", w.result.Ticks, w.result.Missing)
+	}
+}
+
+// held fails the test where a scenario does not hold, and says what is wanting.
+func held(t *testing.T, name string) proof.Result {
+	t.Helper()
+	for _, r := range migrated(t).proof.Results {
+		if r.Name != name {
+			continue
+		}
+		for _, what := range r.Wanting {
+			t.Errorf("%s: %s", name, what)
+		}
+		t.Logf("%s: %d requests, %d failed, %d writes, %d lost, %v", name, r.Requests, r.Failed, r.Writes, r.Lost, r.Figures)
+		return r
+	}
+	t.Fatalf("%s was not played", name)
+	return proof.Result{}
+}
+
+func TestI07_ARunThatWasKilledAtItsSwapEndsAsAnUnbrokenOne(t *testing.T) {
+	held(t, proof.Unbroken)
+	held(t, "kill-swap")
+}
+
+func TestI07_ARollbackThatWasKilledBringsBlueBackWithEveryWriteOfGreen(t *testing.T) {
+	held(t, "rollback-kill-back-sync")
+}
+
+func TestI07_ABreachAfterTheSwapGoesBackByItselfAndLosesNoWrite(t *testing.T) {
+	if r := held(t, "breach-green-answers-500"); r.Failed == 0 {
+		t.Error("no request failed: green was not broken")
 	}
 }
 

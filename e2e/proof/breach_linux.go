@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"os/exec"
 	"regexp"
 	"strings"
@@ -34,7 +35,48 @@ func breaches() []scenario {
 			return t.breached(ctx, b)
 		}})
 	}
-	return list
+	return append(list, scenario{
+		name: "breach-held-on-green", group: "breach-held-on-green", pace: pace{soak: "20s", idle: "8s", volumes: true},
+		play: func(ctx context.Context, t *trial) error { return t.heldOnGreen(ctx) },
+	})
+}
+
+// heldOnGreen breaks green where what it has accepted cannot be brought back, and wants it to stay there with a word why. Then
+// it mends green, and wants the next run to go on to the end.
+func (t *trial) heldOnGreen(ctx context.Context) error {
+	t.outage = true
+	end, err := t.start(ctx, "", "run", "--yes", "-o", "json")
+	if err != nil {
+		return err
+	}
+	if _, err := t.journaled(ctx, `"kind":"planned","stage":"soak/shop"`); err != nil {
+		return errors.Join(err, ended(end))
+	}
+	if _, err := t.writes(ctx, "green", time.Now(), 10); err != nil {
+		return errors.Join(err, ended(end))
+	}
+	mend, err := breakAnswers(ctx, t)
+	if err != nil {
+		return errors.Join(err, ended(end))
+	}
+	run, err := end()
+	if err != nil {
+		return errors.Join(err, mend(ctx))
+	}
+	said, err := os.ReadFile(run.log)
+	if err != nil {
+		return errors.Join(err, mend(ctx))
+	}
+	t.want(run.code == 6 && strings.Contains(string(said), "the volumes of shop"), "the run ended with %s; want exit 6, and what cannot come back", run)
+	shop := t.demo.Host("shop")
+	t.want(t.watch.where(shop) == "green", "%s leads to %s; want green", shop, t.watch.where(shop))
+	if err := mend(ctx); err != nil {
+		return err
+	}
+	if _, err := t.run(ctx, "run", "--yes", "-o", "json"); err != nil {
+		return err
+	}
+	return t.settle(ctx, "green")
 }
 
 // breached breaks green in its soak, when it has taken writes, and wants the application back on blue by itself with all
@@ -49,7 +91,7 @@ func (t *trial) breached(ctx context.Context, b breach) error {
 	if err != nil {
 		return err
 	}
-	if _, err := t.journaled(ctx, `"kind":"planned","stage":"soak/shop"`, 0); err != nil {
+	if _, err := t.journaled(ctx, `"kind":"planned","stage":"soak/shop"`); err != nil {
 		return errors.Join(err, ended(end))
 	}
 	if _, err := t.writes(ctx, "green", time.Now(), 10); err != nil {
@@ -109,7 +151,7 @@ func ended(end func() (ending, error)) error {
 // backOnBlue measures the way back, and wants every write so far on blue.
 func (t *trial) backOnBlue(ctx context.Context, broke time.Time) error {
 	shop := t.demo.Host("shop")
-	decided, err := t.journaled(ctx, `"kind":"noted","stage":"returning"`, 0)
+	decided, err := t.journaled(ctx, `"kind":"noted","stage":"returning"`)
 	if err != nil {
 		return err
 	}

@@ -26,7 +26,8 @@ const killed = -1
 type ending struct {
 	code   int // killed for SIGKILL
 	stdout []byte
-	said   string // the last line on standard error
+	log    string // the file with standard error
+	said   string // its last line
 	took   time.Duration
 }
 
@@ -68,7 +69,7 @@ func (s *scene) start(ctx context.Context, fault string, args ...string) (func()
 	return func() (ending, error) {
 		defer cancel()
 		err := cmd.Wait()
-		e := ending{stdout: stdout.Bytes(), took: time.Since(began)}
+		e := ending{stdout: stdout.Bytes(), log: log.Name(), took: time.Since(began)}
 		var exit *exec.ExitError
 		switch {
 		case ctx.Err() != nil:
@@ -96,13 +97,13 @@ func lastLine(path string) string {
 }
 
 // journaled waits until the journal holds a record that has a text in it, and returns when that was written.
-func (s *scene) journaled(ctx context.Context, text string, from int) (time.Time, error) {
+func (s *scene) journaled(ctx context.Context, text string) (time.Time, error) {
 	for {
 		records, err := s.records()
 		if err != nil {
 			return time.Time{}, err
 		}
-		for _, r := range records[min(from, len(records)):] {
+		for _, r := range records {
 			if strings.Contains(r.line, text) {
 				return r.Time, nil
 			}

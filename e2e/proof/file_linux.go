@@ -15,9 +15,11 @@ const (
 	fileRig       = "../../.rig/"
 )
 
-// pace is what scenes change of the demo's safety times.
+// pace is what scenes change of the demo's safety times, and of its shop.
 type pace struct {
 	soak, idle string
+	// volumes is set where the shop is said to begin on green with empty volumes, which nothing brings back.
+	volumes bool
 }
 
 // writeFile writes the scene's migration file: the demo's, with names of its own and short times.
@@ -51,6 +53,9 @@ func (s *scene) writeFile(top string, p pace) error {
 	}
 	for _, app := range mappings(file["applications"]) {
 		app["namespace"] = s.name
+		if p.volumes && app["name"] == "shop" {
+			app["volumes"] = "empty"
+		}
 		for _, host := range mappings(app["hostnames"]) {
 			host["name"] = s.demo.Host(app["name"].(string))
 		}

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/crossfade-project/crossfade/internal/dnsx"
+	"github.com/miekg/dns"
 )
 
 // lookEvery is how often each server is asked for each name.
@@ -60,11 +60,6 @@ func (s *scene) watchNames(ctx context.Context) error {
 
 // follow asks one server for one name until the context ends.
 func (w *watch) follow(ctx context.Context, at lookout, host string) {
-	client := &dnsx.Client{Timeout: 5 * time.Second}
-	typ := "CNAME"
-	if at.recurse {
-		typ = "A"
-	}
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for {
@@ -73,14 +68,31 @@ func (w *watch) follow(ctx context.Context, at lookout, host string) {
 			return
 		case <-tick.C:
 		}
-		answer, err := client.Ask(ctx, at.addr, host+".", typ, at.recurse)
+		reply, err := at.ask(ctx, host)
 		if ctx.Err() == nil {
-			w.note(at, host, answer, err)
+			w.note(at, host, reply, err)
 		}
 	}
 }
 
-func (w *watch) note(at lookout, host string, answer dnsx.Answer, err error) {
+// ask asks as a stub resolver does: over UDP, and once more if no answer comes.
+func (at lookout) ask(ctx context.Context, host string) (*dns.Msg, error) {
+	msg := new(dns.Msg)
+	msg.SetQuestion(dns.Fqdn(host), dns.TypeCNAME)
+	if at.recurse {
+		msg.SetQuestion(dns.Fqdn(host), dns.TypeA)
+	}
+	msg.RecursionDesired = at.recurse
+	client := &dns.Client{Timeout: 2 * time.Second}
+	reply, _, err := client.ExchangeContext(ctx, msg, at.addr.String())
+	if err != nil && ctx.Err() == nil {
+		msg.Id = dns.Id()
+		reply, _, err = client.ExchangeContext(ctx, msg, at.addr.String())
+	}
+	return reply, err
+}
+
+func (w *watch) note(at lookout, host string, reply *dns.Msg, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.asked++
@@ -88,11 +100,11 @@ func (w *watch) note(at lookout, host string, answer dnsx.Answer, err error) {
 		w.silent++
 		return
 	}
-	if answer.Rcode != "NOERROR" || len(answer.Answer) == 0 {
-		w.denied = append(w.denied, fmt.Sprintf("%s %s answers %s for %s", time.Now().Format("15:04:05.000"), at.name, answer.Rcode, host))
+	if reply.Rcode != dns.RcodeSuccess || len(reply.Answer) == 0 {
+		w.denied = append(w.denied, fmt.Sprintf("%s %s answers %s for %s", time.Now().Format("15:04:05.000"), at.name, dns.RcodeToString[reply.Rcode], host))
 		return
 	}
-	side := sideOf(answer.Answer)
+	side := sideOf(reply.Answer)
 	if key := at.name + " " + host; w.current[key] != side {
 		w.current[key] = side
 		w.moves = append(w.moves, move{at: time.Now(), server: at.name, host: host, to: side})
@@ -100,10 +112,11 @@ func (w *watch) note(at lookout, host string, answer dnsx.Answer, err error) {
 }
 
 // sideOf reads which side's load balancer the records lead to.
-func sideOf(records []dnsx.Record) string {
-	for _, r := range records {
+func sideOf(records []dns.RR) string {
+	for _, rr := range records {
+		alias, ok := rr.(*dns.CNAME)
 		for _, side := range []string{"blue", "green"} {
-			if r.Type == "CNAME" && strings.Contains(r.Data, "."+side+".lb.") {
+			if ok && strings.Contains(alias.Target, "."+side+".lb.") {
 				return side
 			}
 		}

@@ -7,9 +7,9 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/miekg/dns"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
-	"github.com/crossfade-project/crossfade/internal/dnsx"
 	"github.com/crossfade-project/crossfade/internal/kube"
 )
 
@@ -60,8 +60,8 @@ func TestPlainLeavesOutWhatAServerChoseAndKeepsWhoseItIs(t *testing.T) {
 
 func TestI02_AWatchNotesWhatIsDeniedAndWhenEachServerMoved(t *testing.T) {
 	w := &watch{current: map[string]string{}}
-	leadsTo := func(side string) dnsx.Answer {
-		return dnsx.Answer{Rcode: "NOERROR", Answer: []dnsx.Record{{Type: "CNAME", Data: "shop.demo." + side + ".lb.test."}}}
+	leadsTo := func(side string) *dns.Msg {
+		return &dns.Msg{Answer: []dns.RR{&dns.CNAME{Target: "shop.demo." + side + ".lb.test."}}}
 	}
 	for _, name := range []string{"primary", "secondary", "resolver"} {
 		w.note(lookout{name: name}, "shop", leadsTo("blue"), nil)
@@ -78,9 +78,9 @@ func TestI02_AWatchNotesWhatIsDeniedAndWhenEachServerMoved(t *testing.T) {
 	if servers, resolver := w.moved("shop", "green", w.moves[0].at); servers.IsZero() || resolver.IsZero() || w.where("shop") != "green" {
 		t.Errorf("servers %s, resolver %s, now %s", servers, resolver, w.where("shop"))
 	}
-	w.note(lookout{name: "primary"}, "shop", dnsx.Answer{Rcode: "NXDOMAIN"}, nil)
-	w.note(lookout{name: "primary"}, "shop", dnsx.Answer{Rcode: "NOERROR"}, nil)
-	w.note(lookout{name: "primary"}, "shop", dnsx.Answer{}, errors.New("no answer"))
+	w.note(lookout{name: "primary"}, "shop", &dns.Msg{MsgHdr: dns.MsgHdr{Rcode: dns.RcodeNameError}}, nil)
+	w.note(lookout{name: "primary"}, "shop", &dns.Msg{}, nil)
+	w.note(lookout{name: "primary"}, "shop", nil, errors.New("no answer"))
 	w.stop = func() {}
 	if asked, denied, silent := w.end(); asked != 9 || len(denied) != 2 || silent != 1 {
 		t.Errorf("%d asked, denied %v, %d silent", asked, denied, silent)

@@ -213,6 +213,12 @@ func (i *Info) Remove(ctx context.Context, d Demo) error {
 		if err != nil && !apierrors.IsNotFound(err) {
 			failed = append(failed, fmt.Errorf("remove %s from %s: %w", d.Namespace, side.Name, err))
 		}
+		// The definition is the set's own, too, since the group of the kind begins with its namespace.
+		err = client.Discovery().RESTClient().Delete().
+			AbsPath("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/banners." + d.Namespace + ".crossfade.example").Do(ctx).Error()
+		if err != nil && !apierrors.IsNotFound(err) {
+			failed = append(failed, fmt.Errorf("remove the kind of %s from %s: %w", d.Namespace, side.Name, err))
+		}
 	}
 	for _, app := range DemoHosts() {
 		for name, typ := range map[string]string{d.Host(app): "CNAME", "_crossfade-" + d.Host(app): "TXT"} {
