@@ -23,17 +23,17 @@ type server struct {
 	name string
 	// process is what the rig's record calls it; folder is a part of its command line, where two are called the same.
 	process, folder string
-	// user is set where users need it too, so that requests of theirs must fail.
-	user bool
+	// users is set where users need it too, so that requests of theirs must fail; names where it is one that is watched.
+	users, names bool
 }
 
 func servers() []server {
 	return []server{
 		{name: "blue-api", process: "apiserver", folder: "/blue/"},
 		{name: "green-api", process: "apiserver", folder: "/green/"},
-		{name: "s3", process: "versitygw", user: true},
-		{name: "azure", process: "azurite", user: true},
-		{name: "primary", process: "dns-primary"},
+		{name: "s3", process: "versitygw", users: true},
+		{name: "azure", process: "azurite", users: true},
+		{name: "primary", process: "dns-primary", names: true},
 	}
 }
 
@@ -65,7 +65,7 @@ func silences() []scenario {
 // silenced lets a server fall silent at a record, and wants the run to wait and go on, or to stop with a word so that the next
 // one does.
 func (t *trial) silenced(ctx context.Context, srv server, record string, g *gathering) error {
-	t.outage = srv.user
+	t.outage, t.deaf = srv.users, srv.names
 	end, err := t.start(ctx, "hold after "+record, "run", "--yes", "-o", "json")
 	if err != nil {
 		return err
