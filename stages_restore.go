@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/crossfade-project/crossfade/internal/archive"
 	"github.com/crossfade-project/crossfade/internal/hook"
@@ -85,9 +86,45 @@ func (m *Migration) startStage(a migration.Application) stage {
 func (m *Migration) stopStage(a migration.Application) stage {
 	s := m.stopping("stop/"+a.Name, "stop "+a.Name+" on green: it may not write any more", a, restore.PlanStop)
 	if a.Dark == migration.DarkReadOnly {
-		return m.withoutWrites(s, a)
+		return m.orAtRest(m.withoutWrites(s, a), a)
 	}
 	return s
+}
+
+// orAtRest scales green to 0 where its freeze is not confirmed. A green that is left because it answers everyone with an error
+// answers the tried write so, too, which proves nothing; blue must not stay frozen for that. Where no pod is left, nothing
+// accepts (I7).
+func (m *Migration) orAtRest(s stage, a migration.Application) stage {
+	freeze, rest := s.apply, m.stopping(s.name, s.title, a, planRest)
+	s.apply = func(ctx context.Context, p *plan.Plan) (any, error) {
+		result, err := freeze(ctx, p)
+		if !errors.Is(err, errNotRefused) || ctx.Err() != nil {
+			return result, err
+		}
+		m.opts.Log.WarnContext(ctx, "green's freeze is not confirmed, so green is stopped", "app", a.Name, "because", err.Error())
+		p, planErr := rest.plan(ctx)
+		if planErr == nil {
+			planErr = p.Err()
+		}
+		if planErr == nil {
+			planErr = m.journal.SavePlan(p)
+		}
+		if planErr != nil {
+			return result, errors.Join(err, planErr)
+		}
+		return rest.apply(ctx, p)
+	}
+	return s
+}
+
+// planRest plans a stop of applications as if they had no read-only mode.
+func planRest(ctx context.Context, opts restore.Options) (*plan.Plan, error) {
+	apps := slices.Clone(opts.Applications)
+	for i := range apps {
+		apps[i].Dark = migration.DarkScaled
+	}
+	opts.Applications = apps
+	return restore.PlanStop(ctx, opts)
 }
 
 // holdStage keeps an application on green from writing; it goes on serving reads.
@@ -126,6 +163,9 @@ func (m *Migration) withoutArchive(ctx context.Context, stage string, a migratio
 	return restore.WithoutArchive(ctx, opts)
 }
 
+// errNotRefused says that green has not refused a tried write as its freeze wants.
+var errNotRefused = errors.New("green has not refused a tried write")
+
 // withoutWrites ends a stage that freezes green with a tried write, as a freeze of blue ends: a write that green still
 // accepted would be lost on the way back (I7).
 func (m *Migration) withoutWrites(s stage, a migration.Application) stage {
@@ -142,7 +182,7 @@ func (m *Migration) withoutWrites(s stage, a migration.Application) stage {
 		err = m.hookRunner(green, m.greenNamespace(a.Namespace), a).Probe(ctx, *a.Freeze.Probe)
 		if err != nil && !errors.Is(err, hook.ErrNoPods) { // where nothing runs, nothing accepts
 			// The next try enters the freeze again: a pod that began since has not heard of it.
-			return result, errors.Join(fmt.Errorf("try a write on green after its freeze: %w", err), m.journal.Reset(s.name, err.Error()))
+			return result, errors.Join(fmt.Errorf("%w after its freeze: %w", errNotRefused, err), m.journal.Reset(s.name, err.Error()))
 		}
 		return result, nil
 	}

@@ -11,7 +11,7 @@ import (
 
 // rollbacks take a finished cutover back, when green has taken writes: once in one go, and killed in the middle.
 func rollbacks() []scenario {
-	list := []scenario{{name: "rollback", pace: usual(), play: func(ctx context.Context, t *trial) error {
+	list := []scenario{{name: "rollback-whole", pace: usual(), play: func(ctx context.Context, t *trial) error {
 		return t.rolledBack(ctx, nil)
 	}}}
 	for _, k := range []kill{

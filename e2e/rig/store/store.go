@@ -96,7 +96,7 @@ func start(ctx context.Context, kind Kind, opts Options) (*Server, error) {
 	}
 	s := &Server{Kind: kind, Endpoint: "http://" + opts.Address, AccessKey: opts.AccessKey, SecretKey: opts.SecretKey, Region: "us-east-1"}
 	if s.AccessKey == "" {
-		s.AccessKey = "crossfade"
+		s.AccessKey = "RIGACCESSKEY"
 	}
 	if s.SecretKey == "" {
 		s.SecretKey = base64.StdEncoding.EncodeToString([]byte(rand.Text()))
