@@ -8,7 +8,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -28,19 +27,20 @@ type File interface {
 	Sync() error
 }
 
-// Points is what is armed. Nil is nothing, at no cost.
+// Points is what is armed. Nil is nothing, at no cost. Whoever writes the journal guards it against two at once.
 type Points struct {
 	moment Moment
 	record uint64 // the record's number, or 0 where text chooses it
 	text   string // part of the record's line
+	nth    int    // which of those that the text is part of, from 1
 
-	once sync.Once
-	act  func()
+	met int // so far
+	act func()
 }
 
 // Parse reads what to do, when, at which record: "kill before 17", "kill torn 17", or, with a part of the record's line
-// instead of its number, `hold after "kind":"finished","stage":"export"`. Held, the program makes the file hold and waits until
-// that is gone.
+// instead of its number, `hold after "kind":"finished","stage":"export"`. A text that ends with " #3" is met by the third record
+// of this process that it is part of. Held, the program makes the file hold and waits until that is gone.
 func Parse(spec, hold string) (*Points, error) {
 	parts := strings.SplitN(spec, " ", 3)
 	if len(parts) != 3 || parts[2] == "" {
@@ -62,8 +62,15 @@ func Parse(spec, hold string) (*Points, error) {
 		return nil, fmt.Errorf("read the fault %q: %q is no moment of a record", spec, parts[1])
 	}
 	var err error
-	if p.record, err = strconv.ParseUint(parts[2], 10, 64); err != nil {
-		p.text = parts[2]
+	if p.record, err = strconv.ParseUint(parts[2], 10, 64); err == nil {
+		return p, nil
+	}
+	p.text, p.nth = parts[2], 1
+	if i := strings.LastIndex(p.text, " #"); i > 0 {
+		if p.nth, err = strconv.Atoi(p.text[i+2:]); err != nil || p.nth < 1 {
+			return nil, fmt.Errorf("read the fault %q: it does not end with a number", spec)
+		}
+		p.text = p.text[:i]
 	}
 	return p, nil
 }
@@ -104,14 +111,18 @@ func (p *Points) writeLine(f File, line []byte) (int, error) {
 	if err = errors.Join(err, f.Sync()); err != nil {
 		return n, err
 	}
-	p.once.Do(p.act)
+	p.act()
 	more, err := f.Write(line[first:])
 	return n + more, err
 }
 
 func (p *Points) chooses(line []byte) bool {
 	if p.record == 0 {
-		return bytes.Contains(line, []byte(p.text))
+		if bytes.Contains(line, []byte(p.text)) {
+			p.met++
+			return p.met == p.nth
+		}
+		return false
 	}
 	var l struct {
 		Record struct {

@@ -26,7 +26,7 @@ func TestWriteStopsAtTheMomentOfItsRecord(t *testing.T) {
 	second := first + len(`{"hash":"b","record":{"seq":2,"kind":"intent"}}`) + 1
 	for spec, want := range map[string]int{
 		"kill before 2": first, "kill after 2": second, "kill torn 2": (first + second) / 2,
-		`kill before "kind":"intent"`: first, "kill before 1": 0, "kill after 3": len(lines),
+		`kill before "kind":"intent"`: first, "kill before 1": 0, "kill after 3": len(lines), `kill before "kind" #3`: second, `kill after "record" #1`: first,
 	} {
 		p, err := Parse(spec, "")
 		if err != nil {
@@ -86,7 +86,7 @@ func TestHoldWaitsUntilItsFileIsGone(t *testing.T) {
 }
 
 func TestParseRefuses(t *testing.T) {
-	for _, spec := range []string{"", "kill", "kill before", "kill before ", "kill never 3", "stop before 3", "hold before 3"} {
+	for _, spec := range []string{"", "kill", "kill before", "kill before ", "kill never 3", "stop before 3", "hold before 3", `kill before "x" #0`} {
 		if _, err := Parse(spec, ""); err == nil {
 			t.Errorf("Parse(%q) succeeds", spec)
 		}

@@ -1,0 +1,143 @@
+// Command kill kills a migration at every record of its journal, runs it again or rolls it back each time, and compares
+// what is left with an unbroken run, or with blue as it was.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/crossfade-project/crossfade/e2e/kill"
+	"github.com/crossfade-project/crossfade/e2e/trial"
+)
+
+type options struct {
+	dir      string
+	parallel int
+	shard    string
+	only     string
+	again    bool
+	ways     string
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.dir, "dir", ".kill", "folder for results and for what is left of points that fail")
+	flag.IntVar(&o.parallel, "parallel", 8, "trials at once")
+	flag.StringVar(&o.shard, "shard", "1/1", "which part of the points: 2/3 is the second of three")
+	flag.StringVar(&o.only, "only", "", "a regular expression of the points' names")
+	flag.StringVar(&o.ways, "ways", "", "comma-separated: "+fmt.Sprint(kill.Ways())+"; empty is all")
+	flag.BoolVar(&o.again, "again", false, "also those that have converged before")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, o)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "kill:", err)
+		os.Exit(1)
+	}
+}
+
+func say(format string, args ...any) {
+	fmt.Printf("%s %s\n", time.Now().Format("15:04:05"), fmt.Sprintf(format, args...))
+}
+
+func run(ctx context.Context, o options) (err error) {
+	var part, parts int
+	if n, err := fmt.Sscanf(o.shard, "%d/%d", &part, &parts); n != 2 || err != nil || part < 1 || part > parts {
+		return fmt.Errorf("shard %q: it must be like 2/3", o.shard)
+	}
+	only, err := regexp.Compile(o.only)
+	if err != nil {
+		return err
+	}
+	world, err := trial.Start(ctx, trial.Options{Log: slog.New(slog.NewTextHandler(os.Stderr, nil))})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, world.Stop(context.WithoutCancel(ctx))) }()
+	results, err := kill.OpenResults(o.dir, world.Program)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, results.Close()) }()
+	killer := kill.New(world, kill.Options{Parallel: o.parallel, Keep: filepath.Join(o.dir, "failed"), Say: say})
+	say("an unbroken run, to compare with")
+	ways := kill.Ways()
+	if o.ways != "" {
+		ways = nil
+		for _, way := range strings.Split(o.ways, ",") {
+			ways = append(ways, kill.Way(way))
+		}
+	}
+	ref, err := killer.Reference(ctx, ways...)
+	if err != nil {
+		return err
+	}
+	var chosen []kill.Point
+	for i, p := range ref.Points {
+		if i%parts == part-1 && only.MatchString(p.String()) {
+			chosen = append(chosen, p)
+		}
+	}
+	return report(ctx, o, killer, ref, chosen, results)
+}
+
+// report kills at the points that have not converged before, and counts all.
+func report(ctx context.Context, o options, killer *kill.Killer, ref kill.Reference, chosen []kill.Point, results *kill.Results) error {
+	var todo []kill.Point
+	points, converged := map[kill.Way]int{}, map[kill.Way]int{}
+	for _, p := range chosen {
+		points[p.Way]++
+		if !o.again && results.Converged(p) {
+			converged[p.Way]++
+			continue
+		}
+		todo = append(todo, p)
+	}
+	say("%d points, %d of them have converged before (%s)", len(chosen), len(chosen)-len(todo), results.Path)
+	began, done, more := time.Now(), 0, 0
+	err := killer.Kill(ctx, ref, todo, func(out kill.Outcome) error {
+		done++
+		if out.Converged {
+			converged[out.Point.Way]++
+		} else {
+			say("FAILED %s: %s", out.Point, out.Why)
+		}
+		if out.Calls > 1 {
+			more++
+		}
+		if done%10 == 0 || done == len(todo) {
+			each := time.Since(began) / time.Duration(done)
+			say("%d of %d, %.1f a minute, %s left", done, len(todo), float64(time.Minute)/float64(each), (each * time.Duration(len(todo)-done)).Round(time.Second))
+		}
+		return results.Add(out)
+	})
+	if err != nil {
+		return err
+	}
+	if more > 0 {
+		say("%d points took more than one call after the kill", more)
+	}
+	all, good := 0, 0
+	var parts []string
+	for _, way := range kill.Ways() {
+		all, good = all+points[way], good+converged[way]
+		parts = append(parts, fmt.Sprintf("%s %d of %d", way, converged[way], points[way]))
+	}
+	say("%s; in %s", strings.Join(parts, ", "), time.Since(began).Round(time.Second))
+	fmt.Printf("kill: %d points, %d converged\n", all, good)
+	if good != all {
+		return fmt.Errorf("%d points did not converge: look into %s", all-good, filepath.Join(o.dir, "failed"))
+	}
+	return nil
+}

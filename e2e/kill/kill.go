@@ -1,0 +1,240 @@
+package kill
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/crossfade-project/crossfade/e2e/trial"
+	"github.com/crossfade-project/crossfade/internal/journal"
+)
+
+// settleLimit is how long controllers may take after the command has ended.
+const settleLimit = 2 * time.Minute
+
+// maxAgain is how often the command is called after the kill until it ends well.
+const maxAgain = 3
+
+// Options say how points are killed.
+type Options struct {
+	// Parallel trials; most of a trial is waiting.
+	Parallel int
+	// Keep is the folder for what is left of points that do not converge: the trial's folder and the difference.
+	Keep string
+	// Say gets a line for people. It is called from several goroutines.
+	Say func(format string, args ...any)
+}
+
+// A Reference is what an unbroken trial left, and the points that follow from its journal.
+type Reference struct {
+	First, End trial.Fingerprint // blue at first; all at the end
+	Points     []Point
+}
+
+// An Outcome is what became of one point.
+type Outcome struct {
+	Point     Point `json:"point"`
+	Converged bool  `json:"converged"`
+	// Calls is how often the command was called after the kill; 1 is as it should be.
+	Calls int     `json:"calls"`
+	Why   string  `json:"why,omitempty"`
+	Took  float64 `json:"took"` // seconds
+}
+
+// A Killer kills trials of one world.
+type Killer struct {
+	world *trial.World
+	opts  Options
+	count atomic.Int64
+	names string
+}
+
+// New returns a Killer.
+func New(world *trial.World, opts Options) *Killer {
+	return &Killer{world: world, opts: opts, names: fmt.Sprintf("k%x", time.Now().Unix()%0xffffff)}
+}
+
+func (k *Killer) trial(ctx context.Context) (*trial.Trial, error) {
+	return k.world.New(ctx, fmt.Sprintf("%s-%d", k.names, k.count.Add(1)), trial.Places{})
+}
+
+// ok calls the command and demands that it ends well.
+func ok(ctx context.Context, t *trial.Trial, args ...string) error {
+	r, err := t.Run(ctx, trial.Fault{}, args...)
+	if err == nil && r.Code != 0 {
+		err = fmt.Errorf("crossfade %s: exit code %d: %s", strings.Join(args, " "), r.Code, lastLine(r.Stderr))
+	}
+	return err
+}
+
+func lastLine(text string) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	return lines[len(lines)-1]
+}
+
+// Reference runs a trial that nothing breaks, and rolls another back.
+func (k *Killer) Reference(ctx context.Context, ways ...Way) (Reference, error) {
+	var ref Reference
+	t, err := k.trial(ctx)
+	if err != nil {
+		return ref, err
+	}
+	if ref.First, err = t.Blue(ctx); err != nil {
+		return ref, err
+	}
+	if err := ok(ctx, t, "run", "--yes"); err != nil {
+		return ref, fmt.Errorf("the unbroken run: %w", err)
+	}
+	if ref.End, err = quiet(ctx, t.Fingerprint); err != nil {
+		return ref, err
+	}
+	run, err := journal.Read(filepath.Dir(t.Journal()))
+	if err != nil {
+		return ref, err
+	}
+	for _, way := range ways {
+		records := run.Records
+		if way == BackAgain {
+			if err := ok(ctx, t, rollback()...); err != nil {
+				return ref, fmt.Errorf("the unbroken rollback: %w", err)
+			}
+			back, err := journal.Read(filepath.Dir(t.Journal()))
+			if err != nil {
+				return ref, err
+			}
+			records = back.Records[len(records):]
+		}
+		ref.Points = append(ref.Points, points(way, t.Name, records)...)
+	}
+	return ref, t.Close(ctx)
+}
+
+func rollback() []string { return []string{"rollback", "--yes"} }
+
+// quiet takes fingerprints until two in a row are equal.
+func quiet(ctx context.Context, take func(context.Context) (trial.Fingerprint, error)) (trial.Fingerprint, error) {
+	last, err := take(ctx)
+	for err == nil {
+		select {
+		case <-ctx.Done():
+			return last, ctx.Err()
+		case <-time.After(2 * time.Second):
+		}
+		var next trial.Fingerprint
+		if next, err = take(ctx); err == nil && next.Hash == last.Hash {
+			return next, nil
+		}
+		last = next
+	}
+	return last, err
+}
+
+// Kill kills at every point given and tells of each. It goes on where one does not converge; an error means that it could
+// not go on.
+func (k *Killer) Kill(ctx context.Context, ref Reference, list []Point, tell func(Outcome) error) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(k.opts.Parallel)
+	var mu sync.Mutex
+	for _, p := range list {
+		if ctx.Err() != nil {
+			break
+		}
+		group.Go(func() error {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			began := time.Now()
+			out, err := k.one(ctx, ref, p)
+			if err != nil {
+				return fmt.Errorf("%s: %w", p, err)
+			}
+			out.Took = time.Since(began).Seconds()
+			mu.Lock()
+			defer mu.Unlock()
+			return tell(out)
+		})
+	}
+	return group.Wait()
+}
+
+// one takes one trial through its kill. What the world could not do is an error; all that the command does is the outcome.
+func (k *Killer) one(ctx context.Context, ref Reference, p Point) (Outcome, error) {
+	out := Outcome{Point: p}
+	t, err := k.trial(ctx)
+	if err != nil {
+		return out, err
+	}
+	diff, err := k.converge(ctx, ref, t, &out)
+	if ctx.Err() != nil {
+		return out, ctx.Err()
+	}
+	switch {
+	case err != nil:
+		out.Why = err.Error()
+	case diff != "":
+		out.Why = "what it left differs: " + diff
+	default:
+		out.Converged = true
+		return out, errors.Join(t.Close(ctx), os.RemoveAll(t.Dir))
+	}
+	return out, k.keep(t, out)
+}
+
+// converge kills, calls the command again until it ends well, and compares.
+func (k *Killer) converge(ctx context.Context, ref Reference, t *trial.Trial, out *Outcome) (diff string, err error) {
+	p := out.Point
+	kill, again, want, take := []string{"run", "--yes"}, []string{"run", "--yes"}, ref.End, t.Fingerprint
+	if p.Way != Resume {
+		again, want, take = rollback(), ref.First, t.Blue
+	}
+	if p.Way == BackAgain {
+		if err := ok(ctx, t, kill...); err != nil {
+			return "", err
+		}
+		kill = again
+	}
+	r, err := t.Run(ctx, trial.Fault{Spec: p.Spec(t.Name)}, kill...)
+	if err != nil {
+		return "", err
+	}
+	if !r.Killed {
+		return "", fmt.Errorf("it was not killed: the record never came; exit code %d: %s", r.Code, lastLine(r.Stderr))
+	}
+	for {
+		out.Calls++
+		err := ok(ctx, t, again...)
+		if err == nil {
+			break
+		}
+		if ctx.Err() != nil || out.Calls == maxAgain {
+			return "", err
+		}
+		k.opts.Say("%s: call %d after the kill: %v", p, out.Calls, err)
+	}
+	got, err := trial.Becomes(ctx, want, settleLimit, take)
+	return trial.Diff(want, got), err
+}
+
+// keep moves what is left of a trial to where somebody can look at it.
+func (k *Killer) keep(t *trial.Trial, out Outcome) error {
+	if k.opts.Keep == "" {
+		return nil
+	}
+	dir := filepath.Join(k.opts.Keep, fmt.Sprintf("%s-%s-%d", out.Point.Way, out.Point.Moment, out.Point.Seq))
+	if err := os.RemoveAll(dir); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(k.opts.Keep, 0o755); err != nil {
+		return err
+	}
+	text := fmt.Sprintf("%s\nfault: %s\ntrial: %s\n\n%s\n", out.Point, out.Point.Spec(t.Name), t.Name, out.Why)
+	return errors.Join(os.CopyFS(dir, os.DirFS(t.Dir)), os.WriteFile(filepath.Join(dir, "why.txt"), []byte(text), 0o600))
+}
