@@ -8,7 +8,7 @@
 //
 // A point is a record and the nastiest moment of it. An intent is killed when it is durable and nothing has come of it yet,
 // or something has that nobody has heard of; every other record is killed before it is written, when what it tells of has
-// happened. Every seventh point tears its record's line in half instead.
+// happened. About every seventh point tears its record's line in half instead.
 //
 // Points are named by what their records say, not by their numbers: objects are restored side by side, so that
 // the records of two runs come in different orders.

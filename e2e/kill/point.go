@@ -2,8 +2,8 @@ package kill
 
 import (
 	"fmt"
+	"hash/fnv"
 	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/crossfade-project/crossfade/internal/fault"
@@ -38,9 +38,19 @@ type Point struct {
 	Kind journal.Kind `json:"kind"`
 }
 
-// String names the point for people, and for the results file.
+// String names the point. It is the same in every reference, whatever the order of its records.
 func (p Point) String() string {
-	return fmt.Sprintf("%s %s %d: %s #%d", p.Way, p.Moment, p.Seq, p.Record, p.Nth)
+	return fmt.Sprintf("%s %s %s #%d", p.Way, p.Moment, p.Record, p.Nth)
+}
+
+// Shard is the part, from 1, in which the point is.
+func (p Point) Shard(parts int) int { return chosenBy(p.Record+fmt.Sprint(p.Nth), parts) + 1 }
+
+// chosenBy spreads texts evenly over n numbers.
+func chosenBy(text string, n int) int {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(text)) // a hash takes everything
+	return int(h.Sum32() % uint32(n))
 }
 
 // Spec is the fault of the point in a trial.
@@ -48,7 +58,7 @@ func (p Point) Spec(trial string) string {
 	return fmt.Sprintf("kill %s %s #%d", p.Moment, strings.ReplaceAll(p.Record, "TRIAL", trial), p.Nth)
 }
 
-// tornEvery is how many points there are for one that tears its record.
+// tornEvery is how many points there are, about, for one that tears its record.
 const tornEvery = 7
 
 // hashAtEnd is what ends the names of changes that bring a certain content, which follows from the trial's name.
@@ -78,7 +88,7 @@ func points(way Way, trial string, records []journal.Record) []Point {
 		if r.Kind == journal.KindIntent {
 			p.Moment = fault.After
 		}
-		if len(out)%tornEvery == tornEvery-1 {
+		if chosenBy(string(way)+text, tornEvery) == 0 {
 			p.Moment = fault.Torn
 		}
 		out = append(out, p)
@@ -88,14 +98,24 @@ func points(way Way, trial string, records []journal.Record) []Point {
 
 func sampled(r journal.Record) bool { return r.Kind == journal.KindNoted && r.Stage == "idle-sample" }
 
-// OneOfEach returns the first point of each kind of record, and of each stage of the pipeline a kind of record that
-// the stages before it did not have.
+// oneOfEach returns a point of each kind of record for each way: the middle one of its kind.
 func oneOfEach(all []Point) []Point {
-	var out []Point
+	type sort struct {
+		way  Way
+		kind journal.Kind
+	}
+	of := map[sort][]Point{}
+	var order []sort
 	for _, p := range all {
-		if !slices.ContainsFunc(out, func(x Point) bool { return x.Kind == p.Kind && x.Way == p.Way }) {
-			out = append(out, p)
+		k := sort{p.Way, p.Kind}
+		if of[k] == nil {
+			order = append(order, k)
 		}
+		of[k] = append(of[k], p)
+	}
+	var out []Point
+	for _, k := range order {
+		out = append(out, of[k][len(of[k])/2])
 	}
 	return out
 }

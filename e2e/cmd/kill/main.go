@@ -84,8 +84,8 @@ func run(ctx context.Context, o options) (err error) {
 		return err
 	}
 	var chosen []kill.Point
-	for i, p := range ref.Points {
-		if i%parts == part-1 && only.MatchString(p.String()) {
+	for _, p := range ref.Points {
+		if p.Shard(parts) == part && only.MatchString(p.String()) {
 			chosen = append(chosen, p)
 		}
 	}

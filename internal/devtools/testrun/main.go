@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"sort"
 	"strings"
 
@@ -36,8 +37,27 @@ func show(p testlog.Package, tests []testlog.Result) {
 	case p.Action == "fail":
 		fmt.Print(strings.Join(p.Output, ""))
 	case len(tests) > 0:
-		fmt.Printf("ok  \t%s\t%.1fs\n", p.Name, p.Seconds)
+		fmt.Printf("ok  \t%s\t%.1fs%s\n", p.Name, p.Seconds, seeds(tests))
 	}
+}
+
+// seeds are what the tests of a package say of the chance that chose their cases: "seed: 7 (…)".
+func seeds(tests []testlog.Result) string {
+	var said []string
+	for _, t := range tests {
+		for _, line := range t.Output {
+			if _, seed, ok := strings.Cut(strings.TrimSpace(line), ".go:"); ok && strings.Contains(seed, ": seed: ") {
+				_, seed, _ = strings.Cut(seed, ": ")
+				if !slices.Contains(said, seed) {
+					said = append(said, seed)
+				}
+			}
+		}
+	}
+	if len(said) == 0 {
+		return ""
+	}
+	return "\t" + strings.Join(said, ", ")
 }
 
 func summary(log *testlog.Log) bool {

@@ -1,0 +1,183 @@
+package kill
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/crossfade-project/crossfade/e2e/rig/install"
+	"github.com/crossfade-project/crossfade/e2e/trial"
+	"github.com/crossfade-project/crossfade/internal/fault"
+	"github.com/crossfade-project/crossfade/internal/journal"
+)
+
+// seedVariable repeats the choice of an earlier test.
+const seedVariable = "CROSSFADE_KILL_SEED"
+
+// chance is how many points are chosen by the seed, over all ways.
+const chance = 30
+
+// world is what the tests of this package share, once one of them has asked for it.
+type world struct {
+	killer *Killer
+	ref    Reference
+	chosen []Point
+	seed   uint64
+}
+
+// stopShared ends the world, if there is one.
+var stopShared func() error
+
+var shared = sync.OnceValues(func() (*world, error) {
+	ctx := context.Background()
+	w, err := trial.Start(ctx, trial.Options{Log: slog.New(slog.NewTextHandler(os.Stderr, nil))})
+	if err != nil {
+		return nil, err
+	}
+	stopShared = func() error { return w.Stop(context.WithoutCancel(ctx)) }
+	s := &world{
+		killer: New(w, Options{Parallel: 6, Say: func(format string, args ...any) { _, _ = fmt.Fprintf(os.Stderr, format+"\n", args...) }}),
+		seed:   uint64(time.Now().UnixNano()),
+	}
+	if text := os.Getenv(seedVariable); text != "" {
+		if s.seed, err = strconv.ParseUint(text, 10, 64); err != nil {
+			return s, fmt.Errorf("%s: %w", seedVariable, err)
+		}
+	}
+	if s.ref, err = s.killer.Reference(ctx, Ways()...); err != nil {
+		return s, err
+	}
+	s.chosen = oneOfEach(s.ref.Points)
+	rnd := rand.New(rand.NewPCG(s.seed, 0))
+	for _, i := range rnd.Perm(len(s.ref.Points))[:chance] {
+		if !slices.Contains(s.chosen, s.ref.Points[i]) {
+			s.chosen = append(s.chosen, s.ref.Points[i])
+		}
+	}
+	return s, nil
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if stopShared != nil {
+		if err := stopShared(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// kill kills at the chosen points of some ways.
+func kill(t *testing.T, ways ...Way) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("runs many migrations")
+	}
+	if ok, reason := install.CanBuild(); !ok {
+		t.Skip(reason)
+	}
+	s, err := shared()
+	var missing *install.MissingError
+	if errors.As(err, &missing) || errors.Is(err, errors.ErrUnsupported) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("seed: %d (%s=%d chooses the same points again)", s.seed, seedVariable, s.seed)
+	var list []Point
+	kinds := map[journal.Kind]bool{}
+	for _, p := range s.chosen {
+		if slices.Contains(ways, p.Way) {
+			list = append(list, p)
+			kinds[p.Kind] = true
+		}
+	}
+	for _, kind := range []journal.Kind{journal.KindPlanned, journal.KindIntent, journal.KindDone, journal.KindFinished} {
+		if !kinds[kind] {
+			t.Errorf("no record of kind %s is among the points", kind)
+		}
+	}
+	converged := 0
+	err = s.killer.Kill(t.Context(), s.ref, list, func(out Outcome) error {
+		if out.Converged {
+			converged++
+		} else {
+			t.Errorf("%s: %s", out.Point, out.Why)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("kill: %d points, %d converged", len(list), converged)
+}
+
+// A step that was killed anywhere and is run again reaches what an unbroken one does, with nothing doubled.
+func TestRunKilledAnywhereEndsAsAnUnbrokenOneDoes(t *testing.T) { kill(t, Resume) }
+
+// Blue's specs and records are what they were, wherever the run or the rollback itself was killed.
+func TestI06_RollbackGivesBlueBackWhereverItWasKilled(t *testing.T) { kill(t, Back, BackAgain) }
+
+func TestPointsNameEachRecordOnce(t *testing.T) {
+	records := func(trial, hash string) []journal.Record {
+		name, start := "swap/shop/shop."+trial+".apps.test.", "start/shop/x@"+hash
+		return []journal.Record{
+			{Seq: 1, Kind: journal.KindOpened},
+			{Seq: 2, Kind: journal.KindIntent, Stage: "swap/shop", Change: name},
+			{Seq: 3, Kind: journal.KindDone, Stage: "swap/shop", Change: name},
+			{Seq: 4, Kind: journal.KindIntent, Stage: "start/shop", Change: start},
+			{Seq: 5, Kind: journal.KindNoted, Stage: "idle-sample"},
+			{Seq: 6, Kind: journal.KindNoted, Stage: "idle-sample"},
+			{Seq: 7, Kind: journal.KindNoted, Stage: "idle-sample"},
+		}
+	}
+	list := points(Resume, "t-1", records("t-1", "0123abcd"))
+	if other := points(Resume, "t-2", records("t-2", "abcd0123")); !slices.Equal(list, other) {
+		t.Errorf("two trials have the points\n%v and\n%v", list, other)
+	}
+	var got []string
+	for _, p := range list {
+		got = append(got, p.Spec("t-3"))
+	}
+	want := []string{
+		`kill before "kind":"opened" #1`,
+		`kill after "kind":"intent","stage":"swap/shop","change":"swap/shop/shop.t-3.apps.test." #1`,
+		`kill before "kind":"done","stage":"swap/shop","change":"swap/shop/shop.t-3.apps.test." #1`,
+		`kill after "kind":"intent","stage":"start/shop","change":"start/shop/x@ #1`,
+		`kill before "kind":"noted","stage":"idle-sample" #1`,
+		`kill before "kind":"noted","stage":"idle-sample" #2`,
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("the faults are\n%q, want\n%q", got, want)
+	}
+}
+
+func TestPointsAreTornAndSharded(t *testing.T) {
+	var records []journal.Record
+	for i := range 300 {
+		records = append(records, journal.Record{Kind: journal.KindDone, Stage: "restore", Change: fmt.Sprint("restore/", i)})
+	}
+	torn, shards := 0, map[int]int{}
+	for _, p := range points(Resume, "t-1", records) {
+		if p.Moment == fault.Torn {
+			torn++
+		}
+		shards[p.Shard(3)]++
+	}
+	if torn < 20 || torn > 80 {
+		t.Errorf("%d of 300 points are torn, want about one in %d", torn, tornEvery)
+	}
+	if len(shards) != 3 || min(shards[1], shards[2], shards[3]) < 60 {
+		t.Errorf("the shards hold %v of 300 points", shards)
+	}
+}
