@@ -48,7 +48,7 @@ type Lease struct {
 	stop  context.CancelFunc
 	ended chan struct{}
 	// remove takes the lease away, also when what was done under it was called off.
-	remove func(Version) error
+	remove func(Holder, Version) error
 
 	renewing sync.Mutex // one renewal at a time
 	mu       sync.Mutex // guards what follows
@@ -78,9 +78,18 @@ func Take(ctx context.Context, place Place, opts Options) (*Lease, error) {
 	}
 	kept, stop := context.WithCancel(context.WithoutCancel(ctx))
 	l.stop = stop
-	l.remove = func(seen Version) error {
+	l.remove = func(h Holder, seen Version) error {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTime)
 		defer cancel()
+		err := place.Remove(ctx, seen)
+		if !errors.Is(err, ErrConflict) {
+			return err
+		}
+		// Perhaps the last renewal came through, and its answer did not.
+		have, seen, rerr := place.Read(ctx)
+		if rerr != nil || seen == "" || !have.same(h) {
+			return errors.Join(err, rerr)
+		}
 		return place.Remove(ctx, seen)
 	}
 	go l.keep(kept)
@@ -215,12 +224,12 @@ func (l *Lease) Release() error {
 	l.stop()
 	<-l.ended
 	l.mu.Lock()
-	version, lost := l.version, l.lost
+	holder, version, lost := l.holder, l.version, l.lost
 	l.mu.Unlock()
 	if lost != nil {
 		return nil
 	}
-	err := l.remove(version)
+	err := l.remove(holder, version)
 	if err == nil || errors.Is(err, ErrNoPlace) || errors.Is(err, ErrConflict) {
 		return nil
 	}
