@@ -8,9 +8,10 @@ DEADCODE := golang.org/x/tools/cmd/deadcode@v0.51.0
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.8.0
 TOOLS := bin/tools
 FUZZTIME ?= 10s
+SHARD ?= 1/1
 export GOFLAGS := -buildvcs=false
 
-.PHONY: build test check criteria demo demo-up demo-down proof kill-full docs vuln fuzz clean
+.PHONY: build test check criteria demo demo-up demo-down kill proof kill-full docs vuln fuzz clean
 
 build: ## the command, and the same as a kubectl plugin
 	CGO_ENABLED=0 go build -trimpath -o bin/crossfade ./cmd/crossfade
@@ -24,6 +25,9 @@ demo-up: build ## the demo's clusters, stores and name servers, to play with
 
 demo-down: ## takes down what demo-up has left
 	go run ./e2e/rig/cmd/rig down
+
+kill: ## kills a migration at every record of its journal, runs it again or takes it back; SHARD=2/3 takes a part
+	go run ./e2e/cmd/kill -shard $(SHARD)
 
 proof: ## migrations that go wrong on two real clusters under load: kills, breaches, rollbacks, silent servers, with figures
 	go run ./e2e/cmd/proof
