@@ -31,6 +31,9 @@ type Report struct {
 	Waits       []cutover.Wait `json:"waits,omitempty"`
 	Certificate string         `json:"certificate,omitempty"` // its hash
 	Next        string         `json:"next,omitempty"`        // the first stage that is not done
+	// Records and Head are the journal's length and the hash of its last record: kept apart, they prove later that nothing was cut.
+	Records int    `json:"records"`
+	Head    string `json:"head"`
 }
 
 // ArchiveReport is the newest revision of the archive.
@@ -76,7 +79,7 @@ func (m *Migration) Report() (*Report, error) {
 		return nil, err
 	}
 	status := statusOf(m.outline(), log)
-	r := &Report{Migration: m.file.Name, Rehearsal: m.file.Rehearsal != nil, Next: status.Next}
+	r := &Report{Migration: m.file.Name, Rehearsal: m.file.Rehearsal != nil, Next: status.Next, Records: len(log.Records), Head: log.Head}
 	c := collector{log: log}
 	var seen preflightResult
 	c.read("preflight", &seen)
@@ -254,5 +257,6 @@ func (r *Report) Print(w io.Writer) error {
 	if r.Next != "" {
 		out.f("\nnext: %s\n", r.Next)
 	}
+	out.f("\njournal: %s, head %s\n", cli.Count(r.Records, "record"), r.Head)
 	return out.err
 }

@@ -36,7 +36,7 @@ func (m *Migration) Retire(ctx context.Context, opts RetireOptions) (_ *Retireme
 		return nil, errReadOnly
 	}
 	m.logBegin("retire", nil)
-	defer func() { err = m.logEnd("retire", err) }()
+	defer func() { err = m.leave(ctx, "retire", m.logEnd("retire", err)) }()
 	if opts.Confirm != m.file.Name {
 		return nil, &RefusedError{Stage: "retire", Refusals: []plan.Refusal{{
 			What: "confirmation", Why: "blue is destroyed only when the migration's name is typed out", Mend: "say --confirm " + m.file.Name,

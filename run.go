@@ -1,6 +1,7 @@
 package crossfade
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,7 +31,7 @@ func (m *Migration) Run(ctx context.Context, opts RunOptions) (_ *Report, err er
 		return nil, errReadOnly
 	}
 	m.logBegin("run", opts)
-	defer func() { err = m.logEnd("run", err) }()
+	defer func() { err = m.leave(ctx, cmp.Or(opts.Verb, "run"), m.logEnd("run", err)) }()
 	if err := m.checkNames(opts); err != nil {
 		return nil, err
 	}

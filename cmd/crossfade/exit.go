@@ -19,6 +19,7 @@ const (
 	exitDifferent   = 5
 	exitHeld        = 6
 	exitInterrupted = 7
+	exitUnproven    = 8
 )
 
 const exitCodesText = `crossfade ends with one of these codes:
@@ -28,10 +29,11 @@ const exitCodesText = `crossfade ends with one of these codes:
   2  bad input: wrong flags, or a migration file that is not valid; nothing was changed
   3  refused: the plan, or doctor, names reasons not to begin, each with its mend; nothing was changed by the refused stage
   4  returned: an application breached its gates and serves from blue again
-  5  different: verify found differences, or what should be equal could not be proven equal
-  6  held: another run holds the migration; or a failed application is held on green, because going back by itself would
-     lose what green has accepted
-  7  interrupted: stopped by a signal; the same command goes on from there`
+  5  different: verify found differences, or what should be equal could not be proven equal; audit found what does not hold
+  6  held: another run holds the migration, on this machine or another; or a failed application is held on green, because
+     going back by itself would lose what green has accepted
+  7  interrupted: stopped by a signal; the same command goes on from there
+  8  unproven: audit found nothing wrong, and could not check everything`
 
 // usageError is a mistake in how the program was called.
 type usageError struct{ err error }
@@ -54,6 +56,7 @@ func exitCode(err error) int {
 		returned *crossfade.ReturnedError
 		held     *crossfade.HeldError
 		onGreen  *crossfade.HeldOnGreenError
+		leased   *crossfade.LeaseHeldError
 	)
 	switch {
 	case errors.As(err, &silent):
@@ -68,7 +71,7 @@ func exitCode(err error) int {
 		return exitReturned
 	case errors.As(err, &refused):
 		return exitRefused
-	case errors.As(err, &held):
+	case errors.As(err, &held), errors.As(err, &leased):
 		return exitHeld
 	case errors.Is(err, context.Canceled):
 		return exitInterrupted

@@ -47,7 +47,7 @@ func runScripts(t *testing.T, dir string, files ...string) {
 			"zone":   cmdZone,
 			"expand": cmdExpand, "blue": cmdKubectl("BLUE_DIRECT"), "green": cmdKubectl("GREEN_DIRECT"),
 			"exits": cmdExits, "kill-at": cmdKillAt, "name": cmdName, "leads": cmdLeads, "serve": cmdServe,
-			"records": cmdRecords, "damage": cmdDamage, "change": cmdChange, "move": cmdMove, "s3": cmdS3, "canary": cmdCanary, "clean": cmdClean, "base64": cmdBase64, "hold": cmdHold, "unpack": cmdUnpack,
+			"records": cmdRecords, "lapse": cmdLapse, "holds": cmdHolds, "journal": cmdJournal, "damage": cmdDamage, "change": cmdChange, "move": cmdMove, "s3": cmdS3, "canary": cmdCanary, "clean": cmdClean, "base64": cmdBase64, "hold": cmdHold, "unpack": cmdUnpack,
 			"fill": cmdFill, "login": cmdLogin,
 		},
 	}

@@ -3,6 +3,7 @@ package journal
 import (
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -32,4 +33,21 @@ func AppendForTest(t *testing.T, dir string, r Record) {
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// FullAfterForTest lets the disk take only so many bytes more.
+func FullAfterForTest(j *Journal, room int) { j.file = &fullFile{file: j.file, room: room} }
+
+type fullFile struct {
+	file
+	room int
+}
+
+func (f *fullFile) Write(raw []byte) (int, error) {
+	n, err := f.file.Write(raw[:min(f.room, len(raw))])
+	f.room -= n
+	if err == nil && n < len(raw) {
+		err = syscall.ENOSPC
+	}
+	return n, err
 }

@@ -1,7 +1,9 @@
 package journal
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -146,23 +148,57 @@ func (r *replica) sendFile(ctx context.Context, f *os.File, name string) error {
 		return nil
 	}
 	body := io.NewSectionReader(f, 0, info.Size())
-	version, err := r.store.Put(ctx, name, body, info.Size(), last.version)
-	if errors.Is(err, remote.ErrConflict) {
+	version := last.version
+	for try := 0; ; try++ {
+		sent, err := r.store.Put(ctx, name, body, info.Size(), version)
+		if err == nil {
+			r.seen[name] = mirrored{version: sent, size: info.Size(), modified: info.ModTime()}
+			return nil
+		}
+		if !errors.Is(err, remote.ErrConflict) || try == maxConflicts {
+			return err
+		}
 		// It is there from an earlier run, or from a try whose answer was lost. The lease is ours: it is replaced.
-		old, seen, gerr := r.store.Get(ctx, name)
+		found, equal, gerr := r.compare(ctx, name, body)
 		if gerr != nil {
 			return errors.Join(err, gerr)
 		}
-		if err := old.Close(); err != nil {
-			return err
+		if version = found; equal {
+			r.seen[name] = mirrored{version: found, size: info.Size(), modified: info.ModTime()}
+			return nil
 		}
-		version, err = r.store.Put(ctx, name, body, info.Size(), seen)
+	}
+}
+
+// maxConflicts is how often a file may be found written by somebody else while it is sent.
+const maxConflicts = 3
+
+// compare reports whether the store has a file as it is here.
+func (r *replica) compare(ctx context.Context, name string, here io.ReadSeeker) (v remote.Version, equal bool, err error) {
+	there, v, err := r.store.Get(ctx, name)
+	if errors.Is(err, remote.ErrNotExist) {
+		return remote.Absent, false, nil
 	}
 	if err != nil {
-		return err
+		return "", false, err
 	}
-	r.seen[name] = mirrored{version: version, size: info.Size(), modified: info.ModTime()}
-	return nil
+	_, err = here.Seek(0, io.SeekStart)
+	if err == nil {
+		equal, err = sameBytes(here, there)
+	}
+	return v, equal, errors.Join(err, there.Close())
+}
+
+func sameBytes(a, b io.Reader) (bool, error) {
+	sums := [2][]byte{}
+	for i, r := range []io.Reader{a, b} {
+		h := sha256.New()
+		if _, err := io.Copy(h, r); err != nil {
+			return false, err
+		}
+		sums[i] = h.Sum(nil)
+	}
+	return bytes.Equal(sums[0], sums[1]), nil
 }
 
 // Mirror brings to the store what has changed of the manifests, the certificate and the reports. Without a store there is

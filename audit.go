@@ -1,0 +1,343 @@
+package crossfade
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/crossfade-project/crossfade/cutover"
+	"github.com/crossfade-project/crossfade/internal/cli"
+	"github.com/crossfade-project/crossfade/internal/journal"
+	"github.com/crossfade-project/crossfade/internal/remote"
+)
+
+// AuditOptions name evidence that was kept apart from the state directory. The zero value takes what is there by itself: the
+// state store, and the reports that runs have left.
+type AuditOptions struct {
+	// Head is the hash of a record, as status or a report has shown it; 12 digits of it are enough.
+	Head string
+	// Report is the path of a report that was kept: what `run -o json` printed, or a copy of a file of reports/.
+	Report string
+}
+
+// Verdict is what one check found.
+type Verdict string
+
+// Verdicts. What was not checked is no good news (I8).
+const (
+	Holds      Verdict = "holds"
+	DoesNot    Verdict = "does not hold"
+	NotChecked Verdict = "not checked"
+)
+
+// AuditCheck is one thing that was looked at.
+type AuditCheck struct {
+	What    string  `json:"what"`
+	Verdict Verdict `json:"verdict"`
+	Text    string  `json:"text"`
+	Mend    string  `json:"mend,omitempty"`
+}
+
+// Audit is what the journal and what belongs to it are worth.
+type Audit struct {
+	Migration string       `json:"migration"`
+	Records   int          `json:"records"`
+	Head      string       `json:"head,omitempty"`
+	Checks    []AuditCheck `json:"checks"`
+}
+
+// Verdict is the worst of the checks.
+func (a *Audit) Verdict() Verdict {
+	worst := Holds
+	for _, c := range a.Checks {
+		if c.Verdict == DoesNot {
+			return DoesNot
+		}
+		if c.Verdict == NotChecked {
+			worst = NotChecked
+		}
+	}
+	return worst
+}
+
+// auditor collects checks of one log.
+type auditor struct {
+	m       *Migration
+	log     *journal.Log
+	audit   *Audit
+	witness bool // the head was compared with something kept apart
+}
+
+func (a *auditor) add(what string, v Verdict, mend, form string, args ...any) {
+	if v == Holds {
+		mend = ""
+	}
+	a.audit.Checks = append(a.audit.Checks, AuditCheck{What: what, Verdict: v, Text: fmt.Sprintf(form, args...), Mend: mend})
+}
+
+// Audit checks the journal's chain, the plans that it names, and its head against what is kept apart from it. It takes no lock
+// and no lease, and changes nothing.
+func (m *Migration) Audit(ctx context.Context, opts AuditOptions) (*Audit, error) {
+	log, err := journal.Examine(m.file.StateDir())
+	if errors.Is(err, journal.ErrNone) {
+		return nil, fmt.Errorf("%w: nothing was begun here, or the state directory is another", err)
+	}
+	a := &auditor{m: m, log: log, audit: &Audit{Migration: m.file.Name, Records: len(log.Records), Head: log.Head}}
+	a.chain(err)
+	if err == nil {
+		if err := m.owns(log); err != nil {
+			return nil, err
+		}
+	}
+	a.plans()
+	a.certificate()
+	a.store(ctx)
+	if err := a.reports(); err != nil {
+		return nil, err
+	}
+	if opts.Head != "" {
+		a.head("the hash that was given", opts.Head, 0)
+	}
+	if opts.Report != "" {
+		if err := a.report(opts.Report, "report "+opts.Report); err != nil {
+			return nil, err
+		}
+	}
+	if !a.witness {
+		a.add("the head kept apart", NotChecked, "give a hash that was kept (--head), or a report (--report); or name a state.url, so that one is always kept",
+			"nothing that was kept apart names a hash of this journal: records cut off at its end would not be seen")
+	}
+	return a.audit, nil
+}
+
+// mendJournal is what puts a journal right that was cut or edited.
+func (a *auditor) mendJournal() string {
+	if a.m.file.State != nil && a.m.file.State.URL != "" {
+		return "move the state directory away, and run again: it is fetched from the state store"
+	}
+	return "put the state directory back from a backup; do not go on with this one: what it no longer tells of would be done again, or not be taken back"
+}
+
+func (a *auditor) chain(err error) {
+	if err != nil {
+		a.add("hash chain", DoesNot, a.mendJournal(), "%v; the %s before it hold", err, cli.Count(len(a.log.Records), "record"))
+		return
+	}
+	text := fmt.Sprintf("%s, each following from the one before", cli.Count(len(a.log.Records), "record"))
+	if n := a.log.Strange(); n > 0 {
+		text += fmt.Sprintf("; %s of kinds that this version does not know", cli.Count(n, "record"))
+	}
+	if a.log.Torn > 0 {
+		text += "; the last line is torn, as a kill leaves it, and the next run cuts it off"
+	}
+	a.add("hash chain", Holds, "", "%s", text)
+}
+
+func (a *auditor) plans() {
+	list := a.log.Plans()
+	bad := 0
+	for _, f := range list {
+		if err := journal.CheckPlan(a.m.file.StateDir(), f); err != nil {
+			bad++
+			a.add("plan of "+f.Stage, DoesNot, "put "+f.Name+" back from a backup, or from the state store", "%v", err)
+		}
+	}
+	if bad == 0 {
+		a.add("plans", Holds, "", "%s, each with the hash that the journal names", cli.Count(len(list), "plan"))
+	}
+}
+
+// certificate compares the file beside the journal with what the journal says of it.
+func (a *auditor) certificate() {
+	s := a.log.Stage("certificate")
+	if !s.Finished {
+		return
+	}
+	var made, found cutover.Certificate
+	raw, err := os.ReadFile(filepath.Join(a.m.file.StateDir(), certificateJSON))
+	if err == nil {
+		err = errors.Join(json.Unmarshal(s.Result, &made), json.Unmarshal(raw, &found))
+	}
+	switch {
+	case err != nil:
+		a.add("certificate", DoesNot, "`crossfade run --redo certificate` writes it again", "%v", err)
+	case made.Hash != found.Hash:
+		a.add("certificate", DoesNot, "`crossfade run --redo certificate` writes it again", "%s has hash %s, and the journal tells of %s", certificateJSON, found.Hash, made.Hash)
+	default:
+		a.add("certificate", Holds, "", "%s has the hash that the journal tells of", certificateJSON)
+	}
+}
+
+// auditTime bounds the reading of the whole state store.
+const auditTime = 10 * time.Minute
+
+// store compares the journal with its copy, record by record.
+func (a *auditor) store(ctx context.Context) {
+	const what = "state store"
+	if a.m.file.State == nil || a.m.file.State.URL == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, auditTime)
+	defer cancel()
+	unchecked := func(err error) {
+		a.add(what, NotChecked, "see that "+a.m.file.State.URL+" can be reached, and audit again", "%v", err)
+	}
+	store, err := a.m.stateStore(ctx)
+	if err != nil {
+		unchecked(err)
+		return
+	}
+	there, err := journal.ReadStore(ctx, store)
+	switch {
+	case errors.Is(err, journal.ErrNone):
+		a.add(what, NotChecked, "the next run brings everything there; if it had it before, find out who removed it", "%s holds no journal", a.m.file.State.URL)
+		return
+	case errors.Is(err, journal.ErrBroken), errors.Is(err, journal.ErrUnknown):
+		a.add(what, DoesNot, "if the journal here holds, empty "+a.m.file.State.URL+", and the next run brings everything there", "%v", err)
+		return
+	case err != nil:
+		unchecked(err)
+		return
+	}
+	a.compare(what, there)
+	names, err := store.List(ctx, "")
+	if err != nil {
+		unchecked(err)
+		return
+	}
+	a.storedFiles(ctx, store, names)
+}
+
+func (a *auditor) compare(what string, there *journal.Log) {
+	here, n := len(a.log.Records), 1
+	for n <= min(here, len(there.Records)) && a.log.HashOf(n) == there.HashOf(n) {
+		n++
+	}
+	a.witness = true
+	switch {
+	case n <= min(here, len(there.Records)):
+		a.add(what, DoesNot, a.mendJournal(), "record %d here is not record %d in %s: one of them was written anew", n, n, a.m.file.State.URL)
+	case here < len(there.Records):
+		a.add(what, DoesNot, "if another machine has gone on, the next run fetches its records; otherwise "+a.mendJournal(),
+			"the journal here ends with record %d, and %s has %d: the rest was cut off here, or another machine has gone on", here, a.m.file.State.URL, len(there.Records))
+	case here > len(there.Records):
+		a.add(what, Holds, "", "equal up to record %d; the last %d here were not brought there any more, and the next run does", len(there.Records), here-len(there.Records))
+	default:
+		a.add(what, Holds, "", "all %d records are equal", here)
+	}
+}
+
+// storedFiles looks for the plans in the store, and for the reports there, whose names hold number and hash of the last record.
+func (a *auditor) storedFiles(ctx context.Context, store remote.Store, names []string) {
+	for _, f := range a.log.Plans() {
+		if !slices.Contains(names, f.Name) {
+			a.add("state store: plan of "+f.Stage, DoesNot, "the next run brings it there, if it is whole here", "%s is missing", f.Name)
+		}
+	}
+	for _, name := range names {
+		base, ok := strings.CutPrefix(name, journal.ReportsDir+"/")
+		if !ok {
+			continue
+		}
+		raw, _, err := remote.Read(ctx, store, name)
+		if err != nil {
+			a.add("state store: "+name, NotChecked, "audit again", "%v", err)
+			continue
+		}
+		a.reportIn(raw, "report "+base+" in the state store")
+	}
+}
+
+// reports compares the journal with what each run left. They lie beside the journal, so they show an accident and not a forger,
+// unless they were copied elsewhere.
+func (a *auditor) reports() error {
+	dir := filepath.Join(a.m.file.StateDir(), journal.ReportsDir)
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("look for reports: %w", err)
+	}
+	for _, e := range entries {
+		if strings.HasSuffix(e.Name(), ".json") {
+			if err := a.report(filepath.Join(dir, e.Name()), "report "+e.Name()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (a *auditor) report(path, what string) error {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("read the report: %w", err)
+	}
+	a.reportIn(raw, what)
+	return nil
+}
+
+func (a *auditor) reportIn(raw []byte, what string) {
+	var r struct {
+		Migration string `json:"migration"`
+		Records   int    `json:"records"`
+		Head      string `json:"head"`
+	}
+	if err := json.Unmarshal(raw, &r); err != nil || r.Head == "" || r.Migration != a.m.file.Name {
+		a.add(what, NotChecked, "name a report of migration "+a.m.file.Name, "it is no report of this migration, or it names no record")
+		return
+	}
+	a.head(what, r.Head, r.Records)
+}
+
+// shortestHash is how much of a hash must be given.
+const shortestHash = 12
+
+// head looks for a hash that was kept apart. records is how many records there were then; 0 means that nobody knows.
+func (a *auditor) head(what, hash string, records int) {
+	n := records
+	if n == 0 {
+		n = slices.IndexFunc(a.log.Records, func(r journal.Record) bool { return strings.HasPrefix(a.log.HashOf(int(r.Seq)), hash) }) + 1
+	}
+	have := a.log.HashOf(n)
+	switch {
+	case len(hash) < shortestHash:
+		a.add(what, NotChecked, fmt.Sprintf("give at least %d digits", shortestHash), "%q is too short to tell records apart", hash)
+		return
+	case have == "" && records > 0:
+		a.add(what, DoesNot, a.mendJournal(), "it was made behind record %d, and the journal ends with record %d: the rest was cut off", records, len(a.log.Records))
+	case !strings.HasPrefix(have, hash) || have == "":
+		a.add(what, DoesNot, a.mendJournal(), "no record that could be it has the hash %s: the journal was cut, written anew, or is another's", hash)
+	case n == len(a.log.Records):
+		a.add(what, Holds, "", "it is the head: nothing came since, and nothing is missing")
+	default:
+		a.add(what, Holds, "", "it is record %d; %s since", n, cli.Count(len(a.log.Records)-n, "record"))
+	}
+	a.witness = true
+}
+
+// Print writes the audit for people.
+func (a *Audit) Print(w io.Writer) error {
+	out := &printer{w: w}
+	out.f("migration %s: journal of %s, head %s\n\n", a.Migration, cli.Count(a.Records, "record"), a.Head)
+	for _, c := range a.Checks {
+		out.f("%s: %s: %s\n", c.Verdict, c.What, c.Text)
+		if c.Mend != "" {
+			out.f("    mend: %s\n", c.Mend)
+		}
+	}
+	switch a.Verdict() {
+	case Holds:
+		out.f("\nall of it holds\n")
+	case NotChecked:
+		out.f("\nnothing was found wrong, and not everything could be checked: that is no proof\n")
+	case DoesNot:
+		out.f("\nnot all of it holds\n")
+	}
+	return out.err
+}
