@@ -53,7 +53,7 @@ func applyLevels(ctx context.Context, p *plan.Plan, rec plan.Recorder, w *writer
 	for _, level := range order {
 		part := levels[level]
 		w.opts.Log.DebugContext(ctx, "restore a level", "stage", p.Stage, "level", level, "changes", len(part.Changes))
-		err := plan.Run(ctx, part, rec, plan.RunOptions{Parallel: w.opts.Parallel, Observer: w.opts.Observer}, w.do)
+		err := plan.Run(ctx, part, rec, plan.RunOptions{Parallel: w.opts.Parallel, Shares: shares, Observer: w.opts.Observer}, w.do)
 		if err != nil {
 			return err
 		}
@@ -134,3 +134,6 @@ func (r *Result) countFound(action plan.Action) {
 		r.Stopped++
 	}
 }
+
+// shares lets creates have their intents in common: what is there already is found, not made twice.
+func shares(c plan.Change) bool { return c.Action == ActionCreate }

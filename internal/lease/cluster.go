@@ -33,7 +33,7 @@ type inCluster struct {
 }
 
 func (p *inCluster) String() string {
-	return fmt.Sprintf("Lease %s/%s of %s", p.namespace, p.name, p.client.Config.Host)
+	return fmt.Sprintf("%s/%s of %s", p.namespace, p.name, p.client.Config.Host)
 }
 
 // versionOf names an object and its state: a new object of the same name is another.
@@ -51,7 +51,7 @@ func (p *inCluster) Read(ctx context.Context) (Holder, Version, error) {
 	}
 	var h Holder
 	if l.Labels[kube.LabelMigration] != p.migration || json.Unmarshal([]byte(l.Annotations[annotationHolder]), &h) != nil {
-		return Holder{}, "", fmt.Errorf("%s is not this migration's: somebody else made it; give the migration another name, or remove the Lease", p)
+		return Holder{}, "", fmt.Errorf("Lease %s is not this migration's: somebody else made it; give the migration another name, or remove the Lease", p)
 	}
 	return h, versionOf(l), nil
 }

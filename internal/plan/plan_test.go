@@ -4,7 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"maps"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -87,5 +90,71 @@ func TestNothingBeginsAfterAFailure(t *testing.T) {
 	}
 	if !strings.HasPrefix(err.Error(), "create b: boom") {
 		t.Errorf("the error does not name the change: %v", err)
+	}
+}
+
+// batched counts the calls of Intend.
+type batched struct {
+	plan.MemoryRecorder
+	mu    sync.Mutex
+	calls [][]string
+	full  error
+}
+
+func (b *batched) Intend(stage string, changes ...plan.Change) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var ids []string
+	for _, c := range changes {
+		ids = append(ids, c.ID)
+	}
+	b.calls = append(b.calls, ids)
+	if b.full != nil {
+		return b.full
+	}
+	return b.MemoryRecorder.Intend(stage, changes...)
+}
+
+// Creates share the flush of their intents, in bounded batches; a delete has its own, and nothing begins before its intent.
+func TestCreatesShareTheirIntentsAndDeletesDoNot(t *testing.T) {
+	p := plan.New("m", "s")
+	for i := range 100 {
+		p.Add(plan.Change{ID: fmt.Sprint("c", i), Action: "create"})
+	}
+	p.Add(plan.Change{ID: "d0", Action: "delete"})
+	p.Add(plan.Change{ID: "d1", Action: "delete"})
+	p.Add(plan.Change{ID: "e0", Action: "create"})
+	p.Add(plan.Change{ID: "e1", Action: "create"})
+	rec := &batched{}
+	if err := rec.Succeed("s", "c3", nil); err != nil {
+		t.Fatal(err)
+	}
+	opts := plan.RunOptions{Parallel: 4, Shares: func(c plan.Change) bool { return c.Action == "create" }}
+	var made atomic.Int32
+	err := plan.Run(context.Background(), p, rec, opts, func(_ context.Context, c plan.Change) (any, error) {
+		if _, ok := rec.Intents()[c.ID]; !ok {
+			t.Errorf("%s was changed without an intent", c.ID)
+		}
+		made.Add(1)
+		return nil, nil
+	})
+	if err != nil || made.Load() != 103 {
+		t.Fatalf("made %d, %v", made.Load(), err)
+	}
+	sizes := map[string]int{}
+	for _, ids := range rec.calls {
+		sizes[ids[0]] = len(ids)
+	}
+	want := map[string]int{"c0": 3, "c4": 64, "c68": 32, "d0": 1, "d1": 1, "e0": 2}
+	if !maps.Equal(sizes, want) {
+		t.Errorf("intents came as %v, want %v", sizes, want)
+	}
+	rec = &batched{full: errors.New("no space left")}
+	err = plan.Run(context.Background(), p, rec, opts, func(context.Context, plan.Change) (any, error) {
+		t.Error("a change was made without its intent")
+		return nil, nil
+	})
+	if !errors.Is(err, rec.full) {
+		t.Errorf("err = %v", err)
 	}
 }

@@ -3,6 +3,7 @@ package plan
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"golang.org/x/sync/errgroup"
@@ -44,8 +45,14 @@ func (Silent) Ended(string, Change, bool, error) {}
 type RunOptions struct {
 	// Parallel is how many changes may be under way at once; at most 1 keeps the plan's order.
 	Parallel int
+	// Shares reports that the intent of a change may become durable together with those of others, before its turn: it only
+	// makes what is not there, and can be made again. Nil shares none. It counts where Parallel is more than 1.
+	Shares   func(Change) bool
 	Observer Observer
 }
+
+// batch is how many intents are made durable together.
+const batch = 64
 
 // Run makes the changes of a plan that the recorder does not have as done, each between an intent and an outcome.
 // It refuses a plan with refusals. It stops at the first failure, after the changes under way have ended.
@@ -61,11 +68,21 @@ func Run(ctx context.Context, p *Plan, rec Recorder, opts RunOptions, do Do) err
 	}
 	group, under := errgroup.WithContext(ctx)
 	group.SetLimit(opts.Parallel)
-	for _, c := range p.Changes {
+	for _, together := range batches(p.Changes, rec, opts) {
 		if under.Err() != nil {
 			break
 		}
-		group.Go(func() error { return runOne(under, p.Stage, c, rec, opts.Observer, do) })
+		if len(together) > 1 {
+			if err := rec.Intend(p.Stage, together...); err != nil {
+				return errors.Join(group.Wait(), fmt.Errorf("record the intent to %s %s and %d others: %w", together[0].Action, together[0].Target, len(together)-1, err))
+			}
+		}
+		for _, c := range together {
+			if under.Err() != nil {
+				break
+			}
+			group.Go(func() error { return runOne(under, p.Stage, c, len(together) > 1, rec, opts.Observer, do) })
+		}
 	}
 	if err := group.Wait(); err != nil {
 		return err
@@ -73,7 +90,24 @@ func Run(ctx context.Context, p *Plan, rec Recorder, opts RunOptions, do Do) err
 	return ctx.Err()
 }
 
-func runOne(ctx context.Context, stage string, c Change, rec Recorder, obs Observer, do Do) error {
+// batches groups the changes in their order: those that stand beside one another, share, and are not done yet come together.
+func batches(changes []Change, rec Recorder, opts RunOptions) [][]Change {
+	var list [][]Change
+	open := false // the last group may grow
+	for _, c := range changes {
+		_, done := rec.Done(c.ID)
+		shares := opts.Parallel > 1 && opts.Shares != nil && opts.Shares(c) && !done
+		if last := len(list) - 1; shares && open && len(list[last]) < batch {
+			list[last] = append(list[last], c)
+			continue
+		}
+		list, open = append(list, []Change{c}), shares
+	}
+	return list
+}
+
+// runOne makes one change; intended says that its intent is durable already.
+func runOne(ctx context.Context, stage string, c Change, intended bool, rec Recorder, obs Observer, do Do) error {
 	if _, ok := rec.Done(c.ID); ok {
 		obs.Began(stage, c)
 		obs.Ended(stage, c, true, nil)
@@ -82,8 +116,10 @@ func runOne(ctx context.Context, stage string, c Change, rec Recorder, obs Obser
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := rec.Intend(stage, c); err != nil {
-		return fmt.Errorf("record the intent to %s %s: %w", c.Action, c.Target, err)
+	if !intended {
+		if err := rec.Intend(stage, c); err != nil {
+			return fmt.Errorf("record the intent to %s %s: %w", c.Action, c.Target, err)
+		}
 	}
 	obs.Began(stage, c)
 	outcome, err := do(ctx, c)
