@@ -52,7 +52,7 @@ func (m *Migration) Rollback(ctx context.Context, opts RollbackOptions) (_ *Roll
 		return nil, errReadOnly
 	}
 	m.logBegin("rollback", opts)
-	defer func() { err = m.logEnd("rollback", err) }()
+	defer func() { err = m.leave(ctx, "rollback", m.logEnd("rollback", err)) }()
 	if err := m.begin(ctx); err != nil {
 		return nil, err
 	}

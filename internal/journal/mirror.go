@@ -37,6 +37,11 @@ func copied(name string) bool {
 	return false
 }
 
+// changes reports whether a file that is copied may be written again or removed: plans and reports never are.
+func changes(name string) bool {
+	return !strings.HasPrefix(name, plansDir+"/") && !strings.HasPrefix(name, ReportsDir+"/")
+}
+
 // isFile reports whether a name is one file on every system: a store's names are outside data, and none may climb out.
 func isFile(base string) bool {
 	return !strings.HasPrefix(base, ".") && !strings.ContainsAny(base, `/\:`) && filepath.IsLocal(base) && !strings.ContainsFunc(base, unicode.IsControl)
@@ -59,7 +64,7 @@ func (r *replica) exchange(ctx context.Context, dir string, names []string, behi
 	}
 	for _, name := range there {
 		r.seen[name] = mirrored{size: -1}
-		if immutable := strings.HasPrefix(name, plansDir) || strings.HasPrefix(name, ReportsDir); slices.Contains(here, name) && (immutable || !behind) {
+		if slices.Contains(here, name) && (!changes(name) || !behind) {
 			continue
 		}
 		if err := r.fetchFile(ctx, dir, name); err != nil {
@@ -69,10 +74,10 @@ func (r *replica) exchange(ctx context.Context, dir string, names []string, behi
 	for _, name := range here {
 		switch {
 		case slices.Contains(there, name):
-		case behind && strings.HasPrefix(name, manifestsDir):
-			// The other machine has folded it in, or never had it: what it says is of before.
+		case behind && changes(name):
+			// The other machine has folded it in, taken it back, or never had it: what it says is of before.
 			if err := os.Remove(filepath.Join(dir, filepath.FromSlash(name))); err != nil {
-				return fmt.Errorf("replace the manifests by those of the store: %w", err)
+				return fmt.Errorf("replace %s by what the store has: %w", name, err)
 			}
 		default:
 			if err := r.send(ctx, dir, name); err != nil {
@@ -215,7 +220,7 @@ func (j *Journal) Mirror(ctx context.Context) error {
 	}
 	// What is gone here goes first: a log without its manifest would speak of what is over.
 	for name := range j.copies.seen {
-		if strings.HasPrefix(name, manifestsDir) && !slices.Contains(here, name) {
+		if changes(name) && !slices.Contains(here, name) {
 			if err := j.copies.drop(ctx, name); err != nil {
 				return fmt.Errorf("take %s out of the store: %w", name, err)
 			}
