@@ -27,22 +27,22 @@ type AuditOptions struct {
 	Report string
 }
 
-// Verdict is what one check found.
-type Verdict string
+// AuditVerdict is what one check found.
+type AuditVerdict string
 
 // Verdicts. What was not checked is no good news (I8).
 const (
-	Holds      Verdict = "holds"
-	DoesNot    Verdict = "does not hold"
-	NotChecked Verdict = "not checked"
+	Holds    AuditVerdict = "holds"
+	DoesNot  AuditVerdict = "does not hold"
+	Unproven AuditVerdict = "not checked"
 )
 
 // AuditCheck is one thing that was looked at.
 type AuditCheck struct {
-	What    string  `json:"what"`
-	Verdict Verdict `json:"verdict"`
-	Text    string  `json:"text"`
-	Mend    string  `json:"mend,omitempty"`
+	What    string       `json:"what"`
+	Verdict AuditVerdict `json:"verdict"`
+	Text    string       `json:"text"`
+	Mend    string       `json:"mend,omitempty"`
 }
 
 // Audit is what the journal and what belongs to it are worth.
@@ -54,14 +54,14 @@ type Audit struct {
 }
 
 // Verdict is the worst of the checks.
-func (a *Audit) Verdict() Verdict {
+func (a *Audit) Verdict() AuditVerdict {
 	worst := Holds
 	for _, c := range a.Checks {
 		if c.Verdict == DoesNot {
 			return DoesNot
 		}
-		if c.Verdict == NotChecked {
-			worst = NotChecked
+		if c.Verdict == Unproven {
+			worst = Unproven
 		}
 	}
 	return worst
@@ -75,7 +75,7 @@ type auditor struct {
 	witness bool // the head was compared with something kept apart
 }
 
-func (a *auditor) add(what string, v Verdict, mend, form string, args ...any) {
+func (a *auditor) add(what string, v AuditVerdict, mend, form string, args ...any) {
 	if v == Holds {
 		mend = ""
 	}
@@ -111,7 +111,7 @@ func (m *Migration) Audit(ctx context.Context, opts AuditOptions) (*Audit, error
 		}
 	}
 	if !a.witness {
-		a.add("the head kept apart", NotChecked, "give a hash that was kept (--head), or a report (--report); or name a state.url, so that one is always kept",
+		a.add("the head kept apart", Unproven, "give a hash that was kept (--head), or a report (--report); or name a state.url, so that one is always kept",
 			"nothing that was kept apart names a hash of this journal: records cut off at its end would not be seen")
 	}
 	return a.audit, nil
@@ -187,7 +187,7 @@ func (a *auditor) store(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, auditTime)
 	defer cancel()
 	unchecked := func(err error) {
-		a.add(what, NotChecked, "see that "+a.m.file.State.URL+" can be reached, and audit again", "%v", err)
+		a.add(what, Unproven, "see that "+a.m.file.State.URL+" can be reached, and audit again", "%v", err)
 	}
 	store, err := a.m.stateStore(ctx)
 	if err != nil {
@@ -197,7 +197,7 @@ func (a *auditor) store(ctx context.Context) {
 	there, err := journal.ReadStore(ctx, store)
 	switch {
 	case errors.Is(err, journal.ErrNone):
-		a.add(what, NotChecked, "the next run brings everything there; if it had it before, find out who removed it", "%s holds no journal", a.m.file.State.URL)
+		a.add(what, Unproven, "the next run brings everything there; if it had it before, find out who removed it", "%s holds no journal", a.m.file.State.URL)
 		return
 	case errors.Is(err, journal.ErrBroken), errors.Is(err, journal.ErrUnknown):
 		a.add(what, DoesNot, "if the journal here holds, empty "+a.m.file.State.URL+", and the next run brings everything there", "%v", err)
@@ -248,7 +248,7 @@ func (a *auditor) storedFiles(ctx context.Context, store remote.Store, names []s
 		}
 		raw, _, err := remote.Read(ctx, store, name)
 		if err != nil {
-			a.add("state store: "+name, NotChecked, "audit again", "%v", err)
+			a.add("state store: "+name, Unproven, "audit again", "%v", err)
 			continue
 		}
 		a.reportIn(raw, "report "+base+" in the state store")
@@ -289,7 +289,7 @@ func (a *auditor) reportIn(raw []byte, what string) {
 		Head      string `json:"head"`
 	}
 	if err := json.Unmarshal(raw, &r); err != nil || r.Head == "" || r.Migration != a.m.file.Name {
-		a.add(what, NotChecked, "name a report of migration "+a.m.file.Name, "it is no report of this migration, or it names no record")
+		a.add(what, Unproven, "name a report of migration "+a.m.file.Name, "it is no report of this migration, or it names no record")
 		return
 	}
 	a.head(what, r.Head, r.Records)
@@ -307,7 +307,7 @@ func (a *auditor) head(what, hash string, records int) {
 	have := a.log.HashOf(n)
 	switch {
 	case len(hash) < shortestHash:
-		a.add(what, NotChecked, fmt.Sprintf("give at least %d digits", shortestHash), "%q is too short to tell records apart", hash)
+		a.add(what, Unproven, fmt.Sprintf("give at least %d digits", shortestHash), "%q is too short to tell records apart", hash)
 		return
 	case have == "" && records > 0:
 		a.add(what, DoesNot, a.mendJournal(), "it was made behind record %d, and the journal ends with record %d: the rest was cut off", records, len(a.log.Records))
@@ -334,7 +334,7 @@ func (a *Audit) Print(w io.Writer) error {
 	switch a.Verdict() {
 	case Holds:
 		out.f("\nall of it holds\n")
-	case NotChecked:
+	case Unproven:
 		out.f("\nnothing was found wrong, and not everything could be checked: that is no proof\n")
 	case DoesNot:
 		out.f("\nnot all of it holds\n")

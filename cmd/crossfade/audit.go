@@ -36,7 +36,7 @@ Exit code 5 means that something does not hold, 8 that nothing was found wrong a
 			switch {
 			case err == nil && a.Verdict() == crossfade.DoesNot:
 				return &silentError{code: exitDifferent}
-			case err == nil && a.Verdict() == crossfade.NotChecked:
+			case err == nil && a.Verdict() == crossfade.Unproven:
 				return &silentError{code: exitUnproven}
 			}
 			return err
