@@ -55,6 +55,7 @@ func (m *Migration) bucketAt(ctx context.Context, end migration.BucketEnd) (buck
 }
 
 func (m *Migration) openBucket(ctx context.Context, s Store) (bucket.Bucket, error) {
+	s.Silence = m.silence()
 	if m.opts.OpenBucket == nil {
 		return nil, errors.New("no drivers of object stores are wired: set Options.OpenBucket")
 	}

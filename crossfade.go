@@ -20,6 +20,7 @@ import (
 	"github.com/crossfade-project/crossfade/internal/redact"
 	"github.com/crossfade-project/crossfade/internal/remote"
 	"github.com/crossfade-project/crossfade/internal/runlog"
+	"github.com/crossfade-project/crossfade/internal/silence"
 )
 
 // File is a migration file as it was read. Load reads one.
@@ -66,6 +67,8 @@ type Options struct {
 	OpenZone func(ctx context.Context, z ZoneConfig) (zone.Zone, error)
 	// Getenv looks environment variables up. Nil means that there are none.
 	Getenv func(string) string
+	// Silence is how long a server may say nothing before a request to it fails. Default 30s.
+	Silence time.Duration
 	// Secrets are values that must never be logged, recorded or shown, beside those that the file refers to.
 	Secrets []string
 	Log     *slog.Logger
@@ -88,6 +91,8 @@ type Store struct {
 	Anonymous bool
 	Bucket    string
 	Prefix    string
+	// Silence bounds how long the store may say nothing.
+	Silence silence.Limit
 }
 
 // ZoneConfig is one zone, with its credentials resolved.
@@ -112,7 +117,7 @@ type Migration struct {
 	runLog  *runlog.Log // nil when opened for reading
 	// redact knows every secret that has been resolved: what is logged, recorded or returned as an error goes through it.
 	redact *redact.Redactor
-	// requestLimit bounds each request to an API server; 0 is no bound but the context's.
+	// requestLimit bounds each request to an API server; 0 is that of package kube.
 	requestLimit time.Duration
 
 	mu      sync.Mutex

@@ -41,7 +41,7 @@ func (m *Migration) see(ctx context.Context) (*sight, error) {
 	s := &sight{missing: map[string]string{}}
 	s.blue, err = export.Look(ctx, export.Options{
 		Migration: m.file.Name, Tool: m.opts.Tool, Blue: blue, Green: green, Applications: m.file.Applications,
-		HTTP: hookClient(), Dir: m.file.Dir, Log: m.opts.Log, Clock: m.opts.Clock,
+		HTTP: m.hookClient(), Dir: m.file.Dir, Log: m.opts.Log, Clock: m.opts.Clock,
 	})
 	if err != nil {
 		return nil, err
@@ -49,7 +49,7 @@ func (m *Migration) see(ctx context.Context) (*sight, error) {
 	s.green, err = restore.Look(ctx, restore.Options{
 		Migration: m.file.Name, Stage: "restore", Green: green, Archive: s.blue, Applications: m.file.Applications,
 		Maps: m.file.Maps, Patches: m.file.Patches, Conflicts: restore.Policy(m.file.Restore.Conflicts), AllowOlder: m.file.Restore.AllowOlder,
-		HTTP: hookClient(), Dir: m.file.Dir, Log: m.opts.Log, Clock: m.opts.Clock,
+		HTTP: m.hookClient(), Dir: m.file.Dir, Log: m.opts.Log, Clock: m.opts.Clock,
 	})
 	if err != nil {
 		return nil, err

@@ -2,9 +2,11 @@ package crossfade
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/crossfade-project/crossfade/internal/kube"
 	"github.com/crossfade-project/crossfade/internal/migration"
+	"github.com/crossfade-project/crossfade/internal/silence"
 )
 
 // Names of the two sides.
@@ -21,7 +23,7 @@ func (m *Migration) side(name string) (*kube.Client, error) {
 		return c, nil
 	}
 	s := m.sideConfig(name)
-	c, err := kube.Connect(kube.Options{Kubeconfig: m.file.Resolve(s.Kubeconfig), Context: s.Context, UserAgent: "crossfade/" + m.opts.Tool, Timeout: m.requestLimit})
+	c, err := kube.Connect(kube.Options{Kubeconfig: m.file.Resolve(s.Kubeconfig), Context: s.Context, UserAgent: "crossfade/" + m.opts.Tool, Silence: m.silence(), Timeout: m.requestLimit})
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", name, err)
 	}
@@ -29,6 +31,13 @@ func (m *Migration) side(name string) (*kube.Client, error) {
 	m.redact.Learn(c.Config.BearerToken, c.Config.Password, string(c.Config.KeyData))
 	m.sides[name] = c
 	return c, nil
+}
+
+// silence is how long any server may say nothing; who waits is told before.
+func (m *Migration) silence() silence.Limit {
+	return silence.Limit{For: m.opts.Silence, Notice: func(address string, silent, limit time.Duration) {
+		m.opts.Log.Info("waiting", "for", address, "because", fmt.Sprintf("it has said nothing for %s", silent), "limit", limit)
+	}}
 }
 
 func (m *Migration) sideConfig(name string) migration.Side {

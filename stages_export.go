@@ -13,10 +13,15 @@ import (
 	"github.com/crossfade-project/crossfade/internal/plan"
 )
 
-// hookTimeout bounds one request of a hook with a URL.
-const hookTimeout = 2 * time.Minute
+// streamSilence is how long a payload that a hook streams may stand still.
+const streamSilence = 10 * time.Minute
 
-func hookClient() *http.Client { return &http.Client{Timeout: hookTimeout} }
+// hookClient is what hooks with a URL are sent by. The runner of hooks bounds those that stream nothing more tightly.
+func (m *Migration) hookClient() *http.Client {
+	limit := m.silence()
+	limit.For = max(limit.For, streamSilence)
+	return &http.Client{Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, DialContext: limit.Dial(), ForceAttemptHTTP2: true}}
+}
 
 func (m *Migration) exportOptions(ctx context.Context, stage string) (export.Options, error) {
 	blue, err := m.side(Blue)
@@ -38,7 +43,7 @@ func (m *Migration) exportOptions(ctx context.Context, stage string) (export.Opt
 	opts := export.Options{
 		Migration: m.file.Name, Stage: stage, Tool: m.opts.Tool, Blue: blue, Green: green,
 		Applications: m.file.Applications, Store: store, Archive: keys,
-		HTTP: hookClient(), Dir: m.file.Dir, Log: m.opts.Log, Clock: m.opts.Clock, Observer: observer{m},
+		HTTP: m.hookClient(), Dir: m.file.Dir, Log: m.opts.Log, Clock: m.opts.Clock, Observer: observer{m},
 	}
 	opts.Frozen, err = m.frozen()
 	return opts, err
@@ -87,7 +92,7 @@ func (m *Migration) freezeOptions(stage string, a migration.Application) (export
 	blue, err := m.side(Blue)
 	return export.FreezeOptions{
 		Migration: m.file.Name, Stage: stage, Blue: blue, App: a, Applications: m.file.Applications,
-		HTTP: hookClient(), Dir: m.file.Dir, Log: m.opts.Log, Clock: m.opts.Clock, Observer: observer{m},
+		HTTP: m.hookClient(), Dir: m.file.Dir, Log: m.opts.Log, Clock: m.opts.Clock, Observer: observer{m},
 	}, err
 }
 
@@ -127,7 +132,7 @@ func (m *Migration) thawStage(a migration.Application) stage {
 func (m *Migration) hookRunner(side *kube.Client, namespace string, a migration.Application) hook.Runner {
 	return hook.Runner{
 		Kube: side, Namespace: namespace, Selector: a.Selector,
-		HTTP: hookClient(), Dir: m.file.Dir, Log: m.opts.Log, Clock: m.opts.Clock,
+		HTTP: m.hookClient(), Dir: m.file.Dir, Log: m.opts.Log, Clock: m.opts.Clock,
 	}
 }
 

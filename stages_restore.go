@@ -41,7 +41,7 @@ func (m *Migration) greenOptions(ctx context.Context, stage string, only ...stri
 		Migration: m.file.Name, Stage: stage, Green: green, Applications: m.file.Applications, Only: only,
 		Maps: m.file.Maps, Ports: ports, Patches: m.file.Patches, Binds: binds, Ready: m.file.Cutover.Ready.D(),
 		Conflicts: restore.Policy(m.file.Restore.Conflicts), AllowOlder: m.file.Restore.AllowOlder,
-		HTTP: hookClient(), Dir: m.file.Dir, Log: m.opts.Log, Clock: m.opts.Clock, Observer: observer{m},
+		HTTP: m.hookClient(), Dir: m.file.Dir, Log: m.opts.Log, Clock: m.opts.Clock, Observer: observer{m},
 	}, nil
 }
 

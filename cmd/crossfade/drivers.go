@@ -28,21 +28,25 @@ func openWhole(ctx context.Context, s crossfade.Store) (bucket.Bucket, error) {
 	switch s.Provider {
 	case "s3":
 		return s3.Open(ctx, s3.Options{
-			Bucket: s.Bucket, Endpoint: s.Endpoint, Region: s.Region,
+			Silence: s.Silence,
+			Bucket:  s.Bucket, Endpoint: s.Endpoint, Region: s.Region,
 			Credentials: s3.Credentials{AccessKey: s.AccessKey, SecretKey: s.SecretKey, Anonymous: s.Anonymous},
 		})
 	case "minio":
 		return minio.Open(ctx, minio.Options{
-			Bucket: s.Bucket, Endpoint: s.Endpoint, Region: s.Region,
+			Silence: s.Silence,
+			Bucket:  s.Bucket, Endpoint: s.Endpoint, Region: s.Region,
 			Credentials: minio.Credentials{AccessKey: s.AccessKey, SecretKey: s.SecretKey, Anonymous: s.Anonymous},
 		})
 	case "gcs":
 		return gcs.Open(ctx, gcs.Options{
-			Bucket: s.Bucket, Endpoint: s.Endpoint, Project: s.Project,
+			Silence: s.Silence,
+			Bucket:  s.Bucket, Endpoint: s.Endpoint, Project: s.Project,
 			Credentials: gcs.Credentials{ServiceAccount: []byte(s.SecretKey), Anonymous: s.Anonymous},
 		})
 	case "azure":
 		return azure.Open(ctx, azure.Options{
+			Silence: s.Silence,
 			Account: s.Account, Container: s.Bucket, Endpoint: s.Endpoint,
 			Credentials: azure.Credentials{AccountKey: s.SecretKey, Anonymous: s.Anonymous},
 		})

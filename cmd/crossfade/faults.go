@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/crossfade-project/crossfade"
 	"github.com/crossfade-project/crossfade/internal/clock"
@@ -16,6 +17,8 @@ const (
 	// envFault is where to stop or hold the program, as fault.Parse reads it; envHold is the file to hold it by.
 	envFault = "CROSSFADE_FAULT"
 	envHold  = "CROSSFADE_FAULT_HOLD"
+	// envSilence is how long a server may say nothing, as time.ParseDuration reads it.
+	envSilence = "CROSSFADE_FAULT_SILENCE"
 	// envClock makes time pass faster, as clock.ParseScaled reads it.
 	envClock = "CROSSFADE_FAULT_CLOCK"
 )
@@ -26,6 +29,11 @@ func arm(opts *crossfade.Options) error {
 	if spec := os.Getenv(envFault); spec != "" {
 		if opts.Fault, err = fault.Parse(spec, os.Getenv(envHold)); err != nil {
 			return fmt.Errorf("%s: %w", envFault, err)
+		}
+	}
+	if text := os.Getenv(envSilence); text != "" {
+		if opts.Silence, err = time.ParseDuration(text); err != nil {
+			return fmt.Errorf("%s: %w", envSilence, err)
 		}
 	}
 	if text := os.Getenv(envClock); text != "" {

@@ -13,6 +13,8 @@ import (
 const (
 	// keptError is how much of a program's last words an error repeats, in bytes.
 	keptError = 400
+	// commandTime bounds a program that only does something and says nothing.
+	commandTime = 10 * time.Minute
 	// killAfter is how long a program may take to end once its context has ended.
 	killAfter = 10 * time.Second
 )
@@ -20,14 +22,21 @@ const (
 // command runs a program without a shell. It inherits the environment; its arguments are never logged. An error repeats its
 // last words, which the caller cleans of secrets; but of one that reads a payload it repeats nothing, since programs that load
 // data quote the line that they stumble over.
+//
+// One that streams takes as long as its payload does; any other is ended after commandTime.
 func (r Runner) command(ctx context.Context, argv []string, in io.Reader, out io.Writer) error {
+	if in == nil && out == nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, commandTime, fmt.Errorf("it was ended after %s", commandTime))
+		defer cancel()
+	}
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Dir, cmd.Stdin, cmd.Stdout, cmd.WaitDelay = r.Dir, in, out, killAfter
 	last := &tail{}
 	cmd.Stderr = last
 	if err := cmd.Run(); err != nil {
 		if ctx.Err() != nil {
-			err = ctx.Err()
+			err = context.Cause(ctx)
 		}
 		if in != nil {
 			return fmt.Errorf("run %s: %w (what it said is not repeated, since that may hold a part of the payload: run it by hand to see)", argv[0], err)

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -106,7 +107,12 @@ func (r Runner) podRequest(h migration.HTTPHook, pod string) kube.PodRequest {
 	}
 }
 
+// urlTime bounds a request to a URL whose answer is only its status.
+const urlTime = 2 * time.Minute
+
 func (r Runner) callURL(ctx context.Context, h migration.HTTPHook) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, urlTime)
+	defer cancel()
 	resp, err := r.openURL(ctx, h, strings.NewReader(h.Body))
 	if err != nil {
 		return 0, err
@@ -129,6 +135,9 @@ func (r Runner) openURL(ctx context.Context, h migration.HTTPHook, body io.Reade
 		client = http.DefaultClient
 	}
 	resp, err := client.Do(req)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return nil, fmt.Errorf("no answer within %s: %w", urlTime, hidden(err, h.URL))
+	}
 	if err != nil {
 		return nil, hidden(err, h.URL)
 	}

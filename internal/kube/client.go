@@ -16,6 +16,8 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/crossfade-project/crossfade/internal/silence"
 )
 
 // Names that Crossfade writes on what it makes.
@@ -28,6 +30,14 @@ const (
 	AnnotationContent = "crossfade.dev/content"
 )
 
+const (
+	// askTime bounds one request to the API server as a whole. A page of a listing is the largest.
+	askTime = 5 * time.Minute
+	// podTime bounds one request to a pod with a short answer, podSilence how long a stream from or to one may stand still.
+	podTime    = 2 * time.Minute
+	podSilence = 10 * time.Minute
+)
+
 // unlimited is the QPS that turns client-go's own rate limit off.
 const unlimited = -1
 
@@ -36,8 +46,10 @@ type Options struct {
 	Kubeconfig string
 	Context    string
 	UserAgent  string
-	// Timeout bounds each request; 0 is no bound but the context's.
+	// Timeout bounds each request; 0 is five minutes.
 	Timeout time.Duration
+	// Silence bounds how long the API server may say nothing.
+	Silence silence.Limit
 }
 
 // Client is a connection to one cluster. It is safe for concurrent use.
@@ -48,6 +60,7 @@ type Client struct {
 	Discovery discovery.DiscoveryInterface
 
 	http *http.Client
+	pods *http.Client // what a pod answers takes the pod's time
 	base *url.URL
 
 	mu    sync.Mutex
@@ -67,7 +80,7 @@ func Connect(opts Options) (*Client, error) {
 	if cfg.UserAgent == "" {
 		cfg.UserAgent = "crossfade"
 	}
-	return ForConfig(cfg)
+	return connect(cfg, opts.Silence)
 }
 
 // CurrentContext is the name of the context that Connect uses; empty where there is none, as within a pod.
@@ -99,10 +112,21 @@ func orCurrent(name string) string {
 }
 
 // ForConfig makes a Client of a connection's settings, whose client-side limit it turns off.
-func ForConfig(cfg *rest.Config) (*Client, error) {
+func ForConfig(cfg *rest.Config) (*Client, error) { return connect(cfg, silence.Limit{}) }
+
+func connect(cfg *rest.Config, limit silence.Limit) (*Client, error) {
 	cfg = rest.CopyConfig(cfg)
 	cfg.QPS, cfg.Burst, cfg.RateLimiter = unlimited, 0, nil
 	cfg.WarningHandler = rest.NoWarnings{}
+	forPods := rest.CopyConfig(cfg)
+	if cfg.Dial == nil {
+		cfg.Dial = limit.Dial()
+		limit.For = max(limit.For, podSilence)
+		forPods.Dial = limit.Dial()
+	}
+	if cfg.Timeout == 0 {
+		cfg.Timeout = askTime
+	}
 	hc, err := rest.HTTPClientFor(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", cfg.Host, err)
@@ -111,7 +135,11 @@ func ForConfig(cfg *rest.Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the address %s: %w", cfg.Host, err)
 	}
-	c := &Client{Config: cfg, http: hc, base: base}
+	pods, err := rest.HTTPClientFor(forPods)
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", cfg.Host, err)
+	}
+	c := &Client{Config: cfg, http: hc, pods: pods, base: base}
 	if c.Dynamic, err = dynamic.NewForConfigAndClient(cfg, hc); err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", cfg.Host, err)
 	}

@@ -35,6 +35,8 @@ type PodRequest struct {
 // PodRequest sends a request through the API server's pod proxy and returns the pod's own answer, whatever its status.
 // An answer that comes from the API server instead is an error: missing evidence is not good news (I8).
 func (c *Client) PodRequest(ctx context.Context, req PodRequest) (int, http.Header, []byte, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, podTime, fmt.Errorf("no answer within %s", podTime))
+	defer cancel()
 	resp, err := c.PodStream(ctx, req, bytes.NewReader(req.Body))
 	if err != nil {
 		return 0, nil, nil, err
@@ -63,9 +65,9 @@ func (c *Client) PodStream(ctx context.Context, req PodRequest, body io.Reader) 
 		return nil, fmt.Errorf("%s: %w", req, err)
 	}
 	hr.Header.Set("User-Agent", c.Config.UserAgent)
-	resp, err := c.http.Do(hr)
+	resp, err := c.pods.Do(hr)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", req, withoutURL(err))
+		return nil, fmt.Errorf("%s: %w", req, because(ctx, withoutURL(err)))
 	}
 	if resp.StatusCode < http.StatusBadRequest {
 		return resp, nil
@@ -96,6 +98,14 @@ func withoutURL(err error) error {
 	var ue *url.Error
 	if errors.As(err, &ue) {
 		return ue.Err
+	}
+	return err
+}
+
+// because gives the cause of a context that has ended, where it says more than that it has.
+func because(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
+		return fmt.Errorf("%w: %w", cause, err)
 	}
 	return err
 }

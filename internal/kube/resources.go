@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -50,7 +51,11 @@ func (c *Client) Resources(ctx context.Context) ([]Resource, []DeadGroup, error)
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err
 	}
-	groups, lists, err := discovery.ServerGroupsAndResources(c.Discovery)
+	asking, err := c.discoveryFor(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	groups, lists, err := discovery.ServerGroupsAndResources(asking)
 	var dead []DeadGroup
 	var failed *discovery.ErrGroupDiscoveryFailed
 	switch {
@@ -65,6 +70,24 @@ func (c *Client) Resources(ctx context.Context) ([]Resource, []DeadGroup, error)
 	c.mu.Unlock()
 	return slices.Clone(found), dead, nil
 }
+
+// discoveryFor returns a discovery client whose requests end with ctx: the library's own know no context.
+func (c *Client) discoveryFor(ctx context.Context) (discovery.DiscoveryInterface, error) {
+	next := c.http.Transport
+	bound := &http.Client{Timeout: c.http.Timeout, Transport: transport(func(r *http.Request) (*http.Response, error) {
+		return next.RoundTrip(r.WithContext(ctx))
+	})}
+	asking, err := discovery.NewDiscoveryClientForConfigAndClient(c.Config, bound)
+	if err != nil {
+		return nil, fmt.Errorf("discover the APIs of %s: %w", c.Config.Host, err)
+	}
+	return asking, nil
+}
+
+type transport func(*http.Request) (*http.Response, error)
+
+// RoundTrip implements http.RoundTripper.
+func (t transport) RoundTrip(r *http.Request) (*http.Response, error) { return t(r) }
 
 func deadGroups(failed *discovery.ErrGroupDiscoveryFailed) []DeadGroup {
 	var dead []DeadGroup

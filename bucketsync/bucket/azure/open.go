@@ -15,6 +15,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
+	"github.com/crossfade-project/crossfade/internal/silence"
 )
 
 // Limits of Azure: https://learn.microsoft.com/azure/storage/blobs/scalability-targets.
@@ -43,8 +44,10 @@ type Options struct {
 	Workers int
 	// PageSize is how many keys a page of a listing has; 0 is what the service gives, at most 5,000.
 	PageSize int
-	// Attempts is how often a request is tried in all; 0 is 5.
+	// Attempts is how often a request is tried in all; 0 is 3. The engine tries again on top of it.
 	Attempts int
+	// Silence bounds how long the store may say nothing.
+	Silence silence.Limit
 }
 
 // Credentials of Azure, resolved. At most one is set.
@@ -84,7 +87,7 @@ func Open(ctx context.Context, opts Options) (*Bucket, error) {
 		opts.Workers = 4
 	}
 	if opts.Attempts <= 0 {
-		opts.Attempts = 5
+		opts.Attempts = 3
 	}
 	b := &Bucket{opts: opts, url: "az://" + opts.Account + "/" + opts.Container}
 	address, err := opts.address()
@@ -121,6 +124,7 @@ func (o Options) connect(address string) (*container.Client, error) {
 		return nil, errors.New("the program has replaced the default HTTP transport")
 	}
 	transport := plain.Clone()
+	transport.DialContext = o.Silence.Dial()
 	transport.MaxIdleConns, transport.MaxIdleConnsPerHost = 0, 256
 	transport.DisableCompression = true
 	transport.ReadBufferSize, transport.WriteBufferSize = 64<<10, 64<<10

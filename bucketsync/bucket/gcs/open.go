@@ -15,6 +15,7 @@ import (
 	transport "google.golang.org/api/transport/http"
 
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
+	"github.com/crossfade-project/crossfade/internal/silence"
 )
 
 // Limits of Cloud Storage: https://cloud.google.com/storage/quotas#objects.
@@ -38,8 +39,10 @@ type Options struct {
 	PartSize int64
 	// PageSize is how many keys a page of a listing has; 0 is what the server gives, at most 1,000.
 	PageSize int
-	// Attempts is how often a request is tried in all; 0 is 5.
+	// Attempts is how often a request is tried in all; 0 is 3. The engine tries again on top of it.
 	Attempts int
+	// Silence bounds how long the store may say nothing.
+	Silence silence.Limit
 }
 
 // Credentials of Google, resolved. At most one is set.
@@ -77,7 +80,7 @@ func Open(ctx context.Context, opts Options) (*Bucket, error) {
 	}
 	opts.PartSize = (opts.PartSize + chunkUnit - 1) / chunkUnit * chunkUnit
 	if opts.Attempts <= 0 {
-		opts.Attempts = 5
+		opts.Attempts = 3
 	}
 	client, err := newClient(ctx, opts)
 	if err != nil {
@@ -103,6 +106,7 @@ func newClient(ctx context.Context, opts Options) (*storage.Client, error) {
 		return nil, errors.New("the program has replaced the default HTTP transport")
 	}
 	base := plain.Clone()
+	base.DialContext = opts.Silence.Dial()
 	base.MaxIdleConns, base.MaxIdleConnsPerHost = 0, 256
 	base.DisableCompression = true
 	base.ReadBufferSize, base.WriteBufferSize = 64<<10, 64<<10

@@ -13,6 +13,7 @@ import (
 
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/keys"
+	"github.com/crossfade-project/crossfade/internal/silence"
 )
 
 // Limits of MinIO: https://min.io/docs/minio/linux/operations/concepts/thresholds.html.
@@ -40,8 +41,10 @@ type Options struct {
 	Workers int
 	// PageSize is how many keys a page of a listing has; 0 is what the server gives, at most 1,000.
 	PageSize int
-	// Attempts is how often a request is tried in all; 0 is 5.
+	// Attempts is how often a request is tried in all; 0 is 3. The engine tries again on top of it.
 	Attempts int
+	// Silence bounds how long the store may say nothing.
+	Silence silence.Limit
 }
 
 // Credentials of MinIO, resolved.
@@ -72,7 +75,7 @@ func Open(ctx context.Context, opts Options) (*Bucket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open minio bucket %s: %w", opts.Bucket, err)
 	}
-	transport, err := newTransport(endpoint.Scheme == "https")
+	transport, err := newTransport(endpoint.Scheme == "https", opts.Silence)
 	if err != nil {
 		return nil, fmt.Errorf("open minio bucket %s: %w", opts.Bucket, err)
 	}
@@ -112,7 +115,7 @@ func (o *Options) normalize() (*url.URL, error) {
 		o.Workers = 4
 	}
 	if o.Attempts <= 0 {
-		o.Attempts = 5
+		o.Attempts = 3
 	}
 	return endpoint, nil
 }
@@ -130,11 +133,12 @@ func (c Credentials) chain() *credentials.Credentials {
 }
 
 // newTransport is the SDK's own, with more connections to one host. Neither decompresses what it transports.
-func newTransport(secure bool) (*http.Transport, error) {
+func newTransport(secure bool, limit silence.Limit) (*http.Transport, error) {
 	transport, err := minio.DefaultTransport(secure)
 	if err != nil {
 		return nil, fmt.Errorf("set up TLS: %w", err)
 	}
+	transport.DialContext = limit.Dial()
 	transport.MaxIdleConns, transport.MaxIdleConnsPerHost = 0, 256
 	transport.ReadBufferSize, transport.WriteBufferSize = 64<<10, 64<<10
 	return transport, nil

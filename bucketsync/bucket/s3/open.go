@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/keys"
+	"github.com/crossfade-project/crossfade/internal/silence"
 )
 
 // Limits of S3: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html and …/UsingMetadata.html.
@@ -49,8 +49,10 @@ type Options struct {
 	Workers int
 	// PageSize is how many keys a page of a listing has; 0 is what the server gives, at most 1,000.
 	PageSize int
-	// Attempts is how often a request is tried in all; 0 is 5.
+	// Attempts is how often a request is tried in all; 0 is 3. The engine tries again on top of it.
 	Attempts int
+	// Silence bounds how long the store may say nothing.
+	Silence silence.Limit
 }
 
 // Credentials of S3, resolved.
@@ -79,7 +81,7 @@ func Open(ctx context.Context, opts Options) (*Bucket, error) {
 	}
 	load := []func(*config.LoadOptions) error{
 		config.WithRetryer(func() aws.Retryer { return newRetryer(opts.Attempts) }),
-		config.WithHTTPClient(httpClient()),
+		config.WithHTTPClient(httpClient(opts.Silence)),
 		config.WithLogger(logging.Nop{}), // what it would say is in the errors
 		config.WithRequestChecksumCalculation(aws.RequestChecksumCalculationWhenRequired),
 		config.WithResponseChecksumValidation(aws.ResponseChecksumValidationWhenRequired),
@@ -130,18 +132,18 @@ func (o *Options) normalize() error {
 		o.Workers = 4
 	}
 	if o.Attempts <= 0 {
-		o.Attempts = 5
+		o.Attempts = 3
 	}
 	return nil
 }
 
 // httpClient keeps many connections to one host, and passes bodies on as they are stored.
-func httpClient() *awshttp.BuildableClient {
+func httpClient(limit silence.Limit) *awshttp.BuildableClient {
 	return awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
 		t.MaxIdleConns, t.MaxIdleConnsPerHost = 0, 256
 		t.DisableCompression = true
+		t.DialContext = limit.Dial()
 		t.ReadBufferSize, t.WriteBufferSize = 64<<10, 64<<10
-		t.ResponseHeaderTimeout = 2 * time.Minute
 	})
 }
 

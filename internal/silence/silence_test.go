@@ -1,0 +1,145 @@
+package silence
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+const limit = 300 * time.Millisecond
+
+func client(l Limit) *http.Client {
+	return &http.Client{Transport: &http.Transport{DialContext: l.Dial()}}
+}
+
+func serve(t *testing.T, f http.HandlerFunc) string {
+	t.Helper()
+	s := httptest.NewServer(f)
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+func TestASilentServerEndsInAnErrorThatNamesIt(t *testing.T) {
+	over := make(chan struct{})
+	url := serve(t, func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-over:
+		case <-r.Context().Done():
+		}
+	})
+	defer close(over)
+	var told atomic.Int32
+	resp, err := client(Limit{For: limit, Notice: func(address string, silent, of time.Duration) {
+		if strings.Contains(url, address) && silent >= limit/3 && of == limit {
+			told.Add(1)
+		}
+	}}).Get(url)
+	if err == nil {
+		_ = resp.Body.Close()
+	}
+	var silent *Error
+	var network net.Error
+	if !errors.As(err, &silent) || !errors.As(err, &network) || !network.Timeout() || !strings.Contains(url, silent.Address) {
+		t.Errorf("the error is %v", err)
+	}
+	if told.Load() == 0 {
+		t.Error("nobody was told before the limit")
+	}
+}
+
+func TestATransferThatGoesOnMayTakeLonger(t *testing.T) {
+	url := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		for range 6 {
+			_, _ = io.WriteString(w, "x")
+			w.(http.Flusher).Flush()
+			time.Sleep(limit / 4)
+		}
+	})
+	resp, err := client(Limit{For: limit}).Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(resp.Body)
+	_ = resp.Body.Close()
+	if err != nil || string(body) != "xxxxxx" {
+		t.Errorf("%q, %v", body, err)
+	}
+}
+
+// slowly is a body that takes longer than the limit to send, and never stops for that long.
+type slowly struct{ left int }
+
+func (s *slowly) Read(p []byte) (int, error) {
+	if s.left == 0 {
+		return 0, io.EOF
+	}
+	s.left--
+	time.Sleep(limit / 4)
+	return copy(p, strings.Repeat("y", 4096)), nil
+}
+
+func TestARequestThatIsStillBeingSentIsNoSilence(t *testing.T) {
+	url := serve(t, func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) })
+	resp, err := client(Limit{For: limit}).Post(url, "text/plain", &slowly{left: 8})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+}
+
+func TestABodyThatStallsEnds(t *testing.T) {
+	over := make(chan struct{})
+	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, "begun")
+		w.(http.Flusher).Flush()
+		select {
+		case <-over:
+		case <-r.Context().Done():
+		}
+	})
+	defer close(over)
+	resp, err := client(Limit{For: limit}).Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = io.ReadAll(resp.Body)
+	_ = resp.Body.Close()
+	var silent *Error
+	if !errors.As(err, &silent) {
+		t.Errorf("the error is %v", err)
+	}
+}
+
+func TestAnIdleConnectionTellsNobody(t *testing.T) {
+	url := serve(t, func(http.ResponseWriter, *http.Request) {})
+	var told atomic.Int32
+	c := client(Limit{For: limit, Notice: func(string, time.Duration, time.Duration) { told.Add(1) }})
+	for range 2 {
+		resp, err := c.Get(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		time.Sleep(2 * limit) // the connection is closed meanwhile, and the next request makes another
+	}
+	if told.Load() != 0 {
+		t.Errorf("%d notices of an idle connection", told.Load())
+	}
+}
+
+func TestTheCallersOwnEndIsNoSilence(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_, err := Limit{For: time.Minute}.Dial()(ctx, "tcp", "127.0.0.1:1")
+	var silent *Error
+	if err == nil || errors.As(err, &silent) {
+		t.Errorf("the error is %v", err)
+	}
+}
