@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/crossfade-project/crossfade/internal/fault"
@@ -98,24 +99,22 @@ func points(way Way, trial string, records []journal.Record) []Point {
 
 func sampled(r journal.Record) bool { return r.Kind == journal.KindNoted && r.Stage == "idle-sample" }
 
-// oneOfEach returns a point of each kind of record for each way: the middle one of its kind.
+// oneOfEach returns a point of each kind of record, the middle one of its kind, the ways in turn.
 func oneOfEach(all []Point) []Point {
-	type sort struct {
-		way  Way
-		kind journal.Kind
-	}
-	of := map[sort][]Point{}
-	var order []sort
+	of := map[journal.Kind]map[Way][]Point{}
+	var kinds []journal.Kind
 	for _, p := range all {
-		k := sort{p.Way, p.Kind}
-		if of[k] == nil {
-			order = append(order, k)
+		if of[p.Kind] == nil {
+			of[p.Kind] = map[Way][]Point{}
+			kinds = append(kinds, p.Kind)
 		}
-		of[k] = append(of[k], p)
+		of[p.Kind][p.Way] = append(of[p.Kind][p.Way], p)
 	}
 	var out []Point
-	for _, k := range order {
-		out = append(out, of[k][len(of[k])/2])
+	for i, kind := range kinds {
+		ways := slices.DeleteFunc(Ways(), func(w Way) bool { return len(of[kind][w]) == 0 })
+		list := of[kind][ways[i%len(ways)]]
+		out = append(out, list[len(list)/2])
 	}
 	return out
 }

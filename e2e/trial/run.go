@@ -33,7 +33,7 @@ type Result struct {
 // Run runs the command in the trial's folder, to its end. An error means that it could not be run at all; how it ended is
 // the Result. Its output is kept in the folder too: run-01.log and so on.
 func (t *Trial) Run(ctx context.Context, fault Fault, args ...string) (Result, error) {
-	cmd := exec.CommandContext(ctx, t.world.Program, args...)
+	cmd := exec.CommandContext(ctx, t.Program, args...)
 	cmd.Dir = t.Dir
 	cmd.Env = append(t.Env(), "CROSSFADE_FAULT="+fault.Spec, "CROSSFADE_FAULT_HOLD="+fault.Hold)
 	var out, errs bytes.Buffer

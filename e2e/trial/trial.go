@@ -38,6 +38,8 @@ type Trial struct {
 	Web *standin.Web
 	// Places is where its command reaches the world.
 	Places Places
+	// Program is the command, the world's at first.
+	Program string
 
 	world    *World
 	nodePort int
@@ -48,7 +50,7 @@ type Trial struct {
 // name is a DNS label that no other text of a trial contains. What at leaves empty are the world's own addresses.
 func (w *World) New(ctx context.Context, name string, at Places) (_ *Trial, err error) {
 	own := w.Places()
-	t := &Trial{Name: name, Dir: filepath.Join(w.Dir, "trials", name), world: w, nodePort: w.nodePort()}
+	t := &Trial{Name: name, Dir: filepath.Join(w.Dir, "trials", name), Program: w.Program, world: w, nodePort: w.nodePort()}
 	t.Places = Places{
 		Blue: cmp.Or(at.Blue, own.Blue), Green: cmp.Or(at.Green, own.Green), Store: cmp.Or(at.Store, own.Store),
 		Primary: cmp.Or(at.Primary, own.Primary), Secondary: cmp.Or(at.Secondary, own.Secondary), Resolver: cmp.Or(at.Resolver, own.Resolver),
@@ -295,7 +297,7 @@ func poll(ctx context.Context, limit time.Duration, try func() error) error {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("after %s: %w", limit, err)
-		case <-time.After(100 * time.Millisecond):
+		case <-time.After(300 * time.Millisecond):
 		}
 	}
 }
