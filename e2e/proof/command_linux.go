@@ -17,7 +17,7 @@ import (
 )
 
 // commandLimit bounds one run of the command: nothing may hang for ever.
-const commandLimit = 5 * time.Minute
+const commandLimit = 10 * time.Minute
 
 // killed is the exit code that stands for SIGKILL.
 const killed = -1

@@ -83,7 +83,7 @@ type scenario struct {
 func usual() pace { return pace{soak: "6s", idle: "8s"} }
 
 // limit bounds one scenario.
-const limit = 10 * time.Minute
+const limit = 20 * time.Minute
 
 // Build builds the command with the tag faults into a folder and returns its path.
 func Build(ctx context.Context, top, dir string) (string, error) {

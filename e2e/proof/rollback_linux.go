@@ -104,7 +104,7 @@ func (t *trial) onBlueAsAtFirst(ctx context.Context, before state) error {
 
 // shows waits until every server leads to a side.
 func (t *trial) shows(ctx context.Context, host, side string) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
 	for t.watch.where(host) != side {
 		if err := wait(ctx, 50*time.Millisecond); err != nil {
@@ -116,7 +116,7 @@ func (t *trial) shows(ctx context.Context, host, side string) error {
 
 // writes waits until a side has accepted so many writes since a time, and returns how many it has.
 func (t *trial) writes(ctx context.Context, side string, since time.Time, n int) (int, error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
 	begun := len(t.users.Report().Accepted(t.demo.Host("shop")))
 	for {

@@ -26,6 +26,9 @@ import (
 
 const module = "github.com/crossfade-project/crossfade/"
 
+// deployLimit bounds each wait of a deployment, on a machine that is busy with something else as well.
+const deployLimit = 5 * time.Minute
+
 // demoTTL is what the demo's CNAME records have before the migration lowers it, in seconds.
 const demoTTL = 20
 
@@ -125,7 +128,7 @@ func (i *Info) applyDemo(ctx context.Context, d Demo) error {
 		return err
 	}
 	blue := i.Side("blue")
-	err = process.WaitUntil(ctx, time.Minute, func(ctx context.Context) error {
+	err = process.WaitUntil(ctx, deployLimit, func(ctx context.Context) error {
 		return blue.apply(ctx, string(stream))
 	})
 	if err != nil {
@@ -135,7 +138,7 @@ func (i *Info) applyDemo(ctx context.Context, d Demo) error {
 	if err != nil {
 		return err
 	}
-	err = process.WaitUntil(ctx, 2*time.Minute, func(ctx context.Context) error {
+	err = process.WaitUntil(ctx, deployLimit, func(ctx context.Context) error {
 		deployments, err := client.AppsV1().Deployments(d.Namespace).List(ctx, metav1.ListOptions{})
 		if err != nil {
 			return err
@@ -239,7 +242,7 @@ func (i *Info) Gone(ctx context.Context, d Demo) error {
 		if err != nil {
 			return err
 		}
-		err = process.WaitUntil(ctx, 2*time.Minute, func(ctx context.Context) error {
+		err = process.WaitUntil(ctx, deployLimit, func(ctx context.Context) error {
 			_, err := client.CoreV1().Namespaces().Get(ctx, d.Namespace, metav1.GetOptions{})
 			if apierrors.IsNotFound(err) {
 				return nil
@@ -256,7 +259,7 @@ func (i *Info) Gone(ctx context.Context, d Demo) error {
 // waitAnswer waits until kube-proxy serves an address that its Service has already.
 func waitAnswer(ctx context.Context, url string) error {
 	client := &http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	err := process.WaitUntil(ctx, time.Minute, func(ctx context.Context) error {
+	err := process.WaitUntil(ctx, deployLimit, func(ctx context.Context) error {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 		if err != nil {
 			return err
@@ -286,7 +289,7 @@ func (s *SideInfo) Balancer(ctx context.Context, namespace, name string) (corev1
 		return corev1.LoadBalancerIngress{}, err
 	}
 	var entry corev1.LoadBalancerIngress
-	err = process.WaitUntil(ctx, time.Minute, func(ctx context.Context) error {
+	err = process.WaitUntil(ctx, deployLimit, func(ctx context.Context) error {
 		service, err := client.CoreV1().Services(namespace).Get(ctx, name, metav1.GetOptions{})
 		if err != nil {
 			return err
