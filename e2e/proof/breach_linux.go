@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"regexp"
 	"strings"
+	"syscall"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -213,7 +214,14 @@ func breakAnswers(ctx context.Context, t *trial) (func(context.Context) error, e
 		}
 		return errors.Join(err, answer.Body.Close())
 	}
-	return func(ctx context.Context) error { return tell(ctx, "/admin/mend") }, tell(ctx, "/admin/break")
+	mend := func(ctx context.Context) error {
+		err := tell(ctx, "/admin/mend")
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			return nil // it was stopped, and begins unbroken
+		}
+		return err
+	}
+	return mend, tell(ctx, "/admin/break")
 }
 
 // breakPods ends green's pods at once, and lets no new one start.
