@@ -44,6 +44,8 @@ type world struct {
 	greenBanner       string          // spec.text, or an error
 	greenStoreURL     string
 	blueNamespaceGone bool
+
+	draft draft
 }
 
 // theWorld plays the demo once for all tests of this package.
@@ -88,7 +90,7 @@ func play() (*world, error) {
 	prepared := func(ctx context.Context, r *rig.Rig) error {
 		began = true
 		go func() { proven <- w.prove(ctx, top, filepath.Join(dir, "proof"), r, &told) }()
-		return w.lookBefore(ctx, r)
+		return errors.Join(w.lookBefore(ctx, r), w.lookAtDraft(ctx, r, top, binary))
 	}
 	inspect := func(ctx context.Context, r *rig.Rig) error {
 		began = false

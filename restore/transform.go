@@ -2,6 +2,8 @@ package restore
 
 import (
 	"fmt"
+	"reflect"
+	"slices"
 
 	"github.com/crossfade-project/crossfade/internal/archive"
 	"github.com/crossfade-project/crossfade/internal/kube"
@@ -51,8 +53,9 @@ func (t transformer) running(blue *unstructured.Unstructured) (*unstructured.Uns
 	}
 	namespaceMap(maps.Namespaces).apply(obj)
 	if t.onePlace && was.is(rbacGroup, "ClusterRoleBinding") {
-		// Blue's binding keeps its name for blue's accounts; nothing refers to a binding by its name.
+		// Blue's binding keeps its name for those whom it binds; nothing refers to a binding by its name.
 		obj.SetName(was.Name + "-" + t.opts.Migration)
+		onlyMoved(obj, blue)
 	}
 	mark(obj, t.opts.Migration)
 	return obj, nil
@@ -73,6 +76,14 @@ func (t transformer) waiting(e archive.Entry, blue, running *unstructured.Unstru
 	}
 	darken(obj, t.opts.darkOf(e.App))
 	return obj, nil
+}
+
+// onlyMoved leaves out the subjects of a binding that are the same on both sides: blue's binding binds them already.
+func onlyMoved(obj, blue *unstructured.Unstructured) {
+	was := digList(blue.Object, "subjects")
+	obj.Object["subjects"] = slices.DeleteFunc(digList(obj.Object, "subjects"), func(subject any) bool {
+		return slices.ContainsFunc(was, func(old any) bool { return reflect.DeepEqual(old, subject) })
+	})
 }
 
 // mark labels an object as this migration's.
