@@ -22,7 +22,7 @@ func TestAMarkIsRefusedWithItsLineInEveryPlace(t *testing.T) {
 		"maps.namespaces.shop":     {"applications:", "maps: {namespaces: {shop: " + mark + "}}\napplications:"},
 		"patches[0].json[0].value": {"applications:", "patches: [{target: {kind: Pod}, json: [{op: add, path: /x, value: " + mark + "}]}]\napplications:"},
 		"patches[0].merge.a.b":     {"applications:", "patches: [{target: {kind: Pod}, merge: {a: {b: " + mark + "}}}]\napplications:"},
-		"patches[0].merge.a[]":     {"applications:", "patches: [{target: {kind: Pod}, merge: {a: [1, " + mark + "]}}]\napplications:"},
+		"patches[0].merge.a[1]":    {"applications:", "patches: [{target: {kind: Pod}, merge: {a: [1, " + mark + "]}}]\napplications:"},
 	} {
 		t.Run(field, func(t *testing.T) {
 			text := strings.Replace(valid, change[0], change[1], 1)
