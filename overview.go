@@ -47,6 +47,9 @@ func (m *Migration) Plan(ctx context.Context, opts RunOptions) (_ *Overview, err
 		return nil, err
 	}
 	done := func(name string) bool { return log != nil && log.Stage(name).Finished }
+	if opts.Verb == "cleanup" {
+		return o, m.planCleanup(ctx, o, log)
+	}
 	if opts.Verb == "retire" {
 		return o, m.planRetirement(ctx, o, log)
 	}

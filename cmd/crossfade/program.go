@@ -71,7 +71,7 @@ where it stands. The other verbs take one step by itself.`,
 	root.AddCommand(
 		p.initCommand(), p.doctorCommand(), p.planCommand(), p.runCommand(), p.statusCommand(),
 		p.exportCommand(), p.syncCommand(), p.verifyCommand(), p.provisionCommand(), p.portsCommand(), p.restoreCommand(),
-		p.cutoverCommand(), p.rollbackCommand(), p.retireCommand(), p.auditCommand(), p.supportCommand(),
+		p.cutoverCommand(), p.rollbackCommand(), p.retireCommand(), p.auditCommand(), p.cleanupCommand(), p.supportCommand(),
 		p.versionCommand(), p.nodeFlowsCommand(), exitCodesTopic(),
 	)
 	return root
