@@ -5,9 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
+
+	coordination "k8s.io/api/coordination/v1"
 
 	"github.com/crossfade-project/crossfade/internal/journal"
+	"github.com/crossfade-project/crossfade/internal/kube"
 	"github.com/crossfade-project/crossfade/internal/lease"
+	"github.com/crossfade-project/crossfade/internal/plan"
 	"github.com/crossfade-project/crossfade/internal/remote"
 )
 
@@ -31,7 +36,7 @@ func (m *Migration) begin(ctx context.Context) error {
 	if m.begun {
 		return nil
 	}
-	if err := m.checkState(ctx); err != nil {
+	if err := m.checkState(ctx, true); err != nil {
 		return err
 	}
 	store, err := m.stateStore(ctx)
@@ -99,6 +104,30 @@ func (m *Migration) leasePlace(store remote.Store) (lease.Place, error) {
 		return nil, err
 	}
 	return lease.InCluster(blue, m.file.Applications[0].Namespace, m.file.Name), nil
+}
+
+// lookAtState refuses what would keep begin from its work: a state store that cannot serve, or no right to a lease on blue.
+func (m *Migration) lookAtState(ctx context.Context, p *plan.Plan, blueReached bool) {
+	var refused *RefusedError
+	if err := m.checkState(ctx, false); errors.As(err, &refused) {
+		p.Refusals = append(p.Refusals, refused.Refusals...)
+	}
+	if m.file.State != nil && m.file.State.URL != "" || !blueReached {
+		return
+	}
+	blue, err := m.side(Blue)
+	if err != nil {
+		return // it was reached a moment ago
+	}
+	namespace := m.file.Applications[0].Namespace
+	leases := kube.Resource{GroupVersionResource: coordination.SchemeGroupVersion.WithResource("leases"), Namespaced: true}
+	for _, verb := range []string{"get", "create", "update", "delete"} {
+		if ok, why, err := blue.Allowed(ctx, verb, leases, namespace); err == nil && !ok {
+			p.Refuse("lease on blue", strings.TrimRight(fmt.Sprintf("it may not %s leases in namespace %s: %s", verb, namespace, why), ": "),
+				"allow get, create, update and delete of leases.coordination.k8s.io there, or name a state.url: the lease keeps two machines from running the migration at once")
+			return
+		}
+	}
 }
 
 // refusedInstead says everything that reading finds against the migration, where a verb cannot even begin: a cluster that

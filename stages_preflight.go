@@ -39,6 +39,7 @@ func (m *Migration) preflight(ctx context.Context) (*plan.Plan, error) {
 	p := plan.New(m.file.Name, "preflight")
 	var seen preflightResult
 	reached := m.lookAt(ctx, p, Blue, &seen.Blue)
+	m.lookAtState(ctx, p, reached)
 	reached = m.lookAt(ctx, p, Green, &seen.Green) && reached
 	if reached {
 		m.compareSides(p, seen)

@@ -57,8 +57,9 @@ func (m *Migration) stateBucket(ctx context.Context, s *migration.State) (bucket
 	return m.openBucket(ctx, at)
 }
 
-// checkState refuses a state store that cannot serve, before anything else is asked of it. A folder is made.
-func (m *Migration) checkState(ctx context.Context) error {
+// checkState refuses a state store that cannot serve, before anything else is asked of it. A folder that is not there is fine, and
+// is made where that is wanted.
+func (m *Migration) checkState(ctx context.Context, mayMake bool) error {
 	if m.file.State == nil || m.file.State.URL == "" {
 		return nil
 	}
@@ -73,7 +74,9 @@ func (m *Migration) checkState(ctx context.Context) error {
 	}
 	err = b.Check(ctx)
 	if maker, ok := b.(bucket.Maker); ok && errors.Is(err, bucket.ErrNotExist) && b.Describe().Provider == "file" {
-		err = maker.Make(ctx)
+		if err = nil; mayMake {
+			err = maker.Make(ctx)
+		}
 	}
 	caps := b.Describe()
 	switch {
