@@ -56,6 +56,9 @@ type Server struct {
 	process   *process.Process
 }
 
+// startLimit bounds the wait for a store, on a machine that is busy with something else as well.
+const startLimit = 3 * time.Minute
+
 // Install installs the programs of stores, which Start does otherwise.
 func Install(ctx context.Context, in *install.Installer, kinds ...Kind) error {
 	for _, kind := range kinds {
@@ -122,7 +125,7 @@ func start(ctx context.Context, kind Kind, opts Options) (*Server, error) {
 		return nil, err
 	}
 	ready := func(ctx context.Context) error { return answers(ctx, s.Endpoint+p.health, p.healthStatus) }
-	if err := process.WaitUntil(ctx, time.Minute, ready, s.process); err != nil {
+	if err := process.WaitUntil(ctx, startLimit, ready, s.process); err != nil {
 		return nil, errors.Join(err, s.Stop(context.WithoutCancel(ctx)))
 	}
 	return s, nil
