@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/crossfade-project/crossfade/internal/cli"
+	"github.com/crossfade-project/crossfade/internal/mend"
 	"github.com/crossfade-project/crossfade/internal/plan"
 )
 
@@ -70,7 +71,7 @@ func (f *Finding) fail(why, mend string) {
 }
 
 // failed takes an error apart into what is wrong and what mends it.
-func (f *Finding) failed(err error, otherwise string) { f.fail(reason(err, otherwise)) }
+func (f *Finding) failed(err error, otherwise string) { f.fail(mend.Apart(err, otherwise)) }
 
 func (f *Finding) refused(refusals []plan.Refusal) {
 	for _, r := range refusals {

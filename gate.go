@@ -10,6 +10,7 @@ import (
 	"github.com/crossfade-project/crossfade/export"
 	"github.com/crossfade-project/crossfade/internal/archive"
 	"github.com/crossfade-project/crossfade/internal/cli"
+	"github.com/crossfade-project/crossfade/internal/mend"
 	"github.com/crossfade-project/crossfade/internal/plan"
 )
 
@@ -80,10 +81,10 @@ func (m *Migration) lookAtBackup(ctx context.Context) (archive.VerifyReport, *ba
 	case errors.Is(err, archive.ErrEmpty):
 		return report, &backupRefusal{Refusal: plan.Refusal{What: what, Why: "the archive that the export wrote is not there any more", Mend: exportAgain}}
 	case errors.Is(err, archive.ErrCorrupt), errors.Is(err, archive.ErrNotExist):
-		why, _ := reason(err, "")
+		why, _ := mend.Apart(err, "")
 		return report, &backupRefusal{Refusal: plan.Refusal{What: what, Why: why, Mend: exportAgain}}
 	case errors.Is(err, archive.ErrNoIdentity):
-		why, _ := reason(err, "")
+		why, _ := mend.Apart(err, "")
 		return report, &backupRefusal{Refusal: plan.Refusal{What: what, Why: why, Mend: "give archive.identity the key whose recipient the export encrypted to"}}
 	case err != nil:
 		return report, &backupRefusal{silent: true, Refusal: plan.Refusal{What: what, Why: "it could not be read: " + err.Error(), Mend: "see that archive.url can be read from here; what was done stays done, and the same command goes on"}}

@@ -75,7 +75,7 @@ func (m *Migration) Plan(ctx context.Context, opts RunOptions) (_ *Overview, err
 			o.Later = append(o.Later, Later{Stage: s.name, Title: s.title, Waits: s.after})
 			continue
 		}
-		if s.bucket != "" && o.refuses("bucket "+s.bucket) {
+		if s.bucket != "" && o.refuses("bucket "+s.bucket) || s.bucket == "" && (o.refuses(Blue) || o.refuses(Green)) {
 			o.Later = append(o.Later, Later{Stage: s.name, Title: s.title, Waits: "the refusals above"})
 			continue
 		}

@@ -46,14 +46,15 @@ func (m *Migration) preflight(ctx context.Context) (*plan.Plan, error) {
 		if err := m.lookAtRights(ctx, p); err != nil {
 			return nil, err
 		}
+		m.lookForSwap(ctx, p)
 	}
 	m.lookAtBuckets(ctx, p)
 	if _, err := m.archiveStore(ctx); err != nil {
-		why, hint := reason(err, "correct archive.url, or its store")
+		why, hint := mend.Apart(err, "correct archive.url, or its store")
 		p.Refuse("archive", why, hint)
 	}
 	if _, err := m.archiveOptions(ctx); err != nil {
-		why, hint := reason(err, "correct archive.identity: age-keygen writes a key file")
+		why, hint := mend.Apart(err, "correct archive.identity: age-keygen writes a key file")
 		p.Refuse("archive", why, hint)
 	}
 	if m.file.Archive.Identity == nil && len(m.file.Archive.Recipients) == 0 {
@@ -67,27 +68,17 @@ func (m *Migration) preflight(ctx context.Context) (*plan.Plan, error) {
 	return p, ctx.Err()
 }
 
-// reason takes an error apart into why and mend, for a refusal; instead is the mend of an error that names none.
-func reason(err error, instead string) (why, hint string) {
-	var known *mend.Error
-	if !errors.As(err, &known) || known.Hint == "" {
-		return err.Error(), instead
-	}
-	bare := &mend.Error{Op: known.Op, Err: known.Err}
-	return strings.Replace(err.Error(), known.Error(), bare.Error(), 1), known.Hint
-}
-
 func (m *Migration) lookAt(ctx context.Context, p *plan.Plan, side string, into *kube.Identity) bool {
 	client, err := m.side(side)
 	if err != nil {
 		p.Refuse(side, err.Error(), "correct "+side+".kubeconfig and "+side+".context in "+m.file.Path)
 		return false
 	}
-	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	limited, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()
-	id, err := client.Identity(ctx)
+	id, err := client.Identity(limited)
 	if err != nil {
-		why, hint := reason(client.Explain(err), "check that it can be reached from here and that the credentials are valid; a connection that hangs is most often a firewall")
+		why, hint := mend.Apart(client.Explain(err), "see that it runs and can be reached from here, and that "+side+".kubeconfig names its address")
 		p.Refuse(side, "its API server could not be asked: "+why, hint)
 		return false
 	}
@@ -114,7 +105,7 @@ func (m *Migration) lookAtBuckets(ctx context.Context, p *plan.Plan) {
 	}
 }
 
-// lookTime is how long a store may take to answer the first question.
+// lookTime is how long an API server or a store may take to answer the first question.
 const lookTime = 20 * time.Second
 
 func (m *Migration) lookAtBucket(ctx context.Context, p *plan.Plan, what string, end migration.BucketEnd, mayBeMissing bool) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/crossfade-project/crossfade/cutover/zone"
 	"github.com/crossfade-project/crossfade/internal/dnsx"
+	"github.com/crossfade-project/crossfade/internal/mend"
 	"github.com/crossfade-project/crossfade/internal/plan"
 )
 
@@ -105,11 +106,20 @@ func inspectName(ctx context.Context, opts Options, e Entries, found *Inspection
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		found.refuse(e.Hostname, fmt.Sprintf("its record could not be read where changes are made: %v", err), "check the server and the key of zone "+state.Zone)
+		why, hint := mend.Apart(err, "check the server and the key of zone "+state.Zone)
+		found.refuse(e.Hostname, "its record could not be read where changes are made: "+why, hint)
 		return nil, nil
 	}
 	if len(state.Records) == 0 {
 		found.refuse(e.Hostname, "it has neither a CNAME nor an address record", "only a name that answers can be moved: make its record first, pointing at blue")
+		return nil, nil
+	}
+	if err := z.Driver.Probe(ctx, e.Hostname); err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		why, hint := mend.Apart(err, "use a server that carries out RFC 2136 prerequisites, and a key that may change the name")
+		found.refuse(e.Hostname, fmt.Sprintf("the server of %s does not keep its conditions, or refuses the change: %s", state.Zone, why), hint)
 		return nil, nil
 	}
 	state.TTL = longestTTL(state)
@@ -175,7 +185,7 @@ func judgeBlue(s NameState, found *Inspection) {
 		found.refuse(s.Hostname, "blue's entry is not known: "+s.Blue.Missing, "name blue's target or address for the hostname")
 	case leadsTo(s, s.Blue):
 	case leadsTo(s, s.Green):
-		found.refuse(s.Hostname, fmt.Sprintf("it leads to green already (%s)", describe(s.Records)), "nothing is left to move; take the hostname out of the file, or point it at blue")
+		found.refuse(s.Hostname, fmt.Sprintf("it leads to green already (%s)", describe(s.Records)), "is green the side that serves now? Then blue and green are exchanged in the file. If not, point the name at blue; a name that has moved already is taken out of the file")
 	default:
 		found.refuse(s.Hostname, fmt.Sprintf("it leads to %s, and blue's entry is %s (%s)", describe(s.Records), s.Blue, s.Blue.Source), "only names that lead to blue are moved: correct the record, or name blue's entry for the hostname")
 	}

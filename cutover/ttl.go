@@ -139,13 +139,6 @@ func PlanTTL(ctx context.Context, opts Options) (*plan.Plan, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := z.Driver.Probe(ctx, state.Hostname); err != nil {
-			if ctx.Err() != nil {
-				return nil, ctx.Err()
-			}
-			p.Refuse(state.Hostname, fmt.Sprintf("the server of %s does not keep its conditions, or refuses the key: %v", state.Zone, err), "use a server that carries out RFC 2136 prerequisites, and a key that may change the name")
-			continue
-		}
 		fence, err := planFence(ctx, opts, z, state, p)
 		if err != nil {
 			return nil, err

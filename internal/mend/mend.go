@@ -2,6 +2,11 @@
 // alias, so that their users need not know this one.
 package mend
 
+import (
+	"errors"
+	"strings"
+)
+
 // Error says what failed and what the user can do about it.
 type Error struct {
 	Op   string // what was tried: "swap shop.apps.test."
@@ -23,3 +28,14 @@ func (e *Error) Error() string {
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
+
+// Apart takes an error apart into why it happened and what mends it, for those who show both in places of their own. The mend
+// of an error that names none is instead.
+func Apart(err error, instead string) (why, hint string) {
+	var known *Error
+	if !errors.As(err, &known) || known.Hint == "" {
+		return err.Error(), instead
+	}
+	bare := &Error{Op: known.Op, Err: known.Err}
+	return strings.Replace(err.Error(), known.Error(), bare.Error(), 1), known.Hint
+}

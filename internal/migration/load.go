@@ -59,7 +59,11 @@ func Parse(name string, raw []byte) (*File, error) {
 	if err := yaml.NodeToValue(body, &f); err != nil {
 		return nil, &InvalidError{File: name, Problems: []Problem{syntaxProblem(err)}}
 	}
-	v := validator{at: w.at}
+	abs, err := filepath.Abs(name)
+	if err != nil {
+		return nil, fmt.Errorf("find the folder of %s: %w", name, err)
+	}
+	v := validator{at: w.at, dir: filepath.Dir(abs)}
 	v.file(&f)
 	if len(v.problems) > 0 {
 		return nil, &InvalidError{File: name, Problems: v.problems}

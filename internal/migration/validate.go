@@ -21,6 +21,7 @@ const (
 
 // validator holds what the types cannot say. Positions come from the walk.
 type validator struct {
+	dir      string // of the file: relative paths start there
 	at       map[string]position
 	problems []Problem
 }
@@ -49,6 +50,7 @@ func (v *validator) file(f *File) {
 	v.sides(f)
 	v.stores(f)
 	v.buckets(f)
+	v.places(f)
 	v.patches(f)
 	v.zones(f)
 	names := map[string]bool{}
@@ -122,11 +124,6 @@ func (v *validator) state(f *File) {
 	case remote:
 		v.problem("state.url", "nothing says with which credentials it is opened", "add store: NAME, an entry of stores")
 	}
-	for _, b := range f.Buckets {
-		if f.State.Store != "" && (f.State.Store == b.From.Store && inBucket(f.State.URL, b.From) || f.State.Store == b.To.Store && inBucket(f.State.URL, b.To)) {
-			v.problem("state.url", fmt.Sprintf("the state would lie inside bucket %s, which is cloned", b.Name), "keep the state in a bucket of its own")
-		}
-	}
 }
 
 func (v *validator) store(f *File, name, at string) {
@@ -157,8 +154,8 @@ func (v *validator) buckets(f *File) {
 		if b.From == b.To {
 			v.problem(at+".to", "it is the bucket that is copied from", "name another bucket or store")
 		}
-		if f.Archive.Store != "" && (f.Archive.Store == b.From.Store && inBucket(f.Archive.URL, b.From) || f.Archive.Store == b.To.Store && inBucket(f.Archive.URL, b.To)) {
-			v.problem("archive.url", fmt.Sprintf("the archive would lie inside bucket %s, which is cloned", b.Name), "keep the archive in a bucket of its own")
+		if b.From != b.To && v.overlap(f, b) {
+			v.problem(at+".to", "source and destination lie inside one another", "name another bucket, or another prefix")
 		}
 		for k, bind := range b.Bind {
 			if bind.Kind == "ConfigMap" {
@@ -170,16 +167,6 @@ func (v *validator) buckets(f *File) {
 			}
 		}
 	}
-}
-
-// inBucket reports whether a URL lies in a bucket: scheme://bucket/path or scheme://host/bucket/path.
-func inBucket(url string, b BucketEnd) bool {
-	_, rest, ok := strings.Cut(url, "://")
-	if !ok {
-		return false
-	}
-	parts := strings.Split(rest, "/")
-	return slices.Contains(parts[:min(2, len(parts))], b.Bucket)
 }
 
 func (v *validator) patches(f *File) {
