@@ -38,8 +38,11 @@ func runScripts(t *testing.T, dir string, files ...string) {
 		Setup:               func(env *testscript.Env) error { return setup(w, env) },
 		RequireExplicitExec: false, RequireUniqueNames: true,
 		Condition: func(cond string) (bool, error) {
-			if cond == "dns" {
+			switch cond {
+			case "dns":
 				return w.DNSSkip == "", nil
+			case "root":
+				return os.Geteuid() == 0, nil
 			}
 			return false, fmt.Errorf("there is no condition %q", cond)
 		},

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -53,7 +54,11 @@ func (d *Dir) Put(ctx context.Context, name string, data []byte) error {
 	if err != nil {
 		return fmt.Errorf("open the folder %s: %w", d.Path, err)
 	}
-	if err := errors.Join(writeWhole(root, p, data), root.Close()); err != nil {
+	err = errors.Join(writeWhole(root, p, data), root.Close())
+	if leadsOut(err) {
+		return corrupt(name, "a link in its path leads out of the archive")
+	}
+	if err != nil {
 		return fmt.Errorf("write %s in %s: %w", name, d.Path, err)
 	}
 	d.mu.Lock()
@@ -105,10 +110,20 @@ func (d *Dir) Get(ctx context.Context, name string) ([]byte, error) {
 	if err = errors.Join(err, root.Close()); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s in %s: %w", name, d.Path, ErrNotExist)
 	}
+	if leadsOut(err) {
+		return nil, corrupt(name, "a link in its path leads out of the archive")
+	}
 	if err == nil && len(data) > MaxIndex {
 		err = corrupt(name, "it is larger than anything in an archive")
 	}
 	return data, err
+}
+
+// leadsOut reports whether a path was refused by os.Root itself: all other failures of a path are the system's.
+func leadsOut(err error) bool {
+	var path *fs.PathError
+	var system syscall.Errno
+	return errors.As(err, &path) && !errors.As(path.Err, &system)
 }
 
 func readWhole(root *os.Root, path string) ([]byte, error) {
