@@ -57,9 +57,8 @@ docs: ## the command's reference and the file's schema, from the code
 vuln: ## known vulnerabilities; needs the vulnerability database's host to be reachable
 	go run $(GOVULNCHECK) ./...
 
-fuzz: ## every fuzz target for FUZZTIME
-	@go test -list '^Fuzz' ./... | awk '/^Fuzz/ {names[++n] = $$1} /^ok/ {for (i = 1; i <= n; i++) print $$2, names[i]; n = 0}' | \
-	while read -r pkg name; do echo "$$pkg $$name"; go test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) "$$pkg"; done
+fuzz: ## every fuzz target for FUZZTIME, with a summary
+	go run ./internal/devtools/fuzzrun -time $(FUZZTIME)
 
 $(TOOLS)/golangci-lint:
 	GOBIN=$(CURDIR)/$(TOOLS) CGO_ENABLED=0 go install $(GOLANGCI)
