@@ -132,8 +132,10 @@ func cmdPack(ts *testscript.TestScript, _ bool, args []string) {
 // cmdDenyUpdates starts a BIND with a zone of its own that takes no updates, and sets a variable to its address:
 // deny-updates NAME ZONE RECORD….
 func cmdDenyUpdates(ts *testscript.TestScript, _ bool, args []string) {
-	addr, err := freePort()
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	ts.Check(err)
+	addr, err := netip.ParseAddrPort(l.Addr().String())
+	ts.Check(errors.Join(err, l.Close()))
 	server, err := nameserver.Start(context.Background(), nameserver.Spec{
 		Software: nameserver.BIND, Name: "deny", Dir: ts.MkAbs("deny"), Place: nameserver.Place{Addr: addr},
 		Key:   nameserver.Key{Name: "crossfade.", Algorithm: "hmac-sha256", Secret: ts.Getenv("TSIG")},
