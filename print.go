@@ -51,7 +51,24 @@ func (s *Status) Print(w io.Writer) error {
 	if s.Next != "" && s.Begun {
 		out.f("\nnext: %s\n", s.Next)
 	}
+	s.printFrozen(out)
 	return out.err
+}
+
+// printFrozen says whose writes nobody accepts while nobody runs the migration, and what to type.
+func (s *Status) printFrozen(out *printer) {
+	if s.Held != nil {
+		return
+	}
+	if s.GoingBack != "" {
+		out.f("\ngoing back is not finished (%s): `crossfade run` or `crossfade rollback` finishes it\n", firstLine(s.GoingBack))
+	}
+	for _, a := range s.Applications {
+		if a.Frozen == nil || a.State == Soaking || a.State == OnGreen {
+			continue // green accepts writes, or the freeze was taken back
+		}
+		out.f("\nblue is frozen for %s since %s: `crossfade run` goes on to green, `crossfade rollback %s` goes back to blue\n", a.Name, a.Frozen.UTC().Format(time.DateTime+" MST"), a.Name)
+	}
 }
 
 func took(s StageStatus) string {

@@ -117,8 +117,7 @@ func (m *Migration) retirement(cert cutover.Certificate, confirmed string) []sta
 				if err != nil {
 					return cutover.RestoreOptions{}, err
 				}
-				var ttl cutover.TTLResult
-				err = m.resultOf("ttl", &ttl)
+				ttl, err := m.held()
 				return cutover.RestoreOptions{Options: opts, Held: ttl.Names}, err
 			},
 			cutover.PlanRestoreTTL, restoreTTL),

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/crossfade-project/crossfade/cutover"
+	"github.com/crossfade-project/crossfade/cutover/zone"
 	"github.com/crossfade-project/crossfade/internal/journal"
 	"github.com/crossfade-project/crossfade/internal/migration"
 	"github.com/crossfade-project/crossfade/internal/plan"
@@ -282,9 +283,53 @@ func (m *Migration) returnStage(a migration.Application) stage {
 				return cutover.ReturnOptions{}, err
 			}
 			swap, err := m.journal.LoadPlan("swap/" + a.Name)
-			return cutover.ReturnOptions{Options: opts, App: a.Name, Swap: swap}, err
+			return cutover.ReturnOptions{Options: opts, App: a.Name, Swap: swap, Fences: m.fences()}, err
 		},
-		cutover.PlanReturn, cutover.ApplyReturn)
+		m.planReturn, cutover.ApplyReturn)
+}
+
+// noteFence keeps the token that a return is about to give a name. It is noted before the plan is: should the plan be made
+// again, the token may stand in the zone already.
+const noteFence = "fence"
+
+func (m *Migration) planReturn(ctx context.Context, opts cutover.ReturnOptions) (*plan.Plan, error) {
+	p, err := cutover.PlanReturn(ctx, opts)
+	if err != nil || m.journal == nil {
+		return p, err
+	}
+	for _, fence := range cutover.PlannedFences(p) {
+		if err := m.journal.Note(noteFence, fence); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+// fences are all that returns have planned since the names were fenced, oldest first.
+func (m *Migration) fences() []zone.Fence {
+	log, err := m.log()
+	if err != nil {
+		return nil // there is no journal yet
+	}
+	var fences []zone.Fence
+	for _, r := range log.Records {
+		var fence zone.Fence
+		switch {
+		case r.Kind == journal.KindReset && r.Stage == "ttl":
+			fences = nil
+		case r.Kind == journal.KindNoted && r.Stage == noteFence && json.Unmarshal(r.Data, &fence) == nil:
+			fences = append(fences, fence)
+		}
+	}
+	return fences
+}
+
+// held are the names as the TTL stage left them, under the fences that are in force.
+func (m *Migration) held() (cutover.TTLResult, error) {
+	var ttl cutover.TTLResult
+	err := m.resultOf("ttl", &ttl)
+	ttl.Names = cutover.UnderFences(ttl.Names, m.fences())
+	return ttl, err
 }
 
 func (m *Migration) returnSettleStage(a migration.Application) stage {

@@ -172,7 +172,7 @@ func (m *Migration) returnTTLStage() stage {
 				return cutover.RestoreOptions{Options: opts}, err
 			}
 			held, err := cutover.HeldOf(lowering)
-			return cutover.RestoreOptions{Options: opts, Held: held}, err
+			return cutover.RestoreOptions{Options: opts, Held: cutover.UnderFences(held, m.fences())}, err
 		},
 		cutover.PlanRestoreTTL, restoreTTL)
 }
@@ -353,7 +353,7 @@ func (m *Migration) mayHaveMoved(ctx context.Context, a migration.Application, o
 	if s.Finished || s.Done > 0 {
 		return true
 	}
-	swap, err := journal.PlanOf(m.file.StateDir(), s)
+	swap, err := m.planInForce(ctx, s)
 	if err != nil {
 		return true
 	}

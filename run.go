@@ -5,9 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"slices"
 	"strings"
+	"time"
 
+	"github.com/crossfade-project/crossfade/cutover"
+	"github.com/crossfade-project/crossfade/cutover/zone"
 	"github.com/crossfade-project/crossfade/internal/plan"
 	"github.com/crossfade-project/crossfade/restore"
 )
@@ -57,7 +62,7 @@ func (m *Migration) Run(ctx context.Context, opts RunOptions) (_ *Report, err er
 			}
 			continue
 		}
-		err := m.take(ctx, s)
+		err := m.takeForward(ctx, s)
 		for tries := 1; errors.Is(err, restore.ErrPortTaken) && tries < maxPortRaces; tries++ {
 			err = m.takeWithNewPorts(ctx, s, err)
 		}
@@ -66,6 +71,41 @@ func (m *Migration) Run(ctx context.Context, opts RunOptions) (_ *Report, err er
 		}
 	}
 	return m.Report()
+}
+
+// swapPatience is how long a swap waits for a name server that is silent, before it gives up and the turn goes back.
+const swapPatience = 2 * time.Minute
+
+// takeForward takes a stage. A swap is taken again while only a server is silent and no name of its turn has moved: until then
+// users are where they were, and going back would need the same server.
+func (m *Migration) takeForward(ctx context.Context, s stage) error {
+	until, pause := m.opts.Clock.Now().Add(swapPatience), time.Second
+	for {
+		err := m.take(ctx, s)
+		if err == nil || !strings.HasPrefix(s.name, "swap/") || !silence(err) || m.nameMoved(s) || !m.opts.Clock.Now().Add(pause).Before(until) {
+			return err
+		}
+		m.opts.Log.WarnContext(ctx, "the swap waits for a silent server: no name has moved yet", "stage", s.name, "pause", pause, "limit", swapPatience, "because", err.Error())
+		if serr := m.opts.Clock.Sleep(ctx, pause); serr != nil {
+			return errors.Join(err, serr)
+		}
+		pause = min(2*pause, 15*time.Second)
+	}
+}
+
+// silence reports whether an error only says that somebody gave no answer. A refusal, a failed check and a record that moved
+// are answers.
+func silence(err error) bool {
+	if errors.Is(err, plan.ErrMoved) || errors.Is(err, cutover.ErrGate) {
+		return false
+	}
+	var network net.Error
+	return errors.Is(err, zone.ErrUncertain) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, io.EOF) || errors.As(err, &network)
+}
+
+// nameMoved reports whether a name of a stage's turn is known to have moved.
+func (m *Migration) nameMoved(s stage) bool {
+	return slices.ContainsFunc(s.company, func(app string) bool { return m.journal.Stage("swap/"+app).Done > 0 })
 }
 
 // finishWhatGoesBack ends a rollback or a return that was broken off, and says so with a *ReturnedError: what was to go

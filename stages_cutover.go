@@ -99,8 +99,7 @@ func (m *Migration) swapStage(a migration.Application) stage {
 			if err != nil {
 				return cutover.SwapOptions{}, err
 			}
-			var ttl cutover.TTLResult
-			err = m.resultOf("ttl", &ttl)
+			ttl, err := m.held()
 			return cutover.SwapOptions{Options: opts, App: a.Name, Held: ttl.Of(a.Name)}, err
 		},
 		cutover.PlanSwap, cutover.ApplySwap))

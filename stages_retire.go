@@ -64,8 +64,8 @@ func (m *Migration) idleOptions(ctx context.Context) (cutover.IdleOptions, error
 	if err != nil {
 		return cutover.IdleOptions{}, err
 	}
-	var ttl cutover.TTLResult
-	if err := m.resultOf("ttl", &ttl); err != nil {
+	ttl, err := m.held()
+	if err != nil {
 		return cutover.IdleOptions{}, err
 	}
 	evidence, err := cutover.BlueEvidence(ctx, cutover.BlueEvidenceOptions{
@@ -79,14 +79,28 @@ func (m *Migration) idleOptions(ctx context.Context) (cutover.IdleOptions, error
 		Record: func(s cutover.Sample) error { return m.journal.Note(noteSample, s) },
 	}
 	m.journal.View(func(log *journal.Log) {
-		for _, raw := range log.Noted(noteSample) {
-			var s cutover.Sample
-			if json.Unmarshal(raw, &s) == nil {
-				result.Previous = append(result.Previous, s)
-			}
-		}
+		result.Previous = samplesSinceReturn(log)
 	})
 	return result, nil
+}
+
+// samplesSinceReturn are the samples of blue's idleness that count. One from before an application went back to blue says
+// nothing of the time after: blue was used again in between, watched or not (I8).
+func samplesSinceReturn(log *journal.Log) []cutover.Sample {
+	var samples []cutover.Sample
+	for _, r := range log.Records {
+		if r.Kind != journal.KindNoted {
+			continue
+		}
+		var s cutover.Sample
+		switch {
+		case r.Stage == noteReturned:
+			samples = nil
+		case r.Stage == noteSample && json.Unmarshal(r.Data, &s) == nil:
+			samples = append(samples, s)
+		}
+	}
+	return samples
 }
 
 // certificateStage makes the retirement certificate: idle, green healthy, data proven, archive fresh.

@@ -133,7 +133,9 @@ func (m *Migration) backSyncStage(b migration.Bucket, leave bool) stage {
 	name := "back-sync/" + b.Name
 	return withStep(m, stage{name: name, bucket: b.Name, title: "bring back to blue what green wrote to bucket " + b.Name + ", and prove it"},
 		func(ctx context.Context) (bucketsync.Options, error) { return m.backOptions(ctx, b, leave) },
-		bucketsync.PlanBack,
+		func(ctx context.Context, opts bucketsync.Options) (*plan.Plan, error) {
+			return m.planBack(ctx, b, opts)
+		},
 		func(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts bucketsync.Options) (backResult, error) {
 			result, err := bucketsync.ApplyBack(ctx, p, rec, opts)
 			return backResult{Result: result}, err
@@ -147,6 +149,23 @@ func (m *Migration) backOptions(ctx context.Context, b migration.Bucket, leave b
 		opts.Conflict = bucketsync.ConflictSkip
 	}
 	return opts, err
+}
+
+// planBack refuses where the memory of what was copied is lost: nothing else tells green's writes from blue's.
+func (m *Migration) planBack(ctx context.Context, b migration.Bucket, opts bucketsync.Options) (*plan.Plan, error) {
+	p, err := bucketsync.PlanBack(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	synced, err := m.known("final-sync/" + b.Name)
+	if err != nil {
+		return nil, err
+	}
+	var final bucketsync.Result
+	if synced.Finished && json.Unmarshal(synced.Result, &final) == nil && final.Proof != nil && final.Proof.Objects > 0 && !bucketsync.HasManifest(opts.Manifest) {
+		p.Refuse("bucket "+b.Name, "the manifest "+opts.Manifest+" is lost: nothing else tells what green wrote from what was copied", "put it back, with the rest of the state directory")
+	}
+	return p, nil
 }
 
 // leaveBucket ends a bucket's way back that cannot be gone, because an operator has said to go back without it.

@@ -22,6 +22,8 @@ type Status struct {
 	Unseen       string              `json:"unseen,omitempty"`
 	Stages       []StageStatus       `json:"stages"`
 	Applications []ApplicationStatus `json:"applications"`
+	// GoingBack says what goes back to blue and is not there yet.
+	GoingBack string `json:"goingBack,omitempty"`
 	// Next is the first stage that is not finished; empty when all are.
 	Next string `json:"next,omitempty"`
 }
@@ -70,6 +72,8 @@ type ApplicationStatus struct {
 	Hostnames []string         `json:"hostnames,omitempty"`
 	State     ApplicationState `json:"state"`
 	Why       string           `json:"why,omitempty"`
+	// Frozen is when blue was asked to refuse the application's writes, while the freeze has not been taken back.
+	Frozen *time.Time `json:"frozen,omitempty"`
 }
 
 // outline is what the journal keeps of the pipeline, so that status needs nothing else.
@@ -138,7 +142,13 @@ func (m *Migration) status() (*Status, error) {
 			return nil, err
 		}
 	}
-	return statusOf(o, log), nil
+	s := statusOf(o, log)
+	if open, _, unfinished := openRollback(log); unfinished {
+		s.GoingBack = open.cause()
+	} else if open, unfinished := m.openReturn(log); unfinished {
+		s.GoingBack = open.Turn + ": " + open.Cause
+	}
+	return s, nil
 }
 
 func statusOf(o outline, log *journal.Log) *Status {
@@ -192,6 +202,9 @@ func fill(s *StageStatus, known journal.Stage) {
 
 // place derives an application's state from the last stage of its turn that has finished.
 func place(a *ApplicationStatus, finished map[string]bool, log *journal.Log) {
+	if freeze := log.Stage("freeze/" + a.Name); freeze.Plan != "" {
+		a.Frozen = &freeze.Began
+	}
 	switch {
 	case finished["soak/"+a.Name], len(a.Hostnames) == 0 && finished["start/"+a.Name]:
 		a.State = OnGreen

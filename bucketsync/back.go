@@ -83,6 +83,16 @@ func BackManifest(manifest string) []string {
 	return []string{manifest + ".back.log", manifest + ".back"}
 }
 
+// HasManifest reports whether anything of a manifest is on disk.
+func HasManifest(manifest string) bool {
+	for _, path := range append(BackManifest(manifest), manifest, manifest+".log") {
+		if _, err := os.Stat(path); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
 func (o Options) backManifest() string { return o.Manifest + ".back" }
 
 // reversed are the options of the way back of a forward sync's.

@@ -229,7 +229,7 @@ func cutOverAndBack(t *testing.T, opts cutover.Options) {
 	_, err = cutover.ApplySettle(ctx, p, rec, settle)
 	must(err)
 	opts.Stage = ""
-	restore := cutover.RestoreOptions{Options: opts, Held: held.Names}
+	restore := cutover.RestoreOptions{Options: opts, Held: cutover.UnderFences(held.Names, returned.Fences)}
 	p, err = cutover.PlanRestoreTTL(ctx, restore)
 	must(err)
 	must(cutover.ApplyRestoreTTL(ctx, p, rec, restore))

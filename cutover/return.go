@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
+	"github.com/crossfade-project/crossfade/cutover/zone"
 	"github.com/crossfade-project/crossfade/internal/plan"
 )
 
@@ -14,20 +16,24 @@ type ReturnOptions struct {
 	App string
 	// Swap is the plan of the swap, whether it was applied to its end or not.
 	Swap *plan.Plan
+	// Fences are those that earlier returns planned: any of them may stand there after a kill.
+	Fences []zone.Fence
 }
 
 // ReturnResult is one application's way back.
 type ReturnResult struct {
 	App   string  `json:"app"`
 	Names []Moved `json:"names"`
+	// Fences are in force from here on.
+	Fences []zone.Fence `json:"fences,omitempty"`
 }
 
-// PlanReturn plans the exact reverse of a swap, under the same fence. It reads what each name holds now: one that the swap
-// did not reach stays as it is, and one that holds neither blue's records nor green's is refused. There is one way back: a
-// return cannot be returned.
+// PlanReturn plans the exact reverse of a swap, under a fence of its own: a writer of before the return, that was thought dead,
+// cannot move the name to green again. It reads what each name holds now: one that the swap did not reach stays as it
+// is, and one that holds neither blue's records nor green's is refused. There is one way back: a return cannot be returned.
 func PlanReturn(ctx context.Context, opts ReturnOptions) (*plan.Plan, error) {
 	p := plan.New(opts.Migration, stageOr(opts.Options, "return", opts.App))
-	var moves, verifies []plan.Change
+	var fences, moves, verifies []plan.Change
 	summary := swapSummary{}
 	for _, c := range opts.Swap.Changes {
 		if c.Action == actionReturn {
@@ -50,6 +56,15 @@ func PlanReturn(ctx context.Context, opts ReturnOptions) (*plan.Plan, error) {
 		}
 		back := d
 		back.Change = d.Change.Reverse()
+		fence, err := planNewFence(ctx, opts, p, c.App, z, d)
+		if err != nil {
+			return nil, err
+		}
+		if fence == nil {
+			continue
+		}
+		fences = append(fences, *fence)
+		back.Change.Fence = fenceOf(*fence)
 		switch {
 		case sameRecords(now, back.Change.New):
 			p.Note(plan.Info, d.Change.Name, "it leads to blue already")
@@ -64,11 +79,68 @@ func PlanReturn(ctx context.Context, opts ReturnOptions) (*plan.Plan, error) {
 			p.Refuse(d.Change.Name, fmt.Sprintf("it holds %s, which is neither what the swap wrote nor what it replaced", describe(now)), "find out who changed it, and set it to "+describe(back.Change.New)+" by hand if it is to lead to blue")
 		}
 	}
-	for _, c := range append(moves, verifies...) {
+	for _, c := range slices.Concat(fences, moves, verifies) {
 		p.Add(c)
 	}
 	p.Data = plan.JSON(summary)
 	return p, nil
+}
+
+// planNewFence adds the change that gives a name's fence a new token, or a refusal and returns nil.
+func planNewFence(ctx context.Context, opts ReturnOptions, p *plan.Plan, app string, z Zone, d moveData) (*plan.Change, error) {
+	old := d.Change.Fence
+	token, err := fenceToken(ctx, z.Driver, old.Name)
+	if err != nil {
+		return nil, err
+	}
+	if token != old.Token && !slices.Contains(opts.Fences, zone.Fence{Name: old.Name, Token: token}) {
+		held := "another writer holds its fence: " + token
+		if token == "" {
+			held = "its fence " + old.Name + " is gone"
+		}
+		p.Refuse(d.Change.Name, held, "find out who took it; if nobody writes there, put the TXT record "+old.Name+" back with the text "+old.Token)
+		return nil, nil
+	}
+	fence := zone.Fence{Name: old.Name, Token: "crossfade/" + opts.Migration + "/" + newToken()}
+	return &plan.Change{
+		ID:     p.Stage + "/fence/" + d.Change.Name,
+		Action: actionFence, Target: d.Change.Name, App: app,
+		Why:      "a writer of before the return cannot move the name any more; the next swap and the end of the migration know the new token, so nothing is taken back",
+		ReliesOn: []plan.Reliance{{What: "fence " + old.Name, Is: token}},
+		Data:     plan.JSON(fenceData{Zone: d.Zone, Name: d.Change.Name, Fence: fence, Previous: token}),
+	}, nil
+}
+
+func fenceOf(c plan.Change) zone.Fence {
+	var d fenceData
+	if json.Unmarshal(c.Data, &d) != nil {
+		return zone.Fence{} // no such change was made here
+	}
+	return d.Fence
+}
+
+// PlannedFences are the fences that a plan of a return is to take.
+func PlannedFences(p *plan.Plan) []zone.Fence {
+	var fences []zone.Fence
+	for _, c := range p.Changes {
+		if c.Action == actionFence {
+			fences = append(fences, fenceOf(c))
+		}
+	}
+	return fences
+}
+
+// UnderFences returns names with the fences that are in force: the last one for each, of those that returns have taken.
+func UnderFences(held []Held, fences []zone.Fence) []Held {
+	held = slices.Clone(held)
+	for i, h := range held {
+		for _, f := range fences {
+			if f.Name == h.Fence.Name {
+				held[i].Fence = f
+			}
+		}
+	}
+	return held
 }
 
 // LeadsToGreen returns the names that hold now what a swap wrote, or anything else that it did not replace.
@@ -106,6 +178,8 @@ func ApplyReturn(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts Retu
 			return nil, fmt.Errorf("read the plan: %w", err)
 		}
 		switch c.Action {
+		case actionFence:
+			return nil, opts.takeFence(ctx, c)
 		case actionReturn:
 			result, err := opts.swapOne(ctx, c.ID, d.Change)
 			return moved{Result: result, Sent: opts.now()}, err
@@ -125,6 +199,11 @@ func ReturnResultOf(p *plan.Plan, rec plan.Recorder) (ReturnResult, error) {
 	var result ReturnResult
 	var err error
 	result.Names, _, err = movedOf(p, rec)
+	for _, c := range p.Changes {
+		if _, ok := rec.Done(c.ID); ok && c.Action == actionFence {
+			result.Fences = append(result.Fences, fenceOf(c))
+		}
+	}
 	if len(p.Changes) > 0 {
 		result.App = p.Changes[0].App
 	}

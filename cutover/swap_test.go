@@ -41,6 +41,40 @@ func TestSwapMovesTheNameAndReturnGivesItBackExactly(t *testing.T) {
 	}
 }
 
+// A process that swapped, was thought dead and wakes after the return cannot move the name to green again.
+func TestC07_AWriterFromBeforeTheReturnIsRefused(t *testing.T) {
+	w := newWorld(t)
+	p, swapped := w.swapped(t)
+	ropts := cutover.ReturnOptions{Options: w.opts, App: "shop", Swap: p}
+	rp, err := cutover.PlanReturn(t.Context(), ropts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	returned, err := cutover.ApplyReturn(t.Context(), rp, w.rec, ropts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.zone.Swap(t.Context(), swapped.Names[0].Change)
+	if !errors.Is(err, zone.ErrFenced) {
+		t.Errorf("the old writer's swap gives %v, want it fenced off", err)
+	}
+	if got := w.lookup(t, "CNAME"); got.Data[0] != "blue.lb.test." {
+		t.Errorf("record = %+v, want blue", got)
+	}
+	// Planned again after a kill, the return knows its own token, and nobody else's.
+	if len(returned.Fences) != 1 {
+		t.Fatalf("fences = %+v", returned.Fences)
+	}
+	again, err := cutover.PlanReturn(t.Context(), ropts)
+	if err != nil || again.Err() == nil || !contains(again.Err().Error(), "another writer holds its fence") {
+		t.Errorf("an unknown token passed: %v, %v", err, again.Err())
+	}
+	ropts.Fences = returned.Fences
+	if again, err = cutover.PlanReturn(t.Context(), ropts); err != nil || again.Err() != nil {
+		t.Errorf("%v, %v", err, again.Err())
+	}
+}
+
 func TestC26_SwapPlanShowsStrengthAndBothWays(t *testing.T) {
 	w := newWorld(t)
 	p, err := cutover.PlanSwap(t.Context(), w.swapOptions(w.lowered(t)))

@@ -21,6 +21,9 @@ func TestI03_WhatIsNotOursIsNeitherChangedNorDeleted(t *testing.T) { invariant(t
 // In one cluster both sides share what has no namespace: it is nobody's to write.
 func TestI03_InOneClusterWhatBothSidesShareStaysAsItIs(t *testing.T) { invariant(t, "i03-one-cluster") }
 
+// Whatever was frozen, and however far it was, a rollback leaves every spec and record of blue as it found them.
+func TestI06_ARollbackFromAnyPointGivesBlueBackExactly(t *testing.T) { invariant(t, "i06") }
+
 // A job that could fire on both sides would write twice.
 func TestI07_JobsSleepOnOneSideBeforeTheyWakeOnTheOther(t *testing.T) { invariant(t, "i07") }
 
