@@ -55,10 +55,10 @@ func (s *Status) Print(w io.Writer) error {
 	return out.err
 }
 
-// printFrozen says whose writes nobody accepts while nobody runs the migration, and what to type.
+// printFrozen says whose writes nobody accepts, and what to type.
 func (s *Status) printFrozen(out *printer) {
-	if s.Held != nil {
-		return
+	if s.Held != nil && s.Held.Until.IsZero() {
+		return // a process of this machine is at it; a lease may be a dead one's
 	}
 	if s.GoingBack != "" {
 		out.f("\ngoing back is not finished (%s): `crossfade run` or `crossfade rollback` finishes it\n", firstLine(s.GoingBack))
