@@ -18,6 +18,9 @@
 // Without a manifest nothing at the destination is known to be this migration's own. Objects of the same size are then
 // compared by a digest of the same algorithm, and where the stores give none, by reading both sides: unknown is never equal.
 //
+// PlanBack and ApplyBack bring to the source what the destination has taken since both were proven equal: the manifest, turned
+// round, says what may be replaced there. See back.go.
+//
 // A change of an object's tags alone shows in no listing. It is noticed when the object is looked at: by a copy, and by
 // Verify with ModeFull.
 //
