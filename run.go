@@ -82,7 +82,7 @@ func (m *Migration) takeForward(ctx context.Context, s stage) error {
 	until, pause := m.opts.Clock.Now().Add(swapPatience), time.Second
 	for {
 		err := m.take(ctx, s)
-		if err == nil || !strings.HasPrefix(s.name, "swap/") || !silence(err) || m.nameMoved(s) || !m.opts.Clock.Now().Add(pause).Before(until) {
+		if err == nil || !strings.HasPrefix(s.name, "swap/") || !noAnswer(err) || m.nameMoved(s) || !m.opts.Clock.Now().Add(pause).Before(until) {
 			return err
 		}
 		m.opts.Log.WarnContext(ctx, "the swap waits for a silent server: no name has moved yet", "stage", s.name, "pause", pause, "limit", swapPatience, "because", err.Error())
@@ -93,9 +93,9 @@ func (m *Migration) takeForward(ctx context.Context, s stage) error {
 	}
 }
 
-// silence reports whether an error only says that somebody gave no answer. A refusal, a failed check and a record that moved
+// noAnswer reports whether an error only says that somebody gave no answer. A refusal, a failed check and a record that moved
 // are answers.
-func silence(err error) bool {
+func noAnswer(err error) bool {
 	if errors.Is(err, plan.ErrMoved) || errors.Is(err, cutover.ErrGate) {
 		return false
 	}
