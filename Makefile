@@ -11,7 +11,7 @@ FUZZTIME ?= 10s
 SHARD ?= 1/1
 export GOFLAGS := -buildvcs=false
 
-.PHONY: build test check criteria demo demo-up demo-down kill proof kill-full docs vuln fuzz clean
+.PHONY: build test check criteria demo demo-up demo-down kill network proof kill-full docs vuln fuzz clean
 
 build: ## the command, and the same as a kubectl plugin
 	CGO_ENABLED=0 go build -trimpath -o bin/crossfade ./cmd/crossfade
@@ -28,6 +28,9 @@ demo-down: ## takes down what demo-up has left
 
 kill: ## kills a migration at every record of its journal, runs it again or takes it back; SHARD=2/3 takes a part
 	go run ./e2e/cmd/kill -shard $(SHARD)
+
+network: ## cuts a migration off from each server, in each phase, in four ways, and runs it again; SHARD=2/3 takes a part
+	go run ./e2e/cmd/network -shard $(SHARD)
 
 proof: ## migrations that go wrong on two real clusters under load: kills, breaches, rollbacks, silent servers, with figures
 	go run ./e2e/cmd/proof

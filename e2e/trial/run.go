@@ -19,6 +19,8 @@ type Fault struct {
 	Spec string
 	// Hold is the file by which a run is held: it is there while the run is, and the run goes on when it is removed.
 	Hold string
+	// Silence is how long a server may say nothing; 0 is the product's own limit.
+	Silence time.Duration
 }
 
 // A Result is how a run ended.
@@ -36,6 +38,9 @@ func (t *Trial) Run(ctx context.Context, fault Fault, args ...string) (Result, e
 	cmd := exec.CommandContext(ctx, t.Program, args...)
 	cmd.Dir = t.Dir
 	cmd.Env = append(t.Env(), "CROSSFADE_FAULT="+fault.Spec, "CROSSFADE_FAULT_HOLD="+fault.Hold)
+	if fault.Silence > 0 {
+		cmd.Env = append(cmd.Env, "CROSSFADE_FAULT_SILENCE="+fault.Silence.String())
+	}
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	began := time.Now()

@@ -1,0 +1,93 @@
+// Command network cuts a migration off from every server in every phase, one at a time, and looks whether it gets over it.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"syscall"
+	"time"
+
+	"github.com/crossfade-project/crossfade/e2e/network"
+	"github.com/crossfade-project/crossfade/e2e/trial"
+)
+
+type options struct {
+	dir, shard, only string
+	parallel         int
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.dir, "dir", ".network", "folder for what is left of cuts that fail")
+	flag.IntVar(&o.parallel, "parallel", 4, "trials at once")
+	flag.StringVar(&o.shard, "shard", "1/1", "which part of the cuts: 2/3 is the second of three")
+	flag.StringVar(&o.only, "only", "", "a regular expression of the cuts' names, as in \"green store stalled in sync\"")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, o)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "network:", err)
+		os.Exit(1)
+	}
+}
+
+func say(format string, args ...any) {
+	fmt.Printf("%s %s\n", time.Now().Format("15:04:05"), fmt.Sprintf(format, args...))
+}
+
+func run(ctx context.Context, o options) (err error) {
+	var part, parts int
+	if n, err := fmt.Sscanf(o.shard, "%d/%d", &part, &parts); n != 2 || err != nil || part < 1 || part > parts {
+		return fmt.Errorf("shard %q: it must be like 2/3", o.shard)
+	}
+	only, err := regexp.Compile(o.only)
+	if err != nil {
+		return err
+	}
+	var chosen []network.Cut
+	for _, c := range network.Cuts() {
+		if c.Shard(parts) == part && only.MatchString(c.String()) {
+			chosen = append(chosen, c)
+		}
+	}
+	world, err := trial.Start(ctx, trial.Options{Log: slog.New(slog.NewTextHandler(os.Stderr, nil))})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, world.Stop(context.WithoutCancel(ctx))) }()
+	failed := filepath.Join(o.dir, "failed")
+	player := network.New(world, network.Options{Parallel: o.parallel, Keep: failed, Say: say})
+	say("an unbroken run, to compare with")
+	if err := player.Reference(ctx); err != nil {
+		return err
+	}
+	converged := 0
+	err = player.Play(ctx, chosen, func(out network.Outcome) {
+		word := "converged"
+		if out.Converged {
+			converged++
+		} else {
+			word = "FAILED"
+		}
+		say("%s: %s; exit code %d after %s, %d further calls, %d connections met it", out.Cut, word, out.Code, out.Took.Round(time.Second), out.Calls, out.Met)
+		if !out.Converged {
+			say("%s", out.Why)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Printf("network: %d cuts, %d converged\n", len(chosen), converged)
+	if converged != len(chosen) {
+		return fmt.Errorf("%d cuts did not converge: look into %s", len(chosen)-converged, failed)
+	}
+	return nil
+}
