@@ -1,8 +1,10 @@
 package kill
 
 import (
+	"cmp"
 	"fmt"
 	"hash/fnv"
+	"math"
 	"regexp"
 	"slices"
 	"strings"
@@ -46,6 +48,14 @@ func (p Point) String() string {
 
 // Shard is the part, from 1, in which the point is.
 func (p Point) Shard(parts int) int { return chosenBy(p.Record+fmt.Sprint(p.Nth), parts) + 1 }
+
+// Mix brings points into an order in which all ways and stages are near every place, always the same: an interrupted run
+// has seen some of everything, and what is left takes as long as what was.
+func Mix(points []Point) {
+	slices.SortStableFunc(points, func(a, b Point) int {
+		return cmp.Compare(chosenBy(a.String(), math.MaxInt32), chosenBy(b.String(), math.MaxInt32))
+	})
+}
 
 // chosenBy spreads texts evenly over n numbers.
 func chosenBy(text string, n int) int {

@@ -89,6 +89,7 @@ func run(ctx context.Context, o options) (err error) {
 			chosen = append(chosen, p)
 		}
 	}
+	kill.Mix(chosen)
 	return report(ctx, o, killer, ref, chosen, results)
 }
 
