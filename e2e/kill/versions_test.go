@@ -74,7 +74,7 @@ func TestTwoVersionsContinueEachOthersJournals(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer x.Close(context.WithoutCancel(t.Context())) //nolint:errcheck // the world ends with the test
+	defer x.Close(context.WithoutCancel(t.Context()))
 	own := x.Program
 	for _, turn := range []struct {
 		program, kill string

@@ -21,7 +21,6 @@ import (
 
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/s3"
-	"github.com/crossfade-project/crossfade/e2e/rig/nameserver"
 	"github.com/crossfade-project/crossfade/e2e/rig/standin"
 	"github.com/crossfade-project/crossfade/internal/dnsx"
 )
@@ -282,9 +281,6 @@ func (t *Trial) emptyBucket(ctx context.Context, name string) error {
 
 // Journal returns the path of the trial's journal.
 func (t *Trial) Journal() string { return filepath.Join(t.Dir, "state", "journal.jsonl") }
-
-// KeyOfZone is the key that may change the zone.
-func (w *World) KeyOfZone() nameserver.Key { return w.key }
 
 func poll(ctx context.Context, limit time.Duration, try func() error) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)

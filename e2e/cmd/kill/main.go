@@ -123,6 +123,9 @@ func report(ctx context.Context, o options, killer *kill.Killer, ref kill.Refere
 		}
 		return results.Add(out)
 	})
+	if ctx.Err() != nil {
+		return fmt.Errorf("interrupted after %d of %d points: the same command goes on from there", done, len(todo))
+	}
 	if err != nil {
 		return err
 	}
