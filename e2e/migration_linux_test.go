@@ -68,7 +68,7 @@ func migrated(t *testing.T) *world {
 
 func play() (*world, error) {
 	w := &world{secretsBefore: map[string]string{}, state: map[string]string{}, greenReady: map[string]bool{}}
-	ctx, stop := context.WithTimeout(context.Background(), 15*time.Minute)
+	ctx, stop := context.WithTimeout(context.Background(), 30*time.Minute)
 	defer stop()
 	dir, err := os.MkdirTemp("", "crossfade-e2e")
 	if err != nil {
