@@ -66,16 +66,20 @@ func TestTheSecondMachineIsToldWhoHoldsIt(t *testing.T) {
 // What a killed run leaves: the same state directory goes on at once, another machine when it has run out.
 func TestAKilledRunKeepsItsOwnDirectoryNotWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := &remote.Memory{}
+		var cut atomic.Bool
+		store := &remote.Memory{Before: func(string, string) error {
+			if cut.Load() {
+				return errors.New("unplugged")
+			}
+			return nil
+		}}
 		place := lease.InStore(store, "s3://state")
-		killed := take(t, place, options("desk"))
-		store.Before = func(string, string) error { return errors.New("unplugged") } // nothing is renewed, nothing taken away
-		_ = killed.Release()
-		store.Before = nil
-		again := take(t, place, options("desk"))
-		store.Before = func(string, string) error { return errors.New("unplugged") }
-		_ = again.Release()
-		store.Before = nil
+		for range 2 {
+			killed := take(t, place, options("desk"))
+			cut.Store(true) // nothing is renewed, nothing taken away
+			_ = killed.Release()
+			cut.Store(false)
+		}
 		held(t, place, options("lap"), "ann@desk")
 		// The same directory's name on another machine is a copy: its lock proves nothing.
 		copied := options("desk")
@@ -192,15 +196,15 @@ func TestOfManyOneTakesIt(t *testing.T) {
 // The answer to a renewal may be lost although it was written: the next one is not a conflict with oneself.
 func TestALostAnswerIsNotAnotherHolder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := &remote.Memory{}
-		l := take(t, lease.InStore(store, "s3://state"), options("desk"))
-		var once atomic.Bool
-		store.Before = func(op, _ string) error {
-			if op == "acknowledge" && once.CompareAndSwap(false, true) {
+		var armed, once atomic.Bool
+		store := &remote.Memory{Before: func(op, _ string) error {
+			if op == "acknowledge" && armed.Load() && once.CompareAndSwap(false, true) {
 				return errors.New("reset by peer")
 			}
 			return nil
-		}
+		}}
+		l := take(t, lease.InStore(store, "s3://state"), options("desk"))
+		armed.Store(true)
 		time.Sleep(3 * lease.Lasts)
 		if err := l.Check(t.Context()); err != nil || !once.Load() {
 			t.Errorf("err = %v", err)
