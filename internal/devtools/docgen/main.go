@@ -69,8 +69,11 @@ func reference() ([]byte, error) {
 	}
 	var b bytes.Buffer
 	b.WriteString("# The command\n\nWritten by `make docs` from the command's own help.\n")
-	verbs := []string{"", "init", "plan", "run", "status", "export", "sync", "verify", "provision", "ports", "restore", "cutover", "retire", "support", "version", "completion", "exit-codes"}
-	for _, verb := range verbs {
+	verbs, err := verbsOf(bin)
+	if err != nil {
+		return nil, err
+	}
+	for _, verb := range append([]string{""}, verbs...) {
 		args := []string{"help"}
 		title := "crossfade"
 		if verb != "" {
@@ -83,4 +86,31 @@ func reference() ([]byte, error) {
 		fmt.Fprintf(&b, "\n## %s\n\n```text\n%s\n```\n", title, strings.TrimSpace(string(out)))
 	}
 	return b.Bytes(), nil
+}
+
+// verbsOf are the commands and topics that the help of the whole lists, in the order in which it does.
+func verbsOf(bin string) ([]string, error) {
+	out, err := exec.Command(bin, "help").Output()
+	if err != nil {
+		return nil, fmt.Errorf("ask for the help: %w", err)
+	}
+	var verbs []string
+	listed := false
+	for line := range strings.Lines(string(out)) {
+		fields := strings.Fields(line)
+		switch {
+		case strings.HasPrefix(line, "Available Commands:"), strings.HasPrefix(line, "Additional help topics:"):
+			listed = true
+		case !strings.HasPrefix(line, "  ") || len(fields) == 0:
+			listed = false
+		case listed && fields[0] == "crossfade":
+			verbs = append(verbs, fields[1])
+		case listed && fields[0] != "help":
+			verbs = append(verbs, fields[0])
+		}
+	}
+	if len(verbs) == 0 {
+		return nil, errors.New("the help lists no commands")
+	}
+	return verbs, nil
 }
