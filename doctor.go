@@ -73,6 +73,17 @@ func (f *Finding) fail(why, mend string) {
 // failed takes an error apart into what is wrong and what mends it.
 func (f *Finding) failed(err error, otherwise string) { f.fail(mend.Apart(err, otherwise)) }
 
+// clean takes secrets out of what is said to people.
+func (f *Finding) clean(text func(string) string) {
+	f.Text = text(f.Text)
+	for i := range f.Notes {
+		f.Notes[i] = text(f.Notes[i])
+	}
+	for i := range f.Problems {
+		f.Problems[i] = Problem{Why: text(f.Problems[i].Why), Mend: text(f.Problems[i].Mend)}
+	}
+}
+
 func (f *Finding) refused(refusals []plan.Refusal) {
 	for _, r := range refusals {
 		f.fail(r.What+": "+r.Why, r.Mend)
@@ -135,6 +146,9 @@ func (m *Migration) Doctor(ctx context.Context, opts DoctorOptions) (*Diagnosis,
 		})
 	}
 	group.Wait()
+	for i := range findings {
+		findings[i].clean(d.redact.Text)
+	}
 	return &Diagnosis{Migration: m.file.Name, Tool: m.opts.Tool, Findings: findings}, ctx.Err()
 }
 

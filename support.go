@@ -28,6 +28,8 @@ import (
 type SupportOptions struct {
 	// HideNames hides host names and IP addresses too.
 	HideNames bool
+	// Doctor adds what Doctor finds, which takes its time and writes probe objects to stores.
+	Doctor bool
 	// Environ is the environment, NAME=value. The bundle lists the names; values that are secret by their name are taken out of
 	// everything else.
 	Environ []string
@@ -62,6 +64,7 @@ func (m *Migration) Support(ctx context.Context, w io.Writer, opts SupportOption
 	}
 	s.file()
 	s.versions(ctx)
+	s.doctor(ctx)
 	s.journal()
 	s.state()
 	s.logs()
@@ -161,6 +164,18 @@ func (s *support) versions(ctx context.Context) {
 		"tool": s.m.opts.Tool, "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH,
 		"format": journal.Format, Blue: seen[Blue], Green: seen[Green],
 	})
+}
+
+func (s *support) doctor(ctx context.Context) {
+	if !s.opts.Doctor {
+		return
+	}
+	found, err := s.m.Doctor(ctx, DoctorOptions{})
+	if err != nil {
+		s.missing("doctor.json", err)
+		return
+	}
+	s.document("doctor.json", "what doctor found", found)
 }
 
 // journal takes the journal, the plans in force, status and report in.

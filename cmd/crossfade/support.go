@@ -24,13 +24,14 @@ func (p *program) supportCommand() *cobra.Command {
 		Short: "Write a bundle for a bug report, without secrets",
 		Long: `Support writes one file, crossfade-support-NAME-TIME.tar.gz, with what a bug report needs: the migration file, the
 journal, the plans in force, versions, status, report and the log of the last runs. Secrets are taken out and replaced by
-marks; a README inside says what was taken out. It changes nothing else, asks nothing of servers but their version, and may
-be used while another process runs the migration. Look through the bundle before you send it.`,
+marks; a README inside says what was taken out. It changes nothing else, asks nothing of servers but their version unless
+--doctor is said, and may be used while another process runs the migration. Look through the bundle before you send it.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return p.support(c.Context(), dir, dryRun, opts) },
 	}
 	c.Flags().StringVar(&dir, "directory", ".", "the folder to write the bundle to")
 	c.Flags().BoolVar(&opts.HideNames, "redact-names", false, "hide host names and IP addresses too")
+	c.Flags().BoolVar(&opts.Doctor, "doctor", false, "run doctor and take in what it finds")
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "list what would go in, and write nothing")
 	return c
 }

@@ -48,7 +48,8 @@ type Outcome struct {
 	// Code is the exit code of the run that met the cut, Calls how many further ones it took.
 	Code  int
 	Calls int
-	// Met is how many connections felt the cut. None is no failure: not every phase asks every server.
+	// Met is how many connections felt the cut, without those that were dropped before they were any. None is no failure: not
+	// every phase asks every server.
 	Met  int
 	Took time.Duration // of the run that met the cut
 }
@@ -295,7 +296,7 @@ func (l *line) cut(ctx context.Context, verb string, out *Outcome) error {
 
 // says demands that a run that was stopped by a silent server names it: its address, in the error or in what it said before.
 func (l *line) says(proxy *Proxy, r trial.Result, out *Outcome) error {
-	if r.Code == 0 || out.Met == 0 || out.Cut.Mode == Slow || strings.Contains(r.Stderr+r.Stdout, proxy.Addr()) {
+	if r.Code == 0 || out.Met == 0 && out.Cut.Mode != Dropped || out.Cut.Mode == Slow || strings.Contains(r.Stderr+r.Stdout, proxy.Addr()) {
 		return nil
 	}
 	return fmt.Errorf("it ended with code %d and never named %s (%s):\n%s", r.Code, proxy.Addr(), out.Cut.Server, r.Stderr)

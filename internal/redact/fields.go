@@ -54,12 +54,12 @@ func RecordFields() Table {
 		confirmed until since sent strength outcome side check address addresses addr addrs primary parent atParent atChild
 		resolver resolvers servers object because later left rested did policy mode property fate detail asked path field
 		lastRun foreign reason owner use made verified frozen started moved certificate archive msg source warnings stretched
-		there back holder writes cause turn os arch go modified platform`)
+		there back holder writes cause turn status notes os arch go modified platform`)
 	t.add(group, `record data changes reliesOn reverse refusals notes stages applications objects buckets names old new after chain
 		records sets got soa delegation cut caa wildcard links servers result change held lowered waited seen views gates
 		rounds last wait waits blue green entry target workload original hooks fields stopped await replaced set ttl swap
 		settle soak return apps idle observations restarts samples checks archive proof losses examples unread verified map
-		want wants used taken hostPorts range dropped sides fence low`)
+		want wants used taken hostPorts range dropped sides fence low findings problems`)
 	t.add(names, `counts cronJobs workloads mentions explicit dropped evidence`)
 	return t
 }
