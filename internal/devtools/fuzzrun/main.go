@@ -49,16 +49,16 @@ func run(ctx context.Context, each time.Duration, only string) (bool, error) {
 		}
 		fmt.Printf("== %s %s\n", t.dir, t.name)
 		began := time.Now()
-		cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-fuzz", "^"+t.name+"$", "-fuzztime", each.String(), "./"+t.dir)
+		cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-fuzz", "^"+t.name+"$", "-fuzztime", each.String(), "-fuzzminimizetime", "5s", "./"+t.dir)
 		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-		word := "ok  "
+		word, why := "ok  ", ""
 		if err := cmd.Run(); err != nil {
-			word, failed = "FAIL", failed+1
+			word, why, failed = "FAIL", " ("+err.Error()+")", failed+1
 		}
 		if ctx.Err() != nil {
 			return false, fmt.Errorf("fuzz %s: %w", t.name, ctx.Err())
 		}
-		lines = append(lines, fmt.Sprintf("%s  %-40s %-20s %s", word, t.dir, t.name, time.Since(began).Round(time.Second)))
+		lines = append(lines, fmt.Sprintf("%s  %-40s %-20s %s%s", word, t.dir, t.name, time.Since(began).Round(time.Second), why))
 	}
 	fmt.Printf("\n%s\nfuzz: %d targets, %s each, %d failed\n", strings.Join(lines, "\n"), len(lines), each, failed)
 	return failed == 0 && len(lines) > 0, nil
