@@ -11,7 +11,7 @@ FUZZTIME ?= 10s
 SHARD ?= 1/1
 export GOFLAGS := -buildvcs=false
 
-.PHONY: build test check criteria demo demo-up demo-down kill network proof kill-full docs vuln fuzz clean
+.PHONY: build test rbac check criteria demo demo-up demo-down kill network proof kill-full docs vuln fuzz clean
 
 build: ## the command, and the same as a kubectl plugin
 	CGO_ENABLED=0 go build -trimpath -o bin/crossfade ./cmd/crossfade
@@ -37,6 +37,9 @@ proof: ## migrations that go wrong on two real clusters under load: kills, breac
 
 kill-full: ## the ten kills of make proof by themselves
 	go run ./e2e/cmd/proof -only '^kill-' -title kill-full -points
+
+rbac: ## takes every single rule of the printed roles away, one at a time
+	CROSSFADE_RIGHTS=all go test ./cmd/crossfade -run '^TestRightsAreTheLeast$$' -count=1 -v -timeout 60m
 
 test: build ## every test; what a machine cannot run is skipped with its reason, listed at the end
 	@go run ./e2e/rig/cmd/rig install || echo "make: some tests will be skipped for want of the above"

@@ -7,7 +7,6 @@ import (
 	"os"
 	"strings"
 
-	coordination "k8s.io/api/coordination/v1"
 
 	"github.com/crossfade-project/crossfade/internal/journal"
 	"github.com/crossfade-project/crossfade/internal/kube"
@@ -119,14 +118,10 @@ func (m *Migration) lookAtState(ctx context.Context, p *plan.Plan, blueReached b
 	if err != nil {
 		return // it was reached a moment ago
 	}
-	namespace := m.file.Applications[0].Namespace
-	leases := kube.Resource{GroupVersionResource: coordination.SchemeGroupVersion.WithResource("leases"), Namespaced: true}
-	for _, verb := range []string{"get", "create", "update", "delete"} {
-		if ok, why, err := blue.Allowed(ctx, verb, leases, namespace); err == nil && !ok {
-			p.Refuse("lease on blue", strings.TrimRight(fmt.Sprintf("it may not %s leases in namespace %s: %s", verb, namespace, why), ": "),
-				"allow get, create, update and delete of leases.coordination.k8s.io there, or name a state.url: the lease keeps two machines from running the migration at once")
-			return
-		}
+	needs := kube.Rules(lease.Rights(Blue, m.file.Applications[0].Namespace, m.file.Name))
+	if missing, err := blue.Holds(ctx, needs...); err == nil && len(missing) > 0 {
+		p.Refuse("lease on blue", "it may not "+missing[0].String(),
+			"allow get, create, update and delete of leases.coordination.k8s.io there, or name a state.url: the lease keeps two machines from running the migration at once")
 	}
 }
 

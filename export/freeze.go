@@ -2,6 +2,7 @@ package export
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -212,41 +213,36 @@ func refuseNobody(ctx context.Context, p *plan.Plan, run hook.Runner, h migratio
 
 // refuseRights asks for every right that the freeze and its reverse need.
 func refuseRights(ctx context.Context, p *plan.Plan, opts FreezeOptions, stop []workload) error {
-	need := map[string]right{}
+	var need []kube.Right
 	for _, w := range stop {
-		need["patch "+w.res.String()] = right{verb: "patch", res: w.res}
+		need = append(need, kube.Right{Side: side, Namespace: opts.App.Namespace, Group: w.res.Group, Resource: w.res.Resource, Verbs: []string{"get", "patch"}, Why: "freeze"})
 	}
 	if f := opts.App.Freeze; f != nil && opts.App.Writes == migration.WritesFreeze {
 		for _, h := range append(slices.Clone(f.Enter), f.Leave...) {
-			if h.Patch != nil {
-				res, err := opts.Blue.ResourceFor(ctx, h.Patch.Group, h.Patch.Kind)
-				if err != nil {
-					continue // refused with the patch
-				}
-				need["patch "+res.String()] = right{verb: "patch", res: res}
-				need["update "+res.String()] = right{verb: "update", res: res}
+			more, err := opts.runner().Rights(ctx, h, side, "freeze", isEntered(f, h))
+			if errors.Is(err, kube.ErrNotServed) {
+				continue // refused with the patch
 			}
-			if h.HTTP != nil && h.HTTP.Pods != nil {
-				pods := kube.Resource{Namespaced: true, Kind: "Pod"}
-				pods.Version, pods.Resource = "v1", "pods/proxy"
-				need["call pods"] = right{verb: hook.VerbOf(h.HTTP.Method), res: pods}
+			if err != nil {
+				return err
 			}
+			need = append(need, more...)
 		}
 	}
-	for what, r := range need {
-		ok, why, err := opts.Blue.Allowed(ctx, r.verb, r.res, opts.App.Namespace)
-		if err != nil {
-			return err
-		}
-		if !ok {
-			p.Refuse(what+" in "+opts.App.Namespace, "blue's user may not: "+why, fmt.Sprintf("give it the right to %s %s", r.verb, r.res))
-		}
+	missing, err := opts.Blue.Holds(ctx, kube.Rules(need)...)
+	if err != nil {
+		return err
+	}
+	for _, m := range missing {
+		p.Refuse(m.String(), "blue's user may not", "give it the right: crossfade doctor --rbac --side blue prints all that are needed")
 	}
 	slices.SortFunc(p.Refusals, func(a, b plan.Refusal) int { return strings.Compare(a.What, b.What) })
 	return nil
 }
 
-type right struct {
-	verb string
-	res  kube.Resource
+// isEntered reports whether a hook patches an object that a hook of freeze.enter patches: what that replaced is written back.
+func isEntered(f *migration.Freeze, h migration.Hook) bool {
+	return h.Patch != nil && slices.ContainsFunc(f.Enter, func(e migration.Hook) bool {
+		return e.Patch != nil && e.Patch.Group == h.Patch.Group && e.Patch.Kind == h.Patch.Kind && e.Patch.Name == h.Patch.Name
+	})
 }

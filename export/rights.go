@@ -84,10 +84,7 @@ func (s *Sight) FreezeRights(ctx context.Context, opts FreezeOptions) ([]kube.Ri
 	hooks := why + "its hooks"
 	run := opts.runner()
 	for _, h := range slices.Concat(f.Enter, f.Leave) {
-		undone := h.Patch != nil && slices.ContainsFunc(f.Enter, func(e migration.Hook) bool {
-			return e.Patch != nil && e.Patch.Group == h.Patch.Group && e.Patch.Kind == h.Patch.Kind && e.Patch.Name == h.Patch.Name
-		})
-		more, err := run.Rights(ctx, h, side, hooks, undone)
+		more, err := run.Rights(ctx, h, side, hooks, isEntered(f, h))
 		if errors.Is(err, kube.ErrNotServed) {
 			continue // the freeze's plan refuses it
 		}

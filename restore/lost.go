@@ -7,6 +7,7 @@ import (
 	"github.com/crossfade-project/crossfade/internal/archive"
 	"github.com/crossfade-project/crossfade/internal/kube"
 	"github.com/crossfade-project/crossfade/internal/migration"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 )
@@ -58,16 +59,29 @@ func (r *remainder) gather(ctx context.Context, opts Options, kind kube.Resource
 	for _, a := range opts.Applications {
 		namespaces[namespaceMap(opts.Maps.Namespaces).of(a.Namespace)] = a.Namespace
 	}
-	for obj, err := range opts.Green.List(ctx, kind, "", kube.LabelMigration+"="+opts.Migration) {
+	if !kind.Namespaced {
+		err := r.gatherIn(ctx, opts, kind, "", "")
+		if apierrors.IsForbidden(err) {
+			return nil // an account that may not read them has made none
+		}
+		return err
+	}
+	for green, blue := range namespaces { // each by itself: rights end at its border
+		if err := r.gatherIn(ctx, opts, kind, green, blue); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// gatherIn takes in those of one of green's namespaces, or those that have none.
+func (r *remainder) gatherIn(ctx context.Context, opts Options, kind kube.Resource, green, blue string) error {
+	for obj, err := range opts.Green.List(ctx, kind, green, kube.LabelMigration+"="+opts.Migration) {
 		if err != nil {
 			return err
 		}
 		app := ""
 		if kind.Namespaced {
-			blue, ok := namespaces[obj.GetNamespace()]
-			if !ok {
-				continue
-			}
 			obj.SetNamespace(blue)
 			if app, err = ownerOf(opts.Applications, obj); err != nil {
 				return err

@@ -173,11 +173,10 @@ func (l *rightList) hooks(ctx context.Context) error {
 		if app.Freeze == nil {
 			continue
 		}
-		readOnly := app.Dark == migration.DarkReadOnly
 		run := hook.Runner{Kube: l.pl.opts.Green, Namespace: namespaceMap(l.pl.opts.Maps.Namespaces).of(app.Namespace), Selector: app.Selector}
-		list := slices.DeleteFunc(slices.Clone(app.Freeze.Leave), func(h migration.Hook) bool { return !readOnly && h.Patch == nil })
-		if readOnly {
-			list = append(list, app.Freeze.Enter...)
+		list := slices.Concat(app.Freeze.Leave, app.Freeze.Enter)
+		if app.Writes == migration.WritesFreeze && app.Freeze.Probe != nil {
+			l.rights = append(l.rights, run.HTTPRights(app.Freeze.Probe.HTTP, side, "stop of "+app.Name+": a write is tried on green, so that none is lost on the way back")...)
 		}
 		for _, h := range list {
 			more, err := run.Rights(ctx, h, side, "start and stop of "+app.Name+": its hooks let green write, and stop it", false)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -53,6 +54,7 @@ func runScripts(t *testing.T, dir string, files ...string) {
 			"records": cmdRecords, "lapse": cmdLapse, "holds": cmdHolds, "journal": cmdJournal, "damage": cmdDamage, "change": cmdChange, "move": cmdMove, "s3": cmdS3, "canary": cmdCanary, "clean": cmdClean, "base64": cmdBase64, "hold": cmdHold, "unpack": cmdUnpack,
 			"fill": cmdFill, "login": cmdLogin, "dropping": cmdDropping, "nobody": cmdNobody, "takes": cmdTakes, "cut": cmdCut, "forge": cmdForge, "pack": cmdPack,
 			"deny-updates": cmdDenyUpdates, "late-dns": cmdLateDNS, "limited": cmdLimited,
+			"account": cmdAccount, "used": cmdUsed, "without": cmdWithout,
 		},
 	}
 	if len(files) > 0 {
@@ -69,6 +71,8 @@ type valueKey string
 const (
 	keyWeb  valueKey = "web"
 	keyHeld valueKey = "held"
+	// keyWitness holds what stands between each side and its account.
+	keyWitness valueKey = "witness"
 )
 
 // setup gives a script its namespace, its addresses and its keys.
@@ -86,14 +90,20 @@ func setup(w world, env *testscript.Env) error {
 		return err
 	}
 	env.Defer(both.Close)
+	silent, err := net.Listen("tcp4", "127.0.0.1:0") // takes connections and never says a word, as a firewall that drops
+	if err != nil {
+		return err
+	}
+	env.Defer(func() { _ = silent.Close() })
 	env.Values[keyWeb] = both
 	env.Values[keyHeld] = map[string]*exec.Cmd{}
+	env.Values[keyWitness] = map[string]*witness{}
 	for _, v := range [][2]string{
 		{"NS", name}, {"HOST", name + ".apps.test"}, {"BLUE", w.Blue}, {"GREEN", w.Green}, {"BLUE_DIRECT", w.BlueDirect}, {"GREEN_DIRECT", w.GreenDirect},
 		{"KUBECTL", w.Kubectl}, {"PRIMARY", w.Primary}, {"SECONDARY", w.Secondary}, {"RESOLVER", w.Resolver}, {"TSIG", w.TSIG},
 		{"S3", w.S3}, {"S3_ACCESS", w.S3Access}, {"S3_SECRET", w.S3Secret},
 		{"PORT", strconv.Itoa(both.Port)}, {"BLUE_IP", both.At["blue"]}, {"GREEN_IP", both.At["green"]},
-		{"HOME", env.WorkDir}, {"LANG", "C.UTF-8"}, {"AGE_IDENTITY", identity.String()},
+		{"SILENT", silent.Addr().String()}, {"HOME", env.WorkDir}, {"LANG", "C.UTF-8"}, {"AGE_IDENTITY", identity.String()},
 	} {
 		env.Setenv(v[0], v[1])
 	}

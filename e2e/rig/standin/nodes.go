@@ -23,7 +23,7 @@ type nodes struct {
 }
 
 // Nodes plays the kubelets and the balancers of a cluster that has neither, until the returned function is called. Every
-// pod runs and is ready at once, a pod of a Job has succeeded, and Balancers is included.
+// pod runs and is ready at once, a pod of a Job has succeeded, one with the annotation SIDE-stuck waits for ever, and Balancers is included.
 func Nodes(side string, client *kube.Client) (stop func(context.Context) error) {
 	n := &nodes{side: side, client: client}
 	return play(n.pods, n.services)
@@ -88,6 +88,9 @@ func (n *nodes) playPod(ctx context.Context, pod *corev1.Pod) error {
 	if pod.Status.Phase != corev1.PodPending || pod.DeletionTimestamp != nil {
 		return nil
 	}
+	if pod.Annotations[n.side+"-stuck"] != "" {
+		return n.playStuck(ctx, pod)
+	}
 	n.next++
 	pod.Status.PodIP = fmt.Sprintf("10.200.%d.%d", n.next/250, n.next%250+1)
 	pod.Status.PodIPs = []corev1.PodIP{{IP: pod.Status.PodIP}}
@@ -104,6 +107,18 @@ func (n *nodes) playPod(ctx context.Context, pod *corev1.Pod) error {
 		return err
 	}
 	return n.playEndpoints(ctx, pod)
+}
+
+// playStuck lets a pod wait for ever, as one whose image nobody has.
+func (n *nodes) playStuck(ctx context.Context, pod *corev1.Pod) error {
+	if len(pod.Status.ContainerStatuses) > 0 {
+		return nil
+	}
+	pod.Status.ContainerStatuses = []corev1.ContainerStatus{{
+		Name: pod.Spec.Containers[0].Name, State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ImagePullBackOff", Message: "a stand-in: nobody has the image"}},
+	}}
+	_, err := n.client.Typed.CoreV1().Pods(pod.Namespace).UpdateStatus(ctx, pod, metav1.UpdateOptions{})
+	return err
 }
 
 // playEndpoints puts a pod behind the Services that choose it: the controller passes over pods that are on no node.
