@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
-
 
 	"github.com/crossfade-project/crossfade/internal/journal"
 	"github.com/crossfade-project/crossfade/internal/kube"
