@@ -207,7 +207,8 @@ func (p *Player) one(ctx context.Context, c Cut) (Outcome, error) {
 		out.Why = "what it left differs:\n" + diff
 	default:
 		out.Converged = true
-		return out, l.close(ctx)
+		p.clear(ctx, l)
+		return out, nil
 	}
 	if p.opts.Keep != "" {
 		dir := filepath.Join(p.opts.Keep, strings.ReplaceAll(c.String(), " ", "-"))
@@ -216,7 +217,15 @@ func (p *Player) one(ctx context.Context, c Cut) (Outcome, error) {
 	} else {
 		err = nil
 	}
-	return out, errors.Join(err, l.close(ctx))
+	p.clear(ctx, l)
+	return out, err
+}
+
+// clear removes a trial. What it leaves on a busy machine is in nobody's way: each trial has names of its own.
+func (p *Player) clear(ctx context.Context, l *line) {
+	if err := l.close(ctx); err != nil {
+		p.opts.Say("%v", err)
+	}
 }
 
 func (p *Player) converge(ctx context.Context, l *line, out *Outcome) (diff string, err error) {
@@ -227,7 +236,12 @@ func (p *Player) converge(ctx context.Context, l *line, out *Outcome) (diff stri
 		}
 		verb, want, take = "rollback", p.first, l.Blue
 	}
-	if err := l.cut(ctx, verb, out); err != nil {
+	err = l.cut(ctx, verb, out)
+	for tries := 1; errors.Is(err, errEarly) && tries < maxCalls; tries++ {
+		p.opts.Say("%s: %v", out.Cut, err) // a busy machine is silent for a while too
+		err = l.cut(ctx, verb, out)
+	}
+	if err != nil {
 		return "", err
 	}
 	if out.Code != 0 {
@@ -238,6 +252,9 @@ func (p *Player) converge(ctx context.Context, l *line, out *Outcome) (diff stri
 	got, err := trial.Becomes(ctx, want, settleLimit, take)
 	return trial.Diff(want, got), err
 }
+
+// errEarly says that a run ended before the record at which it was to be cut off.
+var errEarly = errors.New("it ended before its phase")
 
 // cut holds a run at the record of the phase, cuts it off from the server, lets it go on, and mends the network after a while.
 func (l *line) cut(ctx context.Context, verb string, out *Outcome) error {
@@ -262,7 +279,7 @@ func (l *line) cut(ctx context.Context, verb string, out *Outcome) error {
 		}
 		select {
 		case e := <-done:
-			return fmt.Errorf("it ended before %s: code %d, %w\n%s", out.Cut.Phase.At, e.r.Code, e.err, e.r.Stderr)
+			return errors.Join(fmt.Errorf("%w: %s, code %d\n%s", errEarly, out.Cut.Phase.At, e.r.Code, e.r.Stderr), e.err)
 		case <-time.After(tick):
 		}
 	}

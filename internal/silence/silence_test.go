@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-const limit = 300 * time.Millisecond
+const limit = 2 * time.Second
 
 func client(l Limit) *http.Client {
 	return &http.Client{Transport: &http.Transport{DialContext: l.Dial()}}
