@@ -127,10 +127,11 @@ func TestAnIdleConnectionTellsNobody(t *testing.T) {
 			t.Fatal(err)
 		}
 		_ = resp.Body.Close()
+		before := told.Load() // a busy machine may have been silent to the request itself
 		time.Sleep(2 * limit) // the connection is closed meanwhile, and the next request makes another
-	}
-	if told.Load() != 0 {
-		t.Errorf("%d notices of an idle connection", told.Load())
+		if n := told.Load() - before; n != 0 {
+			t.Errorf("%d notices of an idle connection", n)
+		}
 	}
 }
 
