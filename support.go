@@ -313,8 +313,8 @@ func (s *support) readme(redacted []string) []byte {
 	for _, e := range s.entries {
 		fmt.Fprintf(&b, "  %-40s %s\n", e.Name, e.What)
 	}
-	b.WriteString("\nIn the place of what was taken out stands redacted-XXXXXXXX: equal values have equal digits within this bundle, and the key\n" +
-		"of these digits is gone. What was taken out:\n\n")
+	b.WriteString("\nIn the place of what was taken out stands redacted- and a digest: equal values have equal digests within this bundle, and the key\n" +
+		"of these digests is gone. What was taken out:\n\n")
 	for _, what := range redacted {
 		fmt.Fprintf(&b, "  - %s\n", what)
 	}

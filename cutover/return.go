@@ -35,33 +35,18 @@ func PlanReturn(ctx context.Context, opts ReturnOptions) (*plan.Plan, error) {
 	p := plan.New(opts.Migration, stageOr(opts.Options, "return", opts.App))
 	var fences, moves, verifies []plan.Change
 	summary := swapSummary{}
-	for _, c := range opts.Swap.Changes {
-		if c.Action == actionReturn {
-			return nil, &Error{Op: "plan the return of " + opts.App, Hint: "a name goes back once; plan a new swap when green is mended", Err: fmt.Errorf("the plan given is a return itself")}
-		}
-		if c.Action != actionSwap {
-			continue
-		}
-		var d moveData
-		if err := json.Unmarshal(c.Data, &d); err != nil {
-			return nil, fmt.Errorf("read the plan of the swap: %w", err)
-		}
-		z, err := opts.zoneOf(d.Change.Name)
-		if err != nil {
-			return nil, err
-		}
-		now, err := lookupSwappable(ctx, z.Driver, d.Change.Name)
-		if err != nil {
-			return nil, err
-		}
+	if slices.ContainsFunc(opts.Swap.Changes, func(c plan.Change) bool { return c.Action == actionReturn }) {
+		return nil, &Error{Op: "plan the return of " + opts.App, Hint: "a name goes back once; plan a new swap when green is mended", Err: fmt.Errorf("the plan given is a return itself")}
+	}
+	err := opts.swapped(ctx, func(c plan.Change, d moveData, z Zone, now []zone.RRset) error {
 		back := d
 		back.Change = d.Change.Reverse()
 		fence, err := planNewFence(ctx, opts, p, c.App, z, d)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if fence == nil {
-			continue
+			return nil
 		}
 		fences = append(fences, *fence)
 		back.Change.Fence = fenceOf(*fence)
@@ -78,6 +63,10 @@ func PlanReturn(ctx context.Context, opts ReturnOptions) (*plan.Plan, error) {
 		default:
 			p.Refuse(d.Change.Name, fmt.Sprintf("it holds %s, which is neither what the swap wrote nor what it replaced", describe(now)), "find out who changed it, and set it to "+describe(back.Change.New)+" by hand if it is to lead to blue")
 		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	for _, c := range slices.Concat(fences, moves, verifies) {
 		p.Add(c)
@@ -146,27 +135,38 @@ func UnderFences(held []Held, fences []zone.Fence) []Held {
 // LeadsToGreen returns the names that hold now what a swap wrote, or anything else that it did not replace.
 func LeadsToGreen(ctx context.Context, opts ReturnOptions) ([]string, error) {
 	var names []string
-	for _, c := range opts.Swap.Changes {
+	err := opts.swapped(ctx, func(_ plan.Change, d moveData, _ Zone, now []zone.RRset) error {
+		if !sameRecords(now, d.Change.Old) {
+			names = append(names, d.Change.Name)
+		}
+		return nil
+	})
+	return names, err
+}
+
+// swapped visits the names that the swap moves, each with what it holds now.
+func (o ReturnOptions) swapped(ctx context.Context, visit func(c plan.Change, d moveData, z Zone, now []zone.RRset) error) error {
+	for _, c := range o.Swap.Changes {
 		if c.Action != actionSwap {
 			continue
 		}
 		var d moveData
 		if err := json.Unmarshal(c.Data, &d); err != nil {
-			return nil, fmt.Errorf("read the plan of the swap: %w", err)
+			return fmt.Errorf("read the plan of the swap: %w", err)
 		}
-		z, err := opts.zoneOf(d.Change.Name)
+		z, err := o.zoneOf(d.Change.Name)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		now, err := lookupSwappable(ctx, z.Driver, d.Change.Name)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if !sameRecords(now, d.Change.Old) {
-			names = append(names, d.Change.Name)
+		if err := visit(c, d, z, now); err != nil {
+			return err
 		}
 	}
-	return names, nil
+	return nil
 }
 
 // ApplyReturn swaps the names back to blue. It asks for no gate: blue served them before. Green must go on answering

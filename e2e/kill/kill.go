@@ -93,7 +93,7 @@ func (k *Killer) Reference(ctx context.Context, ways ...Way) (Reference, error) 
 	if err := ok(ctx, t, "run", "--yes"); err != nil {
 		return ref, fmt.Errorf("the unbroken run: %w", err)
 	}
-	if ref.End, err = quiet(ctx, t.Fingerprint); err != nil {
+	if ref.End, err = trial.Settled(ctx, t.Fingerprint); err != nil {
 		return ref, err
 	}
 	run, err := journal.Read(filepath.Dir(t.Journal()))
@@ -118,24 +118,6 @@ func (k *Killer) Reference(ctx context.Context, ways ...Way) (Reference, error) 
 }
 
 func rollback() []string { return []string{"rollback", "--yes"} }
-
-// quiet takes fingerprints until two in a row are equal.
-func quiet(ctx context.Context, take func(context.Context) (trial.Fingerprint, error)) (trial.Fingerprint, error) {
-	last, err := take(ctx)
-	for err == nil {
-		select {
-		case <-ctx.Done():
-			return last, ctx.Err()
-		case <-time.After(2 * time.Second):
-		}
-		var next trial.Fingerprint
-		if next, err = take(ctx); err == nil && next.Hash == last.Hash {
-			return next, nil
-		}
-		last = next
-	}
-	return last, err
-}
 
 // Kill kills at every point given and tells of each. It goes on where one does not converge; an error means that it could
 // not go on.

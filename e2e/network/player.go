@@ -140,30 +140,12 @@ func (p *Player) Reference(ctx context.Context) error {
 		_, err = p.finish(ctx, l, "run")
 	}
 	if err == nil {
-		p.end, err = quiet(ctx, l.Fingerprint)
+		p.end, err = trial.Settled(ctx, l.Fingerprint)
 	}
 	if err != nil {
 		return errors.Join(fmt.Errorf("the unbroken run: %w", err), l.close(context.WithoutCancel(ctx)))
 	}
 	return l.close(ctx)
-}
-
-// quiet takes fingerprints until two in a row are equal.
-func quiet(ctx context.Context, take func(context.Context) (trial.Fingerprint, error)) (trial.Fingerprint, error) {
-	last, err := take(ctx)
-	for err == nil {
-		select {
-		case <-ctx.Done():
-			return last, ctx.Err()
-		case <-time.After(2 * time.Second):
-		}
-		var next trial.Fingerprint
-		if next, err = take(ctx); err == nil && next.Hash == last.Hash {
-			return next, nil
-		}
-		last = next
-	}
-	return last, err
 }
 
 // Play plays cuts and tells of each. It goes on where one does not converge; an error means that it could not go on.

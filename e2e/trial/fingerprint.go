@@ -227,3 +227,21 @@ func Becomes(ctx context.Context, want Fingerprint, limit time.Duration, take fu
 		}
 	}
 }
+
+// Settled takes fingerprints until two in a row are equal.
+func Settled(ctx context.Context, take func(context.Context) (Fingerprint, error)) (Fingerprint, error) {
+	last, err := take(ctx)
+	for err == nil {
+		select {
+		case <-ctx.Done():
+			return last, ctx.Err()
+		case <-time.After(2 * time.Second):
+		}
+		var next Fingerprint
+		if next, err = take(ctx); err == nil && next.Hash == last.Hash {
+			return next, nil
+		}
+		last = next
+	}
+	return last, err
+}
