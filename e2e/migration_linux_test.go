@@ -88,13 +88,16 @@ func play() (*world, error) {
 	proven := make(chan error, 1)
 	began := false
 	prepared := func(ctx context.Context, r *rig.Rig) error {
+		if err := w.lookBefore(ctx, r); err != nil { // before other scenes have records in the zone
+			return err
+		}
 		began = true
 		go func() { proven <- w.prove(ctx, top, filepath.Join(dir, "proof"), r, &told) }()
-		return errors.Join(w.lookBefore(ctx, r), w.lookAtDraft(ctx, r, top, binary))
+		return w.lookAtDraft(ctx, r, top, binary)
 	}
 	inspect := func(ctx context.Context, r *rig.Rig) error {
 		began = false
-		return errors.Join(w.lookAfter(ctx, r), <-proven)
+		return errors.Join(<-proven, w.lookAfter(ctx, r)) // after the other scenes have taken theirs away
 	}
 	w.result, err = demo.Run(ctx, demo.Options{
 		Top: top, Binary: binary, Dir: filepath.Join(dir, "rig"), Out: &out, Prepared: prepared, Inspect: inspect,
