@@ -191,21 +191,12 @@ func reversedRecords(records iter.Seq2[Record, error]) iter.Seq2[Record, error] 
 // replace it.
 func restoredRecords(back, forward iter.Seq2[Record, error]) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
-		keyOf := func(r Record) string { return r.Key }
-		a, stopA := cursorOf("read the manifest of the way back", back, keyOf)
-		defer stopA()
-		b, stopB := cursorOf("read the manifest", forward, keyOf)
-		defer stopB()
-		for {
-			if err := errors.Join(a.err, b.err); err != nil {
+		for both, err := range together("read the manifest of the way back", back, "read the manifest", forward) {
+			if err != nil {
 				yield(Record{}, err)
 				return
 			}
-			key, ok := least(a.position, b.position)
-			if !ok {
-				return
-			}
-			now, was := a.take(key), b.take(key)
+			now, was := both[0], both[1]
 			if now == nil || now.State == StateIntent {
 				continue
 			}

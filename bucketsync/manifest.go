@@ -226,25 +226,38 @@ func (m *manifest) all() iter.Seq2[Record, error] {
 // overlay merges two sorted sequences; of several records of one key the last of the second wins.
 func overlay(base, over iter.Seq2[Record, error]) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
-		keyOf := func(r Record) string { return r.Key }
-		a, stopA := cursorOf("read the manifest", base, keyOf)
-		defer stopA()
-		b, stopB := cursorOf("read the manifest's log", over, keyOf)
-		defer stopB()
-		for {
-			if err := errors.Join(a.err, b.err); err != nil {
+		for both, err := range together("read the manifest", base, "read the manifest's log", over) {
+			if err != nil {
 				yield(Record{}, err)
 				return
 			}
-			key, ok := least(a.position, b.position)
-			if !ok {
-				return
-			}
-			last := a.take(key)
-			for r := b.take(key); r != nil; r = b.take(key) {
-				last = r
+			last := both[1]
+			if last == nil {
+				last = both[0]
 			}
 			if !yield(*last, nil) {
+				return
+			}
+		}
+	}
+}
+
+// together yields, in order, the last record of each key in either of two sorted sequences; nil where one has none. It ends
+// with the first error.
+func together(whatA string, a iter.Seq2[Record, error], whatB string, b iter.Seq2[Record, error]) iter.Seq2[[2]*Record, error] {
+	return func(yield func([2]*Record, error) bool) {
+		keyOf := func(r Record) string { return r.Key }
+		curA, stopA := cursorOf(whatA, a, keyOf)
+		defer stopA()
+		curB, stopB := cursorOf(whatB, b, keyOf)
+		defer stopB()
+		for {
+			if err := errors.Join(curA.err, curB.err); err != nil {
+				yield([2]*Record{}, err)
+				return
+			}
+			key, ok := least(curA.position, curB.position)
+			if !ok || !yield([2]*Record{curA.last(key), curB.last(key)}, nil) {
 				return
 			}
 		}

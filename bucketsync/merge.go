@@ -208,3 +208,12 @@ func (c *cursor[T]) take(key string) *T {
 	c.advance()
 	return &v
 }
+
+// last takes all entries under key and returns the last of them.
+func (c *cursor[T]) last(key string) *T {
+	var last *T
+	for v := c.take(key); v != nil; v = c.take(key) {
+		last = v
+	}
+	return last
+}

@@ -3,12 +3,12 @@ package kill
 import (
 	"cmp"
 	"fmt"
-	"hash/fnv"
 	"math"
 	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/crossfade-project/crossfade/e2e/shard"
 	"github.com/crossfade-project/crossfade/internal/fault"
 	"github.com/crossfade-project/crossfade/internal/journal"
 )
@@ -46,22 +46,15 @@ func (p Point) String() string {
 	return fmt.Sprintf("%s %s %s #%d", p.Way, p.Moment, p.Record, p.Nth)
 }
 
-// Shard is the part, from 1, in which the point is.
-func (p Point) Shard(parts int) int { return chosenBy(p.Record+fmt.Sprint(p.Nth), parts) + 1 }
+// In reports whether the point belongs to a shard. All ways of one record are in the same.
+func (p Point) In(s shard.Shard) bool { return s.Has(p.Record + fmt.Sprint(p.Nth)) }
 
 // Mix brings points into an order in which all ways and stages are near every place, always the same: an interrupted run
 // has seen some of everything, and what is left takes as long as what was.
 func Mix(points []Point) {
 	slices.SortStableFunc(points, func(a, b Point) int {
-		return cmp.Compare(chosenBy(a.String(), math.MaxInt32), chosenBy(b.String(), math.MaxInt32))
+		return cmp.Compare(shard.Spread(a.String(), math.MaxInt32), shard.Spread(b.String(), math.MaxInt32))
 	})
-}
-
-// chosenBy spreads texts evenly over n numbers.
-func chosenBy(text string, n int) int {
-	h := fnv.New32a()
-	_, _ = h.Write([]byte(text)) // a hash takes everything
-	return int(h.Sum32() % uint32(n))
 }
 
 // Spec is the fault of the point in a trial.
@@ -99,7 +92,7 @@ func points(way Way, trial string, records []journal.Record) []Point {
 		if r.Kind == journal.KindIntent {
 			p.Moment = fault.After
 		}
-		if chosenBy(string(way)+text, tornEvery) == 0 {
+		if shard.Spread(string(way)+text, tornEvery) == 0 {
 			p.Moment = fault.Torn
 		}
 		out = append(out, p)

@@ -2,7 +2,6 @@ package network
 
 import (
 	"fmt"
-	"hash/fnv"
 )
 
 // Server is what a migration is cut off from.
@@ -54,13 +53,6 @@ type Cut struct {
 
 // String names a cut.
 func (c Cut) String() string { return fmt.Sprintf("%s %s in %s", c.Server, c.Mode, c.Phase.Name) }
-
-// Shard says which of a number of parts a cut belongs to, from 1.
-func (c Cut) Shard(parts int) int {
-	h := fnv.New32a()
-	_, _ = h.Write([]byte(c.String())) // a hash takes everything
-	return int(h.Sum32()%uint32(parts)) + 1
-}
 
 // Cuts lists every cut.
 func Cuts() []Cut {

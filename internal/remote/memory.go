@@ -10,7 +10,7 @@ import (
 	"sync"
 )
 
-// Memory is a Store in memory, for tests. The zero value is empty and ready.
+// Memory is a fake: a Store in memory, for tests of faults and orders that a real one cannot be made to show. The zero value is empty and ready.
 type Memory struct {
 	mu      sync.Mutex
 	writes  int

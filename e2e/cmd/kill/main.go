@@ -17,13 +17,14 @@ import (
 	"time"
 
 	"github.com/crossfade-project/crossfade/e2e/kill"
+	"github.com/crossfade-project/crossfade/e2e/shard"
 	"github.com/crossfade-project/crossfade/e2e/trial"
 )
 
 type options struct {
 	dir      string
 	parallel int
-	shard    string
+	shard    shard.Shard
 	only     string
 	again    bool
 	ways     string
@@ -33,7 +34,7 @@ func main() {
 	var o options
 	flag.StringVar(&o.dir, "dir", ".kill", "folder for results and for what is left of points that fail")
 	flag.IntVar(&o.parallel, "parallel", 8, "trials at once")
-	flag.StringVar(&o.shard, "shard", "1/1", "which part of the points: 2/3 is the second of three")
+	flag.Var(&o.shard, "shard", "which part of the points: 2/3 is the second of three")
 	flag.StringVar(&o.only, "only", "", "a regular expression of the points' names")
 	flag.StringVar(&o.ways, "ways", "", "comma-separated: "+fmt.Sprint(kill.Ways())+"; empty is all")
 	flag.BoolVar(&o.again, "again", false, "also those that have converged before")
@@ -47,15 +48,7 @@ func main() {
 	}
 }
 
-func say(format string, args ...any) {
-	fmt.Printf("%s %s\n", time.Now().Format("15:04:05"), fmt.Sprintf(format, args...))
-}
-
 func run(ctx context.Context, o options) (err error) {
-	var part, parts int
-	if n, err := fmt.Sscanf(o.shard, "%d/%d", &part, &parts); n != 2 || err != nil || part < 1 || part > parts {
-		return fmt.Errorf("shard %q: it must be like 2/3", o.shard)
-	}
 	only, err := regexp.Compile(o.only)
 	if err != nil {
 		return err
@@ -70,8 +63,8 @@ func run(ctx context.Context, o options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, results.Close()) }()
-	killer := kill.New(world, kill.Options{Parallel: o.parallel, Keep: filepath.Join(o.dir, "failed"), Say: say})
-	say("an unbroken run, to compare with")
+	killer := kill.New(world, kill.Options{Parallel: o.parallel, Keep: filepath.Join(o.dir, "failed"), Say: trial.Say})
+	trial.Say("an unbroken run, to compare with")
 	ways := kill.Ways()
 	if o.ways != "" {
 		ways = nil
@@ -85,7 +78,7 @@ func run(ctx context.Context, o options) (err error) {
 	}
 	var chosen []kill.Point
 	for _, p := range ref.Points {
-		if p.Shard(parts) == part && only.MatchString(p.String()) {
+		if p.In(o.shard) && only.MatchString(p.String()) {
 			chosen = append(chosen, p)
 		}
 	}
@@ -105,21 +98,21 @@ func report(ctx context.Context, o options, killer *kill.Killer, ref kill.Refere
 		}
 		todo = append(todo, p)
 	}
-	say("%d points, %d of them have converged before (%s)", len(chosen), len(chosen)-len(todo), results.Path)
+	trial.Say("%d points, %d of them have converged before (%s)", len(chosen), len(chosen)-len(todo), results.Path)
 	began, done, more := time.Now(), 0, 0
 	err := killer.Kill(ctx, ref, todo, func(out kill.Outcome) error {
 		done++
 		if out.Converged {
 			converged[out.Point.Way]++
 		} else {
-			say("FAILED %s: %s", out.Point, out.Why)
+			trial.Say("FAILED %s: %s", out.Point, out.Why)
 		}
 		if out.Calls > 1 {
 			more++
 		}
 		if done%10 == 0 || done == len(todo) {
 			each := time.Since(began) / time.Duration(done)
-			say("%d of %d, %.1f a minute, %s left", done, len(todo), float64(time.Minute)/float64(each), (each * time.Duration(len(todo)-done)).Round(time.Second))
+			trial.Say("%d of %d, %.1f a minute, %s left", done, len(todo), float64(time.Minute)/float64(each), (each * time.Duration(len(todo)-done)).Round(time.Second))
 		}
 		return results.Add(out)
 	})
@@ -130,7 +123,7 @@ func report(ctx context.Context, o options, killer *kill.Killer, ref kill.Refere
 		return err
 	}
 	if more > 0 {
-		say("%d points took more than one call after the kill", more)
+		trial.Say("%d points took more than one call after the kill", more)
 	}
 	all, good := 0, 0
 	var parts []string
@@ -138,7 +131,7 @@ func report(ctx context.Context, o options, killer *kill.Killer, ref kill.Refere
 		all, good = all+points[way], good+converged[way]
 		parts = append(parts, fmt.Sprintf("%s %d of %d", way, converged[way], points[way]))
 	}
-	say("%s; in %s", strings.Join(parts, ", "), time.Since(began).Round(time.Second))
+	trial.Say("%s; in %s", strings.Join(parts, ", "), time.Since(began).Round(time.Second))
 	fmt.Printf("kill: %d points, %d converged\n", all, good)
 	if good != all {
 		return fmt.Errorf("%d points did not converge: look into %s", all-good, filepath.Join(o.dir, "failed"))

@@ -15,19 +15,21 @@ import (
 	"time"
 
 	"github.com/crossfade-project/crossfade/e2e/network"
+	"github.com/crossfade-project/crossfade/e2e/shard"
 	"github.com/crossfade-project/crossfade/e2e/trial"
 )
 
 type options struct {
-	dir, shard, only string
-	parallel         int
+	dir, only string
+	shard     shard.Shard
+	parallel  int
 }
 
 func main() {
 	var o options
 	flag.StringVar(&o.dir, "dir", ".network", "folder for what is left of cuts that fail")
 	flag.IntVar(&o.parallel, "parallel", 4, "trials at once")
-	flag.StringVar(&o.shard, "shard", "1/1", "which part of the cuts: 2/3 is the second of three")
+	flag.Var(&o.shard, "shard", "which part of the cuts: 2/3 is the second of three")
 	flag.StringVar(&o.only, "only", "", "a regular expression of the cuts' names, as in \"green store stalled in sync\"")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -39,22 +41,14 @@ func main() {
 	}
 }
 
-func say(format string, args ...any) {
-	fmt.Printf("%s %s\n", time.Now().Format("15:04:05"), fmt.Sprintf(format, args...))
-}
-
 func run(ctx context.Context, o options) (err error) {
-	var part, parts int
-	if n, err := fmt.Sscanf(o.shard, "%d/%d", &part, &parts); n != 2 || err != nil || part < 1 || part > parts {
-		return fmt.Errorf("shard %q: it must be like 2/3", o.shard)
-	}
 	only, err := regexp.Compile(o.only)
 	if err != nil {
 		return err
 	}
 	var chosen []network.Cut
 	for _, c := range network.Cuts() {
-		if c.Shard(parts) == part && only.MatchString(c.String()) {
+		if o.shard.Has(c.String()) && only.MatchString(c.String()) {
 			chosen = append(chosen, c)
 		}
 	}
@@ -64,8 +58,8 @@ func run(ctx context.Context, o options) (err error) {
 	}
 	defer func() { err = errors.Join(err, world.Stop(context.WithoutCancel(ctx))) }()
 	failed := filepath.Join(o.dir, "failed")
-	player := network.New(world, network.Options{Parallel: o.parallel, Keep: failed, Say: say})
-	say("an unbroken run, to compare with")
+	player := network.New(world, network.Options{Parallel: o.parallel, Keep: failed, Say: trial.Say})
+	trial.Say("an unbroken run, to compare with")
 	if err := player.Reference(ctx); err != nil {
 		return err
 	}
@@ -77,9 +71,9 @@ func run(ctx context.Context, o options) (err error) {
 		} else {
 			word = "FAILED"
 		}
-		say("%s: %s; exit code %d after %s, %d further calls, %d connections met it", out.Cut, word, out.Code, out.Took.Round(time.Second), out.Calls, out.Met)
+		trial.Say("%s: %s; exit code %d after %s, %d further calls, %d connections met it", out.Cut, word, out.Code, out.Took.Round(time.Second), out.Calls, out.Met)
 		if !out.Converged {
-			say("%s", out.Why)
+			trial.Say("%s", out.Why)
 		}
 	})
 	if err != nil {
