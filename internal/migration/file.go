@@ -50,7 +50,7 @@ const (
 
 // Rehearsal shortens the floors under safety times. Without it, the floors are those of the acceptance rules.
 type Rehearsal struct {
-	// Idle replaces the floor of 72h under the time for which blue must be idle.
+	// Idle replaces the floor of max(72h, 2 x old TTL) under the time for which blue must be idle.
 	Idle Duration `yaml:"idle,omitempty" json:"idle,omitempty"`
 	// Soak replaces the floor of 60s that is added to twice the TTL.
 	Soak Duration `yaml:"soak,omitempty" json:"soak,omitempty"`
