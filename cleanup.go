@@ -197,6 +197,10 @@ func (r *CleanupReport) Print(w io.Writer) error {
 	out := &printer{w: w}
 	out.f("migration %s is cleaned up\n", r.Migration)
 	out.f("green: marks taken off %s; helpers and leases deleted: %d; unfinished files removed: %d\n", cli.Count(r.Clusters.Unmarked, "object"), r.Clusters.Deleted, r.Files)
+	if kinds := r.Clusters.Unseen; len(kinds) > 0 {
+		out.f("not looked at: %s, for want of rights or an answer: something may be left there; an administrator's cleanup shows it: %s\n",
+			cli.Count(len(kinds), "kind"), strings.Join(kinds, ", "))
+	}
 	out.f("the journal, the plans and the reports are kept\n")
 	return out.err
 }

@@ -63,6 +63,9 @@ func (m *Migration) Rollback(ctx context.Context, opts RollbackOptions) (_ *Roll
 	if err := p.Err(); err != nil {
 		return nil, err
 	}
+	if p.Nothing {
+		return m.nothingToTakeBack()
+	}
 	open := p.note(m.opts.Actor)
 	if earlier, ok := m.unfinishedRollback(); ok {
 		open = open.with(earlier)

@@ -24,6 +24,8 @@ type RollbackPlan struct {
 	Whole   bool           `json:"whole"`
 	Discard bool           `json:"discard,omitempty"`
 	Turns   []RollbackTurn `json:"turns"`
+	// Nothing says that the journal tells of nothing that could be taken back.
+	Nothing bool `json:"nothing,omitempty"`
 	// After are the stages that follow the turns.
 	After []Later `json:"after,omitempty"`
 	// Refusals are the reasons not to begin.
@@ -68,8 +70,9 @@ func (m *Migration) PlanRollback(ctx context.Context, opts RollbackOptions) (*Ro
 		return nil, err
 	}
 	p := &RollbackPlan{Migration: m.file.Name, Rehearsal: m.file.Rehearsal != nil, Whole: len(opts.Apps) == 0, Discard: opts.DiscardGreen}
-	if log == nil {
-		return p, nil // nothing has begun
+	if neverBegan(log) {
+		p.Nothing = true
+		return p, m.lookForBegun(ctx, p, log)
 	}
 	if retireBegan(log) {
 		p.refuse("blue", "retire has begun to delete it: there is nothing to go back to", "bring back what is needed from the archive; green serves")
@@ -172,11 +175,11 @@ func (m *Migration) planBackOf(ctx context.Context, p *RollbackPlan, r *Rollback
 	what := "bucket " + s.bucket
 	sync, err := s.plan(ctx)
 	if err != nil {
-		refuse(what, "what green wrote to it cannot be read: "+err.Error(), "see to it that both stores answer")
+		refuse(what, "what green wrote to it cannot be read: "+err.Error(), "see to it that both stores answer; where it is the manifest that is damaged, put manifests/"+s.bucket+".jsonl back from a backup")
 		return
 	}
 	for _, x := range sync.Refusals {
-		refuse("bucket "+x.What, x.Why, x.Mend)
+		refuse("bucket "+strings.TrimPrefix(x.What, "bucket "), x.Why, x.Mend)
 	}
 	planned, err := bucketsync.PlannedOf(sync)
 	if err != nil || len(sync.Changes) == 0 {
@@ -289,6 +292,8 @@ type RollbackReport struct {
 	Migration string `json:"migration"`
 	Rehearsal bool   `json:"rehearsal"`
 	Whole     bool   `json:"whole"`
+	// Nothing says that the journal tells of nothing that could be taken back, so nothing was.
+	Nothing bool `json:"nothing,omitempty"`
 	// Applications of the file, with the side that serves each now.
 	Applications []RolledBack `json:"applications"`
 	Buckets      []BucketBack `json:"buckets,omitempty"`
@@ -345,7 +350,10 @@ func (m *Migration) rollbackReport(open rollback) (*RollbackReport, error) {
 func (r *RollbackReport) Print(w io.Writer) error {
 	out := &printer{w: w}
 	what := "rolled back"
-	if r.Whole {
+	switch {
+	case r.Nothing:
+		what = "nothing has begun, so nothing was taken back"
+	case r.Whole:
 		what = "rolled back as a whole: blue's objects and names are as they were"
 	}
 	out.f("migration %s%s: %s\n\n", r.Migration, stamp(r.Rehearsal), what)

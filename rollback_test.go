@@ -149,6 +149,7 @@ func TestWhatCannotComeBackIsNamed(t *testing.T) {
 func TestARollbackOfOneOfATurnSaysWhoGoesAlong(t *testing.T) {
 	m := opened(t, load(t, kinds))
 	note(t, m, noteOutline, m.outline())
+	plans(t, m, "export")
 	p, err := m.PlanRollback(t.Context(), RollbackOptions{Apps: []string{"writer"}})
 	if err != nil || len(p.Turns) != 1 || !slices.Equal(p.Turns[0].Applications, []string{"reader", "writer"}) || !strings.Contains(p.Turns[0].Together, "share bucket data") {
 		t.Errorf("%+v, %v", p, err)

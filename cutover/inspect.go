@@ -33,6 +33,9 @@ func (s NameState) Address() bool {
 	return len(s.Records) > 0 && s.Records[0].Type != "CNAME"
 }
 
+// AtGreen reports whether the name leads to green's entry, and not to blue's.
+func (s NameState) AtGreen() bool { return !leadsTo(s, s.Blue) && leadsTo(s, s.Green) }
+
 // Inspection is what reading found about every hostname of the file.
 type Inspection struct {
 	Names    []NameState    `json:"names"`
@@ -185,7 +188,7 @@ func judgeBlue(s NameState, found *Inspection) {
 		found.refuse(s.Hostname, "blue's entry is not known: "+s.Blue.Missing, "name blue's target or address for the hostname")
 	case leadsTo(s, s.Blue):
 	case leadsTo(s, s.Green):
-		found.refuse(s.Hostname, fmt.Sprintf("it leads to green already (%s)", describe(s.Records)), "is green the side that serves now? Then blue and green are exchanged in the file. If not, point the name at blue; a name that has moved already is taken out of the file")
+		found.refuse(s.Hostname, fmt.Sprintf("it leads to green already (%s)", describe(s.Records)), "is green the side that serves now? Then blue and green are exchanged in the file. If not, point the name at blue; a name that has moved already is taken out of the file; where this very migration moved it, its state directory is another one or lost: put it back")
 	default:
 		found.refuse(s.Hostname, fmt.Sprintf("it leads to %s, and blue's entry is %s (%s)", describe(s.Records), s.Blue, s.Blue.Source), "only names that lead to blue are moved: correct the record, or name blue's entry for the hostname")
 	}

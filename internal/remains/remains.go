@@ -26,6 +26,9 @@ const (
 // prefix begins every label and annotation of Crossfade.
 const prefix = "crossfade.dev/"
 
+// unseen begins the text of each note about what could not be looked at.
+const unseen = "it was not looked at: "
+
 // parallel is how many objects are written at once.
 const parallel = 8
 
@@ -45,6 +48,8 @@ type Options struct {
 type Result struct {
 	Unmarked int `json:"unmarked"`
 	Deleted  int `json:"deleted"`
+	// Unseen are the kinds that could not be looked at, each with its side: something may be left there.
+	Unseen []string `json:"unseen,omitempty"`
 }
 
 // target is what one change needs.
@@ -67,7 +72,7 @@ func Plan(ctx context.Context, opts Options) (*plan.Plan, error) {
 		return nil, fmt.Errorf("find what green serves: %w", err)
 	}
 	for _, d := range dead {
-		p.Note(plan.Warning, "green: "+d.GroupVersion, "it does not answer, so it was not looked at: "+d.Why)
+		p.Note(plan.Warning, "green: "+d.GroupVersion, unseen+"it does not answer: "+d.Why)
 	}
 	for _, r := range served {
 		if r.Can("list") && r.Can("patch") {
@@ -92,7 +97,7 @@ func (o Options) find(ctx context.Context, p *plan.Plan, side string, r kube.Res
 	client := o.client(side)
 	for obj, err := range client.List(ctx, r, namespace, kube.LabelMigration+"="+o.Migration) {
 		if apierrors.IsForbidden(err) || apierrors.IsMethodNotSupported(err) {
-			p.Note(plan.Warning, side+": "+r.String(), "it was not looked at: "+err.Error())
+			p.Note(plan.Warning, side+": "+r.String(), unseen+err.Error())
 			return nil
 		}
 		if err != nil {
@@ -106,6 +111,7 @@ func (o Options) find(ctx context.Context, p *plan.Plan, side string, r kube.Res
 // add decides about one object that bears the migration's name.
 //
 //	made to look or to hold a lease   │ delete
+//	the printed roles                 │ nothing: an administrator has applied them, and this account works under them
 //	on green otherwise                │ unmark
 //	on blue otherwise                 │ nothing: Crossfade makes nothing else there
 func (o Options) add(p *plan.Plan, side string, r kube.Resource, obj *unstructured.Unstructured) {
@@ -117,7 +123,7 @@ func (o Options) add(p *plan.Plan, side string, r kube.Resource, obj *unstructur
 		ReliesOn: []plan.Reliance{{What: "uid of " + name, Is: t.UID}},
 	}
 	switch {
-	case lease && side == "blue" && t.Name == o.Keep:
+	case lease && side == "blue" && t.Name == o.Keep, obj.GetLabels()[kube.LabelComponent] == kube.ComponentRights:
 		return
 	case lease, obj.GetLabels()[kube.LabelComponent] != "":
 		c.Action, c.Why = ActionDelete, "a run that was killed has left it; it has served its turn, so there is nothing to take back"
@@ -173,6 +179,11 @@ func Apply(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts Options) (
 			result.Unmarked++
 		} else if done {
 			result.Deleted++
+		}
+	}
+	for _, n := range p.Notes {
+		if strings.HasPrefix(n.Text, unseen) {
+			result.Unseen = append(result.Unseen, n.What)
 		}
 	}
 	return result, err

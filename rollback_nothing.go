@@ -1,0 +1,64 @@
+package crossfade
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/crossfade-project/crossfade/cutover"
+	"github.com/crossfade-project/crossfade/internal/journal"
+	"github.com/crossfade-project/crossfade/internal/lease"
+)
+
+// neverBegan reports whether the journal tells of no stage at all.
+func neverBegan(log *journal.Log) bool {
+	return log == nil || !slices.ContainsFunc(log.Records, func(r journal.Record) bool {
+		return r.Kind == journal.KindPlanned && !strings.HasPrefix(r.Stage, stageCleanup)
+	})
+}
+
+// lookForBegun refuses a rollback whose journal is empty where something else tells that the migration was begun. A state
+// directory that is lost, or another one than the run's, is no proof that blue is as it was (I8).
+func (m *Migration) lookForBegun(ctx context.Context, p *RollbackPlan, log *journal.Log) error {
+	const lost = "the migration was begun and is not in the journal of this state directory"
+	mend := fmt.Sprintf("put the state directory of that run back at %s, or run where it is; without it nothing knows what blue was", m.file.StateDir())
+	if log != nil && m.journal != nil {
+		for _, raw := range log.Noted(noteLease) {
+			var h lease.Holder
+			if json.Unmarshal(raw, &h) == nil && h.State != m.journal.ID() {
+				p.refuse("state", fmt.Sprintf("%s: %s held its lease with another", lost, h), mend)
+				return nil
+			}
+		}
+	}
+	if len(m.file.Zones) == 0 {
+		return nil
+	}
+	opts, err := m.cutoverOptions(ctx, "rollback")
+	if err != nil {
+		return err
+	}
+	found, err := cutover.Inspect(ctx, cutover.InspectOptions{Options: opts, WithoutGreen: true})
+	if err != nil {
+		return fmt.Errorf("look where the names lead: %w", err)
+	}
+	for _, n := range found.Names {
+		if n.AtGreen() {
+			p.refuse(n.Hostname, lost+": the name leads to green", mend)
+		}
+	}
+	return nil
+}
+
+// nothingToTakeBack is the report of a rollback that found nothing begun. Nothing is noted: that all of it was rolled back would
+// not be true, and would open the way to a cleanup.
+func (m *Migration) nothingToTakeBack() (*RollbackReport, error) {
+	r, err := m.rollbackReport(rollback{Whole: false})
+	if err != nil {
+		return nil, err
+	}
+	r.Nothing = true
+	return r, nil
+}
