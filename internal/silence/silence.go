@@ -132,10 +132,10 @@ func (c *conn) Write(p []byte) (int, error) {
 	if err := c.SetWriteDeadline(time.Now().Add(c.limit)); err != nil {
 		return 0, err
 	}
+	c.written.Add(int64(len(p))) // before it is sent: the answer may come before Write returns, and ends the wait
 	n, err := c.Conn.Write(p)
 	if n > 0 {
 		c.last.Store(time.Now().UnixNano())
-		c.written.Add(int64(n))
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		err = &Error{Address: c.address, For: c.limit}

@@ -135,6 +135,47 @@ func TestAnIdleConnectionTellsNobody(t *testing.T) {
 	}
 }
 
+// late is a connection whose Write returns only when the answer to it was read.
+type late struct {
+	net.Conn
+	read chan struct{}
+}
+
+func (l *late) Write(p []byte) (int, error) {
+	n, err := l.Conn.Write(p)
+	<-l.read
+	return n, err
+}
+
+func TestAnAnswerBeforeTheWriteReturnedEndsTheWait(t *testing.T) {
+	near, far := net.Pipe()
+	read := make(chan struct{})
+	c := &conn{Conn: &late{Conn: near, read: read}, limit: 300 * time.Millisecond, address: "far", notice: func(string, time.Duration, time.Duration) {
+		t.Error("somebody was told that an answer is awaited, and it had come")
+	}}
+	go func() {
+		got := make([]byte, smallest)
+		_, _ = io.ReadFull(far, got)
+		_, _ = far.Write([]byte("answer"))
+	}()
+	wrote := make(chan error, 1)
+	go func() {
+		_, err := c.Write(make([]byte, smallest))
+		wrote <- err
+	}()
+	if _, err := c.Read(make([]byte, smallest)); err != nil {
+		t.Fatal(err)
+	}
+	close(read)
+	if err := <-wrote; err != nil {
+		t.Fatal(err)
+	}
+	var silent *Error
+	if _, err := c.Read(make([]byte, smallest)); !errors.As(err, &silent) {
+		t.Errorf("the error is %v", err)
+	}
+}
+
 func TestTheCallersOwnEndIsNoSilence(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
