@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"time"
 
 	"github.com/crossfade-project/crossfade/internal/journal"
@@ -20,6 +21,8 @@ type Holding struct {
 	At string `json:"at"`
 	// Until is when the lease may be taken over unless it is renewed; zero for the lock.
 	Until time.Time `json:"until,omitzero"`
+	// Ended says that it was a process of this state directory that runs no more: here the next one goes on at once.
+	Ended bool `json:"ended,omitempty"`
 }
 
 // glance bounds what Look asks of one place: status must not hang.
@@ -90,9 +93,17 @@ func (m *Migration) lookAtLease(ctx context.Context, place lease.Place, found *s
 		return fmt.Errorf("the lease at %s: %w", place, err)
 	}
 	if free := holder.Until.Add(lease.Skew); version != "" && m.opts.Clock.Now().Before(free) {
-		found.held = &Holding{By: holder.String(), At: "the lease at " + place.String(), Until: free}
+		found.held = &Holding{By: holder.String(), At: "the lease at " + place.String(), Until: free, Ended: m.isOurs(holder)}
 	}
 	return nil
+}
+
+// isOurs reports whether a lease was taken by this state directory on this machine. Who asks has found its lock free, so that process
+// has ended, most often by a kill.
+func (m *Migration) isOurs(h lease.Holder) bool {
+	id, err := journal.Identity(m.file.StateDir())
+	host, herr := os.Hostname()
+	return err == nil && herr == nil && id != "" && h.State == id && h.Host == host
 }
 
 // looked returns what Look found last.

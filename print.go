@@ -21,6 +21,8 @@ func (s *Status) Print(w io.Writer) error {
 	switch {
 	case s.Held != nil && s.Held.Until.IsZero():
 		out.f("running now: %s, says %s\n", s.Held.By, s.Held.At)
+	case s.Held != nil && s.Held.Ended:
+		out.f("running now: nobody: %s, has ended and left %s, so that another machine is refused until %s\n", s.Held.By, s.Held.At, s.Held.Until.UTC().Format(time.DateTime+" MST"))
 	case s.Held != nil:
 		out.f("running now: %s, says %s, until %s unless it is renewed\n", s.Held.By, s.Held.At, s.Held.Until.UTC().Format(time.DateTime+" MST"))
 	case s.Unseen != "":

@@ -13,16 +13,21 @@ import (
 
 // identify returns the random name of a state directory, which it gets once.
 func identify(dir string) (string, error) {
-	path := filepath.Join(dir, idName)
-	raw, err := os.ReadFile(path)
-	if err == nil && strings.TrimSpace(string(raw)) != "" {
-		return strings.TrimSpace(string(raw)), nil
+	id, err := Identity(dir)
+	if err != nil || id != "" {
+		return id, err
 	}
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return "", err
+	id = rand.Text()
+	return id, writeDurably(filepath.Join(dir, idName), []byte(id+"\n"))
+}
+
+// Identity reads the random name of a state directory, empty where it has none yet.
+func Identity(dir string) (string, error) {
+	raw, err := os.ReadFile(filepath.Join(dir, idName))
+	if errors.Is(err, os.ErrNotExist) {
+		return "", nil
 	}
-	id := rand.Text()
-	return id, writeDurably(path, []byte(id+"\n"))
+	return strings.TrimSpace(string(raw)), err
 }
 
 // Holder says which process writes the journal of a state directory now; empty means that none does.
