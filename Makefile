@@ -38,8 +38,9 @@ proof: ## migrations that go wrong on two real clusters under load: kills, breac
 kill-full: ## the ten kills of make proof by themselves
 	go run ./e2e/cmd/proof -only '^kill-' -title kill-full -points
 
-rbac: ## takes every single rule of the printed roles away, one at a time
-	CROSSFADE_RIGHTS=all go test ./cmd/crossfade -run '^TestRightsAreTheLeast$$' -count=1 -v -timeout 60m
+rbac: ## takes every single rule of the printed roles away, one at a time, on light clusters and before a whole demo
+	CROSSFADE_RIGHTS=all go test ./cmd/crossfade -run '^TestRights' -count=1 -v -timeout 60m
+	CROSSFADE_RIGHTS=all go test ./e2e -run '^TestTheDemoIs' -count=1 -v -timeout 60m
 
 test: build ## every test; what a machine cannot run is skipped with its reason, listed at the end
 	@go run ./e2e/rig/cmd/rig install || echo "make: some tests will be skipped for want of the above"

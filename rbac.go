@@ -17,6 +17,8 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/crossfade-project/crossfade/internal/kube"
+	"github.com/crossfade-project/crossfade/internal/mend"
+	"github.com/crossfade-project/crossfade/internal/plan"
 	"github.com/crossfade-project/crossfade/provision"
 )
 
@@ -26,6 +28,8 @@ type RBACOptions struct {
 	Side string
 	// User gets the roles. Empty makes a ServiceAccount in AccountNamespace.
 	User string
+	// Blue and Green are how the sides are read, where not as the file says: the account that the roles are for may not do so yet.
+	Blue, Green InitSide
 }
 
 // AccountNamespace holds the ServiceAccounts that the printed roles are bound to.
@@ -57,13 +61,25 @@ func (m *Migration) RBAC(ctx context.Context, opts RBACOptions) (*RBAC, error) {
 	if opts.Side != "" && opts.Side != Blue && opts.Side != Green {
 		return nil, &UnknownError{Kind: "side", Name: opts.Side, Known: "there are blue and green"}
 	}
+	for side, at := range map[string]InitSide{Blue: opts.Blue, Green: opts.Green} {
+		if err := m.readAs(side, at); err != nil {
+			return nil, err
+		}
+	}
 	s, err := m.see(ctx)
+	if apierrors.IsForbidden(err) {
+		return nil, &mend.Error{
+			Op: "read what the roles have to cover", Err: err,
+			Hint: "let an administrator print them: --blue-kubeconfig and --green-kubeconfig, or --blue-context and --green-context",
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read what the roles have to cover: %w", err)
 	}
 	for _, r := range s.blue.Refusals {
 		if strings.HasPrefix(r.What, "list ") || strings.HasPrefix(r.What, "read ") {
-			return nil, &RefusedError{Stage: "doctor --rbac", Refusals: s.blue.Refusals}
+			r.Mend = "let an administrator print them: --blue-kubeconfig or --blue-context"
+			return nil, &RefusedError{Stage: "doctor --rbac", Refusals: []plan.Refusal{r}}
 		}
 	}
 	rights, err := m.rights(ctx, s)

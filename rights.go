@@ -26,6 +26,8 @@ type sight struct {
 	green *restore.Sight
 	// missing are the namespaces that green does not have yet, by the name that blue gives them.
 	missing map[string]string
+	// foreign are the namespaces that green has and that this migration did not make.
+	foreign []string
 }
 
 // see reads blue's objects and makes green's of them. It writes nothing.
@@ -55,12 +57,14 @@ func (m *Migration) see(ctx context.Context) (*sight, error) {
 		return nil, err
 	}
 	for from, to := range m.namespaces() {
-		_, err := green.Typed.CoreV1().Namespaces().Get(ctx, to, metav1.GetOptions{})
+		there, err := green.Typed.CoreV1().Namespaces().Get(ctx, to, metav1.GetOptions{})
 		switch {
 		case apierrors.IsNotFound(err):
 			s.missing[from] = to
 		case err != nil && !apierrors.IsForbidden(err): // a right that is missing is said as one
 			return nil, fmt.Errorf("read namespace %s of green: %w", to, err)
+		case err == nil && there.Labels[kube.LabelMigration] != m.file.Name:
+			s.foreign = append(s.foreign, to)
 		}
 	}
 	return s, nil
@@ -92,7 +96,7 @@ func (m *Migration) rights(ctx context.Context, s *sight) ([]kube.Right, error) 
 	}
 	there := restore.Policy(m.file.Restore.Conflicts)
 	_ = add(provision.Rights(provision.Options{Namespaces: m.namespaces(), Adopt: there == restore.Adopt}), nil)
-	err = errors.Join(add(s.green.Rights(ctx)), add(ports.Rights(ctx, s.blue, m.file.Maps)))
+	err = errors.Join(add(provision.ContentRights(ctx, green, s.foreign)), add(s.green.Rights(ctx)), add(ports.Rights(ctx, s.blue, m.file.Maps)))
 	for _, a := range m.file.Applications {
 		opts, ferr := m.freezeOptions("freeze/"+a.Name, a)
 		err = errors.Join(err, ferr, add(s.blue.FreezeRights(ctx, opts)))

@@ -23,7 +23,26 @@ func (m *Migration) side(name string) (*kube.Client, error) {
 		return c, nil
 	}
 	s := m.sideConfig(name)
-	c, err := kube.Connect(kube.Options{Kubeconfig: m.file.Resolve(s.Kubeconfig), Context: s.Context, UserAgent: "crossfade/" + m.opts.Tool, Silence: m.silence(), Timeout: m.requestLimit})
+	return m.connect(name, m.file.Resolve(s.Kubeconfig), s.Context)
+}
+
+// readAs connects to a side in another way than the file says. What is left empty is the file's.
+func (m *Migration) readAs(name string, at InitSide) error {
+	if at == (InitSide{}) {
+		return nil
+	}
+	if at.Kubeconfig == "" {
+		at.Kubeconfig = m.file.Resolve(m.sideConfig(name).Kubeconfig)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	_, err := m.connect(name, at.Kubeconfig, at.Context)
+	return err
+}
+
+// connect connects to a side and keeps the connection; m.mu is held.
+func (m *Migration) connect(name, kubeconfig, kubeContext string) (*kube.Client, error) {
+	c, err := kube.Connect(kube.Options{Kubeconfig: kubeconfig, Context: kubeContext, UserAgent: "crossfade/" + m.opts.Tool, Silence: m.silence(), Timeout: m.requestLimit})
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", name, err)
 	}

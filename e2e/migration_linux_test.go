@@ -46,6 +46,7 @@ type world struct {
 	blueNamespaceGone bool
 
 	draft draft
+	roles roles
 }
 
 // theWorld plays the demo once for all tests of this package.
@@ -91,8 +92,12 @@ func play() (*world, error) {
 		if err := w.lookBefore(ctx, r); err != nil { // before other scenes have records in the zone
 			return err
 		}
+		scenes, err := w.prepareProof(ctx, top, filepath.Join(dir, "proof"), r, &told)
+		if err != nil {
+			return err
+		}
 		began = true
-		go func() { proven <- w.prove(ctx, top, filepath.Join(dir, "proof"), r, &told) }()
+		go func() { proven <- w.prove(ctx, scenes) }()
 		return w.lookAtDraft(ctx, r, top, binary)
 	}
 	inspect := func(ctx context.Context, r *rig.Rig) error {
@@ -101,6 +106,7 @@ func play() (*world, error) {
 	}
 	w.result, err = demo.Run(ctx, demo.Options{
 		Top: top, Binary: binary, Dir: filepath.Join(dir, "rig"), Out: &out, Prepared: prepared, Inspect: inspect,
+		Granted: func(ctx context.Context, r *rig.Rig) error { return w.lookAtRoles(ctx, r, top, binary) },
 	})
 	if began {
 		stop() // the demo broke off before it asked for the proof's end
@@ -114,20 +120,26 @@ func play() (*world, error) {
 // breach. make proof plays all.
 var inEveryTest = regexp.MustCompile(`^(kill-swap|rollback-kill-back-sync|breach-green-answers-500)$`)
 
-// prove plays scenarios on the rig of the demo, at the same time.
-func (w *world) prove(ctx context.Context, top, dir string, r *rig.Rig, out io.Writer) error {
+// prepareProof builds what the scenarios run, and makes their kinds before the demo's roles are printed.
+func (w *world) prepareProof(ctx context.Context, top, dir string, r *rig.Rig, out io.Writer) (proof.Options, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
+		return proof.Options{}, err
 	}
 	binary, err := proof.Build(ctx, top, dir)
 	if err != nil {
+		return proof.Options{}, err
+	}
+	scenes := proof.Options{Top: top, Dir: dir, Binary: binary, Rig: r.Info(), Only: inEveryTest, Out: out}
+	return scenes, proof.Prepare(ctx, scenes)
+}
+
+// prove plays scenarios on the rig of the demo, at the same time.
+func (w *world) prove(ctx context.Context, scenes proof.Options) error {
+	var err error
+	if w.proof, err = proof.Run(ctx, scenes); err != nil {
 		return err
 	}
-	w.proof, err = proof.Run(ctx, proof.Options{Top: top, Dir: dir, Binary: binary, Rig: r.Info(), Only: inEveryTest, Out: out})
-	if err != nil {
-		return err
-	}
-	return w.proof.Print(out)
+	return w.proof.Print(scenes.Out)
 }
 
 func (w *world) lookBefore(ctx context.Context, r *rig.Rig) error {

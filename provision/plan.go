@@ -171,6 +171,9 @@ func copied(in map[string]string) map[string]string {
 	return out
 }
 
+// looked reports whether contents reads a kind.
+func looked(r kube.Resource) bool { return r.Namespaced && r.Can("list") && !ignored(r) }
+
 // contents lists up to a few objects of a namespace that no controller of Kubernetes made by itself and that are not ours.
 func contents(ctx context.Context, opts Options, namespace string) ([]string, error) {
 	resources, dead, err := opts.Green.Resources(ctx)
@@ -187,7 +190,7 @@ func contents(ctx context.Context, opts Options, namespace string) ([]string, er
 	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallel)
 	for _, r := range resources {
-		if !r.Namespaced || !r.Can("list") || ignored(r) {
+		if !looked(r) {
 			continue
 		}
 		group.Go(func() error {

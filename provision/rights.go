@@ -1,6 +1,8 @@
 package provision
 
 import (
+	"context"
+	"fmt"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -41,6 +43,30 @@ func Rights(opts Options) []kube.Right {
 		}
 	}
 	return rights
+}
+
+// ContentRights lists what it takes to see whether anything is in namespaces that are on green already and not this migration's.
+func ContentRights(ctx context.Context, client *kube.Client, namespaces []string) ([]kube.Right, error) {
+	if len(namespaces) == 0 {
+		return nil, nil
+	}
+	resources, _, err := client.Resources(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read what green serves: %w", err)
+	}
+	var rights []kube.Right
+	for _, r := range resources {
+		if !looked(r) {
+			continue
+		}
+		for _, ns := range namespaces {
+			rights = append(rights, kube.Right{
+				Side: green, Namespace: ns, Group: r.Group, Resource: r.Resource, Verbs: []string{"list"},
+				Why: "provision: the namespace is on green already; whether something is in it is known when all kinds have been read",
+			})
+		}
+	}
+	return rights, nil
 }
 
 // DestroyRights lists what the end of blue's namespaces needs, given the objects that stand behind their claims.

@@ -16,6 +16,7 @@ import (
 	"github.com/crossfade-project/crossfade/internal/migration"
 	"github.com/crossfade-project/crossfade/internal/plan"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 // Archive is the revision that is restored; *archive.Reader is one. Methods may be called from several goroutines.
@@ -24,6 +25,12 @@ type Archive interface {
 	Index() archive.Index
 	// Object returns one object of the revision, as blue had it.
 	Object(ctx context.Context, e archive.Entry) (*unstructured.Unstructured, error)
+}
+
+// Earlier is an Archive that knows the revisions before its own, too.
+type Earlier interface {
+	// EarlierKinds lists the kinds of objects that they hold. Green may still have some that the revision itself lacks.
+	EarlierKinds(ctx context.Context) ([]schema.GroupKind, error)
 }
 
 // Policy decides what happens to an object that is on green already and that this migration did not make.

@@ -19,7 +19,7 @@ const side = "green"
 // Reasons for which rights are needed. One text for one reason, so that the rules that share it are printed as one.
 const (
 	whyPlace   = "restore: which cluster this is, so that blue and green are not the same place"
-	whyMade    = "restore: what this migration made and blue has no longer is looked for, whatever its kind"
+	whyMade    = "restore: what this migration made and blue has no longer is looked for"
 	whyRead    = "restore: what green has already is read before anything is written"
 	whyCreate  = "restore: what blue has is made on green"
 	whyChange  = "restore: what changed on blue is changed on green"
@@ -43,11 +43,13 @@ func (s *Sight) Rights(ctx context.Context) ([]kube.Right, error) {
 	for _, app := range s.pl.opts.Applications {
 		l.namespaces[namespaceMap(s.pl.opts.Maps.Namespaces).of(app.Namespace)] = true
 	}
+	made, err := s.pl.madeKinds(ctx)
+	if err != nil {
+		return nil, err
+	}
 	for ns := range l.namespaces {
-		for gk, r := range s.pl.view.served {
-			if r.Namespaced && r.Can("list") && r.Can("delete") && !s.pl.view.coming[gk] {
-				l.need(ns, r.Group, r.Resource, whyMade, "list")
-			}
+		for _, r := range made {
+			l.need(ns, r.Group, r.Resource, whyMade, "list")
 		}
 	}
 	for _, it := range s.pl.cargo.items {

@@ -23,14 +23,15 @@ zones, room, and this machine. Every check runs, also when another fails; each l
 its mend. It changes nothing but probe objects of its own, which it removes. Exit code 3 means that something failed or
 could not be checked.
 
-With --rbac it prints the least roles for both sides instead, derived from the migration file and from what blue holds:
-run it as somebody who may read blue, and have each side's administrator apply his part:
+With --rbac it prints the least roles for both sides instead, derived from the migration file and from what blue holds.
+It has to read both sides for that. The accounts that the file names may not do so yet, so say --blue-kubeconfig and
+--green-kubeconfig, or --blue-context and --green-context, of an administrator, who then applies what is printed:
 
-  crossfade doctor --rbac --side blue | kubectl --context blue apply -f -`,
+  crossfade doctor --rbac --blue-context blue-admin --green-context green-admin --side blue | kubectl --context blue-admin apply -f -`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if !want && (rbac.Side != "" || rbac.User != "") {
-				return &usageError{errors.New("--side and --user go with --rbac")}
+			if !want && rbac != (crossfade.RBACOptions{}) {
+				return &usageError{errors.New("--side, --user and the kubeconfigs and contexts of both sides go with --rbac")}
 			}
 			m, err := p.inspect()
 			if err != nil {
@@ -55,10 +56,15 @@ run it as somebody who may read blue, and have each side's administrator apply h
 			return err
 		},
 	}
-	c.Flags().DurationVar(&opts.Limit, "limit", 0, "how long one check may take (default 10s; six times that where it reads all objects)")
-	c.Flags().BoolVar(&want, "rbac", false, "print the least roles as YAML to apply, and check nothing")
-	c.Flags().StringVar(&rbac.Side, "side", "", "with --rbac: blue or green alone")
-	c.Flags().StringVar(&rbac.User, "user", "", "with --rbac: give the roles to this user instead of a ServiceAccount")
+	flags := c.Flags()
+	flags.DurationVar(&opts.Limit, "limit", 0, "how long one check may take (default 10s; six times that where it reads all objects)")
+	flags.BoolVar(&want, "rbac", false, "print the least roles as YAML to apply, and check nothing")
+	flags.StringVar(&rbac.Side, "side", "", "with --rbac: blue or green alone")
+	flags.StringVar(&rbac.User, "user", "", "with --rbac: give the roles to this user instead of a ServiceAccount")
+	flags.StringVar(&rbac.Blue.Kubeconfig, "blue-kubeconfig", "", "with --rbac: read blue with this kubeconfig (default: the file's)")
+	flags.StringVar(&rbac.Blue.Context, "blue-context", "", "with --rbac: its context (default: the current one; without --blue-kubeconfig the file's)")
+	flags.StringVar(&rbac.Green.Kubeconfig, "green-kubeconfig", "", "with --rbac: read green with this kubeconfig (default: the file's)")
+	flags.StringVar(&rbac.Green.Context, "green-context", "", "with --rbac: its context (default: the current one; without --green-kubeconfig the file's)")
 	return c
 }
 

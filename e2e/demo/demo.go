@@ -30,9 +30,9 @@ type Options struct {
 	// Out gets what a user sees. Nil is silent.
 	Out io.Writer
 	Log *slog.Logger
-	// Prepared is called when the rig is up and under load, before the migration; Inspect when it is over, before
-	// the rig goes down.
-	Prepared, Inspect func(ctx context.Context, r *rig.Rig) error
+	// Prepared is called when the rig is up and under load; Granted when the operator has the roles that the command prints,
+	// just before the migration; Inspect when it is over, before the rig goes down.
+	Prepared, Granted, Inspect func(ctx context.Context, r *rig.Rig) error
 }
 
 // Result is what the demo saw.
@@ -107,7 +107,11 @@ func (o Options) play(ctx context.Context, r *rig.Rig, result *Result) error {
 			return err
 		}
 	}
-	err = o.migrate(ctx, r, result)
+	file, err := o.grant(ctx, r)
+	if err != nil {
+		return err
+	}
+	err = o.migrate(ctx, file, result)
 	if err == nil {
 		err = sleep(ctx, trail)
 	}
@@ -136,12 +140,24 @@ func newUsers(r *rig.Rig) (*load.Load, error) {
 	})
 }
 
-// migrate runs the command twice: the migration, and the retirement of blue.
-func (o Options) migrate(ctx context.Context, r *rig.Rig, result *Result) error {
-	file, err := MigrationFile(o.Top, r)
-	if err != nil {
-		return err
+// grant lets the administrator give the operator, who may do nothing yet, what the migration needs. It returns the migration's
+// file, whose kubeconfigs are the operator's.
+func (o Options) grant(ctx context.Context, r *rig.Rig) (file string, err error) {
+	if file, err = MigrationFile(o.Top, r); err != nil {
+		return "", err
 	}
+	say(o.Out, "$ crossfade doctor --rbac --user %s … | kubectl apply -f -   (on both sides, by their administrator: the least roles)", rig.OperatorUser)
+	if err := r.Info().Grant(ctx, o.Binary, file); err != nil {
+		return "", err
+	}
+	if o.Granted != nil {
+		return file, o.Granted(ctx, r)
+	}
+	return file, nil
+}
+
+// migrate runs the command twice: the migration, and the retirement of blue.
+func (o Options) migrate(ctx context.Context, file string, result *Result) error {
 	began := time.Now()
 	raw, err := o.command(ctx, "run", "-f", file, "--yes", "-o", "json")
 	if err != nil {

@@ -96,7 +96,7 @@ func Build(ctx context.Context, top, dir string) (string, error) {
 	return binary, nil
 }
 
-// Run plays the scenarios: what may share the rig first, in lanes, then the rest one group after the other. What does not hold
+// Run plays the scenarios, after Prepare: what may share the rig first, in lanes, then the rest one group after the other. What does not hold
 // is in the report, not an error.
 func Run(ctx context.Context, o Options) (*Report, error) {
 	if o.Out == nil {
@@ -110,12 +110,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if o.Title != "" {
 		report.Title = o.Title
 	}
-	var chosen []scenario
-	for _, s := range scenarios() {
-		if o.Only == nil || o.Only.MatchString(s.name) || s.name == Unbroken {
-			chosen = append(chosen, s)
-		}
-	}
+	chosen := o.chosen()
 	if len(chosen) == 0 {
 		return nil, errors.New("no scenario has such a name")
 	}
@@ -141,6 +136,13 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	}
 	report.Took = time.Since(began)
 	return report, nil
+}
+
+// chosen are the scenarios to play; the unbroken run is always among them.
+func (o Options) chosen() []scenario {
+	return slices.DeleteFunc(scenarios(), func(s scenario) bool {
+		return o.Only != nil && !o.Only.MatchString(s.name) && s.name != Unbroken
+	})
 }
 
 // groups are those of the chosen scenarios in order, beginning with those that share the rig with everyone.

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/crossfade-project/crossfade/e2e/load"
 	"github.com/crossfade-project/crossfade/e2e/rig"
 )
@@ -37,15 +39,27 @@ type scene struct {
 	books   load.Report // once the users have left
 }
 
-// open deploys a scene and lets users in.
+// demoOf is the set of applications of a scene.
+func demoOf(name string) rig.Demo { return rig.Demo{Namespace: name, TTL: sceneTTL} }
+
+// Prepare removes what a proof that was killed has left, and makes the kinds of all scenes on blue, so that none comes while a
+// migration runs under roles that were printed before. Whoever runs one beside the proof prepares first.
+func Prepare(ctx context.Context, o Options) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for _, s := range o.chosen() {
+		group.Go(func() error {
+			d := demoOf(s.name)
+			return errors.Join(o.Rig.Remove(ctx, d), o.Rig.Gone(ctx, d), o.Rig.Define(ctx, d))
+		})
+	}
+	return group.Wait()
+}
+
+// open deploys a scene and lets users in. Its migration has the printed roles and nothing else.
 func (o Options) open(ctx context.Context, name string, p pace) (_ *scene, err error) {
-	s := &scene{name: name, rig: o.Rig, o: o, demo: rig.Demo{Namespace: name, TTL: sceneTTL}, dir: filepath.Join(o.Dir, name)}
+	s := &scene{name: name, rig: o.Rig, o: o, demo: demoOf(name), dir: filepath.Join(o.Dir, name)}
 	if err := errors.Join(os.RemoveAll(s.dir), os.MkdirAll(s.path("logs"), 0o755)); err != nil {
 		return nil, fmt.Errorf("make a folder for %s: %w", name, err)
-	}
-	// What a proof that was killed has left.
-	if err := errors.Join(s.rig.Remove(ctx, s.demo), s.rig.Gone(ctx, s.demo)); err != nil {
-		return nil, err
 	}
 	if err := s.rig.Deploy(ctx, s.demo); err != nil {
 		return nil, err
@@ -56,6 +70,9 @@ func (o Options) open(ctx context.Context, name string, p pace) (_ *scene, err e
 		}
 	}()
 	if err := s.writeFile(o.Top, p); err != nil {
+		return nil, err
+	}
+	if err := s.rig.Grant(ctx, o.Binary, s.file()); err != nil {
 		return nil, err
 	}
 	if err := s.seed(ctx); err != nil {

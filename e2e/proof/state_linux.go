@@ -110,6 +110,9 @@ func (s *scene) lookAtCluster(ctx context.Context, side, kubeconfig string, into
 			if err != nil {
 				return err
 			}
+			if obj.GetLabels()[kube.LabelComponent] == kube.ComponentRights {
+				continue // an administrator's
+			}
 			if len(obj.GetOwnerReferences()) > 0 || !r.Namespaced && !strings.Contains(obj.GetName(), s.name) {
 				continue
 			}

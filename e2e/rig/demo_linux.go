@@ -62,6 +62,9 @@ func (d Demo) suffix() string {
 	return "-" + d.Namespace
 }
 
+// group is that of the set's custom resource.
+func (d Demo) group() string { return d.withDefaults().Namespace + ".crossfade.example" }
+
 // Host is the hostname of an application.
 func (d Demo) Host(app string) string { return app + d.suffix() + ".apps.test" }
 
@@ -113,23 +116,13 @@ func (i *Info) Deploy(ctx context.Context, d Demo) error {
 // applyDemo applies the manifests and waits until the applications are ready. The kind of one object is served a
 // moment after its definition was applied, so that the first tries may fail.
 func (i *Info) applyDemo(ctx context.Context, d Demo) error {
-	access, secret, err := i.S3Keys()
-	if err != nil {
-		return err
-	}
-	keep := func(bucket string) manifests.Store {
-		query := url.Values{"endpoint": {i.S3}, "region": {s3Region}}
-		return manifests.Store{URL: "s3://" + bucket + "?" + query.Encode(), AccessKey: access, SecretKey: secret}
-	}
-	stream, err := manifests.Render(manifests.Values{
-		Namespace: d.Namespace, Registry: registry("blue"), Shop: keep(d.ShopBucket()), Clock: keep(d.ClockBucket()),
-	})
+	stream, err := i.render(d)
 	if err != nil {
 		return err
 	}
 	blue := i.Side("blue")
 	err = process.WaitUntil(ctx, deployLimit, func(ctx context.Context) error {
-		return blue.apply(ctx, string(stream))
+		return blue.apply(ctx, stream)
 	})
 	if err != nil {
 		return fmt.Errorf("apply the demo's manifests: %w", err)
@@ -157,6 +150,22 @@ func (i *Info) applyDemo(ctx context.Context, d Demo) error {
 	return nil
 }
 
+// render returns the set's manifests.
+func (i *Info) render(d Demo) (string, error) {
+	access, secret, err := i.S3Keys()
+	if err != nil {
+		return "", err
+	}
+	keep := func(bucket string) manifests.Store {
+		query := url.Values{"endpoint": {i.S3}, "region": {s3Region}}
+		return manifests.Store{URL: "s3://" + bucket + "?" + query.Encode(), AccessKey: access, SecretKey: secret}
+	}
+	stream, err := manifests.Render(manifests.Values{
+		Namespace: d.Namespace, Registry: registry("blue"), Shop: keep(d.ShopBucket()), Clock: keep(d.ClockBucket()),
+	})
+	return string(stream), err
+}
+
 // apply gives a stream of documents to the cluster's own kubectl.
 func (s *SideInfo) apply(ctx context.Context, stream string) error {
 	cmd := exec.CommandContext(ctx, s.Kubectl, "--kubeconfig", s.Kubeconfig, "apply", "-f", "-")
@@ -169,15 +178,17 @@ func (s *SideInfo) apply(ctx context.Context, stream string) error {
 }
 
 // Client returns a client with full rights and without client-side throttling.
-func (s *SideInfo) Client() (*kubernetes.Clientset, error) {
-	config, err := clientcmd.BuildConfigFromFlags("", s.Kubeconfig)
+func (s *SideInfo) Client() (*kubernetes.Clientset, error) { return client(s.Name, s.Kubeconfig) }
+
+func client(side, kubeconfig string) (*kubernetes.Clientset, error) {
+	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 	if err != nil {
-		return nil, fmt.Errorf("read kubeconfig of %s: %w", s.Name, err)
+		return nil, fmt.Errorf("read kubeconfig of %s: %w", side, err)
 	}
 	config.QPS, config.Burst = -1, 0
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
-		return nil, fmt.Errorf("make client of %s: %w", s.Name, err)
+		return nil, fmt.Errorf("make client of %s: %w", side, err)
 	}
 	return client, nil
 }
@@ -202,11 +213,11 @@ func (i *Info) nameDemo(ctx context.Context, d Demo) error {
 	return nil
 }
 
-// Remove takes a set's objects from both clusters, its buckets from both stores, and its names from the zone. It does not
-// wait for the pods' end; Gone does.
+// Remove takes a set's objects from both clusters, with the roles of the migration that has its name, its buckets from both
+// stores, and its names from the zone. It does not wait for the pods' end; Gone does.
 func (i *Info) Remove(ctx context.Context, d Demo) error {
 	d = d.withDefaults()
-	var failed []error
+	failed := []error{i.Revoke(ctx, d.Namespace)}
 	for _, side := range i.Sides {
 		client, err := side.Client()
 		if err != nil {
@@ -218,7 +229,7 @@ func (i *Info) Remove(ctx context.Context, d Demo) error {
 		}
 		// The definition is the set's own, too, since the group of the kind begins with its namespace.
 		err = client.Discovery().RESTClient().Delete().
-			AbsPath("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/banners." + d.Namespace + ".crossfade.example").Do(ctx).Error()
+			AbsPath("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/banners." + d.group()).Do(ctx).Error()
 		if err != nil && !apierrors.IsNotFound(err) {
 			failed = append(failed, fmt.Errorf("remove the kind of %s from %s: %w", d.Namespace, side.Name, err))
 		}

@@ -45,11 +45,13 @@ type Info struct {
 
 // SideInfo is one cluster.
 type SideInfo struct {
-	Name       string `json:"name"`
-	Version    string `json:"version"`
-	Node       string `json:"node"`
-	Space      string `json:"space"` // its network namespace
+	Name    string `json:"name"`
+	Version string `json:"version"`
+	Node    string `json:"node"`
+	Space   string `json:"space"` // its network namespace
+	// Kubeconfig is an administrator's. Operator is one of a user who may do nothing until Grant, or somebody else, gives him roles.
 	Kubeconfig string `json:"kubeconfig"`
+	Operator   string `json:"operator"`
 	Kubectl    string `json:"kubectl"`
 	Logs       string `json:"logs"`
 }
@@ -94,7 +96,8 @@ func (i *Info) Text() string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "rig in %s, process %d\n", i.Subnet, i.PID)
 	for _, side := range i.Sides {
-		fmt.Fprintf(&text, "%-6s Kubernetes %s at %s\n       export KUBECONFIG=%s; %s get pods -A\n", side.Name, side.Version, side.Node, side.Kubeconfig, side.Kubectl)
+		fmt.Fprintf(&text, "%-6s Kubernetes %s at %s\n       administrator: %s --kubeconfig %s get pods -A\n       operator, without rights yet: %s\n",
+			side.Name, side.Version, side.Node, side.Kubectl, side.Kubeconfig, side.Operator)
 	}
 	fmt.Fprintf(&text, "names  resolver %s, primary of apps.test %s\n", i.Resolver, i.Primary)
 	fmt.Fprintf(&text, "stores S3 %s, Azure %s, keys in %s\n", i.S3, i.Azure, i.Keys)

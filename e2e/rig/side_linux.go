@@ -56,7 +56,7 @@ func (s *Side) Client() (*kubernetes.Clientset, error) { return s.info().Client(
 func (s *Side) info() *SideInfo {
 	return &SideInfo{
 		Name: s.Name, Version: s.Cluster.Version, Node: s.Space.Address.String(), Space: s.Space.Name,
-		Kubeconfig: s.Cluster.Kubeconfig(), Kubectl: s.Cluster.Kubectl(), Logs: s.Cluster.Logs(),
+		Kubeconfig: s.Cluster.Kubeconfig(), Operator: s.Cluster.OperatorKubeconfig(), Kubectl: s.Cluster.Kubectl(), Logs: s.Cluster.Logs(),
 	}
 }
 

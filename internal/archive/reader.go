@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 // Reader reads one revision. It is safe for concurrent use.
@@ -55,6 +56,37 @@ func latest(ctx context.Context, store Store) (Index, error) {
 		return Index{}, err
 	}
 	return decodeIndex(last, raw)
+}
+
+// EarlierKinds lists the kinds of objects that the revisions before this one hold.
+func (r *Reader) EarlierKinds(ctx context.Context) ([]schema.GroupKind, error) {
+	names, err := r.store.List(ctx, "index/")
+	if err != nil {
+		return nil, fmt.Errorf("list the revisions of the archive: %w", err)
+	}
+	var kinds []schema.GroupKind
+	for _, name := range names {
+		if !indexName.MatchString(name) {
+			continue
+		}
+		raw, err := get(ctx, r.store, name, MaxIndex)
+		if err != nil {
+			return nil, err
+		}
+		index, err := decodeIndex(name, raw)
+		if err != nil {
+			return nil, err
+		}
+		if index.Revision >= r.index.Revision {
+			continue
+		}
+		for _, e := range index.Entries {
+			if gk := (schema.GroupKind{Group: e.Group, Kind: e.Kind}); !slices.Contains(kinds, gk) {
+				kinds = append(kinds, gk)
+			}
+		}
+	}
+	return kinds, nil
 }
 
 func revisionOf(name string) string { return strings.SplitN(name, "-", 2)[0] }

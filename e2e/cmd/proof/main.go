@@ -68,9 +68,13 @@ func run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	report, err := proof.Run(ctx, proof.Options{
+	options := proof.Options{
 		Top: top, Dir: into, Binary: binary, Rig: info, Only: chosen, Lanes: *lanes, Title: *title, Points: *points, Out: os.Stderr,
-	})
+	}
+	if err := proof.Prepare(ctx, options); err != nil {
+		return err
+	}
+	report, err := proof.Run(ctx, options)
 	if err != nil {
 		return err
 	}

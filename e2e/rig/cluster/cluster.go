@@ -36,6 +36,13 @@ type Cluster struct {
 // Kubeconfig is the path of a file with full rights.
 func (c *Cluster) Kubeconfig() string { return filepath.Join(c.dir, "kubeconfig") }
 
+// OperatorUser is whom OperatorKubeconfig is of.
+const OperatorUser = "crossfade"
+
+// OperatorKubeconfig is the path of a file of OperatorUser, who belongs to no group and has no rights but those that an
+// administrator gives.
+func (c *Cluster) OperatorKubeconfig() string { return filepath.Join(c.dir, "crossfade.kubeconfig") }
+
 // Kubectl is the path of the cluster's own kubectl.
 func (c *Cluster) Kubectl() string { return c.kubectl }
 

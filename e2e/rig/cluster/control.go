@@ -31,7 +31,7 @@ type control struct {
 	options process.Options
 }
 
-// prepare writes keys and kubeconfigs: kubeconfig for the user, and one for each named part.
+// prepare writes keys and kubeconfigs: the administrator's, the operator's, and one for each named part.
 func (s *control) prepare(parts ...string) error {
 	c := s.cluster
 	keys, err := newAuthority(filepath.Join(c.dir, "keys"), c.Name)
@@ -49,6 +49,9 @@ func (s *control) prepare(parts ...string) error {
 		return err
 	}
 	if err := keys.client(c.Kubeconfig(), c.Name, s.url(), "admin", "system:masters"); err != nil {
+		return err
+	}
+	if err := keys.client(c.OperatorKubeconfig(), c.Name, s.url(), OperatorUser); err != nil {
 		return err
 	}
 	for _, part := range parts {
