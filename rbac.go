@@ -204,7 +204,7 @@ func (r *RBAC) Print(w io.Writer) error {
 
 func (r *SideRoles) print(out *printer) {
 	out.f("# The least rights of migration %s on %s, for %s.\n", r.migration, r.Side, r.Account)
-	out.f("# An administrator of %s applies them: crossfade doctor --rbac --side %s | kubectl apply -f -\n", r.Side, r.Side)
+	out.f("# An administrator of %s prints and applies them: crossfade doctor --rbac --side %s … | kubectl apply -f -\n", r.Side, r.Side)
 	for _, n := range r.Notes {
 		out.f("#\n# NOTE: %s\n", n)
 	}
