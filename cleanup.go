@@ -46,6 +46,9 @@ func (m *Migration) Cleanup(ctx context.Context) (_ *CleanupReport, err error) {
 		return nil, err
 	}
 	m.journal.View(func(log *journal.Log) { err = m.mustBeOver(log) })
+	if err == nil {
+		err = m.payWhatIsOwed(ctx)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +91,8 @@ func wholeRollback(log *journal.Log) bool {
 		switch {
 		case r.Kind == journal.KindNoted && r.Stage == noteRolledBack:
 			over = true
-		case r.Kind == journal.KindPlanned && !strings.HasPrefix(r.Stage, stageCleanup):
+		case r.Kind == journal.KindPlanned && !strings.HasPrefix(r.Stage, stageCleanup) && !strings.HasPrefix(r.Stage, "stop/"):
+			// A stop that was owed belongs to the rollback; any other comes after stages that have ended the calm already.
 			over = false
 		}
 	}

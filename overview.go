@@ -47,6 +47,11 @@ func (m *Migration) Plan(ctx context.Context, opts RunOptions) (_ *Overview, err
 		return nil, err
 	}
 	done := func(name string) bool { return log != nil && log.Stage(name).Finished }
+	if log != nil {
+		if err := m.planOwed(ctx, o, log); err != nil {
+			return nil, err
+		}
+	}
 	if opts.Verb == "cleanup" {
 		return o, m.planCleanup(ctx, o, log)
 	}

@@ -54,6 +54,9 @@ func (s *Status) Print(w io.Writer) error {
 		out.f("\nnext: %s\n", s.Next)
 	}
 	s.printFrozen(out)
+	for _, l := range s.Undone {
+		out.f("\nnot done: %s\n", l)
+	}
 	return out.err
 }
 

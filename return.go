@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/crossfade-project/crossfade/cutover"
@@ -13,6 +14,7 @@ import (
 	"github.com/crossfade-project/crossfade/internal/journal"
 	"github.com/crossfade-project/crossfade/internal/migration"
 	"github.com/crossfade-project/crossfade/internal/plan"
+	"github.com/crossfade-project/crossfade/restore"
 )
 
 // noteReturning is kept before an application's turn is taken back, noteReturned after: what lies between them is taken up
@@ -28,6 +30,8 @@ type returning struct {
 	// Discard is set where an operator has said that what cannot be brought back stays on green; Left is what that was.
 	Discard bool         `json:"discard,omitempty"`
 	Left    []LeftBehind `json:"left,omitempty"`
+	// Without is what of green gave no answer when the operator said so.
+	Without unreached `json:"without,omitzero"`
 }
 
 // turnNamed finds a turn.
@@ -84,31 +88,76 @@ func (m *Migration) finishReturn(ctx context.Context, how returning, cause error
 	}
 	result := &ReturnedError{Apps: t.names(), Cause: cause}
 	m.event(Event{Kind: Returning, Stage: "return/" + t.apps[0].Name, Text: cause.Error()})
+	if result.Incomplete = m.owe(t, how); result.Incomplete != nil {
+		return result
+	}
+	err := m.takeBack(ctx, t, how)
+	if how.Calm && unheld(err) && m.greenAnswers(ctx) {
+		m.opts.Log.WarnContext(ctx, "green cannot be frozen while it serves, so its names go back first", "because", err.Error())
+		how.Calm = false
+		if err = m.journal.Note(noteReturning, how); err == nil {
+			err = m.takeBack(ctx, t, how)
+		}
+	}
+	if err == nil {
+		err = m.stopped(t)
+	}
+	if result.Incomplete = err; err != nil {
+		return result
+	}
+	result.Buckets, result.Incomplete = m.forget(t, how)
+	if owed, err := m.owed(); err == nil {
+		result.Undone = owed
+	}
+	return result
+}
+
+// takeBack takes the stages of a turn's way back.
+func (m *Migration) takeBack(ctx context.Context, t turn, how returning) error {
 	for _, s := range m.wayBack(t, how, m.journal.Stage) {
-		err := m.insist(ctx, s)
+		err := m.takeBackStage(ctx, s, how)
 		if err != nil && how.Discard && s.bucket != "" && ctx.Err() == nil {
 			err = m.leaveBucket(ctx, s, err)
 		}
 		if err != nil {
-			result.Incomplete = err
-			return result
+			return m.withWayOut(ctx, s, how, err)
 		}
 	}
-	result.Buckets, result.Incomplete = m.forget(t, how)
-	return result
+	return nil
+}
+
+func (m *Migration) takeBackStage(ctx context.Context, s stage, how returning) error {
+	if why := how.Without.Buckets[s.bucket]; s.bucket != "" && why != "" && !m.journal.Stage(s.name).Finished {
+		return fmt.Errorf("green's store was not reached: %s", why)
+	}
+	return m.insist(ctx, s)
+}
+
+// unheld reports whether green's application does not do what its freeze asks, or does not confirm it. The other order needs
+// neither.
+func unheld(err error) bool { return errors.Is(err, errNotRefused) || errors.Is(err, restore.ErrHook) }
+
+// withWayOut adds to the failure of a stage that needs green what there is to do where green never answers again.
+func (m *Migration) withWayOut(ctx context.Context, s stage, how returning, err error) error {
+	needsGreen := strings.HasPrefix(s.name, "hold/") || strings.HasPrefix(s.name, "stop/") || s.bucket != ""
+	if !needsGreen || ctx.Err() != nil || !noAnswer(err) || how.Without.Cluster != "" {
+		return err
+	}
+	return fmt.Errorf("%w; where green does not come back, `crossfade rollback --discard-green` goes on without it", err)
 }
 
 // insistFor is how long a stage of the way back is tried again: while it fails, nobody can write.
 const insistFor = 2 * time.Minute
 
 // insist takes a stage of the way back, and again where a server was only silent for a while: often it is what broke the
-// turn off. What is refused is not tried again, since a person must mend it.
+// turn off. What is refused is not tried again, since a person must mend it; nor is a hold that green's application does not
+// keep, since there is another order.
 func (m *Migration) insist(ctx context.Context, s stage) error {
 	until, pause := m.opts.Clock.Now().Add(insistFor), time.Second
 	for {
 		err := m.take(ctx, s)
 		var refused *plan.RefusedError
-		if err == nil || errors.As(err, &refused) || !m.opts.Clock.Now().Add(pause).Before(until) {
+		if err == nil || errors.As(err, &refused) || strings.HasPrefix(s.name, "hold/") && unheld(err) || !m.opts.Clock.Now().Add(pause).Before(until) {
 			return err
 		}
 		m.opts.Log.WarnContext(ctx, "going back is tried again", "stage", s.name, "pause", pause, "limit", insistFor, "because", err.Error())
@@ -138,28 +187,44 @@ func (m *Migration) insist(ctx context.Context, s stage) error {
 // sees data go back in time.
 //
 //	hold → back-sync → return → thaw → return-settle → stop
+//
+// Where green's cluster gives no answer and an operator has said to go back all the same, nothing there can be stopped: who
+// still reaches it by an old answer may write there. So every name is waited out before the buckets, also those of what
+// would have gone on answering reads:
+//
+//	return → return-settle → back-sync → thaw
+//
+// What was held before green went silent is held, and stays in the calm order, without its stop.
 func (m *Migration) wayBack(t turn, how returning, of states) []stage {
 	var hold, back, names, settle, stop, thaw []stage
+	silent := how.Without.Cluster != ""
+	if silent && how.Calm {
+		how.Calm = !slices.ContainsFunc(t.apps, func(a migration.Application) bool {
+			return of("start/"+a.Name).Plan != "" && !of("hold/"+a.Name).Finished
+		})
+	}
+	written := false
 	for _, a := range slices.Backward(t.apps) {
 		frozen, started, swapped := of("freeze/"+a.Name).Plan != "", of("start/"+a.Name).Plan != "", of("swap/"+a.Name).Plan != ""
 		rests := a.Dark != migration.DarkReadOnly
+		written = written || started
 		if swapped {
 			names = append(names, m.returnStage(a))
 		}
-		if swapped && rests {
+		if swapped && (rests || silent && !how.Calm) {
 			settle = append(settle, m.returnSettleStage(a))
 		}
 		if started && how.Calm {
 			hold = append(hold, m.holdStage(a))
 		}
-		if started && (rests || !how.Calm) {
+		if started && (rests || !how.Calm) && (!silent || of("stop/"+a.Name).Finished) {
 			stop = append(stop, m.stopStage(a))
 		}
 		if frozen {
 			thaw = append(thaw, m.thawStage(a))
 		}
 	}
-	if len(hold)+len(stop) > 0 {
+	if written {
 		for _, b := range t.buckets {
 			back = append(back, m.backSyncStage(b, how.Discard))
 		}
@@ -278,7 +343,7 @@ func (m *Migration) returnStage(a migration.Application) stage {
 	name := "return/" + a.Name
 	return withStep(m, stage{name: name, app: a.Name, title: "move the names of " + a.Name + " back to blue"},
 		func(ctx context.Context) (cutover.ReturnOptions, error) {
-			opts, err := m.cutoverOptions(ctx, name)
+			opts, err := m.zoneOptions(ctx, name)
 			if err != nil {
 				return cutover.ReturnOptions{}, err
 			}
@@ -336,7 +401,7 @@ func (m *Migration) returnSettleStage(a migration.Application) stage {
 	name := "return-settle/" + a.Name
 	return withStep(m, stage{name: name, app: a.Name, title: "wait until no cache leads to green for " + a.Name},
 		func(ctx context.Context) (cutover.SettleOptions, error) {
-			opts, err := m.cutoverOptions(ctx, name)
+			opts, err := m.zoneOptions(ctx, name)
 			if err != nil {
 				return cutover.SettleOptions{}, err
 			}

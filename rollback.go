@@ -39,6 +39,8 @@ type rollback struct {
 	Calm    []string     `json:"calm,omitempty"` // the turns whose green is frozen before its names move
 	Left    []LeftBehind `json:"left,omitempty"`
 	Actor   string       `json:"actor"`
+	// Without is what of green gave no answer: it is decided once, and asked again only by the next process.
+	Without unreached `json:"without,omitzero"`
 }
 
 func (r rollback) cause() string { return "rolled back by " + r.Actor }
@@ -55,6 +57,10 @@ func (m *Migration) Rollback(ctx context.Context, opts RollbackOptions) (_ *Roll
 	defer func() { err = m.leave(ctx, "rollback", m.logEnd("rollback", err)) }()
 	if err := m.begin(ctx); err != nil {
 		return nil, err
+	}
+	if err := m.payWhatIsOwed(ctx); err != nil {
+		// Whatever is to go back goes back without it, too; what is owed stays owed, and is in the report.
+		m.opts.Log.WarnContext(ctx, "what an earlier rollback has left on green is still not stopped", "because", err.Error())
 	}
 	p, err := m.PlanRollback(ctx, opts)
 	if err != nil {
@@ -135,17 +141,20 @@ func (m *Migration) rollBackTurn(ctx context.Context, t turn, open rollback) err
 	if !returns && !t.began(m.journal.Stage) {
 		return m.resetAll(m.stagesOf(t), open.cause()) // the warm phase alone has touched nothing of blue
 	}
-	if !returns || how.Turn != t.name || how.Discard != open.Discard {
-		calm := slices.Contains(open.Calm, t.name)
+	if without := open.Without.of(t); !returns || how.Turn != t.name || how.Discard != open.Discard || !how.Without.equal(without) {
+		next := returning{Turn: t.name, Cause: open.cause(), Calm: slices.Contains(open.Calm, t.name), Discard: open.Discard, Without: without}
 		if returns && how.Turn == t.name {
-			calm = how.Calm // the order in which it was begun
-		}
-		how = returning{Turn: t.name, Cause: open.cause(), Calm: calm, Discard: open.Discard}
-		for _, left := range open.Left {
-			if slices.Contains(t.names(), left.App) {
-				how.Left = append(how.Left, left)
+			next.Calm, next.Left = how.Calm, how.Left // the order in which it was begun
+			if err := m.bringAgain(t, how.Without, without); err != nil {
+				return err
 			}
 		}
+		for _, left := range open.Left {
+			if slices.Contains(t.names(), left.App) && !slices.Contains(next.Left, left) {
+				next.Left = append(next.Left, left)
+			}
+		}
+		how = next
 		if err := m.journal.Note(noteReturning, how); err != nil {
 			return err
 		}
@@ -161,12 +170,29 @@ func (m *Migration) rollBackTurn(ctx context.Context, t turn, open rollback) err
 	return fmt.Errorf("the rollback is not complete: %w; run `crossfade rollback` again to finish it", err)
 }
 
+// bringAgain forgets what was brought back of buckets, or left, while green gave no answer, where it answers now and blue
+// does not write yet: green's pods may have written after it.
+func (m *Migration) bringAgain(t turn, before, now unreached) error {
+	for _, a := range t.apps {
+		if m.journal.Stage("thaw/"+a.Name).Plan != "" {
+			return nil
+		}
+	}
+	var names []string
+	for _, b := range t.buckets {
+		if before.Cluster != "" && now.Cluster == "" || before.Buckets[b.Name] != "" && now.Buckets[b.Name] == "" {
+			names = append(names, "back-sync/"+b.Name)
+		}
+	}
+	return m.resetAll(names, "green answers again")
+}
+
 // returnTTLStage gives the names their TTLs back and removes the fences, however far lowering them had come.
 func (m *Migration) returnTTLStage() stage {
 	const name = "return-ttl"
 	return withStep(m, stage{name: name, title: "give the names their TTLs back, and their fences up"},
 		func(ctx context.Context) (cutover.RestoreOptions, error) {
-			opts, err := m.cutoverOptions(ctx, name)
+			opts, err := m.zoneOptions(ctx, name)
 			if err != nil {
 				return cutover.RestoreOptions{}, err
 			}
@@ -360,7 +386,7 @@ func (m *Migration) mayHaveMoved(ctx context.Context, a migration.Application, o
 	if err != nil {
 		return true
 	}
-	opts, err := m.cutoverOptions(ctx, s.Name)
+	opts, err := m.zoneOptions(ctx, s.Name)
 	if err != nil {
 		return true
 	}

@@ -26,10 +26,16 @@ type RollbackPlan struct {
 	Turns   []RollbackTurn `json:"turns"`
 	// Nothing says that the journal tells of nothing that could be taken back.
 	Nothing bool `json:"nothing,omitempty"`
+	// First are the stages that an earlier rollback has left undone on green.
+	First []Later `json:"first,omitempty"`
+	// Undone is what is not done on green, because green gives no answer.
+	Undone []LeftUndone `json:"undone,omitempty"`
 	// After are the stages that follow the turns.
 	After []Later `json:"after,omitempty"`
 	// Refusals are the reasons not to begin.
 	Refusals []plan.Refusal `json:"refusals,omitempty"`
+
+	without unreached
 }
 
 // RollbackTurn is the way back of the applications that go together.
@@ -78,14 +84,23 @@ func (m *Migration) PlanRollback(ctx context.Context, opts RollbackOptions) (*Ro
 		p.refuse("blue", "retire has begun to delete it: there is nothing to go back to", "bring back what is needed from the archive; green serves")
 		return p, nil
 	}
+	for _, s := range m.owedStages(log) {
+		p.First = append(p.First, Later{Stage: s.name, Title: s.title})
+	}
 	open, returning := m.openReturn(log)
 	earlier, _, broken := openRollback(log)
+	var turns []turn
 	for _, t := range slices.Backward(m.turns()) {
 		chosen := p.Whole || slices.ContainsFunc(t.apps, func(a migration.Application) bool { return slices.Contains(opts.Apps, a.Name) })
 		chosen = chosen || broken && slices.Contains(earlier.Turns, t.name) || returning && open.Turn == t.name
-		if !chosen {
-			continue
+		if chosen {
+			turns = append(turns, t)
 		}
+	}
+	if err := m.reachForRollback(ctx, p, turns, log); err != nil {
+		return nil, err
+	}
+	for _, t := range turns {
 		if err := m.planRollbackOf(ctx, p, t, opts, log); err != nil {
 			return nil, err
 		}
@@ -135,8 +150,8 @@ func (m *Migration) planRollbackOf(ctx context.Context, p *RollbackPlan, t turn,
 		p.Turns = append(p.Turns, r)
 		return nil
 	}
-	r.Calm = m.calm(ctx, t, of)
-	how := returning{Turn: t.name, Calm: r.Calm, Discard: opts.DiscardGreen}
+	r.Calm = p.without.Cluster == "" && m.calm(ctx, t, of)
+	how := returning{Turn: t.name, Calm: r.Calm, Discard: opts.DiscardGreen, Without: p.without.of(t)}
 	if under {
 		r.Calm, how.Calm, how.Discard = open.Calm, open.Calm, open.Discard || opts.DiscardGreen
 	}
@@ -144,17 +159,21 @@ func (m *Migration) planRollbackOf(ctx context.Context, p *RollbackPlan, t turn,
 	if under {
 		r.Left = nil // it was decided when this way back began
 	}
+	p.Undone = append(p.Undone, leftRunning(t, how.Without, of)...)
 	for _, s := range m.wayBack(t, how, of) {
 		title := s.title
 		if of(s.name).Finished {
 			title += " (done)"
+		} else if why := how.Without.Buckets[s.bucket]; s.bucket != "" && why != "" {
+			title = "leave on green what it wrote to bucket " + s.bucket
+			r.Left = append(r.Left, LeftBehind{App: r.Applications[0], What: "bucket " + s.bucket, Why: "green's store was not reached: " + why})
 		} else if s.bucket != "" {
 			m.planBackOf(ctx, p, &r, s, how.Discard)
 		}
 		r.Stages = append(r.Stages, Later{Stage: s.name, Title: title})
 	}
 	for _, left := range r.Left {
-		if !how.Discard {
+		if !how.Discard && !slices.ContainsFunc(p.Refusals, func(x plan.Refusal) bool { return x.What == left.What }) {
 			p.refuse(left.What, left.Why, "copy by hand what is needed, then say --discard-green: it stays on green, and blue goes on without it")
 		}
 	}
@@ -232,7 +251,7 @@ func (p *RollbackPlan) Err() error {
 }
 
 func (p *RollbackPlan) note(actor string) rollback {
-	r := rollback{Whole: p.Whole, Discard: p.Discard, Actor: actor}
+	r := rollback{Whole: p.Whole, Discard: p.Discard, Actor: actor, Without: p.without}
 	for _, t := range p.Turns {
 		r.Turns = append(r.Turns, t.Name)
 		if t.Calm {
@@ -247,6 +266,9 @@ func (p *RollbackPlan) note(actor string) rollback {
 func (p *RollbackPlan) Print(w io.Writer) error {
 	out := &printer{w: w}
 	out.f("plan to roll back migration %s%s\n", p.Migration, stamp(p.Rehearsal))
+	for _, s := range p.First {
+		out.f("\nfirst, left from an earlier rollback: %s %s\n", s.Stage, s.Title)
+	}
 	for _, t := range p.Turns {
 		out.f("\n%s", strings.Join(t.Applications, ", "))
 		if t.Together != "" {
@@ -271,6 +293,9 @@ func (p *RollbackPlan) Print(w io.Writer) error {
 		for _, l := range t.Left {
 			out.f("  cannot come back: %s\n", l)
 		}
+	}
+	for _, l := range p.Undone {
+		out.f("\nnot done: %s\n", l)
 	}
 	if len(p.Turns) == 0 && len(p.Refusals) == 0 {
 		out.f("\nnothing has begun, so there is nothing to take back\n")
@@ -299,6 +324,8 @@ type RollbackReport struct {
 	Buckets      []BucketBack `json:"buckets,omitempty"`
 	// Left stays on green and is not at blue.
 	Left []LeftBehind `json:"left,omitempty"`
+	// Undone was not done on green, because green gave no answer. Empty where the rollback is whole on both sides.
+	Undone []LeftUndone `json:"undone,omitempty"`
 }
 
 // RolledBack is where one application is after a rollback.
@@ -343,6 +370,7 @@ func (m *Migration) rollbackReport(open rollback) (*RollbackReport, error) {
 			r.Left = append(r.Left, LeftBehind{What: fmt.Sprintf("bucket %s: %q", b.Name, key), Why: "it changed on both sides, and each keeps its own"})
 		}
 	}
+	r.Undone = owedOf(log)
 	return r, nil
 }
 
@@ -384,6 +412,12 @@ func (r *RollbackReport) Print(w io.Writer) error {
 		out.f("\nleft on green, and not at blue:\n")
 	}
 	for _, l := range r.Left {
+		out.f("  %s\n", l)
+	}
+	if len(r.Undone) > 0 {
+		out.f("\nnot done on green:\n")
+	}
+	for _, l := range r.Undone {
 		out.f("  %s\n", l)
 	}
 	return out.err

@@ -138,7 +138,7 @@ func TestWhatCannotComeBackIsNamed(t *testing.T) {
 		t.Error("a return was begun")
 	}
 	p, err := m.PlanRollback(t.Context(), RollbackOptions{Apps: []string{"ledger"}})
-	if err != nil || len(p.Refusals) != 1 || !strings.Contains(p.Err().Error(), "--discard-green") || len(p.Turns) != 1 {
+	if err != nil || len(p.Refusals) != 2 || p.Refusals[0].What != "green's cluster" || p.Refusals[1].What != "the payload of ledger" || !strings.Contains(p.Err().Error(), "--discard-green") || len(p.Turns) != 1 {
 		t.Errorf("plan: %+v, %v", p, err)
 	}
 	if p, err = m.PlanRollback(t.Context(), RollbackOptions{Apps: []string{"ledger"}, DiscardGreen: true}); err != nil || p.Err() != nil || len(p.Turns[0].Left) != 1 {

@@ -52,8 +52,12 @@ func (m *Migration) Run(ctx context.Context, opts RunOptions) (_ *Report, err er
 			return nil, err
 		}
 	}
+	owed := m.payWhatIsOwed(ctx)
 	if err := m.finishWhatGoesBack(ctx); err != nil {
-		return nil, err
+		return nil, err // that does not wait for what is owed of others
+	}
+	if owed != nil {
+		return nil, owed
 	}
 	for _, s := range stages {
 		if opts.Verb != "" && !opts.chooses(s) {
@@ -112,6 +116,10 @@ func (m *Migration) nameMoved(s stage) bool {
 // back is not taken forward by the same command.
 func (m *Migration) finishWhatGoesBack(ctx context.Context) error {
 	if open, ok := m.unfinishedRollback(); ok {
+		var err error
+		if open.Without, err = m.reachAgain(ctx, open.Without); err != nil {
+			return err
+		}
 		if _, err := m.finishRollback(ctx, open); err != nil {
 			return err
 		}
@@ -121,6 +129,7 @@ func (m *Migration) finishWhatGoesBack(ctx context.Context) error {
 				back.Apps = append(back.Apps, t.names()...)
 			}
 		}
+		back.Undone, _ = m.owed() // the journal was read a moment ago
 		return back
 	}
 	if open, ok := m.unfinishedReturn(); ok {
@@ -216,6 +225,8 @@ type ReturnedError struct {
 	Cause error
 	// Buckets are what was brought back of green's writes.
 	Buckets []BucketBack
+	// Undone is what was not done on green, because green gave no answer and an operator had said to go back without it.
+	Undone []LeftUndone
 	// Incomplete is set when going back has not worked in whole either: the next run goes on with it.
 	Incomplete error
 }
@@ -228,6 +239,9 @@ func (e *ReturnedError) Error() string {
 	text := fmt.Sprintf("%v; %v went back to blue, which serves and accepts writes again", e.Cause, e.Apps)
 	for _, b := range e.Buckets {
 		text += "; " + b.String()
+	}
+	for _, l := range e.Undone {
+		text += "; not done: " + l.String()
 	}
 	return text
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/crossfade-project/crossfade/internal/plan"
 )
 
-// cutoverOptions are what every part of the cutover gets.
-func (m *Migration) cutoverOptions(ctx context.Context, stage string) (cutover.Options, error) {
+// zoneOptions are what those parts of the cutover get that only ask and change names: going back must not need green.
+func (m *Migration) zoneOptions(ctx context.Context, stage string) (cutover.Options, error) {
 	opts := cutover.Options{
 		Migration: m.file.Name, Stage: stage, Times: m.file.Cutover, Rehearsal: m.file.Rehearsal, Applications: m.file.Applications,
 		Log: m.opts.Log, Clock: m.opts.Clock, Observer: observer{m},
@@ -24,6 +24,15 @@ func (m *Migration) cutoverOptions(ctx context.Context, stage string) (cutover.O
 			return opts, err
 		}
 		opts.Zones = append(opts.Zones, cutover.Zone{Zone: z, Driver: driver})
+	}
+	return opts, nil
+}
+
+// cutoverOptions are what every other part of the cutover gets.
+func (m *Migration) cutoverOptions(ctx context.Context, stage string) (cutover.Options, error) {
+	opts, err := m.zoneOptions(ctx, stage)
+	if err != nil {
+		return opts, err
 	}
 	blue, err := m.side(Blue)
 	if err != nil {

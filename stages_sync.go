@@ -32,7 +32,7 @@ func (m *Migration) syncOptions(ctx context.Context, stage string, b migration.B
 	}
 	return bucketsync.Options{
 		Migration: m.file.Name, Stage: stage, Name: b.Name, From: from, To: to, Create: b.Create,
-		Manifest: m.manifest(b), Delete: true, Conflict: bucketsync.Conflict(b.Conflict), AllowExtra: b.AllowExtra,
+		Manifest: m.manifest(b), Delete: true, Conflict: bucketsync.Conflict(b.Conflict), AllowExtra: b.AllowExtra, MaxDelete: b.MaxDelete,
 		Log: m.opts.Log, Clock: m.opts.Clock, Observer: observer{m},
 		Progress: func(p bucketsync.Progress) { m.event(Event{Kind: Copying, Stage: stage, Copy: &p}) },
 	}, nil

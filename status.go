@@ -24,6 +24,8 @@ type Status struct {
 	Applications []ApplicationStatus `json:"applications"`
 	// GoingBack says what goes back to blue and is not there yet.
 	GoingBack string `json:"goingBack,omitempty"`
+	// Undone is what a way back has left undone on green; it is done before anything else.
+	Undone []LeftUndone `json:"undone,omitempty"`
 	// Next is the first stage that is not finished; empty when all are.
 	Next string `json:"next,omitempty"`
 }
@@ -148,6 +150,7 @@ func (m *Migration) status() (*Status, error) {
 	} else if open, unfinished := m.openReturn(log); unfinished {
 		s.GoingBack = open.Turn + ": " + open.Cause
 	}
+	s.Undone = owedOf(log)
 	return s, nil
 }
 

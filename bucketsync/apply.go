@@ -377,7 +377,7 @@ func (e *engine) deleteAll(ctx context.Context, doomed *sorter[bucket.Object], h
 	if limit := e.opts.deleteLimit(held); count > limit {
 		return &TooManyDeletesError{
 			Op: "sync " + e.opts.Name, Deletes: count, Limit: limit, Total: held,
-			Hint: "make sure that the source is the right one, then raise the share that may be deleted",
+			Hint: e.opts.deleteHint(),
 		}
 	}
 	for obj, err := range doomed.sorted() {

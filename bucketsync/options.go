@@ -1,6 +1,7 @@
 package bucketsync
 
 import (
+	"fmt"
 	"log/slog"
 	"os"
 	"sync"
@@ -139,6 +140,23 @@ func (o Options) deletes(own bool) bool { return o.DeleteForeign || (o.Delete &&
 // deleteLimit is how many of total objects may be deleted (B13).
 func (o Options) deleteLimit(total int64) int64 {
 	return max(alwaysDeletable, int64(o.MaxDelete*float64(total)))
+}
+
+// destination is what is written to, for people: on the way back it is the source of the migration.
+func (o Options) destination() string {
+	if o.back {
+		return "the migration's source, to which the way back leads,"
+	}
+	return "the destination"
+}
+
+// deleteHint says what to look at before more is deleted than MaxDelete allows, and where that is set.
+func (o Options) deleteHint() string {
+	look := "the source is the right one"
+	if o.back {
+		look = "they are gone from green on purpose"
+	}
+	return fmt.Sprintf("make sure that %s, then raise the share that may be deleted: maxDelete of the bucket in the migration file, %.2f now", look, o.MaxDelete)
 }
 
 // progress serialises the calls of Options.Progress.

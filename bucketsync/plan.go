@@ -341,8 +341,7 @@ func (e *engine) notes(p *plan.Plan, c Planned) {
 		p.Note(plan.Info, name, "the time of an object's last change becomes the time of its copy: no store lets it be set")
 	}
 	if limit := e.opts.deleteLimit(c.Held); c.Deletions > limit {
-		p.Refuse(name, fmt.Sprintf("%d of %d objects at the destination would be deleted and %d are allowed", c.Deletions, c.Held, limit),
-			"make sure that the source is the right one, then raise the share that may be deleted")
+		p.Refuse(name, fmt.Sprintf("%d of %d objects at %s would be deleted and %d are allowed", c.Deletions, c.Held, e.opts.destination(), limit), e.opts.deleteHint())
 	}
 	e.ledger.note(p, name, e.opts.Strict)
 }

@@ -2,6 +2,7 @@ package restore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -133,8 +134,12 @@ func PlanStop(ctx context.Context, opts Options) (*plan.Plan, error) {
 	}
 	for _, app := range pl.apps() {
 		if app.Dark == migration.DarkReadOnly && app.Freeze != nil {
+			var rest []target
+			if !pl.opts.hold { // what is held serves users, who would find nobody
+				rest = pl.restable(app.Name)
+			}
 			for i := range app.Freeze.Enter {
-				pl.addHook(app, false, i, levelHooks+i, pl.restable(app.Name)...)
+				pl.addHook(app, false, i, levelHooks+i, rest...)
 			}
 		}
 	}
@@ -204,6 +209,9 @@ func (pl *planner) addHook(app migration.Application, leave bool, index, level i
 	})
 }
 
+// ErrHook says that a hook of the migration file did not do its work on green.
+var ErrHook = errors.New("run the hook")
+
 func (w *writer) runHook(ctx context.Context, c plan.Change) (any, error) {
 	data, err := decode[hookData](c)
 	if err != nil {
@@ -229,7 +237,7 @@ func (w *writer) runHook(ctx context.Context, c plan.Change) (any, error) {
 		return w.restInstead(ctx, data, err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("run the hook: %w", err)
+		return nil, fmt.Errorf("%w: %w", ErrHook, err)
 	}
 	return out, nil
 }

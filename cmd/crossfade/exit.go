@@ -20,6 +20,7 @@ const (
 	exitHeld        = 6
 	exitInterrupted = 7
 	exitUnproven    = 8
+	exitLeftGreen   = 9
 )
 
 const exitCodesText = `crossfade ends with one of these codes:
@@ -33,7 +34,9 @@ const exitCodesText = `crossfade ends with one of these codes:
   6  held: another run holds the migration, on this machine or another; or a failed application is held on green, because
      going back by itself would lose what green has accepted
   7  interrupted: stopped by a signal; the same command goes on from there
-  8  unproven: audit found nothing wrong, and could not check everything`
+  8  unproven: audit found nothing wrong, and could not check everything
+  9  back without green: blue serves and accepts writes again; green was not reached, its pods may still run, and the next
+     crossfade rollback, run or cleanup that reaches it stops them first`
 
 // usageError is a mistake in how the program was called.
 type usageError struct{ err error }
@@ -67,6 +70,8 @@ func exitCode(err error) int {
 		return exitHeld
 	case errors.As(err, &returned) && returned.Incomplete != nil:
 		return exitFailed // the application does not serve in whole from blue yet
+	case errors.As(err, &returned) && len(returned.Undone) > 0:
+		return exitLeftGreen
 	case errors.As(err, &returned):
 		return exitReturned
 	case errors.As(err, &refused):

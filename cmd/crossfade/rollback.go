@@ -26,7 +26,11 @@ given back and the fences go, too. A later run takes the migration again.
 
 What cannot be brought back is listed, and refused unless --discard-green is said: payloads, volumes declared empty,
 writes of applications without a bucket, objects that changed on both sides. It may be killed at any point; the same
-command goes on from there.`,
+command goes on from there.
+
+Where green's cluster or its store does not answer within 30 s, that is refused as well. With --discard-green blue goes on
+without what cannot be reached: names and blue go back, and what could not be stopped on green is listed (exit code 9)
+and stopped first by the next command that reaches it.`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(c *cobra.Command, apps []string) error {
 			opts.Apps = apps
@@ -38,7 +42,7 @@ command goes on from there.`,
 	}
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "print what would be taken back and what cannot be, and change nothing")
 	c.Flags().BoolVar(&yes, "yes", false, "do not ask")
-	c.Flags().BoolVar(&opts.DiscardGreen, "discard-green", false, "go back although something that green accepted cannot be brought to blue; it stays on green")
+	c.Flags().BoolVar(&opts.DiscardGreen, "discard-green", false, "go back although green, or something that it accepted, cannot be reached or brought to blue; it stays on green")
 	return c
 }
 
@@ -89,9 +93,15 @@ func (p *program) rollback(ctx context.Context, opts crossfade.RollbackOptions, 
 	}
 	p.progress.Close()
 	if p.json() {
-		return cli.JSON(p.out, report)
+		err = cli.JSON(p.out, report)
+	} else {
+		err = report.Print(p.out)
 	}
-	return report.Print(p.out)
+	if err == nil && len(report.Undone) > 0 {
+		p.say("green was not reached, see above: say the same again when it answers")
+		return &silentError{code: exitLeftGreen}
+	}
+	return err
 }
 
 // confirm asks whether to go on.

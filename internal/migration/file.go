@@ -147,6 +147,9 @@ type Bucket struct {
 	Conflict string `yaml:"conflict,omitempty" json:"conflict,omitempty" jsonschema:"enum=fail,enum=overwrite,enum=skip"`
 	// AllowExtra lets the final proof hold although the destination has objects that the source has not.
 	AllowExtra bool `yaml:"allowExtra,omitempty" json:"allowExtra,omitempty"`
+	// MaxDelete is the share of a side's objects above which nothing of it is deleted: of green's by a sync, of blue's by a
+	// rollback. From 0 to 1; 0 means the default of 0.30. Ten objects may always be deleted.
+	MaxDelete float64 `yaml:"maxDelete,omitempty" json:"maxDelete,omitempty" jsonschema:"minimum=0,maximum=1"`
 	// Bind writes the destination's coordinates into objects on their way to green.
 	Bind []Bind `yaml:"bind,omitempty" json:"bind,omitempty"`
 }

@@ -197,6 +197,8 @@ func (w *walker) scalar(n ast.Node, t reflect.Type, field, tag string) {
 		}
 	case isInt(t):
 		w.number(n, s, field, tag)
+	case t.Kind() == reflect.Float64:
+		w.share(n, s, field, tag)
 	case t.Kind() == reflect.String:
 		if !isText(n) {
 			w.problem(n, field, fmt.Sprintf("%s must be text", s), fmt.Sprintf("put it in quotes: %q", s))
@@ -222,6 +224,23 @@ func (w *walker) number(n ast.Node, s, field, tag string) {
 		if m, err := strconv.Atoi(most); err == nil && v > m {
 			w.problem(n, field, fmt.Sprintf("%d is too large", v), "at most "+most)
 		}
+	}
+}
+
+// share checks a number with a fraction. Its limits are whole numbers.
+func (w *walker) share(n ast.Node, s, field, tag string) {
+	least, _ := tagValue(tag, "minimum")
+	most, _ := tagValue(tag, "maximum")
+	v, err := strconv.ParseFloat(s, 64)
+	low, lerr := strconv.ParseFloat(least, 64)
+	high, herr := strconv.ParseFloat(most, 64)
+	_, isFloat := n.(*ast.FloatNode)
+	_, isInteger := n.(*ast.IntegerNode)
+	switch {
+	case err != nil || !isFloat && !isInteger:
+		w.problem(n, field, fmt.Sprintf("%q is not a number", s), "write it in digits, as 0.5, without quotes")
+	case lerr == nil && !(v >= low) || herr == nil && !(v <= high):
+		w.problem(n, field, s+" is out of its range", "from "+least+" to "+most)
 	}
 }
 
