@@ -62,7 +62,7 @@ func (m *Migration) Rollback(ctx context.Context, opts RollbackOptions) (_ *Roll
 		// Whatever is to go back goes back without it, too; what is owed stays owed, and is in the report.
 		m.opts.Log.WarnContext(ctx, "what an earlier rollback has left on green is still not stopped", "because", err.Error())
 	}
-	p, err := m.PlanRollback(ctx, opts)
+	p, err := m.planRollback(ctx, opts, true)
 	if err != nil {
 		return nil, err
 	}

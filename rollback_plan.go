@@ -68,6 +68,10 @@ type BucketToCome struct {
 
 // PlanRollback reads what a rollback would do and what stands against it. It changes nothing and needs no lock.
 func (m *Migration) PlanRollback(ctx context.Context, opts RollbackOptions) (*RollbackPlan, error) {
+	return m.planRollback(ctx, opts, false)
+}
+
+func (m *Migration) planRollback(ctx context.Context, opts RollbackOptions, patient bool) (*RollbackPlan, error) {
 	if err := m.checkNames(RunOptions{Verb: "cutover", Names: opts.Apps}); err != nil {
 		return nil, err
 	}
@@ -97,7 +101,7 @@ func (m *Migration) PlanRollback(ctx context.Context, opts RollbackOptions) (*Ro
 			turns = append(turns, t)
 		}
 	}
-	if err := m.reachForRollback(ctx, p, turns, log); err != nil {
+	if err := m.reachForRollback(ctx, p, turns, log, patient); err != nil {
 		return nil, err
 	}
 	for _, t := range turns {

@@ -35,6 +35,9 @@ import (
 // reachLimit is how long green may take to show that it answers.
 const reachLimit = 30 * time.Second
 
+// reachPatience is how long what answers with errors alone is asked again before it is left out.
+const reachPatience = 10 * time.Second
+
 // Notes of what is owed on green: its pods were left running, and were stopped later.
 const (
 	noteGreenLeft    = "green-left"
@@ -171,8 +174,9 @@ func (m *Migration) needsOf(t turn, how returning, of states) (cluster bool, buc
 }
 
 // reachForRollback finds out what of green the way back of turns can do without, and refuses where nobody has said to go
-// back without it.
-func (m *Migration) reachForRollback(ctx context.Context, p *RollbackPlan, turns []turn, log *journal.Log) error {
+// back without it. Where somebody has, a patient call asks again for a while: green is not left running for a server that only
+// began anew.
+func (m *Migration) reachForRollback(ctx context.Context, p *RollbackPlan, turns []turn, log *journal.Log, patient bool) error {
 	var cluster bool
 	var buckets []migration.Bucket
 	for _, t := range turns {
@@ -193,6 +197,11 @@ func (m *Migration) reachForRollback(ctx context.Context, p *RollbackPlan, turns
 	open, returning := m.openReturn(log)
 	earlier, _, broken := openRollback(log)
 	said := p.Discard || broken && earlier.Without.Cluster != "" || returning && open.Without.Cluster != ""
+	if patient && said {
+		if p.without, err = m.askAgain(ctx, p.without); err != nil {
+			return err
+		}
+	}
 	if why := p.without.Cluster; why != "" && !said {
 		p.refuse("green's cluster", "it cannot be reached: "+why+": what green has accepted cannot be frozen, brought back or proven, and its pods may still write",
 			"bring it back and say it again; or say --discard-green: names and blue go back without it, and the next command that finds green again stops it first")
@@ -219,6 +228,21 @@ func (m *Migration) reachAgain(ctx context.Context, u unreached) (unreached, err
 		}
 	}
 	return m.answersOf(ctx, u.Cluster != "", buckets)
+}
+
+// askAgain asks what gave no answer until it does, or for reachPatience.
+func (m *Migration) askAgain(ctx context.Context, u unreached) (unreached, error) {
+	until := m.opts.Clock.Now().Add(reachPatience)
+	for u.any() && m.opts.Clock.Now().Before(until) {
+		err := m.opts.Clock.Sleep(ctx, time.Second)
+		if err == nil {
+			u, err = m.reachAgain(ctx, u)
+		}
+		if err != nil {
+			return u, err
+		}
+	}
+	return u, nil
 }
 
 // owe notes, before blue is thawed, which applications a turn's way back leaves running on green. It may be called again.

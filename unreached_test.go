@@ -10,11 +10,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
 	"github.com/crossfade-project/crossfade/e2e/rig/standin"
+	"github.com/crossfade-project/crossfade/internal/clock"
 	"github.com/crossfade-project/crossfade/internal/journal"
 	"github.com/crossfade-project/crossfade/internal/kube"
 	"github.com/crossfade-project/crossfade/internal/migration"
@@ -129,6 +131,44 @@ func TestWhatOfGreenAnswersIsFoundOut(t *testing.T) {
 				t.Errorf("got %+v, %v", got, err)
 			}
 		})
+	}
+}
+
+// An API server that only began anew is not left out: its green can be stopped.
+func TestI07_AGreenThatAnswersAMomentLaterIsNotLeftOut(t *testing.T) {
+	for _, c := range []struct {
+		patient bool
+		errors  int32
+		left    bool
+	}{{true, 4, false}, {true, 1000, true}, {false, 4, true}} {
+		var asked atomic.Int32
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if asked.Add(1) <= c.errors {
+				http.Error(w, "it begins", http.StatusBadGateway)
+				return
+			}
+			w.Header().Set("Content-Type", "application/json")
+			if r.URL.Path == "/version" {
+				_, _ = w.Write([]byte(`{"gitVersion":"v1.30.0"}`))
+				return
+			}
+			_, _ = w.Write([]byte(`{"kind":"Namespace","apiVersion":"v1","metadata":{"name":"kube-system","uid":"u"}}`))
+		}))
+		defer server.Close()
+		file := load(t, named)
+		if err := standin.WriteKubeconfig(filepath.Join(filepath.Dir(file.Path), "green"), "green", server.URL); err != nil {
+			t.Fatal(err)
+		}
+		m := openedWith(t, file, Options{Clock: clock.NewFake(time.Now())})
+		plans(t, m, "freeze/one", "start/one")
+		log, err := m.log()
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := &RollbackPlan{Discard: true}
+		if err := m.reachForRollback(t.Context(), p, m.turns()[:1], log, c.patient); err != nil || (p.without.Cluster != "") != c.left || len(p.Refusals) > 0 {
+			t.Errorf("%+v: without %+v, %v, %v", c, p.without, p.Refusals, err)
+		}
 	}
 }
 
