@@ -48,6 +48,9 @@ func (m *Migration) Run(ctx context.Context, opts RunOptions) (_ *Report, err er
 		return nil, err
 	}
 	if opts.Redo != "" {
+		if err := m.mayRedo(opts.Redo, stages); err != nil {
+			return nil, err
+		}
 		if err := m.journal.Reset(opts.Redo, "asked for by --redo"); err != nil {
 			return nil, err
 		}
@@ -154,6 +157,36 @@ func (m *Migration) takeWithNewPorts(ctx context.Context, s stage, cause error) 
 		return err
 	}
 	return m.take(ctx, s)
+}
+
+// mayRedo refuses to take a stage again whose plan is the way back: a freeze that is planned on a frozen blue would take the frozen
+// state for blue's own, a swap that was forgotten would not be swapped back, and a sync would write over what green has.
+//
+//	ttl                                             │ once it was planned: it remembers the names' own TTLs
+//	checks, settle, soak, drain                     │ at any time: they remember nothing
+//	all else of a turn, and the sync of its buckets │ until the turn's freeze is planned
+//	everything else                                 │ at any time
+func (m *Migration) mayRedo(name string, stages []stage) error {
+	s := stages[slices.IndexFunc(stages, func(s stage) bool { return s.name == name })]
+	kind, _, _ := strings.Cut(name, "/")
+	if m.journal.Stage(name).Plan == "" || slices.Contains([]string{"checks", "settle", "soak", "drain"}, kind) {
+		return nil
+	}
+	refuse := func(why, back string) error {
+		return &RefusedError{Stage: name, Refusals: []plan.Refusal{{
+			What: "--redo " + name, Why: why, Mend: fmt.Sprintf("say `%s`, which puts everything back, and then `crossfade run`, which takes this stage again", back),
+		}}}
+	}
+	if name == "ttl" {
+		return refuse("it remembers the TTLs that the names had, and taken again it would remember the lowered ones", "crossfade rollback")
+	}
+	for _, t := range m.turns() {
+		copies := func(x stage) bool { return x.turn == t.name && x.bucket == s.bucket }
+		if t.began(m.journal.Stage) && (s.turn == t.name || s.bucket != "" && slices.ContainsFunc(stages, copies)) {
+			return refuse(fmt.Sprintf("the turn of %s has begun, and what this stage has done is needed to go back", strings.Join(t.names(), ", ")), "crossfade rollback "+t.names()[0])
+		}
+	}
+	return nil
 }
 
 // checkNames refuses options that name what the file does not have: they would choose nothing, and nothing would look done.

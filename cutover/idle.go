@@ -136,7 +136,7 @@ func WatchIdle(ctx context.Context, opts IdleOptions) (Idle, error) {
 		quiet := t.quiet()
 		if t.conclusive(sample) && quiet >= needed {
 			idle := Idle{
-				Since: t.since(), Until: t.last.At, For: quiet, Needed: needed, Floor: floor, Rehearsal: opts.Rehearsal != nil,
+				Since: t.since(), Until: t.since().Add(quiet), For: quiet, Needed: needed, Floor: floor, Rehearsal: opts.Rehearsal != nil,
 				Samples: t.samples, Restarts: t.restarts, Evidence: t.evidence(), Hash: t.hash(),
 			}
 			idle.Text = fmt.Sprintf("quiet from %s to %s, %s; %s", idle.Since.Format(time.DateTime), idle.Until.Format(time.DateTime), quiet.Round(time.Second), text)

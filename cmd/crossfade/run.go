@@ -34,7 +34,7 @@ gates goes back to blue by itself (exit code 4). Run never destroys blue: that t
 		RunE: func(c *cobra.Command, _ []string) error { return p.step(c.Context(), s) },
 	}
 	s.flags(c)
-	c.Flags().StringVar(&s.opts.Redo, "redo", "", "take one stage again although it is done")
+	c.Flags().StringVar(&s.opts.Redo, "redo", "", "take one stage again although it is done; refused where going back needs what it did")
 	return c
 }
 
