@@ -9,7 +9,7 @@ import (
 
 const (
 	privateDir  = ".crossfade"
-	maxPiece    = 250 // bytes; file systems allow 255, and markers need room
+	maxPiece    = 250 // bytes; file systems allow 255, and a marker and an escape at the end take four more
 	emptyName   = "%_"
 	markAside   = "%=" // at the end of a file whose plain name a directory has
 	markGoesOn  = "%+" // at the end of a directory whose name goes on in the next one

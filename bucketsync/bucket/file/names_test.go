@@ -27,7 +27,7 @@ func checkName(t *testing.T, n naming, key string) {
 		}
 	}
 	for i, name := range strings.Split(rel, "/") {
-		if name == "" || name == "." || name == ".." || len(name) > 253 || strings.ContainsAny(name, "\x00") || i == 0 && strings.EqualFold(name, privateDir) {
+		if name == "" || name == "." || name == ".." || len(name) > 255 || strings.ContainsAny(name, "\x00") || i == 0 && strings.EqualFold(name, privateDir) {
 			t.Fatalf("%q is stored at %q, which is no path", key, rel)
 		}
 		if n.windows && (strings.ContainsAny(name, windowsOnly) || strings.HasSuffix(name, ".") || strings.HasSuffix(name, " ")) {
@@ -52,6 +52,7 @@ func TestB12_PathsAreReversible(t *testing.T) {
 		for length := 240; length <= 260; length++ {
 			checkName(t, naming{}, strings.Repeat("x", length-len(unit))+unit)
 			checkName(t, naming{}, strings.Repeat(unit, length))
+			checkName(t, naming{windows: true}, strings.Repeat("x", length-1)+" "+unit)
 		}
 	}
 }
