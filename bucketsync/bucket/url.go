@@ -179,8 +179,8 @@ func (p parser) file() (URL, error) {
 	if err != nil {
 		return URL{}, p.fail("a percent sign is followed by no two hexadecimal digits", "write %25 for a percent sign, or just the path")
 	}
-	// A drive letter follows the third slash: file:///C:/dir.
-	if len(path) >= 3 && path[2] == ':' {
+	// On Windows a drive follows the third slash: file:///C:/dir.
+	if filepath.VolumeName(path[1:]) != "" {
 		path = path[1:]
 	}
 	return URL{Scheme: SchemeFile, Path: filepath.Clean(filepath.FromSlash(path))}, nil

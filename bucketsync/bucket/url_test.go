@@ -54,7 +54,7 @@ func TestParseURLRefusesWithAHint(t *testing.T) {
 
 // FuzzParseURL: whatever parses is printed in a form that parses to the same.
 func FuzzParseURL(f *testing.F) {
-	for _, seed := range []string{"s3://b/p", "minio://h:1/b", "az://a/c/p", "file:///d%20", "./x", "gs://b"} {
+	for _, seed := range []string{"s3://b/p", "minio://h:1/b", "az://a/c/p", "file:///d%20", "./x", "gs://b", "/0:0", "/C:/x"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

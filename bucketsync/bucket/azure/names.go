@@ -12,14 +12,17 @@ import (
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/headertext"
 )
 
-var escaped = regexp.MustCompile(`_x[0-9a-f]{4}_`)
+var (
+	escaped = regexp.MustCompile(`^_x[0-9a-f]{4}_`)
+	like    = regexp.MustCompile(`^_x[0-9a-f]{4}`)
+)
 
 // metadataName is the identifier under which Azure keeps a key of metadata. No two keys share one.
 func metadataName(key string) string {
 	var name strings.Builder
 	for i, r := range key {
-		literal := r == '_' && escaped.FindStringIndex(strings.ToLower(key[i:])) == nil
-		literal = literal || r == '_' && escaped.FindStringIndex(strings.ToLower(key[i:]))[0] != 0
+		// Four digits end an escape even without the underscore behind them: what follows may begin with one.
+		literal := r == '_' && !like.MatchString(strings.ToLower(key[i:]))
 		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' && i > 0 || literal {
 			name.WriteRune(r)
 			continue
@@ -36,7 +39,7 @@ func metadataKey(name string) string {
 	name = strings.ToLower(name)
 	var units []uint16
 	for name != "" {
-		if at := escaped.FindStringIndex(name); at != nil && at[0] == 0 {
+		if escaped.MatchString(name) {
 			unit, err := strconv.ParseUint(name[2:6], 16, 16)
 			if err == nil {
 				units = append(units, uint16(unit))
