@@ -33,6 +33,7 @@ const (
 	whyRoutes  = "restore: whether another Ingress of green answers for the same host"
 	whyOwners  = "restore: the owners of what is made"
 	whyGrant   = "restore: nobody can write a role that grants more than he has himself; this is what the applications' own roles grant"
+	whyBound   = "restore: bindings in namespaces that stay, which give rights to blue's accounts, are reported"
 	whyBind    = "restore: the applications' own accounts are bound to these roles of the cluster"
 )
 
@@ -42,6 +43,9 @@ func (s *Sight) Rights(ctx context.Context) ([]kube.Right, error) {
 	l.need("", "", "namespaces", whyPlace, "get").Names = []string{metav1.NamespaceSystem}
 	for _, app := range s.pl.opts.Applications {
 		l.namespaces[namespaceMap(s.pl.opts.Maps.Namespaces).of(app.Namespace)] = true
+	}
+	if s.pl.cargo.onePlace {
+		l.need("", rbacGroup, "rolebindings", whyBound, "list")
 	}
 	made, err := s.pl.madeKinds(ctx)
 	if err != nil {

@@ -37,12 +37,17 @@ import (
 // TestRightsAreTheLeast takes whole migrations by accounts that hold exactly the printed roles: nothing that they asked for was
 // denied, and every printed right was used. Some of the rules, chosen by a seed, are taken away one at a time: doctor names
 // what is missing, and a run refuses before it changes anything. CROSSFADE_RIGHTS=all takes each of them away in turn.
-func TestRightsAreTheLeast(t *testing.T) { runScripts(t, filepath.Join("testdata", "rights")) }
+//
+// Roles name every kind that blue serves, and this migration defines one: no other is under way meanwhile.
+func TestRightsAreTheLeast(t *testing.T) { runScripts(t, "", rightsScript("whole")) }
 
-// TestRightsOfARetirementAreTheLeast does the same with a migration that ends with the retirement of blue.
-func TestRightsOfARetirementAreTheLeast(t *testing.T) {
-	runScripts(t, filepath.Join("testdata", "rights-retirement"))
+// TestRightsOfARetirementAndInOneClusterAreTheLeast does the same with a migration that ends with the retirement of blue, and with
+// one inside a cluster, which comes back after it was finished.
+func TestRightsOfARetirementAndInOneClusterAreTheLeast(t *testing.T) {
+	runScripts(t, "", rightsScript("retirement-rights"), rightsScript("one-cluster-rights"))
 }
+
+func rightsScript(name string) string { return filepath.Join("testdata", "rights", name+".txtar") }
 
 // envRights holds a seed, or "all".
 const envRights = "CROSSFADE_RIGHTS"
