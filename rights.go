@@ -215,5 +215,5 @@ func (m *Migration) lookAtRights(ctx context.Context, p *plan.Plan) error {
 
 // mendRights is the mend of a missing right.
 func mendRights(side string) string {
-	return "crossfade doctor --rbac --side " + side + " prints the least roles: have an administrator apply them"
+	return "crossfade doctor --rbac --side " + side + " prints the least roles: have an administrator print and apply them"
 }

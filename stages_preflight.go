@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
 	"github.com/crossfade-project/crossfade/cutover"
 	"github.com/crossfade-project/crossfade/cutover/zone"
@@ -141,6 +143,10 @@ func (m *Migration) lookAtZones(ctx context.Context, p *plan.Plan, oneCluster bo
 	found, err := cutover.Inspect(ctx, cutover.InspectOptions{
 		Options: opts, WithoutGreen: true, OneCluster: oneCluster, IngressClasses: m.file.Maps.IngressClasses,
 	})
+	if apierrors.IsForbidden(err) {
+		p.Refuse("zones", err.Error(), "give the account its rights: crossfade doctor --rbac prints them")
+		return
+	}
 	if err != nil {
 		p.Refuse("zones", err.Error(), "check that the name servers can be reached from here")
 		return
