@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/crossfade-project/crossfade/internal/dnsx"
@@ -73,6 +75,11 @@ type DraftMark struct {
 func Init(ctx context.Context, opts InitOptions) (*Draft, error) {
 	if err := opts.mayWrite(); err != nil {
 		return nil, err
+	}
+	for _, server := range slices.Concat(opts.Resolvers, opts.NameServers) {
+		if _, _, err := net.SplitHostPort(server); err != nil {
+			return nil, &mend.Error{Op: "read --resolver and --name-server", Hint: "write it as 192.0.2.1:53 or ns1.example.com:53", Err: fmt.Errorf("%q is not host:port", server)}
+		}
 	}
 	blue, err := opts.connect(Blue, &opts.Blue)
 	if err != nil {

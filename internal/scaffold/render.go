@@ -46,10 +46,9 @@ func newDraft(text []byte) (*Draft, error) {
 	case !errors.As(err, &invalid):
 		return nil, fmt.Errorf("read the draft again: %w", err)
 	}
-	for _, problem := range invalid.Problems {
-		if !problem.FillIn {
-			return nil, fmt.Errorf("read the draft again: %w", err)
-		}
+	wrong := slices.DeleteFunc(slices.Clone(invalid.Problems), func(p migration.Problem) bool { return p.FillIn })
+	if len(wrong) > 0 {
+		return nil, fmt.Errorf("read the draft again: %w", &migration.InvalidError{File: invalid.File, Problems: wrong})
 	}
 	d.Marks = invalid.Problems
 	return d, nil
