@@ -51,3 +51,18 @@ func TestI06_AStageThatIsTheWayBackIsNotTakenAgain(t *testing.T) {
 		}
 	}
 }
+
+// A certificate tells of a blue that nobody uses. Once blue serves again it tells of nothing.
+func TestI10_AReturnEndsWhatTheCertificateSays(t *testing.T) {
+	m := opened(t, load(t, kinds))
+	turn := m.turns()[0]
+	finishes(t, m, "idle", "certificate")
+	how := returning{Turn: turn.name, Cause: "its checks failed"}
+	note(t, m, noteReturning, how)
+	_ = m.finishReturn(t.Context(), how, errors.New(how.Cause))
+	for _, name := range []string{"idle", "certificate"} {
+		if m.journal.Stage(name).Finished {
+			t.Errorf("%s is done before", name)
+		}
+	}
+}

@@ -91,6 +91,9 @@ func (m *Migration) finishReturn(ctx context.Context, how returning, cause error
 	if result.Incomplete = m.owe(t, how); result.Incomplete != nil {
 		return result
 	}
+	if result.Incomplete = m.blueServesAgain("taken back: " + how.Cause); result.Incomplete != nil {
+		return result
+	}
 	err := m.takeBack(ctx, t, how)
 	if how.Calm && unheld(err) && m.greenAnswers(ctx) {
 		m.opts.Log.WarnContext(ctx, "green cannot be frozen while it serves, so its names go back first", "because", err.Error())

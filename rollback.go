@@ -113,9 +113,7 @@ func (m *Migration) finishRollback(ctx context.Context, open rollback) (*Rollbac
 			return nil, err
 		}
 	}
-	// Blue serves again: that it was idle, and all that was concluded from it, is over.
-	after := []string{"idle", "certificate", "retire", "restore-ttl"}
-	if err := errors.Join(m.resetAll(after, open.cause()), m.removeCertificate()); err != nil {
+	if err := m.blueServesAgain(open.cause()); err != nil {
 		return nil, err
 	}
 	if open.Whole {
@@ -214,6 +212,11 @@ func (m *Migration) releaseNames(ctx context.Context, open rollback) error {
 		return fmt.Errorf("the rollback is not complete: %w; run `crossfade rollback` again to finish it", err)
 	}
 	return m.resetAll([]string{"ttl", "return-ttl"}, open.cause())
+}
+
+// blueServesAgain forgets that blue was idle, and all that was concluded from it (I10).
+func (m *Migration) blueServesAgain(why string) error {
+	return errors.Join(m.resetAll([]string{"idle", "certificate", "retire", "restore-ttl"}, why), m.removeCertificate())
 }
 
 func (m *Migration) removeCertificate() error {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/crossfade-project/crossfade/cutover"
 	"github.com/crossfade-project/crossfade/cutover/zone"
+	"github.com/crossfade-project/crossfade/internal/journal"
 	"github.com/crossfade-project/crossfade/internal/plan"
 	"github.com/crossfade-project/crossfade/restore"
 )
@@ -163,12 +164,19 @@ func (m *Migration) takeWithNewPorts(ctx context.Context, s stage, cause error) 
 // state for blue's own, a swap that was forgotten would not be swapped back, and a sync would write over what green has.
 //
 //	ttl                                             │ once it was planned: it remembers the names' own TTLs
-//	checks, settle, soak, drain                     │ at any time: they remember nothing
+//	checks, settle, soak, drain                     │ until blue is retired: they remember nothing, and what fails goes back
 //	all else of a turn, and the sync of its buckets │ until the turn's freeze is planned
 //	everything else                                 │ at any time
 func (m *Migration) mayRedo(name string, stages []stage) error {
 	s := stages[slices.IndexFunc(stages, func(s stage) bool { return s.name == name })]
 	kind, _, _ := strings.Cut(name, "/")
+	gone := false
+	m.journal.View(func(log *journal.Log) { gone = retireBegan(log) })
+	if gone && s.turn != "" {
+		return &RefusedError{Stage: name, Refusals: []plan.Refusal{{
+			What: "--redo " + name, Why: "blue is retired: a failure would have nothing to go back to", Mend: "leave it as it is: green serves",
+		}}}
+	}
 	if m.journal.Stage(name).Plan == "" || slices.Contains([]string{"checks", "settle", "soak", "drain"}, kind) {
 		return nil
 	}
