@@ -126,6 +126,10 @@ func (a *auditor) mendJournal() string {
 }
 
 func (a *auditor) chain(err error) {
+	if errors.Is(err, journal.ErrUnknown) {
+		a.add("hash chain", Unproven, "audit it with the version that wrote it", "%v; the %s before it hold", err, cli.Count(len(a.log.Records), "record"))
+		return
+	}
 	if err != nil {
 		a.add("hash chain", DoesNot, a.mendJournal(), "%v; the %s before it hold", err, cli.Count(len(a.log.Records), "record"))
 		return

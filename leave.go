@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/crossfade-project/crossfade/internal/journal"
@@ -31,6 +32,7 @@ func (m *Migration) leave(ctx context.Context, verb string, err error) error {
 	if !m.begun {
 		return err
 	}
+	err = m.interrupted(ctx, err)
 	lerr := m.leaveReport(ctx, verb, err)
 	if err == nil {
 		return lerr
@@ -72,3 +74,41 @@ func (m *Migration) leaveReport(ctx context.Context, verb string, cause error) e
 	}
 	return m.journal.Mirror(context.WithoutCancel(ctx))
 }
+
+// interrupted says of a verb that a signal ended what state that leaves users in, and what to type.
+func (m *Migration) interrupted(ctx context.Context, err error) error {
+	if err == nil || !errors.Is(ctx.Err(), context.Canceled) {
+		return err
+	}
+	return &InterruptedError{Frozen: m.frozenNow(), Cause: err}
+}
+
+// frozenNow names the applications whose writes nobody accepts.
+func (m *Migration) frozenNow() []string {
+	var names []string
+	for _, a := range m.file.Applications {
+		if m.journal.Stage("freeze/"+a.Name).Plan != "" && !m.journal.Stage("start/"+a.Name).Finished {
+			names = append(names, a.Name)
+		}
+	}
+	return names
+}
+
+// InterruptedError says that a verb was stopped by a signal.
+type InterruptedError struct {
+	// Frozen names the applications whose writes nobody accepts until somebody goes on.
+	Frozen []string
+	Cause  error
+}
+
+// Error says what to type, and last what was under way.
+func (e *InterruptedError) Error() string {
+	text := "interrupted: the same command goes on from here"
+	if len(e.Frozen) > 0 {
+		text = fmt.Sprintf("interrupted while blue is frozen for %[1]s, whose writes nobody accepts: `crossfade run` goes on to green, `crossfade rollback %[2]s` goes back to blue", strings.Join(e.Frozen, ", "), e.Frozen[0])
+	}
+	return text + " (" + e.Cause.Error() + ")"
+}
+
+// Unwrap makes errors.Is find context.Canceled, where the cause does not hold it.
+func (e *InterruptedError) Unwrap() []error { return []error{e.Cause, context.Canceled} }
