@@ -95,6 +95,7 @@ func Plan(ctx context.Context, opts Options) (*plan.Plan, error) {
 
 func (o Options) find(ctx context.Context, p *plan.Plan, side string, r kube.Resource, namespace string) error {
 	client := o.client(side)
+	may := map[string]bool{} // by namespace
 	for obj, err := range client.List(ctx, r, namespace, kube.LabelMigration+"="+o.Migration) {
 		if apierrors.IsForbidden(err) || apierrors.IsMethodNotSupported(err) {
 			p.Note(plan.Warning, side+": "+r.String(), unseen+err.Error())
@@ -102,6 +103,19 @@ func (o Options) find(ctx context.Context, p *plan.Plan, side string, r kube.Res
 		}
 		if err != nil {
 			return fmt.Errorf("look for what is left on %s: %w", side, err)
+		}
+		at := obj.GetNamespace()
+		if _, asked := may[at]; side == "green" && !asked { // what is listed everywhere may not be this account's to change
+			var why string
+			if may[at], why, err = client.Allowed(ctx, "patch", r, at); err != nil {
+				return err
+			}
+			if !may[at] {
+				p.Note(plan.Warning, side+": "+r.String(), strings.TrimSuffix(unseen+"this account may not change it in "+at+": "+why, ": "))
+			}
+		}
+		if side == "green" && !may[at] {
+			continue
 		}
 		o.add(p, side, r, obj)
 	}
@@ -182,7 +196,7 @@ func Apply(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts Options) (
 		}
 	}
 	for _, n := range p.Notes {
-		if strings.HasPrefix(n.Text, unseen) {
+		if strings.HasPrefix(n.Text, unseen) && !slices.Contains(result.Unseen, n.What) {
 			result.Unseen = append(result.Unseen, n.What)
 		}
 	}
