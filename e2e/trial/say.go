@@ -2,10 +2,13 @@ package trial
 
 import (
 	"fmt"
+	"io"
 	"time"
 )
 
-// Say prints a line of progress with its time.
-func Say(format string, args ...any) {
-	fmt.Printf("%s %s\n", time.Now().Format(time.TimeOnly), fmt.Sprintf(format, args...))
+// SayTo returns what prints lines of progress with their times.
+func SayTo(w io.Writer) func(format string, args ...any) {
+	return func(format string, args ...any) {
+		_, _ = fmt.Fprintf(w, "%s %s\n", time.Now().Format(time.TimeOnly), fmt.Sprintf(format, args...)) // a closed output is the user's choice
+	}
 }

@@ -25,13 +25,14 @@ type options struct {
 	dir      string
 	parallel int
 	shard    shard.Shard
+	say      func(format string, args ...any)
 	only     string
 	again    bool
 	ways     string
 }
 
 func main() {
-	var o options
+	o := options{say: trial.SayTo(os.Stdout)}
 	flag.StringVar(&o.dir, "dir", ".kill", "folder for results and for what is left of points that fail")
 	flag.IntVar(&o.parallel, "parallel", 8, "trials at once")
 	flag.Var(&o.shard, "shard", "which part of the points: 2/3 is the second of three")
@@ -63,8 +64,8 @@ func run(ctx context.Context, o options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, results.Close()) }()
-	killer := kill.New(world, kill.Options{Parallel: o.parallel, Keep: filepath.Join(o.dir, "failed"), Say: trial.Say})
-	trial.Say("an unbroken run, to compare with")
+	killer := kill.New(world, kill.Options{Parallel: o.parallel, Keep: filepath.Join(o.dir, "failed"), Say: o.say})
+	o.say("an unbroken run, to compare with")
 	ways := kill.Ways()
 	if o.ways != "" {
 		ways = nil
@@ -98,21 +99,21 @@ func report(ctx context.Context, o options, killer *kill.Killer, ref kill.Refere
 		}
 		todo = append(todo, p)
 	}
-	trial.Say("%d points, %d of them have converged before (%s)", len(chosen), len(chosen)-len(todo), results.Path)
+	o.say("%d points, %d of them have converged before (%s)", len(chosen), len(chosen)-len(todo), results.Path)
 	began, done, more := time.Now(), 0, 0
 	err := killer.Kill(ctx, ref, todo, func(out kill.Outcome) error {
 		done++
 		if out.Converged {
 			converged[out.Point.Way]++
 		} else {
-			trial.Say("FAILED %s: %s", out.Point, out.Why)
+			o.say("FAILED %s: %s", out.Point, out.Why)
 		}
 		if out.Calls > 1 {
 			more++
 		}
 		if done%10 == 0 || done == len(todo) {
 			each := time.Since(began) / time.Duration(done)
-			trial.Say("%d of %d, %.1f a minute, %s left", done, len(todo), float64(time.Minute)/float64(each), (each * time.Duration(len(todo)-done)).Round(time.Second))
+			o.say("%d of %d, %.1f a minute, %s left", done, len(todo), float64(time.Minute)/float64(each), (each * time.Duration(len(todo)-done)).Round(time.Second))
 		}
 		return results.Add(out)
 	})
@@ -123,7 +124,7 @@ func report(ctx context.Context, o options, killer *kill.Killer, ref kill.Refere
 		return err
 	}
 	if more > 0 {
-		trial.Say("%d points took more than one call after the kill", more)
+		o.say("%d points took more than one call after the kill", more)
 	}
 	all, good := 0, 0
 	var parts []string
@@ -131,7 +132,7 @@ func report(ctx context.Context, o options, killer *kill.Killer, ref kill.Refere
 		all, good = all+points[way], good+converged[way]
 		parts = append(parts, fmt.Sprintf("%s %d of %d", way, converged[way], points[way]))
 	}
-	trial.Say("%s; in %s", strings.Join(parts, ", "), time.Since(began).Round(time.Second))
+	o.say("%s; in %s", strings.Join(parts, ", "), time.Since(began).Round(time.Second))
 	fmt.Printf("kill: %d points, %d converged\n", all, good)
 	if good != all {
 		return fmt.Errorf("%d points did not converge: look into %s", all-good, filepath.Join(o.dir, "failed"))

@@ -22,11 +22,12 @@ import (
 type options struct {
 	dir, only string
 	shard     shard.Shard
+	say       func(format string, args ...any)
 	parallel  int
 }
 
 func main() {
-	var o options
+	o := options{say: trial.SayTo(os.Stdout)}
 	flag.StringVar(&o.dir, "dir", ".network", "folder for what is left of cuts that fail")
 	flag.IntVar(&o.parallel, "parallel", 4, "trials at once")
 	flag.Var(&o.shard, "shard", "which part of the cuts: 2/3 is the second of three")
@@ -58,8 +59,8 @@ func run(ctx context.Context, o options) (err error) {
 	}
 	defer func() { err = errors.Join(err, world.Stop(context.WithoutCancel(ctx))) }()
 	failed := filepath.Join(o.dir, "failed")
-	player := network.New(world, network.Options{Parallel: o.parallel, Keep: failed, Say: trial.Say})
-	trial.Say("an unbroken run, to compare with")
+	player := network.New(world, network.Options{Parallel: o.parallel, Keep: failed, Say: o.say})
+	o.say("an unbroken run, to compare with")
 	if err := player.Reference(ctx); err != nil {
 		return err
 	}
@@ -71,9 +72,9 @@ func run(ctx context.Context, o options) (err error) {
 		} else {
 			word = "FAILED"
 		}
-		trial.Say("%s: %s; exit code %d after %s, %d further calls, %d connections met it", out.Cut, word, out.Code, out.Took.Round(time.Second), out.Calls, out.Met)
+		o.say("%s: %s; exit code %d after %s, %d further calls, %d connections met it", out.Cut, word, out.Code, out.Took.Round(time.Second), out.Calls, out.Met)
 		if !out.Converged {
-			trial.Say("%s", out.Why)
+			o.say("%s", out.Why)
 		}
 	})
 	if err != nil {
