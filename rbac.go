@@ -245,7 +245,7 @@ const kubeconfigHelp = `#
 # A kubeconfig for the account, once the roles are applied. The token ends after its duration (the server may allow less); a
 # run that meets its end stops, and goes on with a new one.
 #   K=%[1]s.kubeconfig
-#   kubectl config view --minify --flatten --raw >$K
+#   (umask 077; kubectl config view --minify --flatten --raw >$K)   # it holds your credentials until the last line
 #   kubectl --kubeconfig=$K config set-credentials %[2]s --token="$(kubectl -n %[3]s create token %[2]s --duration=720h)"
 #   kubectl --kubeconfig=$K config set-context --current --user=%[2]s
 #   kubectl --kubeconfig=$K config view -o jsonpath='{.users[*].name}' | tr ' ' '\n' | grep -vx %[2]s |
