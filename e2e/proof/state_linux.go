@@ -16,6 +16,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
 	"github.com/miekg/dns"
 	"github.com/minio/minio-go/v7"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/crossfade-project/crossfade/e2e/load"
@@ -107,6 +108,9 @@ func (s *scene) lookAtCluster(ctx context.Context, side, kubeconfig string, into
 			namespace = s.name
 		}
 		for obj, err := range client.List(ctx, r, namespace, "") {
+			if apierrors.IsNotFound(err) && strings.HasSuffix(r.Group, ".crossfade.example") && !strings.HasPrefix(r.Group, s.name+".") {
+				break // the kind of another scene, which has ended since
+			}
 			if err != nil {
 				return err
 			}
