@@ -117,6 +117,9 @@ func (m *Migration) Audit(ctx context.Context, opts AuditOptions) (*Audit, error
 	return a.audit, nil
 }
 
+// mendUnknown is what to do about what another version wrote: it is no fault, and nothing is to be thrown away.
+const mendUnknown = "audit it with the version that wrote it"
+
 // mendJournal is what puts a journal right that was cut or edited.
 func (a *auditor) mendJournal() string {
 	if a.m.file.State != nil && a.m.file.State.URL != "" {
@@ -127,7 +130,7 @@ func (a *auditor) mendJournal() string {
 
 func (a *auditor) chain(err error) {
 	if errors.Is(err, journal.ErrUnknown) {
-		a.add("hash chain", Unproven, "audit it with the version that wrote it", "%v; the %s before it hold", err, cli.Count(len(a.log.Records), "record"))
+		a.add("hash chain", Unproven, mendUnknown, "%v; the %s before it hold", err, cli.Count(len(a.log.Records), "record"))
 		return
 	}
 	if err != nil {
@@ -203,7 +206,10 @@ func (a *auditor) store(ctx context.Context) {
 	case errors.Is(err, journal.ErrNone):
 		a.add(what, Unproven, "the next run brings everything there; if it had it before, find out who removed it", "%s holds no journal", a.m.file.State.URL)
 		return
-	case errors.Is(err, journal.ErrBroken), errors.Is(err, journal.ErrUnknown):
+	case errors.Is(err, journal.ErrUnknown):
+		a.add(what, Unproven, mendUnknown, "%v", err)
+		return
+	case errors.Is(err, journal.ErrBroken):
 		a.add(what, DoesNot, "if the journal here holds, empty "+a.m.file.State.URL+", and the next run brings everything there", "%v", err)
 		return
 	case err != nil:

@@ -80,34 +80,24 @@ func (m *Migration) interrupted(ctx context.Context, err error) error {
 	if err == nil || !errors.Is(ctx.Err(), context.Canceled) {
 		return err
 	}
-	return &InterruptedError{Frozen: m.frozenNow(), Cause: err}
-}
-
-// frozenNow names the applications whose writes nobody accepts.
-func (m *Migration) frozenNow() []string {
-	var names []string
-	for _, a := range m.file.Applications {
-		if m.journal.Stage("freeze/"+a.Name).Plan != "" && !m.journal.Stage("start/"+a.Name).Finished {
-			names = append(names, a.Name)
-		}
+	interrupted := &InterruptedError{Cause: err}
+	if st, err := m.status(); err == nil { // what it would say is worth less than the cause
+		interrupted.Left = st.left()
 	}
-	return names
+	return interrupted
 }
 
 // InterruptedError says that a verb was stopped by a signal.
 type InterruptedError struct {
-	// Frozen names the applications whose writes nobody accepts until somebody goes on.
-	Frozen []string
-	Cause  error
+	// Left says what state that leaves users in, where they notice, and what to type.
+	Left  []string
+	Cause error
 }
 
 // Error says what to type, and last what was under way.
 func (e *InterruptedError) Error() string {
-	text := "interrupted: the same command goes on from here"
-	if len(e.Frozen) > 0 {
-		text = fmt.Sprintf("interrupted while blue is frozen for %[1]s, whose writes nobody accepts: `crossfade run` goes on to green, `crossfade rollback %[2]s` goes back to blue", strings.Join(e.Frozen, ", "), e.Frozen[0])
-	}
-	return text + " (" + e.Cause.Error() + ")"
+	said := append([]string{"interrupted: the same command goes on from here"}, e.Left...)
+	return strings.Join(said, "; ") + " (" + e.Cause.Error() + ")"
 }
 
 // Unwrap makes errors.Is find context.Canceled, where the cause does not hold it.

@@ -65,15 +65,28 @@ func (s *Status) printFrozen(out *printer) {
 	if s.Held != nil && s.Held.Until.IsZero() {
 		return // a process of this machine is at it; a lease may be a dead one's
 	}
+	for _, line := range s.left() {
+		out.f("\n%s\n", line)
+	}
+}
+
+// left is what a process that has ended leaves half done where users notice it, each with what to type.
+func (s *Status) left() []string {
+	var lines []string
 	if s.GoingBack != "" {
-		out.f("\ngoing back is not finished (%s): `crossfade run` or `crossfade rollback` finishes it\n", firstLine(s.GoingBack))
+		lines = append(lines, fmt.Sprintf("going back is not finished (%s): `crossfade run` or `crossfade rollback` finishes it", firstLine(s.GoingBack)))
 	}
 	for _, a := range s.Applications {
 		if a.Frozen == nil || a.State == Soaking || a.State == OnGreen {
 			continue // green accepts writes, or the freeze was taken back
 		}
-		out.f("\nblue is frozen for %s since %s: `crossfade run` goes on to green, `crossfade rollback %s` goes back to blue\n", a.Name, a.Frozen.UTC().Format(time.DateTime+" MST"), a.Name)
+		line := fmt.Sprintf("blue is frozen for %s since %s", a.Name, a.Frozen.UTC().Format(time.DateTime+" MST"))
+		if s.GoingBack == "" {
+			line += fmt.Sprintf(": `crossfade run` goes on to green, `crossfade rollback %s` goes back to blue", a.Name)
+		}
+		lines = append(lines, line)
 	}
+	return lines
 }
 
 func took(s StageStatus) string {

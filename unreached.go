@@ -337,6 +337,19 @@ func (m *Migration) owedStages(log *journal.Log) []stage {
 	return list
 }
 
+// payable are the stops that are owed, or why they cannot be made now. Green is asked only where something is owed.
+func (m *Migration) payable(ctx context.Context, log *journal.Log) ([]stage, []plan.Refusal, error) {
+	stages := m.owedStages(log)
+	if len(stages) == 0 {
+		return nil, nil, nil
+	}
+	silent, err := m.answersOf(ctx, true, nil)
+	if err != nil || silent.Cluster == "" {
+		return stages, nil, err
+	}
+	return nil, owedRefusals(stages, silent.Cluster), nil
+}
+
 // payWhatIsOwed stops on green what earlier ways back have left running. It comes before anything else that changes something: as
 // long as green's pods may write, nobody else writes to green's buckets (I7). Where green still gives no answer, it returns a *RefusedError.
 func (m *Migration) payWhatIsOwed(ctx context.Context) error {
@@ -344,16 +357,12 @@ func (m *Migration) payWhatIsOwed(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	stages := m.owedStages(log)
-	if len(stages) == 0 {
-		return nil
-	}
-	silent, err := m.answersOf(ctx, true, nil)
+	stages, refusals, err := m.payable(ctx, log)
 	if err != nil {
 		return err
 	}
-	if silent.Cluster != "" {
-		return &RefusedError{Stage: "stop what was left on green", Refusals: owedRefusals(stages, silent.Cluster)}
+	if len(refusals) > 0 {
+		return &RefusedError{Stage: "stop what was left on green", Refusals: refusals}
 	}
 	for _, s := range stages {
 		if err := m.insist(ctx, s); err != nil {
@@ -373,17 +382,13 @@ func (m *Migration) payWhatIsOwed(ctx context.Context) error {
 
 // planOwed shows what of earlier rollbacks is done on green before anything else, or why it cannot be.
 func (m *Migration) planOwed(ctx context.Context, o *Overview, log *journal.Log) error {
-	stages := m.owedStages(log)
-	if len(stages) == 0 {
-		return nil
-	}
-	silent, err := m.answersOf(ctx, true, nil)
+	stages, refusals, err := m.payable(ctx, log)
 	if err != nil {
 		return err
 	}
-	if silent.Cluster != "" {
+	if len(refusals) > 0 {
 		p := plan.New(m.file.Name, noteGreenLeft)
-		p.Refusals = owedRefusals(stages, silent.Cluster)
+		p.Refusals = refusals
 		o.Plans = append(o.Plans, p)
 		return nil
 	}

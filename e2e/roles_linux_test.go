@@ -17,13 +17,13 @@ import (
 	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/crossfade-project/crossfade"
 	"github.com/crossfade-project/crossfade/e2e/demo"
 	"github.com/crossfade-project/crossfade/e2e/rig"
 	"github.com/crossfade-project/crossfade/internal/kube"
+	"github.com/crossfade-project/crossfade/internal/kube/kubetest"
 )
 
 // roles are what was seen of the account that runs the demo, between the giving of its roles and the run.
@@ -125,7 +125,7 @@ func (w *world) takeAway(ctx context.Context, side *rig.SideInfo, operator *kube
 	own := slices.DeleteFunc(slices.Clone(printed.Sides[0].Rules), neighbours)
 	for _, rule := range chosen(own, w.roles.seed, side.Name) {
 		w.roles.taken++
-		back, err := without(ctx, admin, "crossfade-demo-"+side.Name, rule)
+		back, err := kubetest.TakeAway(ctx, admin, "crossfade-demo-"+side.Name, rule)
 		if err != nil {
 			return err
 		}
@@ -174,39 +174,6 @@ func chosen(rules []kube.Rule, seed, side string) []kube.Rule {
 	rules = slices.Clone(rules)
 	rand.New(rand.NewPCG(h.Sum64(), 1)).Shuffle(len(rules), func(i, k int) { rules[i], rules[k] = rules[k], rules[i] })
 	return rules[:min(takenAway, len(rules))]
-}
-
-// without takes a rule out of its role, and returns what puts it back.
-func without(ctx context.Context, admin *kube.Client, name string, rule kube.Rule) (back func() error, err error) {
-	this := func(r rbacv1.PolicyRule) bool {
-		return slices.Equal(r.Verbs, rule.Verbs) && slices.Equal(r.Resources, rule.Resources) && slices.Equal(r.APIGroups, rule.Groups) &&
-			slices.Equal(r.ResourceNames, rule.Names)
-	}
-	rbac := admin.Typed.RbacV1()
-	if rule.Namespace == "" {
-		role, err := rbac.ClusterRoles().Get(ctx, name, metav1.GetOptions{})
-		if err != nil {
-			return nil, err
-		}
-		all := role.Rules
-		write := func(rules []rbacv1.PolicyRule) (err error) {
-			role.Rules = rules
-			role, err = rbac.ClusterRoles().Update(ctx, role, metav1.UpdateOptions{})
-			return err
-		}
-		return func() error { return write(all) }, write(slices.DeleteFunc(slices.Clone(all), this))
-	}
-	role, err := rbac.Roles(rule.Namespace).Get(ctx, name, metav1.GetOptions{})
-	if err != nil {
-		return nil, err
-	}
-	all := role.Rules
-	write := func(rules []rbacv1.PolicyRule) (err error) {
-		role.Rules = rules
-		role, err = rbac.Roles(rule.Namespace).Update(ctx, role, metav1.UpdateOptions{})
-		return err
-	}
-	return func() error { return write(all) }, write(slices.DeleteFunc(slices.Clone(all), this))
 }
 
 // until waits until the server goes by a role as it is now.

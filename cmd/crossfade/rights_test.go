@@ -25,13 +25,13 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	authv1 "k8s.io/api/authorization/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/crossfade-project/crossfade/internal/kube"
+	"github.com/crossfade-project/crossfade/internal/kube/kubetest"
 )
 
 // TestRightsAreTheLeast takes whole migrations by accounts that hold exactly the printed roles: nothing that they asked for was
@@ -293,7 +293,8 @@ func cmdWithout(ts *testscript.TestScript, _ bool, args []string) {
 	name := "crossfade-" + ts.Getenv("NS") + "-" + side
 	for _, i := range chosen {
 		rule := rules[i]
-		back := takeAway(ts, admin, name, rule)
+		back, err := kubetest.TakeAway(context.Background(), admin, name, rule)
+		ts.Check(err)
 		what := rule.Verbs[0] + " " + strings.Join(append(slices.Clone(rule.Resources), rule.URLs...), ",")
 		within(ts, time.Minute, func() error {
 			out, code := output(ts, "crossfade", "doctor")
@@ -305,7 +306,7 @@ func cmdWithout(ts *testscript.TestScript, _ bool, args []string) {
 		if out, code := output(ts, "crossfade", "run", "--yes"); code != exitRefused {
 			ts.Fatalf("without the rule to %s (%v) a run ends with %d:\n%s", what, rule.Why, code, out)
 		}
-		back()
+		ts.Check(back())
 	}
 	// What was refused while something was missing is no finding.
 	w := ts.Value(keyWitness).(map[string]*witness)[side]
@@ -330,39 +331,6 @@ func chooseRules(rules []kube.Rule, side string) (chosen []int, seed string) {
 	_, _ = h.Write([]byte(seed + side))
 	mathrand.New(mathrand.NewPCG(h.Sum64(), 1)).Shuffle(len(chosen), func(i, k int) { chosen[i], chosen[k] = chosen[k], chosen[i] })
 	return chosen[:min(takenAway, len(chosen))], seed
-}
-
-// takeAway removes one rule from its role, and returns what puts it back.
-func takeAway(ts *testscript.TestScript, admin *kube.Client, name string, rule kube.Rule) (back func()) {
-	ctx := context.Background()
-	same := func(r rbacv1.PolicyRule) bool {
-		return slices.Equal(r.Verbs, rule.Verbs) && slices.Equal(r.Resources, rule.Resources) && slices.Equal(r.APIGroups, rule.Groups) &&
-			slices.Equal(r.ResourceNames, rule.Names) && slices.Equal(r.NonResourceURLs, rule.URLs)
-	}
-	if rule.Namespace == "" {
-		at := admin.Typed.RbacV1().ClusterRoles()
-		role, err := at.Get(ctx, name, metav1.GetOptions{})
-		ts.Check(err)
-		all := slices.Clone(role.Rules)
-		write := func(rules []rbacv1.PolicyRule) {
-			role.Rules = rules
-			role, err = at.Update(ctx, role, metav1.UpdateOptions{})
-			ts.Check(err)
-		}
-		write(slices.DeleteFunc(slices.Clone(all), same))
-		return func() { write(all) }
-	}
-	at := admin.Typed.RbacV1().Roles(rule.Namespace)
-	role, err := at.Get(ctx, name, metav1.GetOptions{})
-	ts.Check(err)
-	all := slices.Clone(role.Rules)
-	write := func(rules []rbacv1.PolicyRule) {
-		role.Rules = rules
-		role, err = at.Update(ctx, role, metav1.UpdateOptions{})
-		ts.Check(err)
-	}
-	write(slices.DeleteFunc(slices.Clone(all), same))
-	return func() { write(all) }
 }
 
 // output runs a program of the script's and returns all that it says, and its exit code.
