@@ -2,6 +2,7 @@ package crossfade
 
 import (
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/crossfade-project/crossfade/internal/kube"
@@ -53,9 +54,12 @@ func (m *Migration) connect(name, kubeconfig, kubeContext string) (*kube.Client,
 }
 
 // silence is how long any server may say nothing; who waits is told before.
-func (m *Migration) silence() silence.Limit {
-	return silence.Limit{For: m.opts.Silence, Notice: func(address string, silent, limit time.Duration) {
-		m.opts.Log.Info("waiting", "for", address, "because", fmt.Sprintf("it has said nothing for %s", silent), "limit", limit)
+func (m *Migration) silence() silence.Limit { return silenceLimit(m.opts.Silence, m.opts.Log) }
+
+// silenceLimit bounds how long a server may say nothing, and says that it is waited for.
+func silenceLimit(limit time.Duration, log *slog.Logger) silence.Limit {
+	return silence.Limit{For: limit, Notice: func(address string, silent, limit time.Duration) {
+		log.Info("waiting", "for", address, "because", fmt.Sprintf("it has said nothing for %s", silent), "limit", limit)
 	}}
 }
 

@@ -79,8 +79,11 @@ func (m *Migration) warmSync(ctx context.Context, p *plan.Plan, rec plan.Recorde
 	if limit == 0 {
 		limit = defaultMaxDelta
 	}
-	result := warmResult{}
-	var err error
+	return warmRounds(ctx, p, rec, opts, limit)
+}
+
+// warmRounds copies again and again until at most limit objects differ.
+func warmRounds(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts bucketsync.Options, limit int64) (result warmResult, err error) {
 	if result.Result, err = bucketsync.Apply(ctx, p, rec, opts); err != nil {
 		return result, err
 	}
@@ -92,9 +95,9 @@ func (m *Migration) warmSync(ctx context.Context, p *plan.Plan, rec plan.Recorde
 			return result, nil
 		}
 		if result.Rounds == maxWarmRounds {
-			return result, fmt.Errorf("after %d rounds %d objects still differ, more than cutover.maxDelta = %d: blue writes faster than the copy; raise maxDelta and accept a longer freeze", result.Rounds, result.Delta, limit)
+			return result, fmt.Errorf("after %d rounds %d objects still differ, more than the %d that are allowed: the source is written faster than the copy; allow more (cutover.maxDelta, or --max-delta) and accept a longer freeze", result.Rounds, result.Delta, limit)
 		}
-		m.opts.Log.InfoContext(ctx, "copying again: blue has written since", "bucket", opts.Name, "objects", result.Delta, "allowed", limit)
+		opts.Log.InfoContext(ctx, "copying again: the source was written since", "bucket", opts.Name, "objects", result.Delta, "allowed", limit)
 		again, err := bucketsync.Plan(ctx, opts)
 		if err != nil {
 			return result, err

@@ -1,6 +1,7 @@
 package crossfade
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -41,12 +42,9 @@ func (v *Verification) OK() bool {
 // error means that it could not look, or that the archive is damaged.
 func (m *Migration) Verify(ctx context.Context, opts VerifyOptions) (_ *Verification, err error) {
 	defer func() { err = m.redact.Error(err) }()
-	mode := bucketsync.Mode(opts.Mode)
-	if mode == "" {
-		mode = bucketsync.ModeListing
-	}
-	if !slices.Contains([]bucketsync.Mode{bucketsync.ModeListing, bucketsync.ModeSample, bucketsync.ModeProof, bucketsync.ModeFull}, mode) {
-		return nil, &UnknownError{Kind: "mode", Name: opts.Mode, Known: "it is listing, sample, proof or full"}
+	mode, err := verifyMode(opts.Mode)
+	if err != nil {
+		return nil, err
 	}
 	for _, name := range opts.Buckets {
 		if err := m.checkBucket(name); err != nil {
@@ -85,6 +83,15 @@ func (m *Migration) Verify(ctx context.Context, opts VerifyOptions) (_ *Verifica
 	}
 	v.Archive = &report
 	return v, nil
+}
+
+// verifyMode reads the name of a mode; none is that of the listings.
+func verifyMode(name string) (bucketsync.Mode, error) {
+	mode := bucketsync.Mode(cmp.Or(name, string(bucketsync.ModeListing)))
+	if !slices.Contains([]bucketsync.Mode{bucketsync.ModeListing, bucketsync.ModeSample, bucketsync.ModeProof, bucketsync.ModeFull}, mode) {
+		return "", &UnknownError{Kind: "mode", Name: name, Known: "it is listing, sample, proof or full"}
+	}
+	return mode, nil
 }
 
 // Print writes the verification for people.

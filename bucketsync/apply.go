@@ -131,6 +131,7 @@ func (e *engine) unmoved(ctx context.Context, c plan.Change, planned Planned) er
 		{"the source", planned.From, e.fromCaps.URL}, {"the destination", planned.To, e.toCaps.URL},
 		{"the prefix", planned.Prefix, e.opts.Prefix},
 		{"the range", fmt.Sprint(planned.Range), fmt.Sprint(e.opts.Range)},
+		{"the choice of keys", planned.Filter.String(), e.opts.Filter.String()},
 		{"what may be deleted", deletionWords(planned.Delete, planned.DeleteForeign), deletionWords(e.opts.Delete, e.opts.DeleteForeign)},
 		{"the policy for conflicts", string(planned.Conflict), string(e.opts.Conflict)},
 	} {

@@ -92,20 +92,21 @@ func (l *ledger) losses() []Loss {
 func (l *ledger) note(p *plan.Plan, name string, strict bool) {
 	for _, sum := range l.losses() {
 		if sum.Fate == Mapped {
-			p.Note(plan.Info, name, sum.text())
+			p.Note(plan.Info, name, sum.String())
 			continue
 		}
-		p.Note(plan.Loss, name, sum.text())
+		p.Note(plan.Loss, name, sum.String())
 		for _, e := range sum.Examples {
 			p.Note(plan.Loss, name+": "+e.Key, e.Property+": "+e.Detail)
 		}
 		if strict {
-			p.Refuse(name, sum.text(), "choose a destination that can hold it, remove it at the source, or do without strict")
+			p.Refuse(name, sum.String(), "choose a destination that can hold it, remove it at the source, or do without strict")
 		}
 	}
 }
 
-func (s Loss) text() string {
+// String is the loss in one line, with its first examples.
+func (s Loss) String() string {
 	details := make([]string, 0, 3)
 	for _, e := range s.Examples {
 		if !slices.Contains(details, e.Detail) {

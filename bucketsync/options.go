@@ -21,6 +21,8 @@ type Options struct {
 	// Prefix chooses keys, on both sides. To give them another prefix at the destination, wrap the buckets with bucket.Sub.
 	Prefix string
 	Range  Range
+	// Filter chooses among those keys, on both sides: what it leaves out is neither copied nor touched. The zero value leaves nothing out.
+	Filter Filter
 	// Create makes the destination where it is missing.
 	Create bool
 	// Manifest is the path of a file that remembers what was copied. Beside it lies a log, PATH.log, while a run is not finished.

@@ -29,6 +29,7 @@ type Planned struct {
 	To            string   `json:"to"`
 	Prefix        string   `json:"prefix,omitempty"`
 	Range         Range    `json:"range,omitzero"`
+	Filter        Filter   `json:"filter,omitzero"`
 	Delete        bool     `json:"delete,omitempty"`
 	DeleteForeign bool     `json:"deleteForeign,omitempty"`
 	Conflict      Conflict `json:"conflict"`
@@ -106,6 +107,9 @@ func Delta(ctx context.Context, opts Options) (objects, bytes int64, err error) 
 // checkEnds finds out whether both buckets are there and are two.
 func (e *engine) checkEnds(ctx context.Context, p *plan.Plan) (usable bool, err error) {
 	name, from, to := e.opts.Name, e.fromCaps.URL, e.toCaps.URL
+	if err := e.opts.Filter.Check(); err != nil {
+		p.Refuse(name, err.Error(), "correct the globs that include and exclude keys")
+	}
 	if placeOf(e.opts.From, e.opts.Prefix).overlaps(placeOf(e.opts.To, e.opts.Prefix)) {
 		p.Refuse(name, fmt.Sprintf("source and destination overlap: %s and %s", from, to), "name a destination outside of the source, and the other way round")
 	}
@@ -140,7 +144,7 @@ func (e *engine) checkEnds(ctx context.Context, p *plan.Plan) (usable bool, err 
 func (e *engine) survey(ctx context.Context, p *plan.Plan, look bool) (Planned, error) {
 	for _, resort := range []bool{false, true} {
 		s := &surveyor{e: e, refusals: &refusals{}, look: look, planned: Planned{
-			Name: e.opts.Name, From: e.fromCaps.URL, To: e.toCaps.URL, Prefix: e.opts.Prefix, Range: e.opts.Range,
+			Name: e.opts.Name, From: e.fromCaps.URL, To: e.toCaps.URL, Prefix: e.opts.Prefix, Range: e.opts.Range, Filter: e.opts.Filter,
 			Delete: e.opts.Delete, DeleteForeign: e.opts.DeleteForeign, Conflict: e.opts.Conflict, Final: e.opts.Final,
 		}}
 		e.ledger = &ledger{}

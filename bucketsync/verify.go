@@ -40,6 +40,7 @@ type VerifyOptions struct {
 	From, To bucket.Bucket
 	Prefix   string
 	Range    Range
+	Filter   Filter
 	// Mode defaults to ModeProof.
 	Mode Mode
 	// SampleSize is how many objects ModeSample reads. Default 100.
@@ -105,7 +106,7 @@ const (
 // Verify compares both sides and reports what differs. The error is for what could not be looked at; differences are in the Report.
 func Verify(ctx context.Context, opts VerifyOptions) (Report, error) {
 	o := Options{
-		From: opts.From, To: opts.To, Prefix: opts.Prefix, Range: opts.Range, Manifest: opts.Manifest,
+		From: opts.From, To: opts.To, Prefix: opts.Prefix, Range: opts.Range, Filter: opts.Filter, Manifest: opts.Manifest,
 		AllowExtra: opts.AllowExtra, Concurrency: opts.Concurrency, TempDir: opts.TempDir, Log: opts.Log, Clock: opts.Clock,
 	}
 	e, err := newEngine(o.withDefaults())
@@ -409,7 +410,7 @@ func (e *engine) pairs(ctx context.Context, resort bool) iter.Seq2[pair, error] 
 	if e.destinationMissing {
 		dst = func(func(bucket.Object, error) bool) {}
 	}
-	return merge(side(e.from), dst, e.manifest.records(opts))
+	return e.opts.Filter.pairs(merge(side(e.from), dst, e.manifest.records(opts)))
 }
 
 // insertLeast keeps the size least values, sorted.

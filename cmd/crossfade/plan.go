@@ -30,7 +30,13 @@ func (p *program) printPlan(ctx context.Context, opts crossfade.RunOptions) erro
 	if err != nil {
 		return err
 	}
+	return p.printOverview(overview)
+}
+
+// printOverview prints plans. Refusals among them are an error that has been told.
+func (p *program) printOverview(overview *crossfade.Overview) error {
 	p.progress.Close()
+	var err error
 	if p.json() {
 		err = cli.JSON(p.out, overview)
 	} else {

@@ -67,10 +67,14 @@ func (p *program) approve(ctx context.Context, s step) error {
 		return nil
 	}
 	if !cli.IsTerminal(p.out) {
-		return &usageError{errors.New("nobody can be asked here: look at --dry-run first, then say --yes")}
+		return errNobodyToAsk()
 	}
 	if err := p.printPlan(ctx, s.opts); err != nil {
 		return err
 	}
 	return p.confirm()
+}
+
+func errNobodyToAsk() error {
+	return &usageError{errors.New("nobody can be asked here: look at --dry-run first, then say --yes")}
 }

@@ -8,10 +8,6 @@ func (p *program) exportCommand() *cobra.Command {
 	return p.verb("export", "", "Export blue's objects into a verified archive")
 }
 
-func (p *program) syncCommand() *cobra.Command {
-	return p.verb("sync", "BUCKET…", "Clone the migration's buckets, warm: blue goes on serving and writing")
-}
-
 func (p *program) provisionCommand() *cobra.Command {
 	return p.verb("provision", "", "Stand up the namespaces on green")
 }
@@ -37,8 +33,5 @@ func (p *program) verb(name, names, short string) *cobra.Command {
 		return p.step(c.Context(), s)
 	}
 	s.flags(c)
-	if name == "sync" {
-		c.Flags().StringVar(&s.opts.Redo, "redo", "", "take one stage again although it is done: sync/BUCKET")
-	}
 	return c
 }

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/crossfade-project/crossfade"
+	"github.com/crossfade-project/crossfade/bucketsync"
+	"github.com/crossfade-project/crossfade/internal/cli"
+)
+
+// alone holds the flags of a sync of two places that no migration file names.
+type alone struct {
+	ends     ends
+	opts     crossfade.SyncOptions
+	conflict string
+	percent  float64
+}
+
+func (p *program) syncCommand() *cobra.Command {
+	var s step
+	var a alone
+	s.opts.Verb = "sync"
+	c := &cobra.Command{
+		Use:   "sync [BUCKET… | FROM TO]",
+		Short: "Clone buckets: those of the migration, or one place to another",
+		Long: `Sync clones the migration's buckets, all or those named, warm: blue goes on serving and writing.
+
+With two places in their stead it needs no migration file. A place is one of
+
+  s3://bucket/prefix                gs://bucket/prefix
+  minio://host:port/bucket/prefix   az://account/container/prefix
+  minio+http:// (without TLS)       file:///directory, or a path with a slash in it
+
+It copies what the destination lacks or what has changed at the source since, proves every copy, and remembers in the directory --state
+what it wrote: nothing else at the destination is overwritten or deleted unless that is asked for. Killed at any point, the
+same command goes on.
+
+Credentials come from each provider's usual chain, or for each end from --from-… and --to-…, whose values are
+env:VARIABLE or file:PATH.`,
+		Example: `  crossfade sync s3://data minio://minio.example.org/data --dry-run
+  crossfade sync /srv/data gs://data --yes --exclude '*.tmp'
+  crossfade sync s3://data s3://data-eu --yes --final --to-region eu-west-1 --to-access-key env:EU_ID --to-secret-key env:EU_KEY`,
+		RunE: func(c *cobra.Command, args []string) error {
+			if isPlace(args) {
+				return p.syncAlone(c.Context(), s, &a, args)
+			}
+			if err := onlyAlone(c); err != nil {
+				return err
+			}
+			s.opts.Names = args
+			return p.step(c.Context(), s)
+		},
+	}
+	s.flags(c)
+	flags := c.Flags()
+	flags.StringVar(&s.opts.Redo, "redo", "", "take one stage of the migration again although it is done: sync/BUCKET")
+	own := func(name string) { _ = flags.SetAnnotation(name, annotationAlone, nil) } // it is defined above
+	flags.BoolVar(&a.opts.Create, "create", false, "make the destination where it is missing")
+	flags.BoolVar(&a.opts.Delete, "delete", false, "delete copies whose source is gone")
+	flags.BoolVar(&a.opts.Mirror, "mirror", false, "delete whatever the source does not have, whoever wrote it")
+	flags.Float64Var(&a.percent, "max-delete", 30, "stop before the first deletion when more than this share of the destination would go, in percent; ten objects always may")
+	flags.StringVar(&a.conflict, "conflict", string(bucketsync.ConflictFail), "what to do about an object that somebody else wrote at the destination: fail, skip or overwrite")
+	flags.BoolVar(&a.opts.Strict, "strict", false, "refuse when a property of an object cannot be kept")
+	flags.BoolVar(&a.opts.Warm, "warm", false, "copy again and again until at most --max-delta objects differ")
+	flags.Int64Var(&a.opts.MaxDelta, "max-delta", 1000, "how many objects may differ when --warm ends")
+	flags.BoolVar(&a.opts.Final, "final", false, "copy until nothing differs, then prove both sides equal: for the time when nothing writes to the source")
+	flags.BoolVar(&a.opts.AllowExtra, "allow-extra", false, "let --final hold although the destination has objects of its own")
+	flags.IntVar(&a.opts.Concurrency, "concurrency", 16, "how many objects are under way at once")
+	for _, name := range []string{"create", "delete", "mirror", "max-delete", "conflict", "strict", "warm", "max-delta", "final", "allow-extra", "concurrency"} {
+		own(name)
+	}
+	a.ends.flags(c)
+	return c
+}
+
+// annotationAlone marks flags that only a sync or a verification of two places has.
+const annotationAlone = "alone"
+
+// onlyAlone refuses the flags of two places where the migration's buckets are meant.
+func onlyAlone(c *cobra.Command) error {
+	var wrong error
+	c.Flags().Visit(func(f *pflag.Flag) {
+		if _, ok := f.Annotations[annotationAlone]; ok && wrong == nil {
+			wrong = &usageError{fmt.Errorf("--%s goes with two places, as in crossfade %s FROM TO: the migration file says it for its buckets", f.Name, c.Name())}
+		}
+	})
+	return wrong
+}
+
+func (p *program) syncAlone(ctx context.Context, s step, a *alone, args []string) error {
+	if s.opts.Redo != "" {
+		return &usageError{errors.New("--redo takes a stage of a migration again: a sync of two places compares anew each time")}
+	}
+	if a.percent < 0 || a.percent > 100 {
+		return &usageError{fmt.Errorf("--max-delete is %g: it is a share in percent", a.percent)}
+	}
+	a.opts.MaxDelete = a.percent / 100
+	a.opts.Conflict = bucketsync.Conflict(a.conflict)
+	switch a.opts.Conflict {
+	case bucketsync.ConflictFail, bucketsync.ConflictSkip, bucketsync.ConflictOverwrite:
+	default:
+		return &usageError{fmt.Errorf("--conflict is %q: it must be fail, skip or overwrite", a.conflict)}
+	}
+	sync, err := p.openSync(ctx, &a.ends, a.opts, args)
+	if err != nil {
+		return err
+	}
+	if !s.yes || s.dryRun {
+		if !s.dryRun && !cli.IsTerminal(p.out) {
+			return errNobodyToAsk()
+		}
+		if err := p.printSyncPlan(ctx, sync); err != nil || s.dryRun {
+			return err
+		}
+		if err := p.confirm(); err != nil {
+			return err
+		}
+	}
+	report, err := sync.Run(ctx)
+	if err = errors.Join(err, sync.Close()); err != nil {
+		return err
+	}
+	p.progress.Close()
+	if p.json() {
+		return cli.JSON(p.out, report)
+	}
+	return report.Print(p.out)
+}
+
+func (p *program) printSyncPlan(ctx context.Context, sync *crossfade.Sync) error {
+	plan, err := sync.Plan(ctx)
+	if err != nil {
+		return err
+	}
+	return p.printOverview(&crossfade.Overview{Migration: "sync", Plans: []*crossfade.Plan{plan}})
+}

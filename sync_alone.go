@@ -1,0 +1,221 @@
+package crossfade
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/gofrs/flock"
+
+	"github.com/crossfade-project/crossfade/bucketsync"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket"
+	"github.com/crossfade-project/crossfade/internal/cli"
+	"github.com/crossfade-project/crossfade/internal/clock"
+	"github.com/crossfade-project/crossfade/internal/mend"
+	"github.com/crossfade-project/crossfade/internal/plan"
+	"github.com/crossfade-project/crossfade/internal/redact"
+)
+
+// SyncOptions say what a sync without a migration file copies, and how. From, To and Dir are required; the zero values of the
+// rest copy what is missing or has changed, and touch nothing that the sync did not write.
+type SyncOptions struct {
+	From, To Store
+	// Dir remembers what was copied. One sync at a time may use it, and always for the same two places.
+	Dir string
+	// Create makes the destination where it is missing.
+	Create bool
+	// Filter chooses keys, on both sides.
+	Filter bucketsync.Filter
+	// Conflict says what happens to an object that somebody else wrote at the destination. Default ConflictFail.
+	Conflict bucketsync.Conflict
+	// Delete removes copies whose source is gone; Mirror also removes what this sync did not copy.
+	Delete, Mirror bool
+	// MaxDelete is the share of the destination's objects above which deleting stops before it begins. Default 0.30.
+	MaxDelete float64
+	// Strict refuses a plan with losses.
+	Strict bool
+	// Warm copies again and again until at most MaxDelta objects differ; default 1000.
+	Warm     bool
+	MaxDelta int64
+	// Final goes on until nothing differs and proves both sides equal: for the time when nothing writes to the source.
+	Final bool
+	// AllowExtra lets the proof hold although the destination has objects of its own.
+	AllowExtra bool
+	// Concurrency is how many objects are under way at once. Default 16.
+	Concurrency int
+}
+
+// Sync is one sync of two places, opened.
+type Sync struct {
+	opts   SyncOptions
+	log    *slog.Logger
+	redact *redact.Redactor
+	engine bucketsync.Options
+	lock   *flock.Flock // nil when opened for looking
+}
+
+// SyncReport is what a sync did and found.
+type SyncReport struct {
+	From string `json:"from"`
+	To   string `json:"to"`
+	warmResult
+}
+
+const (
+	syncName     = "sync"
+	syncManifest = "manifest.jsonl"
+)
+
+// OpenSync opens both ends. Of the wiring it takes OpenBucket, Silence, Secrets, Log, Clock and Events. It changes
+// nothing; Run takes the lock of the directory.
+func OpenSync(ctx context.Context, opts SyncOptions, wire Options) (*Sync, error) {
+	if wire.OpenBucket == nil {
+		return nil, errors.New("no drivers of object stores are wired: set Options.OpenBucket")
+	}
+	if wire.Log == nil {
+		wire.Log = slog.New(slog.DiscardHandler)
+	}
+	if wire.Clock == nil {
+		wire.Clock = clock.System{}
+	}
+	s := &Sync{opts: opts, redact: redact.New()}
+	s.redact.Learn(wire.Secrets...)
+	s.redact.Learn(opts.From.SecretKey, opts.To.SecretKey)
+	s.log = slog.New(s.redact.Handler(wire.Log.Handler()))
+	limit := silenceLimit(wire.Silence, s.log)
+	open := func(at Store, what string) (bucket.Bucket, error) {
+		at.Silence = limit
+		b, err := wire.OpenBucket(ctx, at)
+		if err != nil {
+			return nil, s.redact.Error(fmt.Errorf("open the %s: %w", what, err))
+		}
+		return b, nil
+	}
+	from, err := open(opts.From, "source")
+	if err != nil {
+		return nil, err
+	}
+	to, err := open(opts.To, "destination")
+	if err != nil {
+		return nil, err
+	}
+	s.engine = bucketsync.Options{
+		Migration: syncName, Stage: syncName, Name: syncName, From: from, To: to, Create: opts.Create,
+		Filter: opts.Filter, Manifest: filepath.Join(opts.Dir, syncManifest), Conflict: opts.Conflict,
+		Delete: opts.Delete || opts.Mirror, DeleteForeign: opts.Mirror, MaxDelete: opts.MaxDelete,
+		Strict: opts.Strict, Final: opts.Final, AllowExtra: opts.AllowExtra, Concurrency: opts.Concurrency,
+		Log: s.log, Clock: wire.Clock,
+	}
+	if wire.Events != nil {
+		s.engine.Progress = func(p bucketsync.Progress) { wire.Events(Event{Kind: Copying, Stage: syncName, Copy: &p}) }
+	}
+	return s, nil
+}
+
+// Plan lists both sides and returns what Run would do. It changes nothing.
+func (s *Sync) Plan(ctx context.Context) (*Plan, error) {
+	p, err := bucketsync.Plan(ctx, s.engine)
+	return p, s.redact.Error(err)
+}
+
+// Run copies. Killed at any point and called again, it goes on. A plan with refusals is a *RefusedError.
+func (s *Sync) Run(ctx context.Context) (_ *SyncReport, err error) {
+	defer func() { err = s.redact.Error(err) }()
+	if err := s.hold(); err != nil {
+		return nil, err
+	}
+	p, err := bucketsync.Plan(ctx, s.engine)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.Err(); err != nil {
+		return nil, err
+	}
+	report := &SyncReport{From: s.engine.From.Describe().URL, To: s.engine.To.Describe().URL}
+	limit := s.opts.MaxDelta
+	if limit == 0 {
+		limit = defaultMaxDelta
+	}
+	if s.opts.Warm && !s.opts.Final {
+		report.warmResult, err = warmRounds(ctx, p, &plan.MemoryRecorder{}, s.engine, limit)
+	} else {
+		report.Result, err = bucketsync.Apply(ctx, p, &plan.MemoryRecorder{}, s.engine)
+		report.Rounds = 1
+	}
+	return report, err
+}
+
+// hold takes the directory for this process.
+func (s *Sync) hold() error {
+	if s.lock != nil {
+		return nil
+	}
+	hint := "name a directory that can be written as --state"
+	if err := os.MkdirAll(s.opts.Dir, 0o700); err != nil {
+		return &mend.Error{Op: "make the sync's directory", Err: err, Hint: hint}
+	}
+	lock := flock.New(filepath.Join(s.opts.Dir, "lock"))
+	ok, err := lock.TryLock()
+	if err != nil {
+		return &mend.Error{Op: "lock the sync's directory", Err: err, Hint: hint}
+	}
+	if !ok {
+		return &HeldError{Dir: s.opts.Dir, Holder: "another process"}
+	}
+	s.lock = lock
+	return nil
+}
+
+// Verify compares both sides. It changes nothing; what differs is in the report.
+func (s *Sync) Verify(ctx context.Context, mode string) (*Verification, error) {
+	checked, err := verifyMode(mode)
+	if err != nil {
+		return nil, err
+	}
+	o := bucketsync.VerifyOptions{
+		From: s.engine.From, To: s.engine.To, Filter: s.opts.Filter, Mode: checked, AllowExtra: s.opts.AllowExtra,
+		Concurrency: s.opts.Concurrency, Log: s.log, Clock: s.engine.Clock,
+	}
+	if bucketsync.HasManifest(s.engine.Manifest) {
+		o.Manifest = s.engine.Manifest
+	}
+	r, err := bucketsync.Verify(ctx, o)
+	if err != nil {
+		return nil, s.redact.Error(err)
+	}
+	return &Verification{Buckets: []BucketVerification{{Name: s.engine.From.Describe().URL, Report: r}}}, nil
+}
+
+// Close gives the directory back.
+func (s *Sync) Close() error {
+	if s.lock == nil {
+		return nil
+	}
+	return s.lock.Unlock()
+}
+
+// Print writes the report for people.
+func (r *SyncReport) Print(w io.Writer) error {
+	out := &printer{w: w}
+	out.f("%s to %s: copied %s, %s; %d were the same, %d found equal, %d deleted\n", r.From, r.To, cli.Count(int(r.Copied), "object"), cli.Bytes(r.Bytes), r.Skipped, r.Found, r.Deleted)
+	if r.Conflicts > 0 {
+		out.f("left as they are: %s that somebody else wrote at the destination, such as %q\n", cli.Count(int(r.Conflicts), "object"), r.ConflictKeys[0])
+	}
+	if r.Extra > 0 {
+		out.f("only at the destination: %s, such as %q\n", cli.Count(int(r.Extra), "object"), r.ExtraKeys[0])
+	}
+	for _, l := range r.Losses {
+		out.f("not as it was: %s\n", l)
+	}
+	switch {
+	case r.Proof != nil:
+		out.f("proven equal: %s, %s\n", cli.Count(int(r.Proof.Objects), "object"), cli.Bytes(r.Proof.Bytes))
+	case r.Rounds > 1:
+		out.f("after %d rounds %s still differed\n", r.Rounds, cli.Count(int(r.Delta), "object"))
+	}
+	return out.err
+}
