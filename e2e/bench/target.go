@@ -1,0 +1,83 @@
+package bench
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/crossfade-project/crossfade/internal/cli"
+)
+
+// figure is what of a Measure a target is about.
+type figure string
+
+const (
+	wallTime   figure = "wall"
+	clientCPU  figure = "client CPU"
+	peakMemory figure = "memory"
+)
+
+// bestPeer stands for the peer with the least of a figure.
+const bestPeer = "the best peer"
+
+// A target says how much of a figure crossfade may take: a share of what a peer takes, or so many bytes.
+type target struct {
+	figure  figure
+	most    float64
+	against string // a peer, bestPeer, or empty for bytes
+}
+
+// A Verdict is one target, met or missed.
+type Verdict struct {
+	Work string
+	Text string
+	Met  bool
+}
+
+// String is the verdict in one line.
+func (v Verdict) String() string {
+	word := "missed"
+	if v.Met {
+		word = "met"
+	}
+	return fmt.Sprintf("%s: %s: %s", v.Work, v.Text, word)
+}
+
+func (t target) judge(w work, figures map[string]Measure) Verdict {
+	mine := figures[ours].of(t.figure)
+	if t.against == "" {
+		return Verdict{Work: w.name, Text: fmt.Sprintf("%s %s, at most %s", t.figure, cli.Bytes(int64(mine)), cli.Bytes(int64(t.most))), Met: mine <= t.most}
+	}
+	peer, theirs := t.against, 0.0
+	if t.against == bestPeer {
+		for _, name := range w.peers {
+			if value := figures[name].of(t.figure); theirs == 0 || value < theirs {
+				peer, theirs = name, value
+			}
+		}
+	} else {
+		theirs = figures[peer].of(t.figure)
+	}
+	ratio := mine / theirs
+	return Verdict{
+		Work: w.name, Met: ratio <= t.most,
+		Text: fmt.Sprintf("%s %.2f s, %s %.2f s: ratio %.2f, at most %.2f", t.figure, mine, peer, theirs, ratio, t.most),
+	}
+}
+
+// of is one figure: seconds, or bytes.
+func (m Measure) of(f figure) float64 {
+	switch f {
+	case wallTime:
+		return m.Wall.Seconds()
+	case clientCPU:
+		return m.CPU.Seconds()
+	case peakMemory:
+		return float64(m.Memory)
+	}
+	return 0
+}
+
+// String is the measure in one line.
+func (m Measure) String() string {
+	return fmt.Sprintf("wall %7.2f s  CPU %7.2f s  memory %s", m.Wall.Seconds(), m.CPU.Round(10*time.Millisecond).Seconds(), cli.Bytes(m.Memory))
+}

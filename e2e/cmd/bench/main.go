@@ -1,0 +1,76 @@
+//go:build linux
+
+// Command bench measures crossfade's bucket copies beside those of rclone and mc, and says which targets are met.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"syscall"
+
+	"github.com/crossfade-project/crossfade/e2e/bench"
+	"github.com/crossfade-project/crossfade/e2e/rig/install"
+	"github.com/crossfade-project/crossfade/e2e/trial"
+)
+
+func main() {
+	only := flag.String("only", "", "regular expression of the works' names")
+	rounds := flag.Int("rounds", 0, "rounds of each work; 0 is its own number")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, *only, *rounds)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, only string, rounds int) (err error) {
+	chosen, err := regexp.Compile(only)
+	if err != nil {
+		return fmt.Errorf("read -only: %w", err)
+	}
+	dir, err := os.MkdirTemp("", "crossfade-bench-*")
+	if err != nil {
+		return fmt.Errorf("make a folder: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	binary := filepath.Join(dir, "crossfade")
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", binary, "./cmd/crossfade")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("build the command: %w\n%s", err, out)
+	}
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	in, err := install.New(log)
+	if err != nil {
+		return err
+	}
+	tools, err := bench.Peers(ctx, in, binary)
+	if err != nil {
+		return err
+	}
+	verdicts, err := bench.Run(ctx, bench.Options{Tools: tools, Dir: filepath.Join(dir, "world"), Only: chosen, Rounds: rounds, Log: log, Say: trial.Say})
+	if err != nil {
+		return err
+	}
+	met := 0
+	fmt.Println()
+	for _, v := range verdicts {
+		fmt.Println(v)
+		if v.Met {
+			met++
+		}
+	}
+	fmt.Printf("bench-bucketsync: %d of %d targets met\n", met, len(verdicts))
+	return nil
+}
