@@ -128,7 +128,9 @@ func (s *Sync) Run(ctx context.Context) (_ *SyncReport, err error) {
 	if err := s.hold(); err != nil {
 		return nil, err
 	}
-	p, err := bucketsync.Plan(ctx, s.engine)
+	brief := s.engine
+	brief.Brief = true // Plan is for whoever wants to know more before
+	p, err := bucketsync.Plan(ctx, brief)
 	if err != nil {
 		return nil, err
 	}
@@ -136,6 +138,14 @@ func (s *Sync) Run(ctx context.Context) (_ *SyncReport, err error) {
 		return nil, err
 	}
 	report := &SyncReport{From: s.engine.From.Describe().URL, To: s.engine.To.Describe().URL}
+	planned, err := bucketsync.PlannedOf(p)
+	if err != nil {
+		return nil, err
+	}
+	if planned.Idle() {
+		report.Result = bucketsync.Result{Skipped: planned.Same, Extra: planned.Extra, Conflicts: planned.Conflicts, Passes: 1}
+		return report, nil
+	}
 	limit := s.opts.MaxDelta
 	if limit == 0 {
 		limit = defaultMaxDelta
@@ -203,10 +213,10 @@ func (r *SyncReport) Print(w io.Writer) error {
 	out := &printer{w: w}
 	out.f("%s to %s: copied %s, %s; %d were the same, %d found equal, %d deleted\n", r.From, r.To, cli.Count(int(r.Copied), "object"), cli.Bytes(r.Bytes), r.Skipped, r.Found, r.Deleted)
 	if r.Conflicts > 0 {
-		out.f("left as they are: %s that somebody else wrote at the destination, such as %q\n", cli.Count(int(r.Conflicts), "object"), r.ConflictKeys[0])
+		out.f("left as they are: %s that somebody else wrote at the destination%s\n", cli.Count(int(r.Conflicts), "object"), suchAs(r.ConflictKeys))
 	}
 	if r.Extra > 0 {
-		out.f("only at the destination: %s, such as %q\n", cli.Count(int(r.Extra), "object"), r.ExtraKeys[0])
+		out.f("only at the destination: %s%s\n", cli.Count(int(r.Extra), "object"), suchAs(r.ExtraKeys))
 	}
 	for _, l := range r.Losses {
 		out.f("not as it was: %s\n", l)
@@ -218,4 +228,11 @@ func (r *SyncReport) Print(w io.Writer) error {
 		out.f("after %d rounds %s still differed\n", r.Rounds, cli.Count(int(r.Delta), "object"))
 	}
 	return out.err
+}
+
+func suchAs(keys []string) string {
+	if len(keys) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", such as %q", keys[0])
 }

@@ -16,7 +16,7 @@ import (
 type VerifyOptions struct {
 	// Buckets by name. Empty means all.
 	Buckets []string
-	// Mode is "listing", "sample", "proof" or "full".
+	// Mode is "size", "listing", "sample", "proof" or "full".
 	Mode        string
 	SkipArchive bool
 }
@@ -88,8 +88,8 @@ func (m *Migration) Verify(ctx context.Context, opts VerifyOptions) (_ *Verifica
 // verifyMode reads the name of a mode; none is that of the listings.
 func verifyMode(name string) (bucketsync.Mode, error) {
 	mode := bucketsync.Mode(cmp.Or(name, string(bucketsync.ModeListing)))
-	if !slices.Contains([]bucketsync.Mode{bucketsync.ModeListing, bucketsync.ModeSample, bucketsync.ModeProof, bucketsync.ModeFull}, mode) {
-		return "", &UnknownError{Kind: "mode", Name: name, Known: "it is listing, sample, proof or full"}
+	if !slices.Contains([]bucketsync.Mode{bucketsync.ModeSize, bucketsync.ModeListing, bucketsync.ModeSample, bucketsync.ModeProof, bucketsync.ModeFull}, mode) {
+		return "", &UnknownError{Kind: "mode", Name: name, Known: "it is size, listing, sample, proof or full"}
 	}
 	return mode, nil
 }

@@ -259,7 +259,7 @@ func (e *engine) dispatch(p pair, run func(string, func(context.Context) error),
 	case same:
 		e.tally(func(r *Result) { r.Skipped++ })
 	case copyNew, copyOver:
-		run(p.key, func(ctx context.Context) error { return e.copyObject(ctx, p.key, p.rec, p.dst) })
+		run(p.key, func(ctx context.Context) error { return e.copyObject(ctx, *p.src, p.rec, p.dst) })
 	case conflict:
 		run(p.key, func(ctx context.Context) error {
 			return e.conflicting(ctx, p, "its size or digest differs")
@@ -302,7 +302,7 @@ func (e *engine) extra(key string) {
 func (e *engine) conflicting(ctx context.Context, p pair, what string) error {
 	switch e.opts.Conflict {
 	case ConflictOverwrite:
-		return e.copyObject(ctx, p.key, p.rec, p.dst)
+		return e.copyObject(ctx, *p.src, p.rec, p.dst)
 	case ConflictSkip:
 		e.tally(func(r *Result) {
 			r.Conflicts++
@@ -329,7 +329,7 @@ func (e *engine) resolve(ctx context.Context, p pair) error {
 	}
 	dst, err := e.to.Head(ctx, p.key)
 	if errors.Is(err, bucket.ErrNotExist) {
-		return e.copyObject(ctx, p.key, p.rec, nil)
+		return e.copyObject(ctx, src, p.rec, nil)
 	}
 	if err != nil {
 		return fmt.Errorf("look at %q at the destination: %w", p.key, err)

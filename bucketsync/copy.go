@@ -18,18 +18,18 @@ const (
 	streamWindow = 16 << 20
 )
 
-// copyObject copies one object over base, which is what the destination has under the key now, or nil.
-// An overwritten source restarts it (B4), a failure of the moment repeats it.
-func (e *engine) copyObject(ctx context.Context, key string, rec *Record, base *bucket.Object) error {
+// copyObject copies the source's object over base, which is what the destination has under the key now, or nil. Listed is the
+// source's as it was last seen. An overwritten source restarts it (B4), a failure of the moment repeats it.
+func (e *engine) copyObject(ctx context.Context, listed bucket.Object, rec *Record, base *bucket.Object) error {
 	for try := 1; ; try++ {
-		err := e.tryCopy(ctx, key, rec, base)
+		err := e.tryCopy(ctx, &listed, rec, base)
 		if err == nil {
 			return nil
 		}
 		if errors.Is(err, errSourceMoved) && try < maxTries && ctx.Err() == nil {
 			continue
 		}
-		if !e.patience.again(ctx, try, "copy", key, err) {
+		if !e.patience.again(ctx, try, "copy", listed.Key, err) {
 			return err
 		}
 	}
@@ -63,41 +63,86 @@ func contentOf(digests []bucket.Digest) (c content) {
 	return c
 }
 
-func (e *engine) tryCopy(ctx context.Context, key string, rec *Record, base *bucket.Object) error {
-	src, err := e.from.Head(ctx, key)
-	if errors.Is(err, bucket.ErrNotExist) {
+// tryCopy is one try. It leaves in listed what it saw of the source.
+func (e *engine) tryCopy(ctx context.Context, listed *bucket.Object, rec *Record, base *bucket.Object) error {
+	t, acked, err := e.transfer(ctx, listed, rec, base)
+	switch {
+	case errors.Is(err, errRefusedWrite):
+		return e.settle(ctx, t, rec, base)
+	case err != nil:
+		return err
+	case t == nil:
 		e.tally(func(r *Result) { r.Vanished++ })
 		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("look at %q at the source: %w", key, err)
-	}
-	props, entries, err := e.fit(src)
-	if err != nil {
-		return err
-	}
-	if e.opts.Strict {
-		for _, entry := range entries {
-			if entry.Fate == Lost {
-				return fmt.Errorf("copy %q: %s would be lost (%s): %w", key, entry.Property, entry.Detail, bucket.ErrUnsupported)
-			}
-		}
-	}
-	t := &transfer{key: key, src: src, props: props, entries: entries, sums: newSums(), over: base != nil}
-	acked, err := e.write(ctx, t, rec, base)
-	if errors.Is(err, errRefusedWrite) {
-		return e.settle(ctx, t, rec, base)
-	}
-	if err != nil {
-		return err
 	}
 	stored, evidence, err := e.prove(ctx, t, acked)
 	if err != nil {
 		// What is there is not what was intended, but it is this migration's, and the next try or run may replace it.
-		mine := Record{Key: key, State: StateIntent, Source: seen(src), Destination: seen(acked)}
+		mine := Record{Key: t.key, State: StateIntent, Source: seen(t.src), Destination: seen(acked)}
 		return errors.Join(err, e.manifest.add(mine))
 	}
 	return e.finish(t, stored, t.sums.content(), evidence)
+}
+
+// weight is what an object of a size is taken to hold in memory while it passes through.
+func (e *engine) weight(size int64) int64 { return min(size, streamWindow, e.opts.MaxBytes) }
+
+// transfer reads the source's object and writes it over base. The transfer is nil where the source has none any more.
+func (e *engine) transfer(ctx context.Context, listed *bucket.Object, rec *Record, base *bucket.Object) (*transfer, bucket.Object, error) {
+	none, weight := bucket.Object{}, e.weight(listed.Size)
+	if err := e.memory.Acquire(ctx, weight); err != nil {
+		return nil, none, err
+	}
+	defer e.memory.Release(weight)
+	body, src, err := e.open(ctx, listed.Key)
+	if errors.Is(err, bucket.ErrNotExist) {
+		return nil, none, nil
+	}
+	if err != nil {
+		return nil, none, err
+	}
+	defer func() { _ = body.Close() }() // only read; what it had to say came from Read
+	if *listed = src; e.weight(src.Size) > weight {
+		return nil, none, fmt.Errorf("copy %q: it has grown: %w", src.Key, errSourceMoved)
+	}
+	props, entries, err := e.fit(src)
+	if err != nil {
+		return nil, none, err
+	}
+	if e.opts.Strict {
+		for _, entry := range entries {
+			if entry.Fate == Lost {
+				return nil, none, fmt.Errorf("copy %q: %s would be lost (%s): %w", src.Key, entry.Property, entry.Detail, bucket.ErrUnsupported)
+			}
+		}
+	}
+	t := &transfer{key: src.Key, src: src, props: props, entries: entries, sums: newSums(), over: base != nil}
+	acked, err := e.write(ctx, t, body, rec, base)
+	return t, acked, err
+}
+
+// open begins to read the source's object: one version of it, and what the store tells of that version. Where a read
+// tells all that a head does, it is one request. Else the read is pinned to what the head saw (B4).
+func (e *engine) open(ctx context.Context, key string) (io.ReadCloser, bucket.Object, error) {
+	if e.fromCaps.OpenTells {
+		body, src, err := e.from.Open(ctx, key, bucket.ReadOptions{})
+		if err != nil {
+			return nil, src, fmt.Errorf("read %q: %w", key, err)
+		}
+		return body, src, nil
+	}
+	src, err := e.from.Head(ctx, key)
+	if err != nil {
+		return nil, src, fmt.Errorf("look at %q at the source: %w", key, err)
+	}
+	body, opened, err := e.from.Open(ctx, key, bucket.ReadOptions{Pin: src})
+	if err != nil {
+		return nil, src, readError(key, err)
+	}
+	if src.ETag != "" && opened.ETag != "" && src.ETag != opened.ETag {
+		return nil, src, errors.Join(fmt.Errorf("read %q: %w", key, errSourceMoved), body.Close())
+	}
+	return body, src, nil
 }
 
 // fit maps the properties, or says why the destination cannot hold the object.
@@ -118,14 +163,8 @@ func (e *engine) fit(src bucket.Object) (bucket.Properties, []Entry, error) {
 // errRefusedWrite says that the condition of a write did not hold.
 var errRefusedWrite = errors.New("the destination changed since it was listed")
 
-// write records the intent, reads the source pinned, and writes on the condition that the destination is still at base.
-func (e *engine) write(ctx context.Context, t *transfer, rec *Record, base *bucket.Object) (bucket.Object, error) {
-	weight := min(t.src.Size, int64(streamWindow), e.opts.MaxBytes)
-	if err := e.memory.Acquire(ctx, weight); err != nil {
-		return bucket.Object{}, err
-	}
-	defer e.memory.Release(weight)
-
+// write records the intent and writes what is read from body on the condition that the destination is still at base.
+func (e *engine) write(ctx context.Context, t *transfer, body io.Reader, rec *Record, base *bucket.Object) (bucket.Object, error) {
 	put := bucket.PutOptions{Properties: t.props}
 	if base == nil {
 		put.IfAbsent = e.toCaps.ConditionalPut
@@ -136,17 +175,7 @@ func (e *engine) write(ctx context.Context, t *transfer, rec *Record, base *buck
 	if base != nil && rec.owns(*base) {
 		intent.Destination = seen(*base)
 	}
-
-	body, opened, err := e.from.Open(ctx, t.key, bucket.ReadOptions{Pin: t.src})
-	if err != nil {
-		return bucket.Object{}, readError(t.key, err)
-	}
 	in := &source{r: body, sums: t.sums, size: t.src.Size}
-	defer func() { _ = body.Close() }() // only read; what it had to say came from Read
-	if t.src.ETag != "" && opened.ETag != "" && t.src.ETag != opened.ETag {
-		return bucket.Object{}, fmt.Errorf("read %q: %w", t.key, errSourceMoved)
-	}
-
 	var out io.Reader = in
 	if t.src.Size <= smallObject {
 		raw, err := io.ReadAll(in)
@@ -219,7 +248,7 @@ func (e *engine) settle(ctx context.Context, t *transfer, rec *Record, base *buc
 		return e.manifest.add(*rec) // a listing out of order hid it; the intent is withdrawn
 	}
 	if rec.owns(dst) && (base == nil || !seen(*base).is(dst)) {
-		return e.tryCopy(ctx, t.key, rec, &dst)
+		return e.tryCopy(ctx, &t.src, rec, &dst)
 	}
 	what, evidence, content, err := e.contentDiffers(ctx, t.src, dst)
 	if err != nil {
@@ -242,14 +271,18 @@ func (e *engine) settle(ctx context.Context, t *transfer, rec *Record, base *buc
 	return e.conflictError(t.key, "it was written there while the sync ran; "+what)
 }
 
-// prove compares what the destination has with what was read: by a digest that it reports, else by reading it back. The
-// properties are compared too.
+// prove compares what the destination has with what was read: by a digest that it acknowledges or reports, else by reading it
+// back. The properties are compared too, of every object whose content was not acknowledged, and else of a sample (see shapes).
 func (e *engine) prove(ctx context.Context, t *transfer, acked bucket.Object) (bucket.Object, Evidence, error) {
 	none := bucket.Object{}
 	mine := t.sums.digests()
 	rel, want, got := relate(mine, acked.Digests, false)
 	if rel == bucket.Different {
 		return none, "", &CorruptError{Key: t.key, Where: "destination", Want: typed(want), Got: typed(got)}
+	}
+	if rel == bucket.Same && !e.shapes.due(t.props) {
+		acked.Properties = &t.props
+		return acked, Acknowledged, nil
 	}
 	stored, err := e.to.Head(ctx, t.key)
 	if err != nil {

@@ -18,6 +18,7 @@ type engine struct {
 	patience         patience
 	manifest         *manifest
 	ledger           *ledger
+	shapes           *shapes
 	memory           *semaphore.Weighted
 	progress         *progress
 	// destinationMissing: planning on a destination that is yet to be made.
@@ -36,7 +37,7 @@ func newEngine(opts Options) (*engine, error) {
 	e := &engine{
 		opts: opts, from: retrying{opts.From, p}, to: retrying{opts.To, p},
 		fromCaps: opts.From.Describe(), toCaps: opts.To.Describe(), patience: p,
-		ledger: &ledger{}, memory: semaphore.NewWeighted(opts.MaxBytes), progress: &progress{tell: opts.Progress},
+		ledger: &ledger{}, shapes: &shapes{}, memory: semaphore.NewWeighted(opts.MaxBytes), progress: &progress{tell: opts.Progress},
 		result: Result{Evidence: map[Evidence]int64{}},
 	}
 	var err error

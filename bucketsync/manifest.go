@@ -52,6 +52,8 @@ const (
 	Digests Evidence = "digests"
 	// Read: both sides were read and hashed.
 	Read Evidence = "read"
+	// SizeOnly: nothing but the sizes was compared. It is no proof, and in no manifest.
+	SizeOnly Evidence = "size only"
 )
 
 // Record is what a manifest has under one key.

@@ -41,6 +41,9 @@ type Options struct {
 	MaxDelete float64
 	// Strict refuses a plan with losses.
 	Strict bool
+	// Brief plans from the listings alone. What the properties of objects lose is then not in the plan: it is found out as they are
+	// copied, and an object whose properties the destination cannot hold fails by itself. Strict overrides it.
+	Brief bool
 	// Final goes on until a pass finds nothing to do, then proves both sides equal with the mode Proof. It belongs in a freeze.
 	Final bool
 	// Proof is how Final proves. Default ModeProof.

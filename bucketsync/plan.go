@@ -48,6 +48,11 @@ type Planned struct {
 	Held      int64 `json:"held"` // objects at the destination
 }
 
+// Idle reports that nothing would be done: both listings were complete, and what they show is as it was left.
+func (c Planned) Idle() bool {
+	return c.Copy+c.ToRead+c.Deletions == 0 && !c.Final
+}
+
 // Plan lists both sides, compares them, and looks at the properties of what is to be copied. It changes nothing.
 // An error says that it could not look; what it found in the way of the sync is in the plan's refusals.
 func Plan(ctx context.Context, opts Options) (*plan.Plan, error) {
@@ -64,7 +69,7 @@ func Plan(ctx context.Context, opts Options) (*plan.Plan, error) {
 	if !usable {
 		return p, nil
 	}
-	planned, err := e.survey(ctx, p, true)
+	planned, err := e.survey(ctx, p, opts.Strict || !opts.Brief)
 	if err != nil {
 		return nil, fmt.Errorf("plan to sync %s: %w", opts.Name, err)
 	}
@@ -340,6 +345,9 @@ func (e *engine) notes(p *plan.Plan, c Planned) {
 	}
 	if !e.toCaps.ConditionalPut || !e.toCaps.ConditionalWrite {
 		p.Note(plan.Warning, name, "the destination has no conditional writes: what somebody else writes there in the moment of a copy can be overwritten")
+	}
+	if c.Copy > 0 && e.opts.Brief && !e.opts.Strict {
+		p.Note(plan.Info, name, "planned from the listings: what the properties of objects lose is told when they are copied")
 	}
 	if c.Copy > 0 {
 		p.Note(plan.Info, name, "the time of an object's last change becomes the time of its copy: no store lets it be set")

@@ -22,8 +22,10 @@ import (
 // Mode says what Verify reads.
 type Mode string
 
-// Modes of Verify. In each, an object whose content or properties are not proven equal is a difference (I8).
+// Modes of Verify. In each but ModeSize, an object whose content or properties are not proven equal is a difference (I8).
 const (
+	// ModeSize compares keys and sizes, and believes that equal sizes are equal objects. It asks nothing but the listings.
+	ModeSize Mode = "size"
 	// ModeListing accepts digests that both stores report, and what the manifest proves of versions that both sides still have.
 	// It reads no content.
 	ModeListing Mode = "listing"
@@ -137,9 +139,9 @@ type leaf struct {
 
 func (e *engine) verify(ctx context.Context, mode Mode, sampleSize int, seed string) (Report, error) {
 	switch mode {
-	case ModeListing, ModeSample, ModeProof, ModeFull:
+	case ModeSize, ModeListing, ModeSample, ModeProof, ModeFull:
 	default:
-		return Report{}, fmt.Errorf("verify: unknown mode %q: use listing, sample, proof or full", mode)
+		return Report{}, fmt.Errorf("verify: unknown mode %q: use size, listing, sample, proof or full", mode)
 	}
 	resort := false
 	for {
@@ -170,7 +172,7 @@ func (e *engine) verifyOnce(ctx context.Context, mode Mode, sampleSize int, seed
 	}
 	// Findings are made at once and summed in the order of keys, because the roots depend on it.
 	group, ctx := errgroup.WithContext(ctx)
-	queue := make(chan chan finding, e.opts.Concurrency)
+	queue := make(chan found, e.opts.Concurrency)
 	group.Go(func() error {
 		defer close(queue)
 		workers := &errgroup.Group{}
@@ -179,8 +181,11 @@ func (e *engine) verifyOnce(ctx context.Context, mode Mode, sampleSize int, seed
 		return errors.Join(err, workers.Wait())
 	})
 	group.Go(func() error {
-		for slot := range queue {
-			f := <-slot
+		for at := range queue {
+			f := at.finding
+			if at.later != nil {
+				f = <-at.later
+			}
 			if f.err != nil {
 				return f.err
 			}
@@ -194,7 +199,7 @@ func (e *engine) verifyOnce(ctx context.Context, mode Mode, sampleSize int, seed
 	return s.close(), nil
 }
 
-func (e *engine) examineAll(ctx context.Context, mode Mode, reads func(string) bool, resort bool, queue chan<- chan finding, workers *errgroup.Group) error {
+func (e *engine) examineAll(ctx context.Context, mode Mode, reads func(string) bool, resort bool, queue chan<- found, workers *errgroup.Group) error {
 	for p, err := range e.pairs(ctx, resort) {
 		if err != nil {
 			return err
@@ -202,27 +207,49 @@ func (e *engine) examineAll(ctx context.Context, mode Mode, reads func(string) b
 		if v := compare(p); v == gone || v == left {
 			continue
 		}
-		slot := make(chan finding, 1)
+		f, certain := e.atSight(p, mode, reads(p.key))
+		at := found{finding: f}
+		if !certain {
+			at.later = make(chan finding, 1)
+		}
 		select {
-		case queue <- slot:
+		case queue <- at:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
+		if certain {
+			continue
+		}
 		workers.Go(func() error {
-			f := e.examine(ctx, p, mode, reads(p.key))
-			if f.diff != nil && f.diff.Kind == Differ && e.opts.AllowConflicts && !p.rec.owns(*p.dst) {
-				f.diff.Kind, f.src, f.dst = Kept, nil, nil // in neither root
+			if err := e.lookAt(ctx, p, &f, reads(p.key), mode == ModeProof); errors.Is(err, errSourceMoved) || errors.Is(err, bucket.ErrNotExist) {
+				f = f.differs(Differ, "it changed while it was looked at")
+			} else {
+				f.err = err
 			}
-			slot <- f
+			at.later <- e.kept(p, f)
 			return nil
 		})
 	}
 	return nil
 }
 
-// examine finds out about one key.
-func (e *engine) examine(ctx context.Context, p pair, mode Mode, read bool) finding {
-	f := finding{key: p.key}
+// found is a finding, or where it will come from.
+type found struct {
+	finding finding
+	later   chan finding
+}
+
+// kept marks what differs and was to stay as it is.
+func (e *engine) kept(p pair, f finding) finding {
+	if f.diff != nil && f.diff.Kind == Differ && e.opts.AllowConflicts && !p.rec.owns(*p.dst) {
+		f.diff.Kind, f.src, f.dst = Kept, nil, nil // in neither root
+	}
+	return f
+}
+
+// atSight finds out about one key what the listings and the manifest tell, and whether that decides.
+func (e *engine) atSight(p pair, mode Mode, read bool) (f finding, certain bool) {
+	f.key = p.key
 	if p.src != nil {
 		f.bytes = p.src.Size
 		f.src = &leaf{Key: p.key, Size: p.src.Size, Content: "source"}
@@ -232,24 +259,20 @@ func (e *engine) examine(ctx context.Context, p pair, mode Mode, read bool) find
 	}
 	switch {
 	case p.dst == nil:
-		return f.differs(Missing, "the destination does not have it")
+		return f.differs(Missing, "the destination does not have it"), true
 	case p.src == nil:
-		return f.differs(Extra, "the source does not have it")
+		return f.differs(Extra, "the source does not have it"), true
 	case p.src.Size != p.dst.Size:
-		return f.differs(Differ, fmt.Sprintf("%d bytes at the source and %d at the destination", p.src.Size, p.dst.Size))
-	}
-	if !read && p.rec.proves(*p.src, *p.dst) {
+		return e.kept(p, f.differs(Differ, fmt.Sprintf("%d bytes at the source and %d at the destination", p.src.Size, p.dst.Size))), true
+	case mode == ModeSize:
+		f.evidence, f.src.Content, f.dst.Content = SizeOnly, "", ""
+		return f, true
+	case !read && p.rec.proves(*p.src, *p.dst):
 		f.evidence = p.rec.Evidence
 		f.agree(content{p.rec.SHA256, p.rec.MD5}, p.rec.Properties)
-		return f
+		return f, true
 	}
-	if err := e.lookAt(ctx, p, &f, read, mode == ModeProof); err != nil {
-		if errors.Is(err, errSourceMoved) || errors.Is(err, bucket.ErrNotExist) {
-			return f.differs(Differ, "it changed while it was looked at")
-		}
-		f.err = err
-	}
-	return f
+	return f, false
 }
 
 // lookAt asks both stores for an object, and reads it where read is set or, with digests that prove nothing, mayRead.

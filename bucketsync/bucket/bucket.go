@@ -110,7 +110,8 @@ type Reader interface {
 	// Head returns the object with its Properties.
 	Head(ctx context.Context, key string) (Object, error)
 	// Open returns the stored bytes as they are: no decompression, exactly Length of them or an error from Read.
-	// The returned Object is the one that the bytes come from. The caller closes the body.
+	// The returned Object is the one that the bytes come from; where Capabilities.OpenTells and the whole is read, with its
+	// Properties and Digests, as Head has them. The caller closes the body.
 	Open(ctx context.Context, key string, opts ReadOptions) (io.ReadCloser, Object, error)
 }
 
@@ -171,6 +172,8 @@ type Capabilities struct {
 	Tags             bool
 	WebsiteRedirect  bool
 	Expires          bool
+	// OpenTells says that a read of a whole object answers what Head would: one request then serves for both.
+	OpenTells bool
 	// KeyProblem says why the store cannot hold a key, or "" when it can. Nil means every key is fine.
 	KeyProblem func(key string) string
 }

@@ -32,7 +32,7 @@ func (p *program) verifyCommand() *cobra.Command {
 			return err
 		},
 	}
-	c.Flags().StringVar(&opts.Mode, "mode", "listing", "how buckets are compared: listing, sample, proof (reads what the listings leave unproven) or full (reads every byte of both sides)")
+	c.Flags().StringVar(&opts.Mode, "mode", "listing", "how buckets are compared: size (keys and sizes alone: no proof), listing, sample, proof (reads what the listings leave unproven) or full (reads every byte of both sides)")
 	c.Flags().BoolVar(&opts.SkipArchive, "skip-archive", false, "do not read the archive")
 	e.flags(c)
 	return c

@@ -25,7 +25,7 @@ func Peers(ctx context.Context, in *install.Installer, crossfade string) (Tools,
 	tools := Tools{ours: crossfade}
 	for name, program := range map[string]string{
 		rclone: "github.com/rclone/rclone@v1.72.1",
-		mc:     "github.com/minio/mc@v0.0.0-20250813083541-7394ce0dd2a8",
+		mc:     "github.com/minio/mc@v0.0.0-20250313080218-cf909e1063a9",
 	} {
 		path, err := in.GoProgram(ctx, program)
 		if err != nil {

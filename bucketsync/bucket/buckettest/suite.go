@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -155,6 +156,15 @@ func head(t *testing.T, b bucket.Bucket, key string) bucket.Object {
 	}
 	if obj.Key != key || obj.ETag == "" || obj.Properties == nil || obj.Modified.IsZero() {
 		t.Fatalf("head of %q is %+v", key, obj)
+	}
+	if b.Describe().OpenTells {
+		_, opened, err := read(t.Context(), b, key, bucket.ReadOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(opened.Properties, obj.Properties) || !reflect.DeepEqual(opened.Digests, obj.Digests) || opened.ETag != obj.ETag || opened.Size != obj.Size {
+			t.Fatalf("reading %q tells %+v with %+v, a head %+v with %+v", key, opened, opened.Properties, obj, obj.Properties)
+		}
 	}
 	return obj
 }

@@ -21,12 +21,25 @@ func (b *Bucket) Head(ctx context.Context, key string) (bucket.Object, error) {
 	if err != nil {
 		return bucket.Object{}, b.fail("head", key, err)
 	}
+	obj, err := b.told(ctx, key, info)
+	if err != nil {
+		return bucket.Object{}, b.fail("head", key, err)
+	}
+	return obj, nil
+}
+
+// told is all that the answer to a head or to a read of the whole tells. The server says with both how many tags an object has,
+// whoever asks (setObjectHeaders in its cmd/api-headers.go), so that only those of an object that has some are asked for.
+func (b *Bucket) told(ctx context.Context, key string, info minio.ObjectInfo) (bucket.Object, error) {
 	obj := seen(key, info)
 	obj.Digests = digests(info)
 	obj.Properties = properties(info)
+	if info.UserTagCount == 0 {
+		return obj, nil
+	}
 	tags, err := b.client.GetObjectTagging(ctx, b.opts.Bucket, key, minio.GetObjectTaggingOptions{VersionID: info.VersionID})
 	if err != nil {
-		return bucket.Object{}, b.fail("head", key, fmt.Errorf("read tags: %w", err))
+		return bucket.Object{}, fmt.Errorf("read tags: %w", err)
 	}
 	if found := tags.ToMap(); len(found) > 0 {
 		obj.Properties.Tags = found
@@ -101,7 +114,13 @@ func (b *Bucket) Open(ctx context.Context, key string, opts bucket.ReadOptions) 
 		return nil, bucket.Object{}, b.fail("open", key, err)
 	}
 	obj := seen(key, info)
-	want, err := body.Answered(opts, &obj, info.Size, header.Get("Content-Range"))
+	if opts.Offset == 0 && opts.Length == 0 {
+		obj, err = b.told(ctx, key, info)
+	}
+	var want int64
+	if err == nil {
+		want, err = body.Answered(opts, &obj, info.Size, header.Get("Content-Range"))
+	}
 	if err != nil {
 		return nil, bucket.Object{}, b.fail("open", key, errors.Join(err, answer.Close()))
 	}
