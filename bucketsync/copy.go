@@ -2,6 +2,7 @@ package bucketsync
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -116,9 +117,22 @@ func (e *engine) transfer(ctx context.Context, listed *bucket.Object, rec *Recor
 			}
 		}
 	}
-	t := &transfer{key: src.Key, src: src, props: props, entries: entries, sums: newSums(), over: base != nil}
+	t := &transfer{key: src.Key, src: src, props: props, entries: entries, sums: newSums(e.wanted(src)...), over: base != nil}
 	acked, err := e.write(ctx, t, body, rec, base)
 	return t, acked, err
+}
+
+// wanted are the algorithms by which a copy of an object is compared: those that its source tells, what the
+// destination acknowledges of a large one, and the MD5 that goes with a small one.
+func (e *engine) wanted(src bucket.Object) []bucket.Algorithm {
+	list := []bucket.Algorithm{bucket.CRC32C, cmp.Or(e.toCaps.PutDigest, bucket.MD5)}
+	if src.Size <= smallObject {
+		list = append(list, bucket.MD5)
+	}
+	for _, d := range src.Digests {
+		list = append(list, d.Algorithm)
+	}
+	return list
 }
 
 // open begins to read the source's object: one version of it, and what the store tells of that version. Where a read
@@ -178,8 +192,8 @@ func (e *engine) write(ctx context.Context, t *transfer, body io.Reader, rec *Re
 	in := &source{r: body, sums: t.sums, size: t.src.Size}
 	var out io.Reader = in
 	if t.src.Size <= smallObject {
-		raw, err := io.ReadAll(in)
-		if err != nil {
+		raw := make([]byte, t.src.Size)
+		if err := in.fill(raw); err != nil {
 			return bucket.Object{}, readError(t.key, err)
 		}
 		if err := t.checkSource(); err != nil {
@@ -187,7 +201,7 @@ func (e *engine) write(ctx context.Context, t *transfer, body io.Reader, rec *Re
 		}
 		put.MD5 = t.sums.raw(bucket.MD5)
 		intent.MD5 = t.sums.hex(bucket.MD5)
-		out = bytes.NewReader(raw)
+		out = &held{Reader: bytes.NewReader(raw), raw: raw}
 	}
 	if err := e.stillAt(ctx, t.key, base, put); err != nil {
 		return bucket.Object{}, err
@@ -388,7 +402,7 @@ func hashOf(ctx context.Context, patience patience, b bucket.Bucket, obj bucket.
 			return readError(obj.Key, err)
 		}
 		defer func() { _ = body.Close() }() // only read
-		out = newSums()
+		out = allSums()
 		_, err = io.Copy(io.Discard, &source{r: body, sums: out, size: obj.Size})
 		return readError(obj.Key, err)
 	})
@@ -442,6 +456,33 @@ func (s *source) Read(p []byte) (int, error) {
 	}
 	return n, err
 }
+
+// fill reads the whole body into p, which has its size, and sees that nothing follows.
+func (s *source) fill(p []byte) error {
+	if _, err := io.ReadFull(s, p); err != nil {
+		return err
+	}
+	if _, err := s.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		return err
+	}
+	return nil
+}
+
+// Digests implements bucket.Hashed.
+func (s *source) Digests() []bucket.Digest {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sums.digests()
+}
+
+// held is a small object, whole in memory.
+type held struct {
+	*bytes.Reader
+	raw []byte
+}
+
+// Held implements bucket.Held.
+func (h *held) Held() []byte { return h.raw }
 
 func (s *source) failure() error {
 	s.mu.Lock()

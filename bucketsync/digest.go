@@ -6,50 +6,79 @@ import (
 	"encoding/hex"
 	"hash"
 	"hash/crc32"
-	"io"
+	"slices"
 
 	"github.com/minio/crc64nvme"
 
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
 )
 
-// sums hashes a stream once with every algorithm that a store may acknowledge. SHA-256 is the identity of content in
-// manifests and proofs; MD5 is what most stores tell; the two CRCs cost next to nothing beside them.
+// sums hashes a stream once, with every algorithm that is asked for. SHA-256 is always among them: it is the identity of
+// content in manifests and proofs.
 type sums struct {
-	w      io.Writer
-	hashes map[bucket.Algorithm]hash.Hash
+	hashes [4]hash.Hash // in the order of algorithms; nil where one is not wanted
 	n      int64
 }
 
-func newSums() *sums {
-	s := &sums{hashes: map[bucket.Algorithm]hash.Hash{
-		bucket.MD5:       md5.New(),
-		bucket.SHA256:    sha256.New(),
-		bucket.CRC32C:    crc32.New(crc32.MakeTable(crc32.Castagnoli)),
-		bucket.CRC64NVME: crc64nvme.New(),
-	}}
-	writers := make([]io.Writer, 0, len(s.hashes))
-	for _, h := range s.hashes {
-		writers = append(writers, h)
+// algorithms are those that stores tell, the strongest first. MD5 is what most of them tell, and as dear as SHA-256; the CRCs
+// cost next to nothing beside them.
+func algorithms() [4]bucket.Algorithm {
+	return [4]bucket.Algorithm{bucket.SHA256, bucket.MD5, bucket.CRC64NVME, bucket.CRC32C}
+}
+
+// newSums hashes with SHA-256 and with those of the others that are wanted.
+func newSums(wanted ...bucket.Algorithm) *sums {
+	s := &sums{}
+	for i, a := range algorithms() {
+		if a != bucket.SHA256 && !slices.Contains(wanted, a) {
+			continue
+		}
+		switch a {
+		case bucket.SHA256:
+			s.hashes[i] = sha256.New()
+		case bucket.MD5:
+			s.hashes[i] = md5.New()
+		case bucket.CRC64NVME:
+			s.hashes[i] = crc64nvme.New()
+		case bucket.CRC32C:
+			s.hashes[i] = crc32.New(crc32.MakeTable(crc32.Castagnoli))
+		}
 	}
-	s.w = io.MultiWriter(writers...)
 	return s
 }
+
+// allSums hashes with everything, where it is not known what the result is compared with.
+func allSums() *sums { return newSums(bucket.MD5, bucket.CRC64NVME, bucket.CRC32C) }
 
 // Write implements io.Writer.
 func (s *sums) Write(p []byte) (int, error) {
 	s.n += int64(len(p))
-	return s.w.Write(p)
+	for _, h := range s.hashes {
+		if h != nil {
+			_, _ = h.Write(p) // a hash takes every write
+		}
+	}
+	return len(p), nil
 }
 
-func (s *sums) raw(a bucket.Algorithm) []byte { return s.hashes[a].Sum(nil) }
+// raw is one sum, nil where it was not wanted.
+func (s *sums) raw(a bucket.Algorithm) []byte {
+	for i, of := range algorithms() {
+		if of == a && s.hashes[i] != nil {
+			return s.hashes[i].Sum(nil)
+		}
+	}
+	return nil
+}
 
 func (s *sums) hex(a bucket.Algorithm) string { return hex.EncodeToString(s.raw(a)) }
 
 func (s *sums) digests() []bucket.Digest {
 	out := make([]bucket.Digest, 0, len(s.hashes))
-	for _, a := range []bucket.Algorithm{bucket.SHA256, bucket.MD5, bucket.CRC64NVME, bucket.CRC32C} {
-		out = append(out, bucket.Digest{Algorithm: a, Value: s.hex(a)})
+	for i, a := range algorithms() {
+		if s.hashes[i] != nil {
+			out = append(out, bucket.Digest{Algorithm: a, Value: hex.EncodeToString(s.hashes[i].Sum(nil))})
+		}
 	}
 	return out
 }

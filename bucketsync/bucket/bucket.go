@@ -97,6 +97,19 @@ type PutOptions struct {
 	MD5 []byte
 }
 
+// Hashed is a body that knows the digests of what was read from it. A driver whose store has checked every part that it sent may
+// answer with them instead of hashing the whole a second time.
+type Hashed interface {
+	io.Reader
+	Digests() []Digest
+}
+
+// Held is a body that is in memory already. A driver may send it from there instead of copying it, and reads it no further then.
+type Held interface {
+	io.Reader
+	Held() []byte
+}
+
 // Lister lists.
 type Lister interface {
 	// List yields the objects of the range. The order is the store's own: Capabilities say whether it is proven to be
@@ -163,7 +176,9 @@ type Capabilities struct {
 	MaxKeyLength    int
 	MaxMetadataSize int
 	MaxParts        int // of one multipart upload
-	MetadataKeys    MetadataKeys
+	// PutDigest is what Put acknowledges of an object that it sent in parts; empty is MD5.
+	PutDigest    Algorithm
+	MetadataKeys MetadataKeys
 	// MetadataName gives the name under which the store keeps a key of user metadata that it cannot keep as it is;
 	// the driver turns it back. Nil means that names are kept.
 	MetadataName     func(key string) string

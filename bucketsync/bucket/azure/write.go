@@ -69,18 +69,16 @@ type write struct {
 }
 
 func (w *write) single(ctx context.Context, r io.Reader, size int64) (tag *azcore.ETag, sum []byte, err error) {
-	part, err := body.Whole(r, size)
-	if err == nil {
-		err = body.CheckMD5(part.MD5[:], w.opts.MD5)
-	}
+	part, err := body.Whole(r, size, w.opts.MD5)
 	if err != nil {
 		return nil, nil, err
 	}
+	sum = part.MD5()
 	answer, err := w.client.Upload(ctx, streaming.NopCloser(part.Reader()), &blockblob.UploadOptions{
-		Tags: w.opts.Properties.Tags, Metadata: w.metadata, Tier: w.tier(), HTTPHeaders: w.headers(part.MD5[:]), AccessConditions: w.conditions(),
-		TransactionalValidation: blob.TransferValidationTypeMD5(part.MD5[:]),
+		Tags: w.opts.Properties.Tags, Metadata: w.metadata, Tier: w.tier(), HTTPHeaders: w.headers(sum), AccessConditions: w.conditions(),
+		TransactionalValidation: blob.TransferValidationTypeMD5(sum),
 	})
-	return answer.ETag, part.MD5[:], err
+	return answer.ETag, sum, err
 }
 
 func (w *write) blocks(ctx context.Context, r io.Reader, plan body.Plan) (tag *azcore.ETag, sum []byte, err error) {
@@ -88,10 +86,10 @@ func (w *write) blocks(ctx context.Context, r io.Reader, plan body.Plan) (tag *a
 	id := func(number int) string {
 		return base64.StdEncoding.EncodeToString(fmt.Appendf(nil, "%s-%05d", upload, number))
 	}
-	hashed := body.NewHash(r)
+	hashed := body.NewHash(r, true) // the blob keeps it as its Content-MD5
 	err = body.Parts(ctx, hashed, plan, func(ctx context.Context, part body.Part) error {
 		_, err := w.client.StageBlock(ctx, id(part.Number), streaming.NopCloser(part.Reader()), &blockblob.StageBlockOptions{
-			TransactionalValidation: blob.TransferValidationTypeMD5(part.MD5[:]),
+			TransactionalValidation: blob.TransferValidationTypeMD5(part.MD5()),
 		})
 		if err != nil {
 			return fmt.Errorf("send block %d: %w", part.Number, err)
@@ -99,7 +97,7 @@ func (w *write) blocks(ctx context.Context, r io.Reader, plan body.Plan) (tag *a
 		return nil
 	})
 	if err == nil {
-		err = hashed.Check(w.opts.MD5)
+		err = body.CheckMD5(hashed.Sum(), w.opts.MD5)
 	}
 	if err != nil {
 		return nil, nil, err

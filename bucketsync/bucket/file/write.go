@@ -97,7 +97,7 @@ func writeTemp(ctx context.Context, root *os.Root, temp string, r io.Reader, siz
 	if err != nil {
 		return nil, err
 	}
-	hashed := body.NewHash(body.Exact(r, size))
+	hashed := body.NewHash(body.Exact(r, size), true)
 	_, err = io.Copy(file, ending{ctx.Err, hashed})
 	if err == nil {
 		err = file.Sync()

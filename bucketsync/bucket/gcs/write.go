@@ -51,10 +51,10 @@ func (b *Bucket) put(ctx context.Context, key string, r io.Reader, size int64, o
 	w.ForceEmptyContentType = p.ContentType == ""
 	// The buffer is as large as the object where that is less than a chunk, and one byte more shows its end.
 	w.ChunkSize = int(min(b.opts.PartSize, (size/chunkUnit+1)*chunkUnit))
-	hashed := body.NewHash(body.Exact(r, size))
+	hashed := body.NewHash(body.Exact(r, size), true)
 	_, err = io.Copy(w, hashed)
 	if err == nil {
-		err = hashed.Check(opts.MD5)
+		err = body.CheckMD5(hashed.Sum(), opts.MD5)
 	}
 	if err != nil {
 		giveUp()

@@ -193,9 +193,9 @@ func (b *Bucket) find(ctx context.Context, op, key string) (stored, error) {
 
 // Put implements bucket.Writer.
 func (b *Bucket) Put(ctx context.Context, key string, r io.Reader, size int64, opts bucket.PutOptions) (bucket.Object, error) {
-	part, err := body.Whole(r, size)
+	part, err := body.Whole(r, size, nil)
 	if err == nil {
-		err = body.CheckMD5(part.MD5[:], opts.MD5)
+		err = body.CheckMD5(part.MD5(), opts.MD5)
 	}
 	if err != nil {
 		return bucket.Object{}, fmt.Errorf("put %s to memory://%s: %w", key, b.name, err)
@@ -210,13 +210,13 @@ func (b *Bucket) Put(ctx context.Context, key string, r io.Reader, size int64, o
 		return bucket.Object{}, fmt.Errorf("put %s to memory://%s: %w", key, b.name, bucket.ErrPrecondition)
 	}
 	b.versions++
-	s := stored{data: part.Data, props: clone(opts.Properties)}
+	s := stored{data: slices.Clone(part.Data), props: clone(opts.Properties)}
 	s.props.Other = nil
 	s.object = bucket.Object{
 		Key: key, Size: size, Modified: b.now(), Version: strconv.FormatInt(b.versions, 10),
 		// Not a digest, so that nothing may lean on its being one.
 		ETag:    "m-" + strconv.FormatInt(b.versions, 10),
-		Digests: []bucket.Digest{{Algorithm: bucket.MD5, Value: hex.EncodeToString(part.MD5[:])}},
+		Digests: []bucket.Digest{{Algorithm: bucket.MD5, Value: hex.EncodeToString(part.MD5())}},
 	}
 	b.objects[key] = s
 	return s.seen(false), nil

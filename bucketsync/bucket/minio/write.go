@@ -90,18 +90,16 @@ type write struct {
 }
 
 func (w *write) single(ctx context.Context, r io.Reader, query minio.PutObjectOptions) (bucket.Object, error) {
-	part, err := body.Whole(r, w.size)
-	if err == nil {
-		err = body.CheckMD5(part.MD5[:], w.md5)
-	}
+	part, err := body.Whole(r, w.size, w.md5)
 	if err != nil {
 		return bucket.Object{}, err
 	}
-	info, err := w.b.client.PutObject(ctx, w.b.opts.Bucket, w.key, part.Reader(), w.size, base64.StdEncoding.EncodeToString(part.MD5[:]), "", query)
+	sum := part.MD5()
+	info, err := w.b.client.PutObject(ctx, w.b.opts.Bucket, w.key, part.Reader(), w.size, base64.StdEncoding.EncodeToString(sum), "", query)
 	if err != nil {
 		return bucket.Object{}, err
 	}
-	return w.object(info, part.MD5[:]), nil
+	return w.object(info, []bucket.Digest{{Algorithm: bucket.MD5, Value: hex.EncodeToString(sum)}}), nil
 }
 
 func (w *write) multipart(ctx context.Context, r io.Reader, query minio.PutObjectOptions) (bucket.Object, error) {
@@ -119,10 +117,10 @@ func (w *write) multipart(ctx context.Context, r io.Reader, query minio.PutObjec
 func (w *write) complete(ctx context.Context, upload string, r io.Reader) (bucket.Object, error) {
 	plan := body.NewPlan(w.size, w.b.opts.PartSize, maxParts, w.b.opts.Workers)
 	parts := make([]minio.CompletePart, (w.size+plan.PartSize-1)/plan.PartSize)
-	hashed := body.NewHash(r)
+	hashed := body.NewHash(r, w.md5 != nil)
 	err := body.Parts(ctx, hashed, plan, func(ctx context.Context, part body.Part) error {
 		sent, err := w.b.client.PutObjectPart(ctx, w.b.opts.Bucket, w.key, upload, part.Number, part.Reader(), int64(len(part.Data)),
-			minio.PutObjectPartOptions{Md5Base64: base64.StdEncoding.EncodeToString(part.MD5[:]), DisableContentSha256: true})
+			minio.PutObjectPartOptions{Md5Base64: base64.StdEncoding.EncodeToString(part.MD5()), DisableContentSha256: true})
 		if err != nil {
 			return fmt.Errorf("send part %d: %w", part.Number, err)
 		}
@@ -130,7 +128,7 @@ func (w *write) complete(ctx context.Context, upload string, r io.Reader) (bucke
 		return nil
 	})
 	if err == nil {
-		err = hashed.Check(w.md5)
+		err = body.CheckMD5(hashed.Sum(), w.md5)
 	}
 	if err != nil {
 		return bucket.Object{}, err
@@ -139,8 +137,8 @@ func (w *write) complete(ctx context.Context, upload string, r io.Reader) (bucke
 	if err != nil {
 		return bucket.Object{}, err
 	}
-	// The server checked the MD5 of every part, and this one was computed over the same bytes.
-	return w.object(info, hashed.Sum()), nil
+	// The server checked the MD5 of every part, and these were computed over the same bytes.
+	return w.object(info, hashed.Digests()), nil
 }
 
 // abort drops the parts, also where the context is what ended the upload (B15). An upload that is gone needs none.
@@ -154,9 +152,8 @@ func (w *write) abort(ctx context.Context, upload string) error {
 	return nil
 }
 
-func (w *write) object(info minio.UploadInfo, sum []byte) bucket.Object {
-	obj := bucket.Object{Key: w.key, Size: w.size, ETag: info.ETag}
-	obj.Digests = []bucket.Digest{{Algorithm: bucket.MD5, Value: hex.EncodeToString(sum)}}
+func (w *write) object(info minio.UploadInfo, digests []bucket.Digest) bucket.Object {
+	obj := bucket.Object{Key: w.key, Size: w.size, ETag: info.ETag, Digests: digests}
 	if info.VersionID != "null" {
 		obj.Version = info.VersionID
 	}

@@ -158,7 +158,7 @@ func (b *Bucket) express() bool { return strings.HasSuffix(b.opts.Bucket, "--x-s
 func (b *Bucket) Describe() bucket.Capabilities {
 	caps := bucket.Capabilities{
 		Provider: "s3", URL: b.url, Endpoint: b.opts.Endpoint, Order: bucket.ByBytes,
-		MaxObjectSize: maxObject, MaxKeyLength: keys.S3Max, MaxMetadataSize: maxMetadata, MaxParts: maxParts,
+		MaxObjectSize: maxObject, MaxKeyLength: keys.S3Max, MaxMetadataSize: maxMetadata, MaxParts: maxParts, PutDigest: bucket.SHA256,
 		MetadataKeys: bucket.MetadataLowerCase, ConditionalPut: true, ConditionalWrite: true,
 		Tags: true, WebsiteRedirect: b.complete(), Expires: true, KeyProblem: b.keyProblem,
 	}

@@ -67,16 +67,14 @@ type write struct {
 }
 
 func (w *write) single(ctx context.Context, r io.Reader) (bucket.Object, error) {
-	part, err := body.Whole(r, w.size)
-	if err == nil {
-		err = body.CheckMD5(part.MD5[:], w.opts.MD5)
-	}
+	part, err := body.Whole(r, w.size, w.opts.MD5)
 	if err != nil {
 		return bucket.Object{}, err
 	}
+	sum := part.MD5()
 	p := w.opts.Properties
 	out, err := w.b.client.PutObject(ctx, &s3.PutObjectInput{
-		Bucket: &w.b.opts.Bucket, Key: &w.key, Body: part.Reader(), ContentLength: &w.size, ContentMD5: aws.String(base64.StdEncoding.EncodeToString(part.MD5[:])),
+		Bucket: &w.b.opts.Bucket, Key: &w.key, Body: part.Reader(), ContentLength: &w.size, ContentMD5: aws.String(base64.StdEncoding.EncodeToString(sum)),
 		ContentType: given(p.ContentType), ContentEncoding: given(headertext.StripChunked(p.ContentEncoding)),
 		ContentLanguage: given(p.ContentLanguage), ContentDisposition: given(p.ContentDisposition), CacheControl: given(p.CacheControl),
 		Expires: when(p.Expires), WebsiteRedirectLocation: given(p.WebsiteRedirect), Metadata: w.metadata,
@@ -86,7 +84,7 @@ func (w *write) single(ctx context.Context, r io.Reader) (bucket.Object, error) 
 	if err != nil {
 		return bucket.Object{}, err
 	}
-	return w.object(out.ETag, out.VersionId, part.MD5[:]), nil
+	return w.object(out.ETag, out.VersionId, []bucket.Digest{{Algorithm: bucket.MD5, Value: hex.EncodeToString(sum)}}), nil
 }
 
 func (w *write) multipart(ctx context.Context, r io.Reader) (bucket.Object, error) {
@@ -111,12 +109,12 @@ func (w *write) multipart(ctx context.Context, r io.Reader) (bucket.Object, erro
 func (w *write) complete(ctx context.Context, upload *string, r io.Reader) (bucket.Object, error) {
 	plan := body.NewPlan(w.size, w.b.opts.PartSize, maxParts, w.b.opts.Workers)
 	parts := make([]types.CompletedPart, (w.size+plan.PartSize-1)/plan.PartSize)
-	hashed := body.NewHash(r)
+	hashed := body.NewHash(r, w.opts.MD5 != nil)
 	err := body.Parts(ctx, hashed, plan, func(ctx context.Context, part body.Part) error {
 		number := int32(part.Number)
 		out, err := w.b.client.UploadPart(ctx, &s3.UploadPartInput{
 			Bucket: &w.b.opts.Bucket, Key: &w.key, UploadId: upload, PartNumber: &number, Body: part.Reader(),
-			ContentLength: aws.Int64(int64(len(part.Data))), ContentMD5: aws.String(base64.StdEncoding.EncodeToString(part.MD5[:])),
+			ContentLength: aws.Int64(int64(len(part.Data))), ContentMD5: aws.String(base64.StdEncoding.EncodeToString(part.MD5())),
 		}, unsigned)
 		if err != nil {
 			return fmt.Errorf("send part %d: %w", number, err)
@@ -125,7 +123,7 @@ func (w *write) complete(ctx context.Context, upload *string, r io.Reader) (buck
 		return nil
 	})
 	if err == nil {
-		err = hashed.Check(w.opts.MD5)
+		err = body.CheckMD5(hashed.Sum(), w.opts.MD5)
 	}
 	if err != nil {
 		return bucket.Object{}, err
@@ -137,8 +135,8 @@ func (w *write) complete(ctx context.Context, upload *string, r io.Reader) (buck
 	if err != nil {
 		return bucket.Object{}, err
 	}
-	// The server checked the MD5 of every part, and this one was computed over the same bytes.
-	return w.object(out.ETag, out.VersionId, hashed.Sum()), nil
+	// The server checked the MD5 of every part, and these were computed over the same bytes.
+	return w.object(out.ETag, out.VersionId, hashed.Digests()), nil
 }
 
 // abort drops the parts, also where the context is what ended the upload (B15). An upload that is gone needs none.
@@ -152,10 +150,10 @@ func (w *write) abort(ctx context.Context, upload *string) error {
 	return nil
 }
 
-func (w *write) object(etag, id *string, sum []byte) bucket.Object {
+func (w *write) object(etag, id *string, digests []bucket.Digest) bucket.Object {
 	return bucket.Object{
 		Key: w.key, Size: w.size, ETag: unquote(aws.ToString(etag)), Version: version(id),
-		Digests: []bucket.Digest{{Algorithm: bucket.MD5, Value: hex.EncodeToString(sum)}},
+		Digests: digests,
 	}
 }
 

@@ -4,19 +4,31 @@ import (
 	"bytes"
 	"context"
 	"crypto/md5"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash"
 	"io"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/crossfade-project/crossfade/bucketsync/bucket"
 )
 
 // Part is one part of an upload. Its data is valid until the function that it was handed to returns.
 type Part struct {
 	Number int // from 1
 	Data   []byte
-	MD5    [md5.Size]byte // for the store to check (B3)
+	md5    []byte
+}
+
+// MD5 is the part's, for the store to check (B3).
+func (p Part) MD5() []byte {
+	if p.md5 != nil {
+		return p.md5
+	}
+	sum := md5.Sum(p.Data)
+	return sum[:]
 }
 
 // Plan says how a body is cut.
@@ -69,7 +81,7 @@ func Parts(ctx context.Context, r io.Reader, plan Plan, send func(ctx context.Co
 			}
 			left -= length
 			group.Go(func() error {
-				err := send(ctx, Part{Number: number, Data: buffer, MD5: md5.Sum(buffer)})
+				err := send(ctx, Part{Number: number, Data: buffer})
 				buffers <- buffer
 				return err
 			})
@@ -81,14 +93,22 @@ func Parts(ctx context.Context, r io.Reader, plan Plan, send func(ctx context.Co
 	return group.Wait()
 }
 
-// Whole reads a body that is small enough to be sent at once.
-func Whole(r io.Reader, size int64) (Part, error) {
+// Whole reads a body that is small enough to be sent at once. Sum is its MD5 where the caller knows it: the store that gets it
+// with the bytes finds out whether it is.
+func Whole(r io.Reader, size int64, sum []byte) (Part, error) {
+	if held, ok := r.(bucket.Held); ok {
+		data := held.Held()
+		if int64(len(data)) != size {
+			return Part{}, fmt.Errorf("%w: %d bytes are held of %d", ErrLength, len(data), size)
+		}
+		return Part{Number: 1, Data: data, md5: sum}, nil
+	}
 	r = Exact(r, size)
 	data := make([]byte, size)
 	if _, err := io.ReadFull(r, data); err != nil {
 		return Part{}, err
 	}
-	return Part{Number: 1, Data: data, MD5: md5.Sum(data)}, AtEnd(r)
+	return Part{Number: 1, Data: data, md5: sum}, AtEnd(r)
 }
 
 // AtEnd says that r has nothing more, or why it may have.
@@ -102,24 +122,36 @@ func AtEnd(r io.Reader) error {
 // Reader returns the part's data, which an SDK can read again for a retry.
 func (p Part) Reader() *bytes.Reader { return bytes.NewReader(p.Data) }
 
-// Hash hashes what is read through it.
+// Hash knows the digests of what is read through it: those that its body knows, and else the MD5, which it computes.
 type Hash struct {
 	io.Reader
-	sum hash.Hash
+	known bucket.Hashed // nil where sum is computed
+	sum   hash.Hash
 }
 
-// NewHash returns a reader of r that computes its MD5.
-func NewHash(r io.Reader) *Hash {
+// NewHash returns a reader of r that knows its digests. Where demand is set, MD5 is among them.
+func NewHash(r io.Reader, demand bool) *Hash {
+	if known, ok := r.(bucket.Hashed); ok && !demand {
+		return &Hash{Reader: r, known: known}
+	}
 	sum := md5.New()
 	return &Hash{Reader: io.TeeReader(r, sum), sum: sum}
 }
 
-// Sum is the MD5 of what was read.
-func (h *Hash) Sum() []byte { return h.sum.Sum(nil) }
+// Sum is the MD5 of what was read. It is nil where it was neither demanded nor needed.
+func (h *Hash) Sum() []byte {
+	if h.sum == nil {
+		return nil
+	}
+	return h.sum.Sum(nil)
+}
 
-// Check compares the sum with the one that the caller gave; nil is not compared.
-func (h *Hash) Check(want []byte) error {
-	return CheckMD5(h.Sum(), want)
+// Digests are those of what was read.
+func (h *Hash) Digests() []bucket.Digest {
+	if h.known != nil {
+		return h.known.Digests()
+	}
+	return []bucket.Digest{{Algorithm: bucket.MD5, Value: hex.EncodeToString(h.Sum())}}
 }
 
 // ErrMD5 says that a body is not the one that its caller meant.
