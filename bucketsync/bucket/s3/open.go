@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
@@ -67,7 +69,13 @@ type Bucket struct {
 	opts   Options
 	url    string
 	client *s3.Client
+	// readable has the folders in which tags could be read, and folders counts what was put there.
+	readable sync.Map
+	folders  atomic.Int32
 }
+
+// maxFolders bounds what is remembered of folders.
+const maxFolders = 10_000
 
 var _ interface {
 	bucket.Bucket
@@ -158,7 +166,7 @@ func (b *Bucket) express() bool { return strings.HasSuffix(b.opts.Bucket, "--x-s
 func (b *Bucket) Describe() bucket.Capabilities {
 	caps := bucket.Capabilities{
 		Provider: "s3", URL: b.url, Endpoint: b.opts.Endpoint, Order: bucket.ByBytes,
-		MaxObjectSize: maxObject, MaxKeyLength: keys.S3Max, MaxMetadataSize: maxMetadata, MaxParts: maxParts, PutDigest: bucket.SHA256,
+		MaxObjectSize: maxObject, MaxKeyLength: keys.S3Max, MaxMetadataSize: maxMetadata, MaxParts: maxParts, PutDigest: bucket.SHA256, OpenTells: true,
 		MetadataKeys: bucket.MetadataLowerCase, ConditionalPut: true, ConditionalWrite: true,
 		Tags: true, WebsiteRedirect: b.complete(), Expires: true, KeyProblem: b.keyProblem,
 	}

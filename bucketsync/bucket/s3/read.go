@@ -25,15 +25,24 @@ func (b *Bucket) Head(ctx context.Context, key string) (bucket.Object, error) {
 	if err != nil {
 		return bucket.Object{}, b.fail("head", key, err)
 	}
-	obj := bucket.Object{
+	obj, err := b.told(ctx, key, head)
+	if err != nil {
+		return bucket.Object{}, b.fail("head", key, err)
+	}
+	return obj, nil
+}
+
+// told is all that the answer to a head, or to a read of the whole, tells of an object, with its tags.
+func (b *Bucket) told(ctx context.Context, key string, head *s3.HeadObjectOutput) (obj bucket.Object, err error) {
+	obj = bucket.Object{
 		Key: key, Size: aws.ToInt64(head.ContentLength), ETag: unquote(aws.ToString(head.ETag)), Version: version(head.VersionId),
 		Modified: aws.ToTime(head.LastModified), Digests: b.digests(head), Properties: properties(head),
 	}
 	if b.express() {
 		return obj, nil
 	}
-	if obj.Properties.Tags, err = b.tags(ctx, key, head.VersionId); err != nil {
-		return bucket.Object{}, b.fail("head", key, fmt.Errorf("read tags: %w", err))
+	if obj.Properties.Tags, err = b.tags(ctx, key, head); err != nil {
+		return obj, fmt.Errorf("read tags: %w", err)
 	}
 	return obj, nil
 }
@@ -42,15 +51,32 @@ func (b *Bucket) head(ctx context.Context, key string) (*s3.HeadObjectOutput, er
 	return b.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &b.opts.Bucket, Key: &key, ChecksumMode: types.ChecksumModeEnabled})
 }
 
-// tags are asked for always: an answer to HEAD leaves their number out where the caller may not read them, and tags
-// that nobody sees would be lost in silence. A server that knows no tags has none.
-func (b *Bucket) tags(ctx context.Context, key string, version *string) (map[string]string, error) {
-	out, err := b.client.GetObjectTagging(ctx, &s3.GetObjectTaggingInput{Bucket: &b.opts.Bucket, Key: &key, VersionId: version})
+// tags asks for an object's tags, unless it is certain that there are none. The answer to a head leaves their number out
+// where there are none, and also where the caller may not read them (https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html,
+// x-amz-tagging-count); tags that nobody sees would be lost in silence. Rights are given by prefix, so that no number means
+// none where the tags of an object in the same folder could be read. Other servers than Amazon's may tell no number, and
+// are always asked. A server that knows no tags has none.
+func (b *Bucket) tags(ctx context.Context, key string, head *s3.HeadObjectOutput) (map[string]string, error) {
+	folder, _, ok := strings.Cut(key, "/")
+	if !ok {
+		folder = "" // what lies in no folder
+	}
+	count := aws.ToInt32(head.TagCount)
+	if _, readable := b.readable.Load(folder); readable && count == 0 && b.complete() {
+		return nil, nil
+	}
+	out, err := b.client.GetObjectTagging(ctx, &s3.GetObjectTaggingInput{Bucket: &b.opts.Bucket, Key: &key, VersionId: head.VersionId})
 	if errors.Is(kind(err), bucket.ErrUnsupported) {
 		return nil, nil
 	}
-	if err != nil || len(out.TagSet) == 0 {
+	if err != nil {
 		return nil, err
+	}
+	if b.folders.Add(1) <= maxFolders {
+		b.readable.Store(folder, true)
+	}
+	if len(out.TagSet) == 0 {
+		return nil, nil
 	}
 	tags := make(map[string]string, len(out.TagSet))
 	for _, tag := range out.TagSet {
@@ -132,6 +158,9 @@ func (b *Bucket) digests(head *s3.HeadObjectOutput) []bucket.Digest {
 // Open implements bucket.Reader.
 func (b *Bucket) Open(ctx context.Context, key string, opts bucket.ReadOptions) (io.ReadCloser, bucket.Object, error) {
 	in := &s3.GetObjectInput{Bucket: &b.opts.Bucket, Key: &key, Range: byteRange(opts)}
+	if in.Range == nil {
+		in.ChecksumMode = types.ChecksumModeEnabled
+	}
 	if opts.Pin.ETag != "" {
 		in.IfMatch = aws.String(quote(opts.Pin.ETag))
 	}
@@ -140,11 +169,31 @@ func (b *Bucket) Open(ctx context.Context, key string, opts bucket.ReadOptions) 
 		return nil, bucket.Object{}, b.fail("open", key, err)
 	}
 	obj := bucket.Object{Key: key, ETag: unquote(aws.ToString(out.ETag)), Version: version(out.VersionId), Modified: aws.ToTime(out.LastModified)}
-	want, err := body.Answered(opts, &obj, aws.ToInt64(out.ContentLength), aws.ToString(out.ContentRange))
+	if in.Range == nil {
+		obj, err = b.told(ctx, key, headOf(out))
+	}
+	var want int64
+	if err == nil {
+		want, err = body.Answered(opts, &obj, aws.ToInt64(out.ContentLength), aws.ToString(out.ContentRange))
+	}
 	if err != nil {
 		return nil, bucket.Object{}, b.fail("open", key, errors.Join(err, out.Body.Close()))
 	}
 	return body.Answer(out.Body, want), obj, nil
+}
+
+// headOf is the head of an object that is read.
+func headOf(out *s3.GetObjectOutput) *s3.HeadObjectOutput {
+	return &s3.HeadObjectOutput{
+		ContentLength: out.ContentLength, ETag: out.ETag, VersionId: out.VersionId, LastModified: out.LastModified,
+		ContentType: out.ContentType, ContentEncoding: out.ContentEncoding, ContentLanguage: out.ContentLanguage,
+		ContentDisposition: out.ContentDisposition, CacheControl: out.CacheControl, ExpiresString: out.ExpiresString,
+		WebsiteRedirectLocation: out.WebsiteRedirectLocation, Metadata: out.Metadata, MissingMeta: out.MissingMeta,
+		StorageClass: out.StorageClass, TagCount: out.TagCount, Restore: out.Restore,
+		ServerSideEncryption: out.ServerSideEncryption, SSEKMSKeyId: out.SSEKMSKeyId, SSECustomerAlgorithm: out.SSECustomerAlgorithm,
+		ObjectLockMode: out.ObjectLockMode, ObjectLockLegalHoldStatus: out.ObjectLockLegalHoldStatus, ObjectLockRetainUntilDate: out.ObjectLockRetainUntilDate,
+		ChecksumType: out.ChecksumType, ChecksumSHA256: out.ChecksumSHA256, ChecksumCRC32C: out.ChecksumCRC32C, ChecksumCRC64NVME: out.ChecksumCRC64NVME,
+	}
 }
 
 func byteRange(opts bucket.ReadOptions) *string {

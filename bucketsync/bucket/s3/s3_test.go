@@ -163,10 +163,10 @@ func TestB04_AServerWithoutConditionsIsNoticed(t *testing.T) {
 
 func TestB02_OnlySomeETagsAreMD5(t *testing.T) {
 	const sum = "0123456789abcdef0123456789abcdef"
-	plain := Bucket{opts: Options{Bucket: "shop"}}
-	express := Bucket{opts: Options{Bucket: "shop--use1-az4--x-s3"}}
+	plain := &Bucket{opts: Options{Bucket: "shop"}}
+	express := &Bucket{opts: Options{Bucket: "shop--use1-az4--x-s3"}}
 	for name, c := range map[string]struct {
-		b    Bucket
+		b    *Bucket
 		head s3.HeadObjectOutput
 		want []bucket.Digest
 	}{
