@@ -150,7 +150,7 @@ func (b *Bucket) Describe() bucket.Capabilities {
 		Provider: "minio", URL: b.url, Endpoint: b.opts.Endpoint, Order: bucket.ByBytes,
 		MaxObjectSize: maxObject, MaxKeyLength: keys.S3Max, MaxMetadataSize: maxMetadata, MaxParts: maxParts,
 		MetadataKeys: bucket.MetadataLowerCase, ConditionalPut: true, ConditionalWrite: true,
-		Tags: true, Expires: true, KeyProblem: keys.S3OverFiles, OpenTells: true, PutDigest: bucket.SHA256,
+		Tags: true, Expires: true, KeyProblem: keys.S3OverFiles, OpenTells: true, PutDigest: bucket.CRC64NVME,
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"net/http"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -87,7 +89,15 @@ type write struct {
 	size      int64
 	md5       []byte
 	condition minio.PutObjectOptions
+	summed    bool // the upload's parts are checked by their CRC
 }
+
+// Headers by which a checksum goes with an upload: https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html.
+const (
+	checksumHeader = "X-Amz-Checksum-Crc64nvme"
+	checksumType   = "X-Amz-Checksum-Type"
+	wholeObject    = "FULL_OBJECT"
+)
 
 func (w *write) single(ctx context.Context, r io.Reader, query minio.PutObjectOptions) (bucket.Object, error) {
 	part, err := body.Whole(r, w.size, w.md5)
@@ -102,8 +112,18 @@ func (w *write) single(ctx context.Context, r io.Reader, query minio.PutObjectOp
 	return w.object(info, []bucket.Digest{{Algorithm: bucket.MD5, Value: hex.EncodeToString(sum)}}), nil
 }
 
+// multipart has the parts checked by their CRC, of which the server makes that of the whole. A server from before 2025 does not
+// know it and refuses the beginning; its parts are checked by their MD5, which costs the client many times as much.
 func (w *write) multipart(ctx context.Context, r io.Reader, query minio.PutObjectOptions) (bucket.Object, error) {
-	upload, err := w.b.client.NewMultipartUpload(ctx, w.b.opts.Bucket, w.key, query)
+	summed := query
+	summed.UserMetadata = maps.Clone(query.UserMetadata)
+	summed.UserMetadata["X-Amz-Checksum-Algorithm"] = "CRC64NVME"
+	summed.UserMetadata[checksumType] = wholeObject
+	upload, err := w.b.client.NewMultipartUpload(ctx, w.b.opts.Bucket, w.key, summed)
+	w.summed = err == nil
+	if err != nil && minio.ToErrorResponse(err).StatusCode == http.StatusBadRequest {
+		upload, err = w.b.client.NewMultipartUpload(ctx, w.b.opts.Bucket, w.key, query)
+	}
 	if err != nil {
 		return bucket.Object{}, err
 	}
@@ -119,12 +139,19 @@ func (w *write) complete(ctx context.Context, upload string, r io.Reader) (bucke
 	parts := make([]minio.CompletePart, (w.size+plan.PartSize-1)/plan.PartSize)
 	hashed := body.NewHash(r, w.md5 != nil)
 	err := body.Parts(ctx, hashed, plan, func(ctx context.Context, part body.Part) error {
-		sent, err := w.b.client.PutObjectPart(ctx, w.b.opts.Bucket, w.key, upload, part.Number, part.Reader(), int64(len(part.Data)),
-			minio.PutObjectPartOptions{Md5Base64: base64.StdEncoding.EncodeToString(part.MD5()), DisableContentSha256: true})
+		opts, done := minio.PutObjectPartOptions{DisableContentSha256: true}, minio.CompletePart{PartNumber: part.Number}
+		if w.summed {
+			done.ChecksumCRC64NVME = base64.StdEncoding.EncodeToString(part.CRC64NVME())
+			opts.CustomHeader = http.Header{checksumHeader: {done.ChecksumCRC64NVME}}
+		} else {
+			opts.Md5Base64 = base64.StdEncoding.EncodeToString(part.MD5())
+		}
+		sent, err := w.b.client.PutObjectPart(ctx, w.b.opts.Bucket, w.key, upload, part.Number, part.Reader(), int64(len(part.Data)), opts)
 		if err != nil {
 			return fmt.Errorf("send part %d: %w", part.Number, err)
 		}
-		parts[part.Number-1] = minio.CompletePart{PartNumber: part.Number, ETag: sent.ETag}
+		done.ETag = sent.ETag
+		parts[part.Number-1] = done
 		return nil
 	})
 	if err == nil {
@@ -133,12 +160,23 @@ func (w *write) complete(ctx context.Context, upload string, r io.Reader) (bucke
 	if err != nil {
 		return bucket.Object{}, err
 	}
-	info, err := w.b.client.CompleteMultipartUpload(ctx, w.b.opts.Bucket, w.key, upload, parts, w.condition)
+	query := w.condition
+	if w.summed {
+		query.UserMetadata = map[string]string{checksumType: wholeObject}
+	}
+	info, err := w.b.client.CompleteMultipartUpload(ctx, w.b.opts.Bucket, w.key, upload, parts, query)
 	if err != nil {
 		return bucket.Object{}, err
 	}
-	// The server checked the MD5 of every part, and these were computed over the same bytes.
-	return w.object(info, hashed.Digests()), nil
+	if !w.summed {
+		// The server checked the MD5 of every part, and these were computed over the same bytes.
+		return w.object(info, hashed.Digests()), nil
+	}
+	sum, err := base64.StdEncoding.DecodeString(info.ChecksumCRC64NVME)
+	if err != nil || len(sum) == 0 {
+		return w.object(info, nil), nil // nothing is acknowledged: the engine reads it back
+	}
+	return w.object(info, []bucket.Digest{{Algorithm: bucket.CRC64NVME, Value: hex.EncodeToString(sum)}}), nil
 }
 
 // abort drops the parts, also where the context is what ended the upload (B15). An upload that is gone needs none.

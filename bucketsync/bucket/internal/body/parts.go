@@ -10,6 +10,7 @@ import (
 	"hash"
 	"io"
 
+	"github.com/minio/crc64nvme"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
@@ -29,6 +30,13 @@ func (p Part) MD5() []byte {
 	}
 	sum := md5.Sum(p.Data)
 	return sum[:]
+}
+
+// CRC64NVME is the part's, in the order of bytes in which headers have it.
+func (p Part) CRC64NVME() []byte {
+	sum := crc64nvme.New()
+	_, _ = sum.Write(p.Data) // a hash takes every write
+	return sum.Sum(nil)
 }
 
 // Plan says how a body is cut.
