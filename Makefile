@@ -11,7 +11,7 @@ FUZZTIME ?= 10s
 SHARD ?= 1/1
 export GOFLAGS := -buildvcs=false
 
-.PHONY: build test rbac check criteria demo demo-up demo-down kill network proof kill-full docs vuln fuzz clean
+.PHONY: build test rbac check criteria demo demo-up demo-down kill network proof kill-full bench-bucketsync docs vuln fuzz clean
 
 build: ## the command, and the same as a kubectl plugin
 	CGO_ENABLED=0 go build -trimpath -o bin/crossfade ./cmd/crossfade
@@ -37,6 +37,9 @@ proof: ## migrations that go wrong on two real clusters under load: kills, breac
 
 kill-full: ## the ten kills of make proof by themselves
 	go run ./e2e/cmd/proof -only '^kill-' -title kill-full -points
+
+bench-bucketsync: ## copies between local stores beside rclone and mc: time, CPU, memory, ratios, targets
+	go run ./e2e/cmd/bench
 
 rbac: ## takes every single rule of the printed roles away, one at a time, on light clusters and before a whole demo
 	CROSSFADE_RIGHTS=all go test ./cmd/crossfade -run '^TestRights' -count=1 -v -timeout 60m

@@ -41,9 +41,10 @@ type Options struct {
 	Say func(format string, args ...any)
 }
 
-func from(kind store.Kind, n int, size int64) func(context.Context, *world) (place, error) {
+// from is a bucket of a MinIO server, which all contenders read from.
+func from(n int, size int64) func(context.Context, *world) (place, error) {
 	return func(ctx context.Context, w *world) (place, error) {
-		s, err := w.server(ctx, "from-"+string(kind), kind)
+		s, err := w.server(ctx, "from", store.MinIO)
 		if err != nil {
 			return place{}, err
 		}
@@ -92,17 +93,17 @@ func works() []work {
 	return []work{
 		{
 			name: "small", title: "20,000 objects of 4 KiB, first copy, MinIO to MinIO", peers: []string{rclone, mc}, operation: copyAll, rounds: 3,
-			source: from(store.MinIO, manyObjects, small), destination: to(store.MinIO),
+			source: from(manyObjects, small), destination: to(store.MinIO),
 			targets: []target{wall(0.9, bestPeer), cpu(0.5, mc)},
 		},
 		{
 			name: "large", title: "4 objects of 512 MiB, MinIO to MinIO", peers: []string{rclone, mc}, operation: copyAll, rounds: 3,
-			source: from(store.MinIO, 4, 512<<20), destination: to(store.MinIO),
+			source: from(4, 512<<20), destination: to(store.MinIO),
 			targets: []target{wall(1.0, bestPeer), cpu(0.8, mc), memory(128)},
 		},
 		{
 			name: "again", title: "the 20,000 objects again, nothing to do, content-certain", peers: []string{rclone, mc}, operation: copyAll, again: true, rounds: 3,
-			source: from(store.MinIO, manyObjects, small), destination: to(store.MinIO),
+			source: from(manyObjects, small), destination: to(store.MinIO),
 			targets: []target{wall(0.6, mc)},
 		},
 		{
@@ -112,12 +113,12 @@ func works() []work {
 		},
 		{
 			name: "azure", title: "5,000 objects of 64 KiB, MinIO to Azurite", peers: []string{rclone}, operation: copyAll, rounds: 2,
-			source: from(store.MinIO, 5000, medium), destination: to(store.Azurite),
+			source: from(5000, medium), destination: to(store.Azurite),
 			targets: []target{wall(1.05, rclone), cpu(0.5, rclone), memory(128)},
 		},
 		{
 			name: "gcs", title: "5,000 objects of 64 KiB, MinIO to fake-gcs-server", peers: []string{rclone}, operation: copyAll, rounds: 2,
-			source: from(store.MinIO, 5000, medium), destination: to(store.FakeGCS),
+			source: from(5000, medium), destination: to(store.FakeGCS),
 			targets: []target{wall(1.05, rclone), cpu(0.5, rclone), memory(128)},
 		},
 	}

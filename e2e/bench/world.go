@@ -106,7 +106,7 @@ func (w *world) fill(ctx context.Context, p place, n int, size int64) error {
 	for i := range n {
 		group.Go(func() error {
 			key := fmt.Sprintf("dir-%02d/object-%06d", i%64, i)
-			var body io.Reader = io.LimitReader(rand.NewChaCha8(sha256.Sum256([]byte(key))), size)
+			body := io.LimitReader(rand.NewChaCha8(sha256.Sum256([]byte(key))), size)
 			if size <= 1<<20 {
 				raw, err := io.ReadAll(body)
 				if err != nil {

@@ -59,7 +59,7 @@ func run(ctx context.Context, only string, rounds int) (err error) {
 	if err != nil {
 		return err
 	}
-	verdicts, err := bench.Run(ctx, bench.Options{Tools: tools, Dir: filepath.Join(dir, "world"), Only: chosen, Rounds: rounds, Log: log, Say: trial.Say})
+	verdicts, err := bench.Run(ctx, bench.Options{Tools: tools, Dir: filepath.Join(dir, "world"), Only: chosen, Rounds: rounds, Log: log, Say: trial.SayTo(os.Stdout)})
 	if err != nil {
 		return err
 	}
