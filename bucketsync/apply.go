@@ -226,12 +226,19 @@ func (e *engine) copyAll(ctx context.Context, resort bool, doomed *sorter[bucket
 		})
 	}
 	walk := func() error {
+		var above nesting
 		for p, err := range e.pairs(wctx, resort) {
 			if err != nil {
 				return err
 			}
 			if p.dst != nil {
 				held++
+			}
+			if e.toCaps.NoneBelow && above.add(p) && p.src != nil {
+				run(p.key, func(context.Context) error {
+					return fmt.Errorf("copy %q: %s: %w", p.key, nestedWords, bucket.ErrUnsupported)
+				})
+				continue
 			}
 			if err := e.dispatch(p, run, doomed); err != nil {
 				return err

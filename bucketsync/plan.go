@@ -182,12 +182,16 @@ func (s *surveyor) walk(ctx context.Context, resort bool) error {
 	workers, wctx := errgroup.WithContext(ctx)
 	workers.SetLimit(s.e.opts.Concurrency)
 	list := func() error {
+		var above nesting
 		for p, err := range s.e.pairs(wctx, resort) {
 			if err != nil {
 				return err
 			}
 			if p.dst != nil {
 				s.count(func(c *Planned) { c.Held++ })
+			}
+			if s.e.toCaps.NoneBelow && above.add(p) {
+				s.refusals.add(nestedWords, p.key, unfitMend)
 			}
 			s.judge(wctx, p, workers)
 		}
@@ -237,11 +241,11 @@ func (s *surveyor) copies(ctx context.Context, p pair, workers *errgroup.Group) 
 			c.Replace++
 		}
 	})
-	if !s.look {
+	if problem := unfit(*p.src, s.e.toCaps); problem != "" {
+		s.refusals.add(problem, p.key, unfitMend)
 		return
 	}
-	if problem := unfit(*p.src, s.e.toCaps); problem != "" {
-		s.refusals.add(problem, p.key, "rename, shorten or split it at the source, or choose another destination")
+	if !s.look {
 		return
 	}
 	look := func() error { return s.lookAt(ctx, p.key) }
@@ -253,6 +257,8 @@ func (s *surveyor) copies(ctx context.Context, p pair, workers *errgroup.Group) 
 	}
 	workers.Go(look)
 }
+
+const unfitMend = "rename, shorten or split it at the source, leave it out of the choice of keys, or choose another destination"
 
 // lookAt asks for an object's properties and enters what they lose.
 func (s *surveyor) lookAt(ctx context.Context, key string) error {

@@ -47,6 +47,9 @@ func carry(src bucket.Properties, from, to bucket.Capabilities) (out bucket.Prop
 	}
 	metadata, mapped, problem := carryMetadata(src.Metadata, from, to)
 	out.Metadata = metadata
+	if problem == "" && to.PropertyProblem != nil {
+		problem = to.PropertyProblem(out)
+	}
 	return out, append(entries, mapped...), problem
 }
 

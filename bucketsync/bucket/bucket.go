@@ -191,6 +191,11 @@ type Capabilities struct {
 	OpenTells bool
 	// KeyProblem says why the store cannot hold a key, or "" when it can. Nil means every key is fine.
 	KeyProblem func(key string) string
+	// NoneBelow says that the store cannot hold an object below another, a/b beside a, or hides it from listings (B12).
+	NoneBelow bool
+	// PropertyProblem says why the store cannot hold properties that Fits lets pass, or "" when it can: a key of metadata that is
+	// no header's name, too many tags. Put refuses the same. Nil means all are fine.
+	PropertyProblem func(Properties) string
 }
 
 // MetadataKeys is what a store does to the keys of user metadata.

@@ -1,6 +1,9 @@
 package bucket
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Fits says with ErrUnsupported which property a store cannot hold, so that none is dropped in silence (I5).
 func (p Properties) Fits(caps Capabilities) error {
@@ -13,4 +16,12 @@ func (p Properties) Fits(caps Capabilities) error {
 		return fmt.Errorf("%w: an Expires header", ErrUnsupported)
 	}
 	return nil
+}
+
+// Problem is the text of why properties do not fit, for Capabilities.PropertyProblem; "" where err is nil.
+func Problem(err error) string {
+	if err == nil {
+		return ""
+	}
+	return strings.ReplaceAll(strings.ReplaceAll(err.Error(), ErrUnsupported.Error()+": ", ""), "\n", "; ")
 }

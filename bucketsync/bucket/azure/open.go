@@ -163,6 +163,10 @@ func (b *Bucket) Describe() bucket.Capabilities {
 		MaxObjectSize: maxObject, MaxKeyLength: maxKey, MaxMetadataSize: maxMetadata, MaxParts: maxBlocks,
 		MetadataKeys: bucket.MetadataAnyCase, MetadataName: metadataName,
 		ConditionalPut: true, ConditionalWrite: true, Tags: true, KeyProblem: keyProblem,
+		PropertyProblem: func(p bucket.Properties) string {
+			_, err := headers(p)
+			return bucket.Problem(err)
+		},
 	}
 }
 

@@ -40,8 +40,8 @@ func (b *Bucket) put(ctx context.Context, key string, r io.Reader, size int64, o
 		return bucket.Object{}, fmt.Errorf("%w: an object of %d bytes, Azure takes %d", bucket.ErrUnsupported, size, int64(maxObject))
 	}
 	p := opts.Properties
-	metadata, err := encodeMetadata(p.Metadata)
-	if err := errors.Join(err, p.Fits(b.Describe()), headertext.Check(p), checkTags(p.Tags)); err != nil {
+	metadata, err := headers(p)
+	if err := errors.Join(p.Fits(b.Describe()), err); err != nil {
 		return bucket.Object{}, err
 	}
 	w := write{client: b.client.NewBlockBlobClient(key), opts: opts, metadata: metadata}
@@ -59,6 +59,14 @@ func (b *Bucket) put(ctx context.Context, key string, r io.Reader, size int64, o
 	// Every block's MD5 was checked by the service, and this one was computed over the same bytes.
 	obj.Digests = []bucket.Digest{{Algorithm: bucket.MD5, Value: hex.EncodeToString(sum)}}
 	return obj, nil
+}
+
+// headers are the metadata as it travels, or why the properties cannot be held.
+func headers(p bucket.Properties) (map[string]*string, error) {
+	if err := errors.Join(headertext.Check(p), checkTags(p.Tags)); err != nil {
+		return nil, err
+	}
+	return encodeMetadata(p.Metadata)
 }
 
 // write is one Put.

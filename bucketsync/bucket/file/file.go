@@ -73,6 +73,10 @@ func (b *Bucket) Describe() bucket.Capabilities {
 		MaxKeyLength: maxKey, MetadataKeys: bucket.MetadataAnyCase,
 		ConditionalPut: true, ConditionalWrite: true, Tags: true, WebsiteRedirect: true, Expires: true,
 		KeyProblem: b.naming.problem,
+		PropertyProblem: func(p bucket.Properties) string {
+			_, err := newSidecar("", p, true)
+			return bucket.Problem(err)
+		},
 	}
 }
 

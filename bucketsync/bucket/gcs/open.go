@@ -128,6 +128,7 @@ func (b *Bucket) Describe() bucket.Capabilities {
 		Provider: "gcs", URL: b.url, Endpoint: b.opts.Endpoint, Order: bucket.ByBytes,
 		MaxObjectSize: maxObject, MaxKeyLength: maxKey, MaxMetadataSize: maxMetadata,
 		MetadataKeys: bucket.MetadataAnyCase, ConditionalPut: true, ConditionalWrite: true, KeyProblem: keyProblem,
+		PropertyProblem: func(p bucket.Properties) string { return bucket.Problem(check(p)) },
 	}
 }
 

@@ -33,7 +33,7 @@ func (b *Bucket) put(ctx context.Context, key string, r io.Reader, size int64, o
 		return bucket.Object{}, fmt.Errorf("%w: an object of %d bytes, Cloud Storage takes %d", bucket.ErrUnsupported, size, int64(maxObject))
 	}
 	p := opts.Properties
-	if err := errors.Join(p.Fits(b.Describe()), headertext.Check(p), checkMetadata(p.Metadata)); err != nil {
+	if err := errors.Join(p.Fits(b.Describe()), check(p)); err != nil {
 		return bucket.Object{}, err
 	}
 	handle, err := b.on(key, opts)
@@ -66,6 +66,11 @@ func (b *Bucket) put(ctx context.Context, key string, r io.Reader, size int64, o
 	}
 	obj := seen(w.Attrs())
 	return obj, b.confirm(ctx, obj, size, hashed.Sum())
+}
+
+// check says why properties cannot be held.
+func check(p bucket.Properties) error {
+	return errors.Join(headertext.Check(p), checkMetadata(p.Metadata))
 }
 
 // confirm compares what was stored with what was sent. What differs is taken away again.

@@ -151,6 +151,11 @@ func (b *Bucket) Describe() bucket.Capabilities {
 		MaxObjectSize: maxObject, MaxKeyLength: keys.S3Max, MaxMetadataSize: maxMetadata, MaxParts: maxParts,
 		MetadataKeys: bucket.MetadataLowerCase, ConditionalPut: true, ConditionalWrite: true,
 		Tags: true, Expires: true, KeyProblem: keys.S3OverFiles, OpenTells: true, PutDigest: bucket.CRC64NVME,
+		NoneBelow: true, // a listing leaves them out
+		PropertyProblem: func(p bucket.Properties) string {
+			_, err := headers(p)
+			return bucket.Problem(err)
+		},
 	}
 }
 

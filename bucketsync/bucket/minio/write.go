@@ -39,11 +39,8 @@ func (b *Bucket) put(ctx context.Context, key string, r io.Reader, size int64, o
 	if size < 0 || size > maxObject {
 		return bucket.Object{}, fmt.Errorf("%w: an object of %d bytes, MinIO takes %d", bucket.ErrUnsupported, size, int64(maxObject))
 	}
-	if err := errors.Join(opts.Properties.Fits(b.Describe()), headertext.Check(opts.Properties)); err != nil {
-		return bucket.Object{}, err
-	}
-	metadata, err := headertext.Fold(opts.Properties.Metadata, maxMetadata)
-	if err != nil {
+	metadata, err := headers(opts.Properties)
+	if err := errors.Join(opts.Properties.Fits(b.Describe()), err); err != nil {
 		return bucket.Object{}, err
 	}
 	w := write{b: b, key: key, size: size, md5: opts.MD5, condition: condition(opts)}
@@ -51,6 +48,14 @@ func (b *Bucket) put(ctx context.Context, key string, r io.Reader, size int64, o
 		return w.single(ctx, r, describe(condition(opts), opts.Properties, metadata))
 	}
 	return w.multipart(ctx, r, describe(minio.PutObjectOptions{}, opts.Properties, metadata))
+}
+
+// headers are the user metadata as it travels, or why the properties cannot be held.
+func headers(p bucket.Properties) (map[string]string, error) {
+	if err := errors.Join(headertext.Check(p), headertext.CheckTags(p.Tags, false)); err != nil {
+		return nil, err
+	}
+	return headertext.Fold(p.Metadata, maxMetadata)
 }
 
 // condition is the write's. In a multipart upload it goes with the last request only, which is the one that writes.

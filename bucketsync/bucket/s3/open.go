@@ -168,7 +168,11 @@ func (b *Bucket) Describe() bucket.Capabilities {
 		Provider: "s3", URL: b.url, Endpoint: b.opts.Endpoint, Order: bucket.ByBytes,
 		MaxObjectSize: maxObject, MaxKeyLength: keys.S3Max, MaxMetadataSize: maxMetadata, MaxParts: maxParts, PutDigest: bucket.SHA256, OpenTells: true,
 		MetadataKeys: bucket.MetadataLowerCase, ConditionalPut: true, ConditionalWrite: true,
-		Tags: true, WebsiteRedirect: b.complete(), Expires: true, KeyProblem: b.keyProblem,
+		Tags: true, WebsiteRedirect: b.complete(), Expires: true, KeyProblem: b.keyProblem, NoneBelow: !b.complete(),
+		PropertyProblem: func(p bucket.Properties) string {
+			_, err := b.headers(p)
+			return bucket.Problem(err)
+		},
 	}
 	if b.express() {
 		caps.Order, caps.Tags, caps.WebsiteRedirect = bucket.Unordered, false, false

@@ -43,10 +43,7 @@ func (b *Bucket) put(ctx context.Context, key string, r io.Reader, size int64, o
 	if err := opts.Properties.Fits(b.Describe()); err != nil {
 		return bucket.Object{}, err
 	}
-	if err := headertext.Check(opts.Properties); err != nil {
-		return bucket.Object{}, err
-	}
-	metadata, err := headertext.Fold(opts.Properties.Metadata, maxMetadata)
+	metadata, err := b.headers(opts.Properties)
 	if err != nil {
 		return bucket.Object{}, err
 	}
@@ -55,6 +52,14 @@ func (b *Bucket) put(ctx context.Context, key string, r io.Reader, size int64, o
 		return w.single(ctx, r)
 	}
 	return w.multipart(ctx, r)
+}
+
+// headers are the user metadata as it travels, or why the properties cannot be held.
+func (b *Bucket) headers(p bucket.Properties) (map[string]string, error) {
+	if err := errors.Join(headertext.Check(p), headertext.CheckTags(p.Tags, b.complete())); err != nil {
+		return nil, err
+	}
+	return headertext.Fold(p.Metadata, maxMetadata)
 }
 
 // write is one Put.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
 )
@@ -16,6 +18,24 @@ func Check(p bucket.Properties) error {
 	} {
 		if property.value != strings.TrimSpace(property.value) || strings.ContainsFunc(property.value, func(r rune) bool { return r < ' ' || r > '~' }) {
 			return fmt.Errorf("%w: %s %q: a header holds printable ASCII", bucket.ErrUnsupported, property.name, property.value)
+		}
+	}
+	return nil
+}
+
+// CheckTags follows https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html. Servers other than Amazon's may take
+// ASCII only, which MinIO does.
+func CheckTags(tags map[string]string, complete bool) error {
+	if len(tags) > 10 {
+		return fmt.Errorf("%w: %d tags, of which S3 takes 10", bucket.ErrUnsupported, len(tags))
+	}
+	foreign := func(r rune) bool {
+		ascii := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune(" +-=._:/@", r)
+		return !ascii && (!complete || !unicode.IsLetter(r) && !unicode.IsNumber(r) && !unicode.IsSpace(r))
+	}
+	for key, value := range tags {
+		if key == "" || utf8.RuneCountInString(key) > 128 || utf8.RuneCountInString(value) > 256 || strings.ContainsFunc(key+value, foreign) {
+			return fmt.Errorf("%w: tag %q of value %q: the store takes letters, digits, spaces and + - = . _ : / @", bucket.ErrUnsupported, key, value)
 		}
 	}
 	return nil
