@@ -104,7 +104,7 @@ func OpenSync(ctx context.Context, opts SyncOptions, wire Options) (*Sync, error
 		return nil, err
 	}
 	s.engine = bucketsync.Options{
-		Migration: syncName, Stage: syncName, Name: syncName, From: from, To: to, Create: opts.Create,
+		Migration: syncName, Stage: syncName, Name: from.Describe().URL, Alone: true, From: from, To: to, Create: opts.Create,
 		Filter: opts.Filter, Manifest: filepath.Join(opts.Dir, syncManifest), Conflict: opts.Conflict,
 		Delete: opts.Delete || opts.Mirror, DeleteForeign: opts.Mirror, MaxDelete: opts.MaxDelete,
 		Strict: opts.Strict, Final: opts.Final, AllowExtra: opts.AllowExtra, Concurrency: opts.Concurrency,

@@ -172,7 +172,7 @@ func (e *engine) sync(ctx context.Context) error {
 	}
 	e.result.Proof = &report
 	if !report.Equal {
-		return &UnprovenError{Op: op, Report: report, Hint: "look at the differences; what only the destination has, copy to the source or remove by hand, or let it be with allowExtra"}
+		return &UnprovenError{Op: op, Report: report, Hint: "look at the differences; what only the destination has, copy to the source or remove by hand, or let it be with " + e.opts.said("allowExtra", "--allow-extra")}
 	}
 	return nil
 }

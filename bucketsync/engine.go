@@ -61,7 +61,7 @@ func (e *engine) conflictMend() string {
 	if e.opts.back {
 		return "it changed on both sides since they were equal: take away the version that is not wanted, or leave the destination's as it is"
 	}
-	return "move it away, or say that it is to be overwritten or skipped"
+	return "move it away, or say that it is to be overwritten or skipped" + e.opts.said("", ": --conflict overwrite, or --conflict skip")
 }
 
 // orphaned reports whether the destination's object changed since both sides were equal and the source's was deleted: where

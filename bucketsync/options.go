@@ -3,6 +3,7 @@ package bucketsync
 import (
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
 	"sync"
 
@@ -16,7 +17,9 @@ type Options struct {
 	// Migration and Stage name the plan; Stage is the prefix of the IDs of its changes.
 	Migration, Stage string
 	// Name of the bucket in the migration, for people.
-	Name     string
+	Name string
+	// Alone says that no migration file names the two buckets: what tells people how to mend something names flags of the command.
+	Alone    bool
 	From, To bucket.Bucket
 	// Prefix chooses keys, on both sides. To give them another prefix at the destination, wrap the buckets with bucket.Sub.
 	Prefix string
@@ -161,7 +164,19 @@ func (o Options) deleteHint() string {
 	if o.back {
 		look = "they are gone from green on purpose"
 	}
-	return fmt.Sprintf("make sure that %s, then raise the share that may be deleted: maxDelete of the bucket in the migration file, %.2f now", look, o.MaxDelete)
+	where := fmt.Sprintf("maxDelete of the bucket in the migration file, %.2f now", o.MaxDelete)
+	if o.Alone {
+		where = fmt.Sprintf("--max-delete, %g percent now", math.Round(o.MaxDelete*1e4)/1e2)
+	}
+	return fmt.Sprintf("make sure that %s, then raise the share that may be deleted: %s", look, where)
+}
+
+// said chooses between how the migration file says something and how a flag does.
+func (o Options) said(file, flag string) string {
+	if o.Alone {
+		return flag
+	}
+	return file
 }
 
 // progress serialises the calls of Options.Progress.

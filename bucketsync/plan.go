@@ -134,7 +134,7 @@ func (e *engine) checkEnds(ctx context.Context, p *plan.Plan) (usable bool, err 
 	case errors.Is(err, bucket.ErrNotExist):
 		e.destinationMissing = true
 		if _, ok := e.opts.To.(bucket.Maker); !ok || !e.opts.Create {
-			p.Refuse(name, "the destination "+to+" does not exist", "create it, or let this migration create it")
+			p.Refuse(name, "the destination "+to+" does not exist", e.opts.said("create it, or let this migration create it", "create it, or say --create"))
 		}
 	case errors.Is(err, bucket.ErrDenied):
 		p.Refuse(name, "the destination "+to+" may not be listed: "+err.Error(), "give its credentials the right to list, read and write")
@@ -366,7 +366,7 @@ func (e *engine) notes(p *plan.Plan, c Planned) {
 
 func (e *engine) changes(p *plan.Plan, c Planned) {
 	id := e.opts.Stage
-	target := fmt.Sprintf("%s: %s to %s", e.opts.Name, c.From, c.To)
+	target := e.opts.said(e.opts.Name+": ", "") + c.From + " to " + c.To
 	if c.Range != (Range{}) {
 		id += fmt.Sprintf("/%q-%q", c.Range.After, c.Range.Before)
 		target += fmt.Sprintf(", keys after %q and before %q", c.Range.After, c.Range.Before)

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/crossfade-project/crossfade"
+	"github.com/crossfade-project/crossfade/bucketsync"
 )
 
 // Exit codes. They are documented by the help topic below.
@@ -21,6 +22,7 @@ const (
 	exitInterrupted = 7
 	exitUnproven    = 8
 	exitLeftGreen   = 9
+	exitPartial     = 10
 )
 
 const exitCodesText = `crossfade ends with one of these codes:
@@ -36,7 +38,9 @@ const exitCodesText = `crossfade ends with one of these codes:
   7  interrupted: stopped by a signal; the same command goes on from there
   8  unproven: audit found nothing wrong, and could not check everything
   9  back without green: blue serves and accepts writes again; green was not reached, its pods may still run, and the next
-     crossfade rollback, run or cleanup that reaches it stops them first`
+     crossfade rollback, run or cleanup that reaches it stops them first
+ 10  in part: some objects of a bucket could not be copied, and are named; the others were, and the same command tries those
+     that are missing`
 
 // usageError is a mistake in how the program was called.
 type usageError struct{ err error }
@@ -60,6 +64,8 @@ func exitCode(err error) int {
 		held     *crossfade.HeldError
 		onGreen  *crossfade.HeldOnGreenError
 		leased   *crossfade.LeaseHeldError
+		unproven *bucketsync.UnprovenError
+		partial  *bucketsync.FailedError
 	)
 	switch {
 	case errors.As(err, &silent):
@@ -80,6 +86,10 @@ func exitCode(err error) int {
 		return exitHeld
 	case errors.Is(err, context.Canceled):
 		return exitInterrupted
+	case errors.As(err, &unproven):
+		return exitDifferent
+	case errors.As(err, &partial):
+		return exitPartial
 	}
 	return exitFailed
 }
