@@ -147,6 +147,10 @@ const shownChanges = 60
 func (o *Overview) Print(w io.Writer) error {
 	out := &printer{w: w}
 	out.f("plan of migration %s%s\n", o.Migration, stamp(o.Rehearsal))
+	return o.printPlans(out)
+}
+
+func (o *Overview) printPlans(out *printer) error {
 	for _, name := range o.Done {
 		out.f("\n%s: done\n", name)
 	}

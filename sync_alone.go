@@ -17,6 +17,7 @@ import (
 	"github.com/crossfade-project/crossfade/internal/clock"
 	"github.com/crossfade-project/crossfade/internal/mend"
 	"github.com/crossfade-project/crossfade/internal/plan"
+	"github.com/crossfade-project/crossfade/internal/prices"
 	"github.com/crossfade-project/crossfade/internal/redact"
 )
 
@@ -47,6 +48,8 @@ type SyncOptions struct {
 	AllowExtra bool
 	// Concurrency is how many objects are under way at once. Default 16.
 	Concurrency int
+	// Prices is a file of prices for the estimate of Plan; empty is the table that the program brings along.
+	Prices string
 }
 
 // Sync is one sync of two places, opened.
@@ -116,10 +119,23 @@ func OpenSync(ctx context.Context, opts SyncOptions, wire Options) (*Sync, error
 	return s, nil
 }
 
-// Plan lists both sides and returns what Run would do. It changes nothing.
-func (s *Sync) Plan(ctx context.Context) (*Plan, error) {
+// Plan lists both sides and returns what Run would do, and an estimate of what that costs. It changes nothing.
+func (s *Sync) Plan(ctx context.Context) (_ *SyncPlan, err error) {
+	defer func() { err = s.redact.Error(err) }()
+	read := prices.Default
+	if s.opts.Prices != "" {
+		read = func() (*prices.Table, error) { return prices.Read(s.opts.Prices) }
+	}
+	table, err := read()
+	if err != nil {
+		return nil, err
+	}
 	p, err := bucketsync.Plan(ctx, s.engine)
-	return p, s.redact.Error(err)
+	if err != nil {
+		return nil, err
+	}
+	out := &SyncPlan{Overview: &Overview{Migration: syncName, Plans: []*Plan{p}}}
+	return out, s.cost(out, p, table)
 }
 
 // Run copies. Killed at any point and called again, it goes on. A plan with refusals is a *RefusedError.

@@ -46,6 +46,9 @@ type Planned struct {
 	Deletions int64 `json:"deletions"`
 	Extra     int64 `json:"extra"`
 	Held      int64 `json:"held"` // objects at the destination
+	// FromRequests and ToRequests are what the sync is going to ask of each side.
+	FromRequests Requests `json:"fromRequests"`
+	ToRequests   Requests `json:"toRequests"`
 }
 
 // Idle reports that nothing would be done: both listings were complete, and what they show is as it was left.
@@ -158,6 +161,7 @@ func (e *engine) survey(ctx context.Context, p *plan.Plan, look bool) (Planned, 
 			continue
 		}
 		s.refusals.into(p, e.opts.Name)
+		e.foresee(&s.planned)
 		return s.planned, err
 	}
 	return Planned{}, errUnsorted // a sorted listing is in order
@@ -215,7 +219,11 @@ func (s *surveyor) judge(ctx context.Context, p pair, workers *errgroup.Group) {
 		s.conflicts(ctx, p, workers, "its size or digest differs")
 	case unsure:
 		if !s.look {
-			s.count(func(c *Planned) { c.ToRead++; c.CopyBytes += p.src.Size })
+			s.count(func(c *Planned) {
+				c.ToRead++
+				c.CopyBytes += p.src.Size
+				foreseeRead(c, p.src.Size)
+			})
 			return
 		}
 		workers.Go(func() error { return s.tell(ctx, p) })
@@ -225,7 +233,10 @@ func (s *surveyor) judge(ctx context.Context, p pair, workers *errgroup.Group) {
 			return
 		}
 		if s.e.opts.deletes(v == extraOwn) {
-			s.count(func(c *Planned) { c.Deletions++ })
+			s.count(func(c *Planned) {
+				c.Deletions++
+				foreseeDeletion(c)
+			})
 		} else {
 			s.count(func(c *Planned) { c.Extra++ })
 		}
@@ -240,6 +251,7 @@ func (s *surveyor) copies(ctx context.Context, p pair, workers *errgroup.Group) 
 		if p.dst != nil {
 			c.Replace++
 		}
+		s.e.foreseeCopy(c, p)
 	})
 	if problem := unfit(*p.src, s.e.toCaps); problem != "" {
 		s.refusals.add(problem, p.key, unfitMend)
@@ -312,9 +324,15 @@ func (s *surveyor) tell(ctx context.Context, p pair) error {
 	case bucket.Different:
 		s.conflicts(ctx, p, nil, "its "+string(a.Algorithm)+" differs")
 	case bucket.Same:
-		s.count(func(c *Planned) { c.Same++ })
+		s.count(func(c *Planned) {
+			c.Same++
+			foreseeLook(c)
+		})
 	case bucket.Unknown:
-		s.count(func(c *Planned) { c.ToRead++ })
+		s.count(func(c *Planned) {
+			c.ToRead++
+			foreseeRead(c, src.Size)
+		})
 	}
 	return nil
 }

@@ -176,6 +176,10 @@ type Capabilities struct {
 	MaxKeyLength    int
 	MaxMetadataSize int
 	MaxParts        int // of one multipart upload
+	// PartSize is the size above which Put sends an object in parts of at least so many bytes; 0 is that it never does.
+	PartSize int64
+	// ListPage is how many keys one request of a listing returns at most; 0 is that a listing is no request.
+	ListPage int
 	// PutDigest is what Put acknowledges of an object that it sent in parts; empty is MD5.
 	PutDigest    Algorithm
 	MetadataKeys MetadataKeys

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -33,8 +34,13 @@ func (p *program) printPlan(ctx context.Context, opts crossfade.RunOptions) erro
 	return p.printOverview(overview)
 }
 
-// printOverview prints plans. Refusals among them are an error that has been told.
+// printOverview prints plans.
 func (p *program) printOverview(overview *crossfade.Overview) error {
+	return p.printPlanned(overview, overview.Refusals())
+}
+
+// printPlanned prints plans. Refusals among them are an error that has been told.
+func (p *program) printPlanned(overview interface{ Print(io.Writer) error }, refusals int) error {
 	p.progress.Close()
 	var err error
 	if p.json() {
@@ -45,7 +51,7 @@ func (p *program) printOverview(overview *crossfade.Overview) error {
 	if err != nil {
 		return err
 	}
-	if n := overview.Refusals(); n > 0 {
+	if n := refusals; n > 0 {
 		p.say("%s, see above: nothing would be changed before they are mended", cli.Count(n, "refusal"))
 		return &silentError{code: exitRefused}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/crossfade-project/crossfade"
 	"github.com/crossfade-project/crossfade/bucketsync"
 	"github.com/crossfade-project/crossfade/internal/cli"
+	"github.com/crossfade-project/crossfade/internal/prices"
 )
 
 // alone holds the flags of a sync of two places that no migration file names.
@@ -19,6 +20,8 @@ type alone struct {
 	opts     crossfade.SyncOptions
 	conflict string
 	percent  float64
+
+	printPrices bool
 }
 
 func (p *program) syncCommand() *cobra.Command {
@@ -46,6 +49,9 @@ env:VARIABLE or file:PATH.`,
   crossfade sync /srv/data gs://data --yes --exclude '*.tmp'
   crossfade sync s3://data s3://data-eu --yes --final --to-region eu-west-1 --to-access-key env:EU_ID --to-secret-key env:EU_KEY`,
 		RunE: func(c *cobra.Command, args []string) error {
+			if a.printPrices {
+				return p.printf("%s", prices.Text())
+			}
 			if isPlace(args) {
 				return p.syncAlone(c.Context(), s, &a, args)
 			}
@@ -71,7 +77,9 @@ env:VARIABLE or file:PATH.`,
 	flags.BoolVar(&a.opts.Final, "final", false, "copy until nothing differs, then prove both sides equal: for the time when nothing writes to the source")
 	flags.BoolVar(&a.opts.AllowExtra, "allow-extra", false, "let --final hold although the destination has objects of its own")
 	flags.IntVar(&a.opts.Concurrency, "concurrency", 16, "how many objects are under way at once")
-	for _, name := range []string{"create", "delete", "mirror", "max-delete", "conflict", "strict", "warm", "max-delta", "final", "allow-extra", "concurrency"} {
+	flags.StringVar(&a.opts.Prices, "prices", "", "file with prices for the estimate of --dry-run, in the form that --print-prices prints (default those of the program)")
+	flags.BoolVar(&a.printPrices, "print-prices", false, "print the program's table of prices, with the page and the day that each is from, and do nothing else")
+	for _, name := range []string{"create", "delete", "mirror", "max-delete", "conflict", "strict", "warm", "max-delta", "final", "allow-extra", "concurrency", "prices", "print-prices"} {
 		own(name)
 	}
 	a.ends.flags(c)
@@ -137,5 +145,5 @@ func (p *program) printSyncPlan(ctx context.Context, sync *crossfade.Sync) error
 	if err != nil {
 		return err
 	}
-	return p.printOverview(&crossfade.Overview{Migration: "sync", Plans: []*crossfade.Plan{plan}})
+	return p.printPlanned(plan, plan.Refusals())
 }

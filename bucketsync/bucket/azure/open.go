@@ -1,6 +1,7 @@
 package azure
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -159,7 +160,7 @@ func (o Options) connect(address string) (*container.Client, error) {
 // Describe implements bucket.Bucket.
 func (b *Bucket) Describe() bucket.Capabilities {
 	return bucket.Capabilities{
-		Provider: "azure", URL: b.url, Endpoint: b.opts.Endpoint, Order: bucket.Unordered,
+		Provider: "azure", URL: b.url, Endpoint: b.opts.Endpoint, PartSize: b.opts.PartSize, ListPage: cmp.Or(b.opts.PageSize, 5000), Order: bucket.Unordered,
 		MaxObjectSize: maxObject, MaxKeyLength: maxKey, MaxMetadataSize: maxMetadata, MaxParts: maxBlocks,
 		MetadataKeys: bucket.MetadataAnyCase, MetadataName: metadataName,
 		ConditionalPut: true, ConditionalWrite: true, Tags: true, KeyProblem: keyProblem,

@@ -1,6 +1,7 @@
 package gcs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -125,7 +126,7 @@ func newClient(ctx context.Context, opts Options) (*storage.Client, error) {
 // https://cloud.google.com/storage/docs/listing-objects.
 func (b *Bucket) Describe() bucket.Capabilities {
 	return bucket.Capabilities{
-		Provider: "gcs", URL: b.url, Endpoint: b.opts.Endpoint, Order: bucket.ByBytes,
+		Provider: "gcs", URL: b.url, Endpoint: b.opts.Endpoint, PartSize: b.opts.PartSize, ListPage: cmp.Or(b.opts.PageSize, 1000), Order: bucket.ByBytes,
 		MaxObjectSize: maxObject, MaxKeyLength: maxKey, MaxMetadataSize: maxMetadata,
 		MetadataKeys: bucket.MetadataAnyCase, ConditionalPut: true, ConditionalWrite: true, KeyProblem: keyProblem,
 		PropertyProblem: func(p bucket.Properties) string { return bucket.Problem(check(p)) },

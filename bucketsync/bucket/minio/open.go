@@ -1,6 +1,7 @@
 package minio
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -147,7 +148,7 @@ func newTransport(secure bool, limit silence.Limit) (*http.Transport, error) {
 // Describe implements bucket.Bucket.
 func (b *Bucket) Describe() bucket.Capabilities {
 	return bucket.Capabilities{
-		Provider: "minio", URL: b.url, Endpoint: b.opts.Endpoint, Order: bucket.ByBytes,
+		Provider: "minio", URL: b.url, Endpoint: b.opts.Endpoint, PartSize: b.opts.PartSize, ListPage: cmp.Or(b.opts.PageSize, 1000), Order: bucket.ByBytes,
 		MaxObjectSize: maxObject, MaxKeyLength: keys.S3Max, MaxMetadataSize: maxMetadata, MaxParts: maxParts,
 		MetadataKeys: bucket.MetadataLowerCase, ConditionalPut: true, ConditionalWrite: true,
 		Tags: true, Expires: true, KeyProblem: keys.S3OverFiles, OpenTells: true, PutDigest: bucket.CRC64NVME,
