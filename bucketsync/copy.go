@@ -15,8 +15,9 @@ import (
 const (
 	// smallObject is the size up to which an object is held whole: its digests are then known before it is written.
 	smallObject = 4 << 20
-	// streamWindow is what a larger object is taken to hold in memory while it passes through.
-	streamWindow = 16 << 20
+	// streamBytes is how much of the memory there is to be for each larger object that passes through in parts: so many at most are
+	// under way at once.
+	streamBytes = 8 << 20
 )
 
 // copyObject copies the source's object over base, which is what the destination has under the key now, or nil. Listed is the
@@ -85,16 +86,34 @@ func (e *engine) tryCopy(ctx context.Context, listed *bucket.Object, rec *Record
 	return e.finish(t, stored, t.sums.content(), evidence)
 }
 
-// weight is what an object of a size is taken to hold in memory while it passes through.
-func (e *engine) weight(size int64) int64 { return min(size, streamWindow, e.opts.MaxBytes) }
+// memoryFor waits until there is memory for an object: a buffer for the whole of a small one, and for a large one a place among those whose
+// parts the driver takes memory for as it sends them.
+func (e *engine) memoryFor(ctx context.Context, size int64) (raw []byte, release func(), err error) {
+	switch {
+	case size == 0:
+		return nil, func() {}, nil
+	case size <= e.small():
+		return e.memory.Buffer(ctx, size)
+	}
+	select {
+	case <-ctx.Done():
+		return nil, nil, context.Cause(ctx)
+	case e.streams <- struct{}{}:
+		return nil, func() { <-e.streams }, nil
+	}
+}
+
+// small is the size up to which an object is held whole.
+func (e *engine) small() int64 { return min(smallObject, e.memory.Total()) }
 
 // transfer reads the source's object and writes it over base. The transfer is nil where the source has none any more.
 func (e *engine) transfer(ctx context.Context, listed *bucket.Object, rec *Record, base *bucket.Object) (*transfer, bucket.Object, error) {
-	none, weight := bucket.Object{}, e.weight(listed.Size)
-	if err := e.memory.Acquire(ctx, weight); err != nil {
+	none := bucket.Object{}
+	raw, release, err := e.memoryFor(ctx, listed.Size)
+	if err != nil {
 		return nil, none, err
 	}
-	defer e.memory.Release(weight)
+	defer release()
 	body, src, err := e.open(ctx, listed.Key)
 	if errors.Is(err, bucket.ErrNotExist) {
 		return nil, none, nil
@@ -103,9 +122,11 @@ func (e *engine) transfer(ctx context.Context, listed *bucket.Object, rec *Recor
 		return nil, none, err
 	}
 	defer func() { _ = body.Close() }() // only read; what it had to say came from Read
-	if *listed = src; e.weight(src.Size) > weight {
-		return nil, none, fmt.Errorf("copy %q: it has grown: %w", src.Key, errSourceMoved)
+	if was := *listed; was.Size != src.Size {
+		*listed = src
+		return nil, none, fmt.Errorf("copy %q: it has another size than it was listed with: %w", src.Key, errSourceMoved)
 	}
+	*listed = src
 	props, entries, err := e.fit(src)
 	if err != nil {
 		return nil, none, err
@@ -118,15 +139,15 @@ func (e *engine) transfer(ctx context.Context, listed *bucket.Object, rec *Recor
 		}
 	}
 	t := &transfer{key: src.Key, src: src, props: props, entries: entries, sums: newSums(e.wanted(src)...), over: base != nil}
-	acked, err := e.write(ctx, t, body, rec, base)
+	acked, err := e.write(ctx, t, body, raw, rec, base)
 	return t, acked, err
 }
 
 // wanted are the algorithms by which a copy of an object is compared: those that its source tells, what the
 // destination acknowledges of a large one, and the MD5 that goes with a small one.
 func (e *engine) wanted(src bucket.Object) []bucket.Algorithm {
-	list := []bucket.Algorithm{bucket.CRC32C, cmp.Or(e.toCaps.PutDigest, bucket.MD5)}
-	if src.Size <= smallObject {
+	list := []bucket.Algorithm{cmp.Or(e.toCaps.PutDigest, bucket.MD5)}
+	if src.Size <= e.small() {
 		list = append(list, bucket.MD5)
 	}
 	for _, d := range src.Digests {
@@ -177,9 +198,10 @@ func (e *engine) fit(src bucket.Object) (bucket.Properties, []Entry, error) {
 // errRefusedWrite says that the condition of a write did not hold.
 var errRefusedWrite = errors.New("the destination changed since it was listed")
 
-// write records the intent and writes what is read from body on the condition that the destination is still at base.
-func (e *engine) write(ctx context.Context, t *transfer, body io.Reader, rec *Record, base *bucket.Object) (bucket.Object, error) {
-	put := bucket.PutOptions{Properties: t.props}
+// write records the intent and writes what is read from body on the condition that the destination is still at base. Raw is
+// the memory for the whole of a small object.
+func (e *engine) write(ctx context.Context, t *transfer, body io.Reader, raw []byte, rec *Record, base *bucket.Object) (bucket.Object, error) {
+	put := bucket.PutOptions{Properties: t.props, Budget: e.memory}
 	if base == nil {
 		put.IfAbsent = e.toCaps.ConditionalPut
 	} else if e.toCaps.ConditionalWrite {
@@ -191,8 +213,7 @@ func (e *engine) write(ctx context.Context, t *transfer, body io.Reader, rec *Re
 	}
 	in := &source{r: body, sums: t.sums, size: t.src.Size}
 	var out io.Reader = in
-	if t.src.Size <= smallObject {
-		raw := make([]byte, t.src.Size)
+	if t.src.Size <= e.small() {
 		if err := in.fill(raw); err != nil {
 			return bucket.Object{}, readError(t.key, err)
 		}

@@ -5,9 +5,8 @@ import (
 	"fmt"
 	"sync"
 
-	"golang.org/x/sync/semaphore"
-
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
+	"github.com/crossfade-project/crossfade/bucketsync/internal/budget"
 )
 
 // engine is one call of Plan, Apply, Verify or Delta on one range of one pair of buckets.
@@ -19,7 +18,8 @@ type engine struct {
 	manifest         *manifest
 	ledger           *ledger
 	shapes           *shapes
-	memory           *semaphore.Weighted
+	memory           *budget.Budget
+	streams          chan struct{} // one for each object that passes through in parts
 	progress         *progress
 	// destinationMissing: planning on a destination that is yet to be made.
 	destinationMissing bool
@@ -37,9 +37,10 @@ func newEngine(opts Options) (*engine, error) {
 	e := &engine{
 		opts: opts, from: retrying{opts.From, p}, to: retrying{opts.To, p},
 		fromCaps: opts.From.Describe(), toCaps: opts.To.Describe(), patience: p,
-		ledger: &ledger{}, shapes: &shapes{}, memory: semaphore.NewWeighted(opts.MaxBytes), progress: &progress{tell: opts.Progress},
+		ledger: &ledger{}, shapes: &shapes{}, memory: opts.memory(), progress: &progress{tell: opts.Progress},
 		result: Result{Evidence: map[Evidence]int64{}},
 	}
+	e.streams = make(chan struct{}, max(1, e.memory.Total()/streamBytes))
 	var err error
 	e.manifest, err = openManifest(opts.Manifest, opts.TempDir, e.fromCaps, e.toCaps)
 	return e, err

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
+	"github.com/crossfade-project/crossfade/bucketsync/internal/budget"
 	"github.com/crossfade-project/crossfade/internal/clock"
 	"github.com/crossfade-project/crossfade/internal/plan"
 )
@@ -57,8 +58,10 @@ type Options struct {
 	AllowConflicts bool
 	// Concurrency is how many objects are under way at once. Default 16.
 	Concurrency int
-	// MaxBytes bounds the bytes of objects in memory. Default 64 MiB.
+	// MaxBytes bounds the bytes of objects in memory, those in the buffers of both drivers among them. Default 32 MiB.
 	MaxBytes int64
+	// Memory, where set, is what several syncs share, and MaxBytes says nothing.
+	Memory *Memory
 	// TempDir is for listings that must be sorted. Empty means the system's.
 	TempDir string
 
@@ -99,7 +102,7 @@ type Progress struct {
 
 const (
 	defaultConcurrency = 16
-	defaultMaxBytes    = 64 << 20
+	defaultMaxBytes    = 32 << 20
 	defaultMaxDelete   = 0.30
 	alwaysDeletable    = 10 // B13: so small a number is allowed whatever its share
 )
@@ -136,6 +139,24 @@ func (o Options) withDefaults() Options {
 		o.Name = "bucket"
 	}
 	return o
+}
+
+// Memory bounds the bytes of the objects under way of several syncs together.
+type Memory struct{ budget *budget.Budget }
+
+// NewMemory returns a bound of so many bytes; 0 is the default, 32 MiB.
+func NewMemory(bytes int64) *Memory {
+	if bytes < 1 {
+		bytes = defaultMaxBytes
+	}
+	return &Memory{budget.New(bytes)}
+}
+
+func (o Options) memory() *budget.Budget {
+	if o.Memory != nil {
+		return o.Memory.budget
+	}
+	return budget.New(o.MaxBytes)
 }
 
 func (o Options) listing() bucket.ListOptions {

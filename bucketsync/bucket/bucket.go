@@ -95,6 +95,18 @@ type PutOptions struct {
 	IfMatch Object
 	// MD5 of the whole body, 16 bytes, where the caller knows it; the store checks it where it can.
 	MD5 []byte
+	// Budget is where the driver takes the memory of its buffers from. Nil leaves each Put a bound of its own.
+	Budget Budget
+}
+
+// Budget is memory that all objects under way share. Whoever holds some of it must be able to end without more; a driver takes a
+// buffer for each part as it comes, and gives it back when the part is sent. What is larger than the whole budget gets all of it,
+// alone. Both methods wait until there is room, or the context ends; release may be called more than once.
+type Budget interface {
+	// Buffer returns n bytes, whose content is not defined. They belong to somebody else after release.
+	Buffer(ctx context.Context, n int64) (buffer []byte, release func(), err error)
+	// Reserve accounts for n bytes that the driver, or its SDK, takes from elsewhere.
+	Reserve(ctx context.Context, n int64) (release func(), err error)
 }
 
 // Hashed is a body that knows the digests of what was read from it. A driver whose store has checked every part that it sent may
@@ -104,7 +116,8 @@ type Hashed interface {
 	Digests() []Digest
 }
 
-// Held is a body that is in memory already. A driver may send it from there instead of copying it, and reads it no further then.
+// Held is a body that is in memory already. A driver may send it from there instead of copying it, and reads it no further then. It
+// leaves the memory alone once Put has returned.
 type Held interface {
 	io.Reader
 	Held() []byte

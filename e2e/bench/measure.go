@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -27,18 +26,57 @@ func run(ctx context.Context, env, argv []string) (Measure, error) {
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	began := time.Now()
-	err := cmd.Run()
+	if err := cmd.Start(); err != nil {
+		return Measure{}, fmt.Errorf("start %s: %w", argv[0], err)
+	}
+	over := make(chan struct{})
+	memory := watchMemory(cmd.Process.Pid, over)
+	err := cmd.Wait()
 	m := Measure{Wall: time.Since(began)}
+	close(over)
+	m.Memory = <-memory
 	if cmd.ProcessState != nil {
 		m.CPU = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
-		if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
-			m.Memory = usage.Maxrss << 10 // Linux counts in KiB
-		}
 	}
 	if err != nil {
 		return m, fmt.Errorf("%s: %w: %s", strings.Join(argv, " "), err, tail(out.String()))
 	}
 	return m, nil
+}
+
+// watchMemory follows the most that a process has had resident until over is closed, and then tells it. The system's own count of
+// a process that has ended will not do: it begins with what this process had when it started the other.
+func watchMemory(pid int, over <-chan struct{}) <-chan int64 {
+	told := make(chan int64, 1)
+	go func() {
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		most := int64(0)
+		for {
+			select {
+			case <-over:
+				told <- most
+				return
+			case <-tick.C:
+				most = max(most, peakOf(pid))
+			}
+		}
+	}()
+	return told
+}
+
+// peakOf is the most that a process has had resident; 0 where it has none any more.
+func peakOf(pid int) int64 {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(raw), "VmHWM:")
+	var kib int64
+	if _, err := fmt.Sscan(rest, &kib); err != nil {
+		return 0
+	}
+	return kib << 10
 }
 
 func tail(s string) string {

@@ -50,7 +50,9 @@ func (b *Bucket) put(ctx context.Context, key string, r io.Reader, size int64, o
 	if size <= b.opts.PartSize {
 		tag, sum, err = w.single(ctx, r, size)
 	} else {
-		tag, sum, err = w.blocks(ctx, r, body.NewPlan(size, b.opts.PartSize, maxBlocks, b.opts.Workers))
+		plan := body.NewPlan(size, b.opts.PartSize, maxBlocks, b.opts.Workers)
+		plan.Budget = opts.Budget
+		tag, sum, err = w.blocks(ctx, r, plan)
 	}
 	if err != nil {
 		return bucket.Object{}, err
@@ -77,10 +79,11 @@ type write struct {
 }
 
 func (w *write) single(ctx context.Context, r io.Reader, size int64) (tag *azcore.ETag, sum []byte, err error) {
-	part, err := body.Whole(r, size, w.opts.MD5)
+	part, err := body.Whole(ctx, r, size, w.opts.MD5, w.opts.Budget)
 	if err != nil {
 		return nil, nil, err
 	}
+	defer part.Done()
 	sum = part.MD5()
 	answer, err := w.client.Upload(ctx, streaming.NopCloser(part.Reader()), &blockblob.UploadOptions{
 		Tags: w.opts.Properties.Tags, Metadata: w.metadata, Tier: w.tier(), HTTPHeaders: w.headers(sum), AccessConditions: w.conditions(),

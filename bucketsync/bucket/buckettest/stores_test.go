@@ -239,6 +239,9 @@ func TestB13_MissingBucketIsNotAnEmptyOne(t *testing.T) {
 func TestB13_WrongCredentialsAreNotAnEmptyListing(t *testing.T) {
 	onEveryStore(t, "B13_WrongCredentialsAreNotAnEmptyListing")
 }
+func TestB19_BuffersComeFromTheBudget(t *testing.T) {
+	onEveryStore(t, "B19_BuffersComeFromTheBudget")
+}
 func TestListingRanges(t *testing.T)       { onEveryStore(t, "ListingRanges") }
 func TestSizesAndRanges(t *testing.T)      { onEveryStore(t, "SizesAndRanges") }
 func TestDelete(t *testing.T)              { onEveryStore(t, "Delete") }

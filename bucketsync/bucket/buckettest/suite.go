@@ -54,6 +54,7 @@ func (c Check) Applies(d Driver) bool { return c.needs == nil || c.needs(d) }
 
 func hasServer(d Driver) bool      { return d.Endpoint != "" }
 func hasCredentials(d Driver) bool { return !d.NoCredentials }
+func hasParts(d Driver) bool       { return d.PartSize > 0 }
 func hasLimit(d Driver) bool       { return !d.Unlimited }
 
 // Checks returns all checks.
@@ -73,6 +74,7 @@ func Checks() []Check {
 		{"B13_FailedListingIsNotAnEmptyOne", checkFailedListing, hasServer},
 		{"B13_MissingBucketIsNotAnEmptyOne", checkMissing, nil},
 		{"B13_WrongCredentialsAreNotAnEmptyListing", checkDenied, hasCredentials},
+		{"B19_BuffersComeFromTheBudget", checkBudget, hasParts},
 		{"ListingRanges", checkRanges, nil},
 		{"SizesAndRanges", checkSizes, nil},
 		{"Delete", checkDelete, nil},

@@ -49,23 +49,47 @@ func (b *Bucket) put(ctx context.Context, key string, r io.Reader, size int64, o
 		ContentDisposition: p.ContentDisposition, CacheControl: p.CacheControl, Metadata: p.Metadata, StorageClass: p.StorageClass, MD5: opts.MD5,
 	}
 	w.ForceEmptyContentType = p.ContentType == ""
-	// The buffer is as large as the object where that is less than a chunk, and one byte more shows its end.
-	w.ChunkSize = int(min(b.opts.PartSize, (size/chunkUnit+1)*chunkUnit))
-	hashed := body.NewHash(body.Exact(r, size), true)
-	_, err = io.Copy(w, hashed)
-	if err == nil {
-		err = body.CheckMD5(hashed.Sum(), opts.MD5)
-	}
+	sum, err := b.send(ctx, w, r, size, opts)
 	if err != nil {
 		giveUp()
 		_ = w.Close() // which fails, since it was given up
 		return bucket.Object{}, err
 	}
-	if err := w.Close(); err != nil {
-		return bucket.Object{}, err
-	}
 	obj := seen(w.Attrs())
-	return obj, b.confirm(ctx, obj, size, hashed.Sum())
+	return obj, b.confirm(ctx, obj, size, sum)
+}
+
+// send writes the body and returns its MD5. What fits into one chunk is in memory whole and needs no buffer of the SDK's; such a
+// request is not tried again by the SDK but by the engine. A larger one takes a buffer of a chunk, which the SDK sends again.
+func (b *Bucket) send(ctx context.Context, w *storage.Writer, r io.Reader, size int64, opts bucket.PutOptions) (sum []byte, err error) {
+	if size <= b.opts.PartSize {
+		part, err := body.Whole(ctx, r, size, opts.MD5, opts.Budget)
+		if err != nil {
+			return nil, err
+		}
+		defer part.Done()
+		w.ChunkSize, w.MD5 = 0, part.MD5()
+		if _, err = io.Copy(w, part.Reader()); err != nil {
+			return nil, err
+		}
+		return w.MD5, w.Close()
+	}
+	w.ChunkSize = int(b.opts.PartSize)
+	if opts.Budget != nil {
+		release, err := opts.Budget.Reserve(ctx, b.opts.PartSize)
+		if err != nil {
+			return nil, fmt.Errorf("wait for memory: %w", err)
+		}
+		defer release()
+	}
+	hashed := body.NewHash(body.Exact(r, size), true)
+	if _, err = io.Copy(w, hashed); err == nil {
+		err = body.CheckMD5(hashed.Sum(), opts.MD5)
+	}
+	if err != nil {
+		return nil, err // closing the writer would complete the upload
+	}
+	return hashed.Sum(), w.Close()
 }
 
 // check says why properties cannot be held.

@@ -193,7 +193,7 @@ func (b *Bucket) find(ctx context.Context, op, key string) (stored, error) {
 
 // Put implements bucket.Writer.
 func (b *Bucket) Put(ctx context.Context, key string, r io.Reader, size int64, opts bucket.PutOptions) (bucket.Object, error) {
-	part, err := body.Whole(r, size, nil)
+	part, err := body.Whole(ctx, r, size, nil, nil)
 	if err == nil {
 		err = body.CheckMD5(part.MD5(), opts.MD5)
 	}

@@ -43,7 +43,7 @@ func (b *Bucket) put(ctx context.Context, key string, r io.Reader, size int64, o
 	if err := errors.Join(opts.Properties.Fits(b.Describe()), err); err != nil {
 		return bucket.Object{}, err
 	}
-	w := write{b: b, key: key, size: size, md5: opts.MD5, condition: condition(opts)}
+	w := write{b: b, key: key, size: size, md5: opts.MD5, budget: opts.Budget, condition: condition(opts)}
 	if size <= b.opts.PartSize {
 		return w.single(ctx, r, describe(condition(opts), opts.Properties, metadata))
 	}
@@ -93,6 +93,7 @@ type write struct {
 	key       string
 	size      int64
 	md5       []byte
+	budget    bucket.Budget
 	condition minio.PutObjectOptions
 	summed    bool // the upload's parts are checked by their CRC
 }
@@ -105,10 +106,11 @@ const (
 )
 
 func (w *write) single(ctx context.Context, r io.Reader, query minio.PutObjectOptions) (bucket.Object, error) {
-	part, err := body.Whole(r, w.size, w.md5)
+	part, err := body.Whole(ctx, r, w.size, w.md5, w.budget)
 	if err != nil {
 		return bucket.Object{}, err
 	}
+	defer part.Done()
 	sum := part.MD5()
 	info, err := w.b.client.PutObject(ctx, w.b.opts.Bucket, w.key, part.Reader(), w.size, base64.StdEncoding.EncodeToString(sum), "", query)
 	if err != nil {
@@ -141,6 +143,7 @@ func (w *write) multipart(ctx context.Context, r io.Reader, query minio.PutObjec
 
 func (w *write) complete(ctx context.Context, upload string, r io.Reader) (bucket.Object, error) {
 	plan := body.NewPlan(w.size, w.b.opts.PartSize, maxParts, w.b.opts.Workers)
+	plan.Budget = w.budget
 	parts := make([]minio.CompletePart, (w.size+plan.PartSize-1)/plan.PartSize)
 	hashed := body.NewHash(r, w.md5 != nil)
 	err := body.Parts(ctx, hashed, plan, func(ctx context.Context, part body.Part) error {

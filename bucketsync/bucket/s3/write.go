@@ -72,10 +72,11 @@ type write struct {
 }
 
 func (w *write) single(ctx context.Context, r io.Reader) (bucket.Object, error) {
-	part, err := body.Whole(r, w.size, w.opts.MD5)
+	part, err := body.Whole(ctx, r, w.size, w.opts.MD5, w.opts.Budget)
 	if err != nil {
 		return bucket.Object{}, err
 	}
+	defer part.Done()
 	sum := part.MD5()
 	p := w.opts.Properties
 	out, err := w.b.client.PutObject(ctx, &s3.PutObjectInput{
@@ -113,6 +114,7 @@ func (w *write) multipart(ctx context.Context, r io.Reader) (bucket.Object, erro
 
 func (w *write) complete(ctx context.Context, upload *string, r io.Reader) (bucket.Object, error) {
 	plan := body.NewPlan(w.size, w.b.opts.PartSize, maxParts, w.b.opts.Workers)
+	plan.Budget = w.opts.Budget
 	parts := make([]types.CompletedPart, (w.size+plan.PartSize-1)/plan.PartSize)
 	hashed := body.NewHash(r, w.opts.MD5 != nil)
 	err := body.Parts(ctx, hashed, plan, func(ctx context.Context, part body.Part) error {

@@ -11,7 +11,10 @@ import (
 	"testing"
 	"testing/iotest"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
+	"github.com/crossfade-project/crossfade/bucketsync/internal/budget"
 )
 
 func TestB08_ABodyOfAnotherLengthIsAnError(t *testing.T) {
@@ -128,6 +131,68 @@ func TestB04_AnAnswerIsComparedWithThePin(t *testing.T) {
 		got, err := Answered(c.opts, &c.answer, c.length, c.ranged)
 		if got != c.want || !errors.Is(err, c.err) {
 			t.Errorf("%s: got %d, %v, want %d, %v", name, got, err, c.want, c.err)
+		}
+	}
+}
+
+func TestB19_UploadsShareOneBudget(t *testing.T) {
+	const partSize, room = 64 << 10, 4
+	shared := budget.New(room * partSize)
+	content := bytes.Repeat([]byte("0123456789abcdef"), 100<<10) // 25 parts
+	var now, most atomic.Int64
+	group, ctx := errgroup.WithContext(t.Context())
+	for range 6 {
+		group.Go(func() error {
+			got := make([]byte, len(content))
+			err := Parts(ctx, bytes.NewReader(content), Plan{Size: int64(len(content)), PartSize: partSize, Workers: 4, Budget: shared}, func(_ context.Context, p Part) error {
+				n := now.Add(1)
+				defer now.Add(-1)
+				for seen := most.Load(); n > seen && !most.CompareAndSwap(seen, n); seen = most.Load() {
+					continue
+				}
+				_, err := io.ReadFull(p.Reader(), got[int64(p.Number-1)*partSize:][:len(p.Data)])
+				return err
+			})
+			if err == nil && !bytes.Equal(got, content) {
+				err = errors.New("parts hold bytes of other objects")
+			}
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if most.Load() > room {
+		t.Errorf("%d parts were in memory, of %d that there is room for", most.Load(), room)
+	}
+}
+
+func TestAPartIsNotReadAfterItsEnd(t *testing.T) {
+	part, err := Whole(t.Context(), strings.NewReader("abc"), 3, nil, budget.New(10))
+	if err != nil {
+		t.Fatal(err)
+	}
+	late := part.Reader()
+	if text, err := io.ReadAll(part.Reader()); err != nil || string(text) != "abc" {
+		t.Fatalf("read %q: %v", text, err)
+	}
+	part.Done()
+	if n, err := late.Read(make([]byte, 3)); n > 0 || !errors.Is(err, errDone) {
+		t.Errorf("%d bytes are read after the end: %v", n, err)
+	}
+}
+
+// BenchmarkParts cuts an object into parts of 8 MiB. What it allocates is per object, not per byte.
+func BenchmarkParts(b *testing.B) {
+	const size = 64 << 20
+	shared := budget.New(32 << 20)
+	content := make([]byte, size)
+	b.SetBytes(size)
+	b.ReportAllocs()
+	for b.Loop() {
+		err := Parts(b.Context(), bytes.NewReader(content), Plan{Size: size, PartSize: 8 << 20, Workers: 4, Budget: shared}, func(context.Context, Part) error { return nil })
+		if err != nil {
+			b.Fatal(err)
 		}
 	}
 }

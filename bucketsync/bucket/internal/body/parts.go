@@ -9,18 +9,21 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"sync"
 
 	"github.com/minio/crc64nvme"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
+	"github.com/crossfade-project/crossfade/bucketsync/internal/budget"
 )
 
-// Part is one part of an upload. Its data is valid until the function that it was handed to returns.
+// Part is one part of an upload. Its data is valid until Done, which whoever got the part from Whole calls, and Parts by itself.
 type Part struct {
 	Number int // from 1
 	Data   []byte
 	md5    []byte
+	lease  *lease
 }
 
 // MD5 is the part's, for the store to check (B3).
@@ -44,9 +47,11 @@ type Plan struct {
 	Size     int64
 	PartSize int64
 	Workers  int
+	// Budget is where the buffers come from. Nil means maxBuffers for this upload.
+	Budget bucket.Budget
 }
 
-// maxBuffers bounds the memory of one upload, unless a single part needs more.
+// maxBuffers bounds the memory of one upload that shares no budget, unless a single part needs more.
 const maxBuffers = 64 << 20
 
 // NewPlan cuts size bytes into at most maxParts parts of at least partSize bytes.
@@ -61,37 +66,39 @@ func NewPlan(size, partSize int64, maxParts, workers int) Plan {
 	return Plan{Size: size, PartSize: partSize, Workers: workers}
 }
 
-// Parts reads r to its end and hands its parts to send, in up to plan.Workers goroutines, with one buffer each. It
+// Parts reads r to its end and hands its parts to send, in up to plan.Workers goroutines, each with a buffer from the budget. It
 // returns after all of them did. An error of any, or a body of another length, is an error of the whole.
 func Parts(ctx context.Context, r io.Reader, plan Plan, send func(ctx context.Context, part Part) error) error {
 	r = Exact(r, plan.Size)
-	group, ctx := errgroup.WithContext(ctx)
-	buffers := make(chan []byte, plan.Workers)
-	for range plan.Workers {
-		buffers <- nil
+	memory := plan.Budget
+	if memory == nil {
+		memory = budget.New(max(maxBuffers, plan.PartSize))
 	}
+	group, ctx := errgroup.WithContext(ctx)
+	workers := make(chan struct{}, plan.Workers)
 	read := func() error {
 		left := plan.Size
 		for number := 1; left > 0; number++ {
-			var buffer []byte
 			select {
 			case <-ctx.Done():
 				return context.Cause(ctx)
-			case buffer = <-buffers:
+			case workers <- struct{}{}:
 			}
 			length := min(left, plan.PartSize)
-			if int64(cap(buffer)) < length {
-				buffer = make([]byte, length)
+			buffer, release, err := memory.Buffer(ctx, length)
+			if err != nil {
+				return fmt.Errorf("wait for memory for part %d: %w", number, err)
 			}
-			buffer = buffer[:length]
 			if _, err := io.ReadFull(r, buffer); err != nil {
+				release()
 				return fmt.Errorf("read part %d: %w", number, err)
 			}
 			left -= length
+			part := Part{Number: number, Data: buffer, lease: &lease{release: release}}
 			group.Go(func() error {
-				err := send(ctx, Part{Number: number, Data: buffer})
-				buffers <- buffer
-				return err
+				defer func() { <-workers }()
+				defer part.Done()
+				return send(ctx, part)
 			})
 		}
 		return AtEnd(r)
@@ -102,21 +109,34 @@ func Parts(ctx context.Context, r io.Reader, plan Plan, send func(ctx context.Co
 }
 
 // Whole reads a body that is small enough to be sent at once. Sum is its MD5 where the caller knows it: the store that gets it
-// with the bytes finds out whether it is.
-func Whole(r io.Reader, size int64, sum []byte) (Part, error) {
+// with the bytes finds out whether it is. The caller calls Done on the part.
+func Whole(ctx context.Context, r io.Reader, size int64, sum []byte, memory bucket.Budget) (Part, error) {
 	if held, ok := r.(bucket.Held); ok {
 		data := held.Held()
 		if int64(len(data)) != size {
 			return Part{}, fmt.Errorf("%w: %d bytes are held of %d", ErrLength, len(data), size)
 		}
-		return Part{Number: 1, Data: data, md5: sum}, nil
+		return Part{Number: 1, Data: data, md5: sum, lease: &lease{}}, nil
+	}
+	part := Part{Number: 1, md5: sum, lease: &lease{}}
+	if memory == nil {
+		part.Data = make([]byte, size)
+	} else {
+		var err error
+		if part.Data, part.lease.release, err = memory.Buffer(ctx, size); err != nil {
+			return Part{}, fmt.Errorf("wait for memory: %w", err)
+		}
 	}
 	r = Exact(r, size)
-	data := make([]byte, size)
-	if _, err := io.ReadFull(r, data); err != nil {
+	_, err := io.ReadFull(r, part.Data)
+	if err == nil {
+		err = AtEnd(r)
+	}
+	if err != nil {
+		part.Done()
 		return Part{}, err
 	}
-	return Part{Number: 1, Data: data, md5: sum}, AtEnd(r)
+	return part, nil
 }
 
 // AtEnd says that r has nothing more, or why it may have.
@@ -127,8 +147,71 @@ func AtEnd(r io.Reader) error {
 	return nil
 }
 
+// Done gives the part's memory back. What still reads the part, an answered request's goroutine that was not told to stop, say,
+// gets an error from then on and not the bytes of another object.
+func (p Part) Done() {
+	if p.lease != nil {
+		p.lease.end()
+	}
+}
+
 // Reader returns the part's data, which an SDK can read again for a retry.
-func (p Part) Reader() *bytes.Reader { return bytes.NewReader(p.Data) }
+func (p Part) Reader() io.ReadSeeker { return &reader{part: p} }
+
+// lease is the right to read a part's data.
+type lease struct {
+	mu      sync.RWMutex
+	over    bool
+	release func()
+}
+
+func (l *lease) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.over = true; l.release != nil {
+		l.release()
+	}
+}
+
+// errDone says that a part was read after its end.
+var errDone = errors.New("the part is done with")
+
+// reader reads a part while its lease lasts.
+type reader struct {
+	part Part
+	at   int64
+}
+
+// Read implements io.Reader.
+func (r *reader) Read(p []byte) (int, error) {
+	l := r.part.lease
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	switch {
+	case l.over:
+		return 0, errDone
+	case r.at >= int64(len(r.part.Data)):
+		return 0, io.EOF
+	}
+	n := copy(p, r.part.Data[r.at:])
+	r.at += int64(n)
+	return n, nil
+}
+
+// Seek implements io.Seeker.
+func (r *reader) Seek(offset int64, whence int) (int64, error) {
+	switch whence {
+	case io.SeekCurrent:
+		offset += r.at
+	case io.SeekEnd:
+		offset += int64(len(r.part.Data))
+	}
+	if offset < 0 {
+		return 0, errors.New("seek before the beginning of a part")
+	}
+	r.at = offset
+	return offset, nil
+}
 
 // Hash knows the digests of what is read through it: those that its body knows, and else the MD5, which it computes.
 type Hash struct {
