@@ -111,9 +111,12 @@ func TestAddressOfTheContainer(t *testing.T) {
 		"http://azurite.test:10000":      "http://azurite.test:10000/account/box",
 		"https://store.test/path/prefix": "https://store.test/path/prefix/box",
 	} {
-		got, err := Options{Account: "account", Container: "box", Endpoint: endpoint}.address()
-		if err != nil || got != want {
-			t.Errorf("%q becomes %q, %v, want %q", endpoint, got, err, want)
+		b, err := Open(t.Context(), Options{Account: "account", Container: "box", Endpoint: endpoint, Credentials: Credentials{Anonymous: true}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := b.client.URL(); got != want {
+			t.Errorf("%q becomes %q, want %q", endpoint, got, want)
 		}
 	}
 	for _, endpoint := range []string{"10.0.0.1:10000", "ftp://store", "https://user:secret@store", "https://store?sig=secret"} {

@@ -14,6 +14,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/service"
 
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
 	"github.com/crossfade-project/crossfade/internal/silence"
@@ -63,9 +64,10 @@ type Credentials struct {
 
 // Bucket is a container of an account. It may be used by several goroutines.
 type Bucket struct {
-	opts   Options
-	url    string
-	client *container.Client
+	opts    Options
+	url     string
+	client  *container.Client
+	account *service.Client
 }
 
 var _ interface {
@@ -95,16 +97,17 @@ func Open(ctx context.Context, opts Options) (*Bucket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", b.url, err)
 	}
-	if b.client, err = opts.connect(address); err != nil {
+	if b.account, err = opts.connect(address); err != nil {
 		return nil, fmt.Errorf("open %s: %w", b.url, err)
 	}
+	b.client = b.account.NewContainerClient(opts.Container)
 	return b, nil
 }
 
-// address is the container's URL.
+// address is the account's URL.
 func (o Options) address() (string, error) {
 	if o.Endpoint == "" {
-		return "https://" + o.Account + ".blob.core.windows.net/" + o.Container, nil
+		return "https://" + o.Account + ".blob.core.windows.net/", nil
 	}
 	u, err := url.Parse(o.Endpoint)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
@@ -116,10 +119,10 @@ func (o Options) address() (string, error) {
 	if strings.Trim(u.Path, "/") == "" && !strings.HasPrefix(u.Host, o.Account+".") {
 		u = u.JoinPath(o.Account)
 	}
-	return u.JoinPath(o.Container).String(), nil
+	return u.String(), nil
 }
 
-func (o Options) connect(address string) (*container.Client, error) {
+func (o Options) connect(address string) (*service.Client, error) {
 	plain, ok := http.DefaultTransport.(*http.Transport)
 	if !ok {
 		return nil, errors.New("the program has replaced the default HTTP transport")
@@ -133,28 +136,28 @@ func (o Options) connect(address string) (*container.Client, error) {
 	if retries == 0 {
 		retries = -1 // 0 is the SDK's own number
 	}
-	options := &container.ClientOptions{ClientOptions: policy.ClientOptions{
+	options := &service.ClientOptions{ClientOptions: policy.ClientOptions{
 		Transport: &http.Client{Transport: transport},
 		Retry:     policy.RetryOptions{MaxRetries: retries, RetryDelay: 500 * time.Millisecond, MaxRetryDelay: 20 * time.Second},
 		Telemetry: policy.TelemetryOptions{Disabled: true},
 	}}
 	switch c := o.Credentials; {
 	case c.AccountKey != "":
-		key, err := container.NewSharedKeyCredential(o.Account, c.AccountKey)
+		key, err := service.NewSharedKeyCredential(o.Account, c.AccountKey)
 		if err != nil {
 			return nil, errors.New("the account's key is no base64")
 		}
-		return container.NewClientWithSharedKeyCredential(address, key, options)
+		return service.NewClientWithSharedKeyCredential(address, key, options)
 	case c.SAS != "":
-		return container.NewClientWithNoCredential(address+"?"+strings.TrimPrefix(c.SAS, "?"), options)
+		return service.NewClientWithNoCredential(address+"?"+strings.TrimPrefix(c.SAS, "?"), options)
 	case c.Anonymous:
-		return container.NewClientWithNoCredential(address, options)
+		return service.NewClientWithNoCredential(address, options)
 	}
 	chain, err := azidentity.NewDefaultAzureCredential(nil)
 	if err != nil {
 		return nil, fmt.Errorf("find credentials: %w", err)
 	}
-	return container.NewClient(address, chain, options)
+	return service.NewClient(address, chain, options)
 }
 
 // Describe implements bucket.Bucket.

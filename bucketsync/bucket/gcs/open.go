@@ -93,7 +93,7 @@ func Open(ctx context.Context, opts Options) (*Bucket, error) {
 }
 
 func newClient(ctx context.Context, opts Options) (*storage.Client, error) {
-	auth := []option.ClientOption{option.WithScopes(storage.ScopeReadWrite), option.WithTelemetryDisabled()}
+	auth := []option.ClientOption{option.WithScopes(storage.ScopeFullControl), option.WithTelemetryDisabled()}
 	switch c := opts.Credentials; {
 	case c.Anonymous:
 		auth = []option.ClientOption{option.WithoutAuthentication(), option.WithTelemetryDisabled()}

@@ -33,6 +33,9 @@ func opOf(r request) Op {
 		key    bool
 	}
 	has := r.query.Has
+	if op, ok := configurationOp(r); ok {
+		return op
+	}
 	switch (kind{method: r.Method, key: r.key != ""}) {
 	case kind{method: http.MethodPut}:
 		return MakeBucket
@@ -96,7 +99,7 @@ const (
 // Fault is something that goes wrong. The first that hits a request is taken, and no later one counts that request.
 type Fault struct {
 	Op  Op
-	Key string // only requests of this key; empty is any
+	Key string // only requests of this key, or of this subresource of a bucket; empty is any
 	// Skip and Times say which requests: so many pass first, then so many are hit; Times 0 is all after those.
 	Skip, Times int
 

@@ -18,6 +18,8 @@ import (
 type Options struct {
 	// MinPart is the least size of every part but the last, in bytes; 0 is 5 MiB.
 	MinPart int64
+	// Keys of the key service, and Principals in the form of ARNs, that there are; nil is any.
+	Keys, Principals []string
 }
 
 // Server is the fake. It may be used by several goroutines.
@@ -38,6 +40,8 @@ type contents struct {
 	objects   map[string]*object
 	keys      []string // sorted by bytes; nil after a change
 	synthetic *Synthetic
+	// configuration has the documents of the bucket's subresources.
+	configuration map[string][]byte
 }
 
 // object is one object. It is never changed, only replaced.
@@ -114,7 +118,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	req, err := take(r)
 	if err == nil {
 		op := opOf(req)
-		fault := s.hit(op, req.key)
+		fault := s.hit(op, faultKey(req))
 		switch {
 		case fault.Wait != nil && fault.Wait(r.Context(), req.key) != nil:
 			panic(http.ErrAbortHandler)
@@ -144,6 +148,12 @@ func (s *Server) answer(w http.ResponseWriter, r request, op Op, fault Fault) er
 	case HeadBucket:
 		_, err := s.contents(r.bucket)
 		return err
+	case GetConfiguration:
+		return s.getConfiguration(w, r)
+	case PutConfiguration:
+		return s.putConfiguration(r)
+	case DeleteConfiguration:
+		return s.deleteConfiguration(w, r)
 	case List:
 		return s.list(w, r, fault)
 	case Head, Get:
@@ -176,7 +186,7 @@ func (s *Server) makeBucket(r request) error {
 	if s.buckets[r.bucket] != nil {
 		return fail(http.StatusConflict, "BucketAlreadyOwnedByYou", "%s", r.bucket)
 	}
-	s.buckets[r.bucket] = &contents{objects: map[string]*object{}}
+	s.buckets[r.bucket] = newBucket()
 	return nil
 }
 
