@@ -17,6 +17,8 @@ import (
 const (
 	// defaultMaxDelta is how many objects may still differ before a freeze is entered.
 	defaultMaxDelta = 1000
+	// locksDrop is buckets[].locks of a bucket whose locks may be lost.
+	locksDrop = "drop"
 	// maxWarmRounds ends a warm sync that does not catch up.
 	maxWarmRounds = 20
 )
@@ -33,6 +35,7 @@ func (m *Migration) syncOptions(ctx context.Context, stage string, b migration.B
 	return bucketsync.Options{
 		Migration: m.file.Name, Stage: stage, Name: b.Name, From: from, To: to, Create: b.Create,
 		Manifest: m.manifest(b), Delete: true, Conflict: bucketsync.Conflict(b.Conflict), AllowExtra: b.AllowExtra, MaxDelete: b.MaxDelete,
+		AcceptLostLocks: b.Locks == locksDrop, Keys: b.KMS,
 		Log: m.opts.Log, Clock: m.opts.Clock, Observer: observer{m},
 		Progress: func(p bucketsync.Progress) { m.event(Event{Kind: Copying, Stage: stage, Copy: &p}) },
 	}, nil

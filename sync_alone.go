@@ -39,6 +39,10 @@ type SyncOptions struct {
 	MaxDelete float64
 	// Strict refuses a plan with losses.
 	Strict bool
+	// AcceptLostLocks copies objects without the locks that the destination cannot hold. Else they are refused.
+	AcceptLostLocks bool
+	// Keys says for each key of a key service that the source uses which one the destination is to use; see bucketsync.Options.
+	Keys map[string]string
 	// Warm copies again and again until at most MaxDelta objects differ; default 1000.
 	Warm     bool
 	MaxDelta int64
@@ -110,6 +114,7 @@ func OpenSync(ctx context.Context, opts SyncOptions, wire Options) (*Sync, error
 		Migration: syncName, Stage: syncName, Name: from.Describe().URL, Alone: true, From: from, To: to, Create: opts.Create,
 		Filter: opts.Filter, Manifest: filepath.Join(opts.Dir, syncManifest), Conflict: opts.Conflict,
 		Delete: opts.Delete || opts.Mirror, DeleteForeign: opts.Mirror, MaxDelete: opts.MaxDelete,
+		AcceptLostLocks: opts.AcceptLostLocks, Keys: opts.Keys,
 		Strict: opts.Strict, Final: opts.Final, AllowExtra: opts.AllowExtra, Concurrency: opts.Concurrency,
 		Log: s.log, Clock: wire.Clock,
 	}
@@ -130,7 +135,9 @@ func (s *Sync) Plan(ctx context.Context) (_ *SyncPlan, err error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := bucketsync.Plan(ctx, s.engine)
+	engine := s.engine
+	engine.Prices = table
+	p, err := bucketsync.Plan(ctx, engine)
 	if err != nil {
 		return nil, err
 	}

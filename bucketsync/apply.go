@@ -85,6 +85,17 @@ func recorded(p *plan.Plan, rec plan.Recorder, result Result) (Result, error) {
 }
 
 func makeDestination(ctx context.Context, opts Options) error {
+	e, err := newEngine(opts)
+	if err != nil {
+		return err
+	}
+	keeping, err := e.keeping(ctx)
+	if err != nil {
+		return err
+	}
+	if keeper, ok := bucket.KeeperOf(opts.To); ok && keeping != (bucket.Keeping{}) {
+		return keeper.MakeKeeping(ctx, keeping)
+	}
 	maker, ok := opts.To.(bucket.Maker)
 	if !ok {
 		return fmt.Errorf("make %s: %w", opts.To.Describe().URL, bucket.ErrUnsupported)
@@ -341,7 +352,7 @@ func (e *engine) resolve(ctx context.Context, p pair) error {
 	if err != nil {
 		return fmt.Errorf("look at %q at the destination: %w", p.key, err)
 	}
-	want, entries, err := e.fit(src)
+	want, entries, err := e.fit(ctx, src)
 	if err != nil {
 		return err
 	}
@@ -417,6 +428,14 @@ func (e *engine) deleteOne(ctx context.Context, obj bucket.Object) error {
 	}
 	if !seen(obj).is(now) {
 		e.extra(obj.Key) // somebody wrote it since
+		return nil
+	}
+	kept, err := e.keptByLock(ctx, now)
+	if err != nil {
+		return err
+	}
+	if kept {
+		e.extra(obj.Key)
 		return nil
 	}
 	err = e.to.Delete(ctx, obj)

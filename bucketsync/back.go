@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/crossfade-project/crossfade/internal/plan"
 )
@@ -100,8 +102,19 @@ func (o Options) reversed(manifest string) Options {
 	o.From, o.To, o.Manifest = o.To, o.From, manifest
 	o.Create, o.Delete, o.DeleteForeign = false, true, false
 	o.Final, o.AllowExtra, o.AllowConflicts = true, true, o.Conflict == ConflictSkip
-	o.back = true
+	o.back, o.Keys = true, turned(o.Keys)
 	return o
+}
+
+// turned is a map of keys for the way back. Where several keys became one, it is the first of them.
+func turned(keys map[string]string) map[string]string {
+	back := make(map[string]string, len(keys))
+	for _, from := range slices.Backward(slices.Sorted(maps.Keys(keys))) {
+		if to := keys[from]; to != KeyProvider {
+			back[to] = from
+		}
+	}
+	return back
 }
 
 // manifests opens the forward manifest and its reverse.

@@ -127,9 +127,14 @@ func (e *engine) transfer(ctx context.Context, listed *bucket.Object, rec *Recor
 		return nil, none, fmt.Errorf("copy %q: it has another size than it was listed with: %w", src.Key, errSourceMoved)
 	}
 	*listed = src
-	props, entries, err := e.fit(src)
+	props, entries, err := e.fit(ctx, src)
 	if err != nil {
 		return nil, none, err
+	}
+	if base != nil {
+		if err := e.mayReplace(ctx, props.Lock, base, rec.owns(*base)); err != nil {
+			return nil, none, err
+		}
 	}
 	if e.opts.Strict {
 		for _, entry := range entries {
@@ -181,16 +186,21 @@ func (e *engine) open(ctx context.Context, key string) (io.ReadCloser, bucket.Ob
 }
 
 // fit maps the properties, or says why the destination cannot hold the object.
-func (e *engine) fit(src bucket.Object) (bucket.Properties, []Entry, error) {
+func (e *engine) fit(ctx context.Context, src bucket.Object) (bucket.Properties, []Entry, error) {
 	if src.Properties == nil {
 		return bucket.Properties{}, nil, fmt.Errorf("the source tells no properties of %q: %w", src.Key, bucket.ErrUnsupported)
 	}
-	props, entries, problem := carry(*src.Properties, e.fromCaps, e.toCaps)
-	if problem == "" {
-		problem = unfit(src, e.toCaps)
+	props, entries, bad, err := e.carry(ctx, *src.Properties)
+	if err != nil {
+		return props, nil, err
 	}
-	if problem != "" {
-		return props, nil, fmt.Errorf("copy %q: %s: %w", src.Key, problem, bucket.ErrUnsupported)
+	if bad == nil {
+		if problem := unfit(src, e.toCaps); problem != "" {
+			bad = &misfit{why: problem, mend: "rename, shorten or split it at the source, or choose another destination"}
+		}
+	}
+	if bad != nil {
+		return props, nil, fmt.Errorf("copy %q: %w", src.Key, bad)
 	}
 	return props, entries, nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
 	"github.com/crossfade-project/crossfade/bucketsync/internal/budget"
+	"github.com/crossfade-project/crossfade/internal/prices"
 )
 
 // engine is one call of Plan, Apply, Verify or Delta on one range of one pair of buckets.
@@ -26,6 +27,8 @@ type engine struct {
 
 	mu     sync.Mutex
 	result Result
+
+	guards guardsOnce // of the destination
 }
 
 // newEngine needs options with their defaults.
@@ -41,6 +44,13 @@ func newEngine(opts Options) (*engine, error) {
 		result: Result{Evidence: map[Evidence]int64{}},
 	}
 	e.streams = make(chan struct{}, max(1, e.memory.Total()/streamBytes))
+	if opts.Prices == nil {
+		table, err := prices.Default()
+		if err != nil {
+			return nil, err
+		}
+		e.opts.Prices = table
+	}
 	var err error
 	e.manifest, err = openManifest(opts.Manifest, opts.TempDir, e.fromCaps, e.toCaps)
 	return e, err

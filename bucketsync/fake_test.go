@@ -35,6 +35,8 @@ type fake struct {
 	noDigests  bool
 	badDigests bool
 	other      map[string]string // shown as Properties.Other
+	archived   *bucket.Archived  // of all objects
+	guards     bucket.Guards     // asked by the engine
 	stored     func(*bucket.PutOptions, *[]byte)
 
 	mu    sync.Mutex
@@ -43,7 +45,7 @@ type fake struct {
 
 func newFake(t testing.TB, name string) *fake {
 	t.Helper()
-	b, err := memory.Open(t.Context(), memory.Options{Name: name})
+	b, err := memory.Open(t.Context(), memory.Options{Name: name, Guards: bucket.Guards{Retention: true, Holds: true, EventHolds: true, KeepsLocked: true}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +83,12 @@ func (f *fake) Describe() bucket.Capabilities {
 	return caps
 }
 
+func (f *fake) Guards(context.Context) (bucket.Guards, error) {
+	return f.guards, f.request("guards", "")
+}
+
 func (f *fake) seen(o bucket.Object) bucket.Object {
+	o.Archived = f.archived
 	if f.noDigests {
 		o.Digests = nil
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/crossfade-project/crossfade/bucketsync/internal/budget"
 	"github.com/crossfade-project/crossfade/internal/clock"
 	"github.com/crossfade-project/crossfade/internal/plan"
+	"github.com/crossfade-project/crossfade/internal/prices"
 )
 
 // Options say what is synced, and how. From and To are required, the zero values of the rest work.
@@ -45,6 +46,13 @@ type Options struct {
 	MaxDelete float64
 	// Strict refuses a plan with losses.
 	Strict bool
+	// AcceptLostLocks copies objects whose locks the destination cannot hold without them. Else they are refused.
+	AcceptLostLocks bool
+	// Keys says for each key of a key service under which objects of the source are encrypted which key the destination is to use, by
+	// the names that the providers give them. KeyProvider leaves it to the destination's default. A key that is not in it is refused.
+	Keys map[string]string
+	// Prices estimate what reading archived objects costs. Nil is the table in the program.
+	Prices *prices.Table
 	// Brief plans from the listings alone. What the properties of objects lose is then not in the plan: it is found out as they are
 	// copied, and an object whose properties the destination cannot hold fails by itself. Strict overrides it.
 	Brief bool
@@ -80,6 +88,9 @@ type Range struct {
 	After  string `json:"after,omitempty"`  // only keys greater than After
 	Before string `json:"before,omitempty"` // only keys less than Before
 }
+
+// KeyProvider as a value of Options.Keys is no key: the destination encrypts as it does by default.
+const KeyProvider = "provider"
 
 // Conflict is a policy for objects that somebody else wrote at the destination.
 type Conflict string

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -49,6 +50,8 @@ type Planned struct {
 	// FromRequests and ToRequests are what the sync is going to ask of each side.
 	FromRequests Requests `json:"fromRequests"`
 	ToRequests   Requests `json:"toRequests"`
+	// Archived sums the objects among those to copy or to read whose reading costs by the byte, or has to wait.
+	Archived []ArchivedSum `json:"archived,omitempty"`
 }
 
 // Idle reports that nothing would be done: both listings were complete, and what they show is as it was left.
@@ -72,7 +75,8 @@ func Plan(ctx context.Context, opts Options) (*plan.Plan, error) {
 	if !usable {
 		return p, nil
 	}
-	planned, err := e.survey(ctx, p, opts.Strict || !opts.Brief)
+	look := opts.Strict || !opts.Brief || e.guarded(ctx)
+	planned, err := e.survey(ctx, p, look)
 	if err != nil {
 		return nil, fmt.Errorf("plan to sync %s: %w", opts.Name, err)
 	}
@@ -162,6 +166,7 @@ func (e *engine) survey(ctx context.Context, p *plan.Plan, look bool) (Planned, 
 		}
 		s.refusals.into(p, e.opts.Name)
 		e.foresee(&s.planned)
+		s.sumArchived()
 		return s.planned, err
 	}
 	return Planned{}, errUnsorted // a sorted listing is in order
@@ -174,6 +179,7 @@ type surveyor struct {
 
 	mu      sync.Mutex
 	planned Planned
+	cold    map[string]*ArchivedSum // by class, and whether it can be read
 }
 
 func (s *surveyor) count(change func(*Planned)) {
@@ -219,6 +225,7 @@ func (s *surveyor) judge(ctx context.Context, p pair, workers *errgroup.Group) {
 		s.conflicts(ctx, p, workers, "its size or digest differs")
 	case unsure:
 		if !s.look {
+			s.archived(*p.src)
 			s.count(func(c *Planned) {
 				c.ToRead++
 				c.CopyBytes += p.src.Size
@@ -258,9 +265,10 @@ func (s *surveyor) copies(ctx context.Context, p pair, workers *errgroup.Group) 
 		return
 	}
 	if !s.look {
+		s.archived(*p.src)
 		return
 	}
-	look := func() error { return s.lookAt(ctx, p.key) }
+	look := func() error { return s.lookAt(ctx, p) }
 	if workers == nil {
 		if err := look(); err != nil {
 			s.refusals.add(err.Error(), p.key, "see to it that the object can be read")
@@ -273,23 +281,37 @@ func (s *surveyor) copies(ctx context.Context, p pair, workers *errgroup.Group) 
 const unfitMend = "rename, shorten or split it at the source, leave it out of the choice of keys, or choose another destination"
 
 // lookAt asks for an object's properties and enters what they lose.
-func (s *surveyor) lookAt(ctx context.Context, key string) error {
-	src, err := s.e.from.Head(ctx, key)
+func (s *surveyor) lookAt(ctx context.Context, p pair) error {
+	src, err := s.e.from.Head(ctx, p.key)
 	if errors.Is(err, bucket.ErrNotExist) {
 		return nil // gone since it was listed
 	}
-	if err != nil {
-		return fmt.Errorf("look at %q at the source: %w", key, err)
-	}
-	if src.Properties == nil {
-		return fmt.Errorf("the source tells no properties of %q: %w", key, bucket.ErrUnsupported)
-	}
-	_, entries, problem := carry(*src.Properties, s.e.fromCaps, s.e.toCaps)
-	if problem != "" {
-		s.refusals.add(problem, key, "change its metadata at the source, or choose another destination")
+	if errors.Is(err, bucket.ErrKeyNeeded) {
+		s.refusals.add(keyNeededWords, p.key, keyNeededMend)
 		return nil
 	}
-	s.e.ledger.add(key, entries)
+	if err != nil {
+		return fmt.Errorf("look at %q at the source: %w", p.key, err)
+	}
+	if src.Properties == nil {
+		return fmt.Errorf("the source tells no properties of %q: %w", p.key, bucket.ErrUnsupported)
+	}
+	s.archived(src)
+	props, entries, bad, err := s.e.carry(ctx, *src.Properties)
+	if err != nil {
+		return err
+	}
+	if p.dst != nil && bad == nil {
+		err := s.e.mayReplace(ctx, props.Lock, p.dst, p.rec.owns(*p.dst))
+		if !errors.As(err, &bad) && err != nil {
+			return err
+		}
+	}
+	if bad != nil {
+		s.refusals.add(bad.why, p.key, bad.mend)
+		return nil
+	}
+	s.e.ledger.add(p.key, entries)
 	return nil
 }
 
@@ -297,6 +319,10 @@ func (s *surveyor) lookAt(ctx context.Context, key string) error {
 func (s *surveyor) tell(ctx context.Context, p pair) error {
 	src, err := s.e.from.Head(ctx, p.key)
 	if errors.Is(err, bucket.ErrNotExist) {
+		return nil
+	}
+	if errors.Is(err, bucket.ErrKeyNeeded) {
+		s.refusals.add(keyNeededWords, p.key, keyNeededMend)
 		return nil
 	}
 	if err != nil {
@@ -310,10 +336,14 @@ func (s *surveyor) tell(ctx context.Context, p pair) error {
 	if err != nil {
 		return fmt.Errorf("look at %q at the destination: %w", p.key, err)
 	}
-	want, entries, err := s.e.fit(src)
-	if err != nil {
-		s.refusals.add(err.Error(), p.key, "change it at the source, or choose another destination")
+	want, entries, err := s.e.fit(ctx, src)
+	var bad *misfit
+	if errors.As(err, &bad) {
+		s.refusals.add(bad.why, p.key, bad.mend)
 		return nil
+	}
+	if err != nil {
+		return err
 	}
 	s.e.ledger.add(p.key, entries)
 	if what := firstDifference(want, dst, s.e.toCaps); what != "" {
@@ -329,6 +359,7 @@ func (s *surveyor) tell(ctx context.Context, p pair) error {
 			foreseeLook(c)
 		})
 	case bucket.Unknown:
+		s.archived(src)
 		s.count(func(c *Planned) {
 			c.ToRead++
 			foreseeRead(c, src.Size)
@@ -376,6 +407,7 @@ func (e *engine) notes(p *plan.Plan, c Planned) {
 	if c.Copy > 0 {
 		p.Note(plan.Info, name, "the time of an object's last change becomes the time of its copy: no store lets it be set")
 	}
+	e.archivedNotes(p, c)
 	if limit := e.opts.deleteLimit(c.Held); c.Deletions > limit {
 		p.Refuse(name, fmt.Sprintf("%d of %d objects at %s would be deleted and %d are allowed", c.Deletions, c.Held, e.opts.destination(), limit), e.opts.deleteHint())
 	}
@@ -483,8 +515,10 @@ func (r *refusals) add(why, key, mend string) {
 func (r *refusals) into(p *plan.Plan, name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	slices.Sort(r.order) // they came in the order in which workers ended
 	for _, why := range r.order {
 		kind := r.kinds[why]
+		slices.Sort(kind.keys)
 		what := name + ": " + strings.Join(kind.keys, ", ")
 		if more := kind.n - int64(len(kind.keys)); more > 0 {
 			what += fmt.Sprintf(" and %d more", more)

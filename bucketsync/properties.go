@@ -1,6 +1,7 @@
 package bucketsync
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -162,6 +163,12 @@ func differences(want, got bucket.Properties, to bucket.Capabilities) []differen
 	if want.StorageClass != "" {
 		// Where none was asked for, the store's own choice is not a difference.
 		compare("storage class", want.StorageClass, got.StorageClass)
+	}
+	if !got.Lock.Covers(want.Lock) {
+		compare("lock", want.Lock.String(), got.Lock.String())
+	}
+	if want.Encryption.Kind == bucket.ByService && !got.Encryption.Under(want.Encryption.Key) {
+		compare("encryption key", want.Encryption.Key, cmp.Or(got.Encryption.Key, "of the provider"))
 	}
 	for _, k := range unionKeys(want.Metadata, got.Metadata) {
 		compare("metadata "+k, want.Metadata[k], got.Metadata[k])

@@ -1,6 +1,7 @@
 package bucketsync
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -43,6 +44,11 @@ func shapeOf(p bucket.Properties) string {
 	if !p.Expires.IsZero() {
 		add("expires", "a time")
 	}
+	if p.Lock != (bucket.Lock{}) {
+		add("lock", string(p.Lock.Mode)+"-")
+		add("hold", fmt.Sprint(p.Lock.Hold, p.Lock.EventHold))
+	}
+	add("key", p.Encryption.Key)
 	for _, name := range slices.Sorted(maps.Keys(p.Metadata)) {
 		add("metadata "+strconv.Quote(name), "-"+p.Metadata[name])
 	}

@@ -285,7 +285,7 @@ func (e *engine) lookAt(ctx context.Context, p pair, f *finding, read, mayRead b
 	if err != nil {
 		return fmt.Errorf("look at %q at the destination: %w", p.key, err)
 	}
-	want, _, err := e.fit(src)
+	want, _, err := e.fit(ctx, src)
 	if err != nil {
 		*f = f.differs(Differ, err.Error())
 		return nil

@@ -18,6 +18,12 @@ var (
 	ErrUnsupported = errors.New("not supported by this store")
 	// ErrDenied says that the credentials do not allow the request.
 	ErrDenied = errors.New("access denied")
+	// ErrArchived says that the object has to be restored before it can be read.
+	ErrArchived = errors.New("archived, and not restored")
+	// ErrKeyNeeded says that the object is encrypted under a key that every request must carry.
+	ErrKeyNeeded = errors.New("encrypted under a key that only its writer has")
+	// ErrLocked says that a lock keeps the object from being changed or deleted.
+	ErrLocked = errors.New("locked")
 	// ErrSlowDown says that the store asked for fewer requests and still did when the SDK's own retries were used up.
 	ErrSlowDown = errors.New("the store asks to slow down")
 )
@@ -47,6 +53,8 @@ type Object struct {
 	Version  string    // S3 versionId or GCS generation; empty where there is none
 	Modified time.Time // the store's clock
 	Digests  []Digest  // only those that the store proves to be of the whole content
+	// Archived is nil where reading costs no more than its transfer. Listings show it too.
+	Archived *Archived
 	// Properties is nil in a listing: only Head fills it.
 	Properties *Properties
 }
@@ -65,8 +73,11 @@ type Properties struct {
 	Tags     map[string]string
 	// StorageClass is the provider's own word for it; it is compared only within one provider.
 	StorageClass string
+	// Lock and Encryption are written where Capabilities.Locks and Keys say so, or the bucket's Guards; else Put refuses them.
+	Lock       Lock       `json:",omitzero"`
+	Encryption Encryption `json:",omitzero"`
 	// Other holds what a read saw and no field above can hold, by the provider's own names: an Expires that is no
-	// date, a lock, a key of an encryption service. Put ignores it; the loss ledger does not (I5, B16).
+	// date, a second layer of encryption. Put ignores it; the loss ledger does not (I5).
 	Other map[string]string
 }
 
@@ -204,6 +215,9 @@ type Capabilities struct {
 	Tags             bool
 	WebsiteRedirect  bool
 	Expires          bool
+	// Locks says that Put writes locks where the bucket holds them (Guards), and Keys that it encrypts under a key that it is told.
+	Locks bool
+	Keys  bool
 	// OpenTells says that a read of a whole object answers what Head would: one request then serves for both.
 	OpenTells bool
 	// KeyProblem says why the store cannot hold a key, or "" when it can. Nil means every key is fine.

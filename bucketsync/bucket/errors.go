@@ -47,7 +47,7 @@ func Wrap(op, url, key string, kind, cause error) error {
 	if cause == nil && kind == nil {
 		return nil
 	}
-	for _, known := range []error{ErrNotExist, ErrPrecondition, ErrUnsupported, ErrDenied, ErrSlowDown} {
+	for _, known := range []error{ErrNotExist, ErrPrecondition, ErrUnsupported, ErrDenied, ErrArchived, ErrKeyNeeded, ErrLocked, ErrSlowDown} {
 		if kind == nil && errors.Is(cause, known) {
 			return &Error{Op: op, URL: url, Key: key, Err: cause, Hint: hint(known, key)}
 		}
@@ -61,6 +61,12 @@ func hint(kind error, key string) string {
 		return "check the credentials and what they allow"
 	case errors.Is(kind, ErrNotExist) && key == "":
 		return "check the bucket's name, or make it"
+	case errors.Is(kind, ErrArchived):
+		return "restore it at its provider, or leave it out"
+	case errors.Is(kind, ErrKeyNeeded):
+		return "leave it out, and copy it with a tool that is given the key; or write it anew at the source without one"
+	case errors.Is(kind, ErrLocked):
+		return "let its lock end, or lift it there"
 	}
 	return ""
 }

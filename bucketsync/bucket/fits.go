@@ -14,6 +14,12 @@ func (p Properties) Fits(caps Capabilities) error {
 		return fmt.Errorf("%w: a website redirect", ErrUnsupported)
 	case !p.Expires.IsZero() && !caps.Expires:
 		return fmt.Errorf("%w: an Expires header", ErrUnsupported)
+	case p.Lock != (Lock{}) && !caps.Locks:
+		return fmt.Errorf("%w: a lock (%s)", ErrUnsupported, p.Lock)
+	case p.Encryption.Kind == ByService && !caps.Keys:
+		return fmt.Errorf("%w: encryption under the key %s", ErrUnsupported, p.Encryption.Key)
+	case p.Encryption.Kind == ByCustomer:
+		return fmt.Errorf("%w: encryption under a customer's key", ErrUnsupported)
 	}
 	return nil
 }

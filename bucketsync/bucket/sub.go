@@ -29,6 +29,17 @@ func (s *sub) Make(ctx context.Context) error {
 	return ErrUnsupported
 }
 
+// Guards implements Guarded, where the driver does.
+func (s *sub) Guards(ctx context.Context) (Guards, error) { return GuardsOf(ctx, s.Bucket) }
+
+// MakeKeeping implements Keeper, where the driver does.
+func (s *sub) MakeKeeping(ctx context.Context, what Keeping) error {
+	if keeper, ok := s.Bucket.(Keeper); ok {
+		return keeper.MakeKeeping(ctx, what)
+	}
+	return ErrUnsupported
+}
+
 func (s *sub) List(ctx context.Context, opts ListOptions) iter.Seq2[Object, error] {
 	opts.Prefix = s.prefix + opts.Prefix
 	if opts.After != "" {

@@ -72,6 +72,8 @@ env:VARIABLE or file:PATH.`,
 	flags.Float64Var(&a.percent, "max-delete", 30, "stop before the first deletion when more than this share of the destination would go, in percent; ten objects always may")
 	flags.StringVar(&a.conflict, "conflict", string(bucketsync.ConflictFail), "what to do about an object that somebody else wrote at the destination: fail, skip or overwrite")
 	flags.BoolVar(&a.opts.Strict, "strict", false, "refuse when a property of an object cannot be kept")
+	flags.BoolVar(&a.opts.AcceptLostLocks, "accept-lost-locks", false, "copy objects without the locks that the destination cannot hold; else they are refused")
+	flags.StringToStringVar(&a.opts.Keys, "kms", nil, "`SOURCE=DESTINATION`: for a key of a key service that the source uses, the one that the destination is to use, or \"provider\" for its default; else its objects are refused")
 	flags.BoolVar(&a.opts.Warm, "warm", false, "copy again and again until at most --max-delta objects differ")
 	flags.Int64Var(&a.opts.MaxDelta, "max-delta", 1000, "how many objects may differ when --warm ends")
 	flags.BoolVar(&a.opts.Final, "final", false, "copy until nothing differs, then prove both sides equal: for the time when nothing writes to the source")
@@ -79,7 +81,7 @@ env:VARIABLE or file:PATH.`,
 	flags.IntVar(&a.opts.Concurrency, "concurrency", 16, "how many objects are under way at once")
 	flags.StringVar(&a.opts.Prices, "prices", "", "file with prices for the estimate of --dry-run, in the form that --print-prices prints (default those of the program)")
 	flags.BoolVar(&a.printPrices, "print-prices", false, "print the program's table of prices, with the page and the day that each is from, and do nothing else")
-	for _, name := range []string{"create", "delete", "mirror", "max-delete", "conflict", "strict", "warm", "max-delta", "final", "allow-extra", "concurrency", "prices", "print-prices"} {
+	for _, name := range []string{"create", "delete", "mirror", "max-delete", "conflict", "strict", "accept-lost-locks", "kms", "warm", "max-delta", "final", "allow-extra", "concurrency", "prices", "print-prices"} {
 		own(name)
 	}
 	a.ends.flags(c)

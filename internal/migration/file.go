@@ -150,6 +150,12 @@ type Bucket struct {
 	// MaxDelete is the share of a side's objects above which nothing of it is deleted: of green's by a sync, of blue's by a
 	// rollback. From 0 to 1; 0 means the default of 0.30. Ten objects may always be deleted.
 	MaxDelete float64 `yaml:"maxDelete,omitempty" json:"maxDelete,omitempty" jsonschema:"minimum=0,maximum=1"`
+	// Locks says what becomes of objects whose locks the destination cannot hold: refuse, which is the default, or drop, which copies
+	// them without and enters each in the ledger of losses.
+	Locks string `yaml:"locks,omitempty" json:"locks,omitempty" jsonschema:"enum=refuse,enum=drop"`
+	// KMS maps each key of a key service under which objects of the source are encrypted to the destination's, by the providers' own
+	// names for them; "provider" leaves it to the destination's default. A key that is not listed is refused.
+	KMS map[string]string `yaml:"kms,omitempty" json:"kms,omitempty"`
 	// Bind writes the destination's coordinates into objects on their way to green.
 	Bind []Bind `yaml:"bind,omitempty" json:"bind,omitempty"`
 }

@@ -42,6 +42,12 @@ func kind(err error) error {
 		return bucket.ErrPrecondition
 	case bloberror.AuthenticationFailed, bloberror.AuthorizationFailure, bloberror.AuthorizationPermissionMismatch, bloberror.NoAuthenticationInformation:
 		return bucket.ErrDenied
+	case bloberror.BlobArchived, bloberror.BlobBeingRehydrated:
+		return bucket.ErrArchived
+	case bloberror.BlobImmutableDueToPolicy:
+		return bucket.ErrLocked
+	case bloberror.BlobUsesCustomerSpecifiedEncryption:
+		return bucket.ErrKeyNeeded
 	case bloberror.ServerBusy:
 		return bucket.ErrSlowDown
 	case bloberror.InvalidRange, bloberror.MetadataTooLarge, bloberror.InvalidMetadata, bloberror.EmptyMetadataKey,

@@ -73,6 +73,7 @@ type Bucket struct {
 var _ interface {
 	bucket.Bucket
 	bucket.Maker
+	bucket.Guarded
 } = (*Bucket)(nil)
 
 // Open returns the container. It makes no request to the store.
@@ -171,6 +172,7 @@ func (b *Bucket) Describe() bucket.Capabilities {
 			_, err := headers(p)
 			return bucket.Problem(err)
 		},
+		Locks: true, Keys: true,
 	}
 }
 

@@ -47,6 +47,7 @@ func (b *Bucket) List(ctx context.Context, opts bucket.ListOptions) iter.Seq2[bu
 				obj := bucket.Object{
 					Key: *item.Name, Size: value(item.Properties.ContentLength),
 					ETag: unquote(item.Properties.ETag), Modified: value(item.Properties.LastModified),
+					Archived: archived(string(value(item.Properties.AccessTier)), string(value(item.Properties.ArchiveStatus))),
 				}
 				if opts.Holds(obj.Key) && !yield(obj, nil) {
 					return
@@ -65,6 +66,7 @@ func (b *Bucket) Head(ctx context.Context, key string) (bucket.Object, error) {
 	}
 	obj := bucket.Object{
 		Key: key, Size: value(head.ContentLength), ETag: unquote(head.ETag), Modified: value(head.LastModified), Properties: properties(head),
+		Archived: archived(value(head.AccessTier), value(head.ArchiveStatus)),
 	}
 	if value(head.TagCount) == 0 {
 		return obj, nil
@@ -97,18 +99,10 @@ func properties(head blob.GetPropertiesResponse) *bucket.Properties {
 	if kind := value(head.BlobType); kind != blob.BlobTypeBlockBlob {
 		other("x-ms-blob-type", string(kind))
 	}
-	other("x-ms-encryption-scope", value(head.EncryptionScope))
-	other("x-ms-encryption-key-sha256", value(head.EncryptionKeySHA256))
-	other("x-ms-immutability-policy-mode", string(value(head.ImmutabilityPolicyMode)))
-	other("x-ms-archive-status", value(head.ArchiveStatus))
-	for name, when := range map[string]*time.Time{"x-ms-immutability-policy-until-date": head.ImmutabilityPolicyExpiresOn, "x-ms-expiry-time": head.ExpiresOn} {
-		if when != nil {
-			other(name, when.UTC().Format(time.RFC1123))
-		}
+	if head.ExpiresOn != nil {
+		other("x-ms-expiry-time", head.ExpiresOn.UTC().Format(time.RFC1123))
 	}
-	if value(head.LegalHold) {
-		other("x-ms-legal-hold", "true")
-	}
+	p.Lock, p.Encryption = lockOf(head), encryptionOf(head)
 	if len(p.Other) == 0 {
 		p.Other = nil
 	}

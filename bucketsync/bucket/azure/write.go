@@ -87,6 +87,7 @@ func (w *write) single(ctx context.Context, r io.Reader, size int64) (tag *azcor
 	sum = part.MD5()
 	answer, err := w.client.Upload(ctx, streaming.NopCloser(part.Reader()), &blockblob.UploadOptions{
 		Tags: w.opts.Properties.Tags, Metadata: w.metadata, Tier: w.tier(), HTTPHeaders: w.headers(sum), AccessConditions: w.conditions(),
+		ImmutabilityPolicyMode: w.retention(), ImmutabilityPolicyExpiryTime: w.until(), LegalHold: w.hold(), CPKScopeInfo: w.scope(),
 		TransactionalValidation: blob.TransferValidationTypeMD5(sum),
 	})
 	return answer.ETag, sum, err
@@ -100,7 +101,7 @@ func (w *write) blocks(ctx context.Context, r io.Reader, plan body.Plan) (tag *a
 	hashed := body.NewHash(r, true) // the blob keeps it as its Content-MD5
 	err = body.Parts(ctx, hashed, plan, func(ctx context.Context, part body.Part) error {
 		_, err := w.client.StageBlock(ctx, id(part.Number), streaming.NopCloser(part.Reader()), &blockblob.StageBlockOptions{
-			TransactionalValidation: blob.TransferValidationTypeMD5(part.MD5()),
+			TransactionalValidation: blob.TransferValidationTypeMD5(part.MD5()), CPKScopeInfo: w.scope(),
 		})
 		if err != nil {
 			return fmt.Errorf("send block %d: %w", part.Number, err)
@@ -119,6 +120,7 @@ func (w *write) blocks(ctx context.Context, r io.Reader, plan body.Plan) (tag *a
 	}
 	answer, err := w.client.CommitBlockList(ctx, ids, &blockblob.CommitBlockListOptions{
 		Tags: w.opts.Properties.Tags, Metadata: w.metadata, Tier: w.tier(), HTTPHeaders: w.headers(hashed.Sum()), AccessConditions: w.conditions(),
+		ImmutabilityPolicyMode: w.retention(), ImmutabilityPolicyExpiryTime: w.until(), LegalHold: w.hold(), CPKScopeInfo: w.scope(),
 	})
 	return answer.ETag, hashed.Sum(), err
 }

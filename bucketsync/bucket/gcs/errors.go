@@ -22,6 +22,12 @@ func kind(err error) error {
 	if errors.Is(err, storage.ErrObjectNotExist) || errors.Is(err, storage.ErrBucketNotExist) {
 		return bucket.ErrNotExist
 	}
+	switch reason(err) {
+	case "objectUnderActiveHold", "retentionPolicyNotMet": // https://cloud.google.com/storage/docs/json_api/v1/status-codes
+		return bucket.ErrLocked
+	case "resourceIsEncryptedWithCustomerEncryptionKey":
+		return bucket.ErrKeyNeeded
+	}
 	switch status(err) {
 	case http.StatusNotFound:
 		return bucket.ErrNotExist
@@ -43,4 +49,13 @@ func status(err error) int {
 		return answer.Code
 	}
 	return 0
+}
+
+// reason is the service's own word for what went wrong.
+func reason(err error) string {
+	var answer *googleapi.Error
+	if errors.As(err, &answer) && len(answer.Errors) > 0 {
+		return answer.Errors[0].Reason
+	}
+	return ""
 }

@@ -66,6 +66,8 @@ type Bucket struct {
 var _ interface {
 	bucket.Bucket
 	bucket.Maker
+	bucket.Guarded
+	bucket.Keeper
 } = (*Bucket)(nil)
 
 // Open returns the bucket. It makes no request to the store.
@@ -130,6 +132,7 @@ func (b *Bucket) Describe() bucket.Capabilities {
 		MaxObjectSize: maxObject, MaxKeyLength: maxKey, MaxMetadataSize: maxMetadata,
 		MetadataKeys: bucket.MetadataAnyCase, ConditionalPut: true, ConditionalWrite: true, KeyProblem: keyProblem,
 		PropertyProblem: func(p bucket.Properties) string { return bucket.Problem(check(p)) },
+		Locks:           true, Keys: true,
 	}
 }
 
@@ -165,7 +168,12 @@ func (b *Bucket) Check(ctx context.Context) error {
 
 // Make implements bucket.Maker.
 func (b *Bucket) Make(ctx context.Context) error {
-	err := b.bucket.Create(ctx, b.opts.Project, nil)
+	return b.create(ctx, b.bucket, nil)
+}
+
+// create makes the bucket. One that is there already is as it is.
+func (b *Bucket) create(ctx context.Context, handle *storage.BucketHandle, attrs *storage.BucketAttrs) error {
+	err := handle.Create(ctx, b.opts.Project, attrs)
 	if status(err) == http.StatusConflict {
 		// It is there, and ours if it can be listed.
 		return b.Check(ctx)

@@ -23,7 +23,7 @@ import (
 func (b *Bucket) List(ctx context.Context, opts bucket.ListOptions) iter.Seq2[bucket.Object, error] {
 	return func(yield func(bucket.Object, error) bool) {
 		query := &storage.Query{Prefix: opts.Prefix, StartOffset: opts.After, EndOffset: opts.Before, Projection: storage.ProjectionNoACL}
-		err := query.SetAttrSelection([]string{"Name", "Size", "Generation", "Metageneration", "Updated", "MD5", "CRC32C"})
+		err := query.SetAttrSelection([]string{"Name", "Size", "Generation", "Metageneration", "Updated", "MD5", "CRC32C", "StorageClass"})
 		if err != nil {
 			yield(bucket.Object{}, b.fail("list", "", err))
 			return
@@ -61,6 +61,7 @@ func seen(attrs *storage.ObjectAttrs) bucket.Object {
 	obj := bucket.Object{
 		Key: attrs.Name, Size: attrs.Size, Modified: attrs.Updated,
 		ETag: etag(attrs.Generation, attrs.Metageneration), Version: strconv.FormatInt(attrs.Generation, 10),
+		Archived: archived(attrs.StorageClass),
 	}
 	// The service computes both over the whole content; a composite object has no MD5 (B2).
 	if len(attrs.MD5) > 0 {
@@ -77,21 +78,7 @@ func properties(attrs *storage.ObjectAttrs) *bucket.Properties {
 		ContentType: attrs.ContentType, ContentEncoding: attrs.ContentEncoding, ContentLanguage: attrs.ContentLanguage,
 		ContentDisposition: attrs.ContentDisposition, CacheControl: attrs.CacheControl,
 		Metadata: attrs.Metadata, StorageClass: attrs.StorageClass, Other: map[string]string{},
-	}
-	if attrs.KMSKeyName != "" {
-		p.Other["kmsKeyName"] = attrs.KMSKeyName
-	}
-	if attrs.CustomerKeySHA256 != "" {
-		p.Other["customerEncryption"] = attrs.CustomerKeySHA256
-	}
-	if attrs.EventBasedHold {
-		p.Other["eventBasedHold"] = "true"
-	}
-	if attrs.TemporaryHold {
-		p.Other["temporaryHold"] = "true"
-	}
-	if attrs.Retention != nil {
-		p.Other["retention"] = attrs.Retention.Mode + " until " + attrs.Retention.RetainUntil.UTC().Format(http.TimeFormat)
+		Lock: lockOf(attrs), Encryption: encryptionOf(attrs),
 	}
 	if !attrs.CustomTime.IsZero() {
 		p.Other["customTime"] = attrs.CustomTime.UTC().Format(http.TimeFormat)

@@ -48,6 +48,7 @@ func (b *Bucket) put(ctx context.Context, key string, r io.Reader, size int64, o
 		Name: key, ContentType: p.ContentType, ContentEncoding: headertext.StripChunked(p.ContentEncoding), ContentLanguage: p.ContentLanguage,
 		ContentDisposition: p.ContentDisposition, CacheControl: p.CacheControl, Metadata: p.Metadata, StorageClass: p.StorageClass, MD5: opts.MD5,
 	}
+	guard(&w.ObjectAttrs, p)
 	w.ForceEmptyContentType = p.ContentType == ""
 	sum, err := b.send(ctx, w, r, size, opts)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -25,14 +26,17 @@ type Options struct {
 	Name string
 	// Now is the store's clock; nil is the machine's.
 	Now func() time.Time
+	// Guards are the locks that the bucket takes, and what it does about them. Zero takes none.
+	Guards bucket.Guards
 	// Absent opens a bucket that is not there until it is made.
 	Absent bool
 }
 
 // Bucket is a bucket in memory. It may be used by several goroutines.
 type Bucket struct {
-	name string
-	now  func() time.Time
+	name   string
+	now    func() time.Time
+	guards bucket.Guards
 
 	mu       sync.Mutex
 	made     bool
@@ -49,6 +53,7 @@ type stored struct {
 var _ interface {
 	bucket.Bucket
 	bucket.Maker
+	bucket.Guarded
 } = (*Bucket)(nil)
 
 // Open returns a bucket of its own.
@@ -59,7 +64,7 @@ func Open(ctx context.Context, opts Options) (*Bucket, error) {
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
-	return &Bucket{name: opts.Name, now: opts.Now, made: !opts.Absent, objects: map[string]stored{}}, nil
+	return &Bucket{name: opts.Name, now: opts.Now, guards: opts.Guards, made: !opts.Absent, objects: map[string]stored{}}, nil
 }
 
 // Describe implements bucket.Bucket.
@@ -67,7 +72,22 @@ func (b *Bucket) Describe() bucket.Capabilities {
 	return bucket.Capabilities{
 		Provider: "memory", URL: "memory://" + b.name, Order: bucket.ByBytes, MetadataKeys: bucket.MetadataAnyCase,
 		ConditionalPut: true, ConditionalWrite: true, Tags: true, WebsiteRedirect: true, Expires: true,
+		Locks: true, Keys: true,
 	}
+}
+
+// Guards implements bucket.Guarded.
+func (b *Bucket) Guards(context.Context) (bucket.Guards, error) { return b.guards, nil }
+
+// locked says with bucket.ErrLocked that an object may not be changed, and with bucket.ErrUnsupported that a lock cannot be held.
+func (b *Bucket) locked(old stored, want bucket.Lock, deletes bool) error {
+	if old.props.Lock.At(b.now()) != (bucket.Lock{}) && (deletes || !b.guards.KeepsLocked) {
+		return bucket.ErrLocked
+	}
+	if want.Retains() && !b.guards.Retention || want.Hold && !b.guards.Holds || want.EventHold && !b.guards.EventHolds {
+		return fmt.Errorf("%w: a lock (%s)", bucket.ErrUnsupported, want)
+	}
+	return nil
 }
 
 // Check implements bucket.Bucket.
@@ -209,6 +229,9 @@ func (b *Bucket) Put(ctx context.Context, key string, r io.Reader, size int64, o
 	if opts.IfAbsent && exists || opts.IfMatch.ETag != "" && opts.IfMatch.ETag != old.object.ETag {
 		return bucket.Object{}, fmt.Errorf("put %s to memory://%s: %w", key, b.name, bucket.ErrPrecondition)
 	}
+	if err := errors.Join(b.locked(old, opts.Properties.Lock, false), opts.Properties.Fits(b.Describe())); err != nil {
+		return bucket.Object{}, fmt.Errorf("put %s to memory://%s: %w", key, b.name, err)
+	}
 	b.versions++
 	s := stored{data: slices.Clone(part.Data), props: clone(opts.Properties)}
 	s.props.Other = nil
@@ -232,6 +255,9 @@ func (b *Bucket) Delete(ctx context.Context, obj bucket.Object) error {
 	old, exists := b.objects[obj.Key]
 	if exists && obj.ETag != "" && obj.ETag != old.object.ETag {
 		return fmt.Errorf("delete %s in memory://%s: %w", obj.Key, b.name, bucket.ErrPrecondition)
+	}
+	if err := b.locked(old, bucket.Lock{}, true); err != nil {
+		return fmt.Errorf("delete %s in memory://%s: %w", obj.Key, b.name, err)
 	}
 	delete(b.objects, obj.Key)
 	return nil

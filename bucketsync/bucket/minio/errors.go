@@ -13,7 +13,11 @@ func (b *Bucket) fail(op, key string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return bucket.Wrap(op, b.url, key, kind(err), err)
+	found := kind(err)
+	if found == nil && (op == "head" || op == "open") && needsKey(err) {
+		found = bucket.ErrKeyNeeded
+	}
+	return bucket.Wrap(op, b.url, key, found, err)
 }
 
 // kind finds the sentinel by the error's code, and by its status where the code says nothing.
@@ -27,6 +31,8 @@ func kind(err error) error {
 		return bucket.ErrNotExist
 	case "PreconditionFailed":
 		return bucket.ErrPrecondition
+	case "InvalidObjectState":
+		return bucket.ErrArchived
 	case "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidTokenId":
 		return bucket.ErrDenied
 	case "SlowDown", "SlowDownRead", "SlowDownWrite":

@@ -21,7 +21,7 @@ func (b *Bucket) List(ctx context.Context, opts bucket.ListOptions) iter.Seq2[bu
 			if opts.Ends(info.Key) {
 				return
 			}
-			obj := bucket.Object{Key: info.Key, Size: info.Size, ETag: info.ETag, Modified: info.LastModified}
+			obj := bucket.Object{Key: info.Key, Size: info.Size, ETag: info.ETag, Modified: info.LastModified, Archived: archived(info)}
 			if opts.Holds(obj.Key) && !yield(obj, nil) {
 				return
 			}

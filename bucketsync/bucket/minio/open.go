@@ -65,6 +65,8 @@ type Bucket struct {
 var _ interface {
 	bucket.Bucket
 	bucket.Maker
+	bucket.Guarded
+	bucket.Keeper
 } = (*Bucket)(nil)
 
 // Open returns the bucket. It makes no request.
@@ -157,6 +159,7 @@ func (b *Bucket) Describe() bucket.Capabilities {
 			_, err := headers(p)
 			return bucket.Problem(err)
 		},
+		Locks: true, Keys: true,
 	}
 }
 
@@ -170,9 +173,14 @@ func (b *Bucket) Check(ctx context.Context) error {
 
 // Make implements bucket.Maker.
 func (b *Bucket) Make(ctx context.Context) error {
-	err := b.client.MakeBucket(ctx, b.opts.Bucket, minio.MakeBucketOptions{Region: b.opts.Region})
+	return b.fail("make", "", b.create(ctx, false))
+}
+
+// create makes the bucket. One that is there already is as it is.
+func (b *Bucket) create(ctx context.Context, locks bool) error {
+	err := b.client.MakeBucket(ctx, b.opts.Bucket, minio.MakeBucketOptions{Region: b.opts.Region, ObjectLocking: locks})
 	if minio.ToErrorResponse(err).Code == "BucketAlreadyOwnedByYou" {
 		return nil
 	}
-	return b.fail("make", "", err)
+	return err
 }

@@ -34,6 +34,7 @@ func (b *Bucket) told(ctx context.Context, key string, info minio.ObjectInfo) (b
 	obj := seen(key, info)
 	obj.Digests = digests(info)
 	obj.Properties = properties(info)
+	obj.Archived = archived(info)
 	if info.UserTagCount == 0 {
 		return obj, nil
 	}
@@ -82,16 +83,7 @@ func properties(info minio.ObjectInfo) *bucket.Properties {
 		}
 		p.Metadata[strings.ToLower(name)] = value
 	}
-	for name, values := range info.Headers {
-		name = strings.ToLower(name)
-		value := strings.Join(values, ", ")
-		if strings.HasPrefix(name, "x-amz-object-lock-") || strings.HasPrefix(name, "x-amz-server-side-encryption") && value != "AES256" {
-			if p.Other == nil {
-				p.Other = map[string]string{}
-			}
-			p.Other[name] = value
-		}
-	}
+	p.Lock, p.Encryption = lockOf(info.Headers), encryptionOf(info.Headers)
 	return p
 }
 

@@ -79,6 +79,7 @@ func describe(query minio.PutObjectOptions, p bucket.Properties, metadata map[st
 	query.Expires = p.Expires
 	query.StorageClass = p.StorageClass
 	query.UserTags = p.Tags
+	guard(&query, p)
 	// With their prefix, so that the SDK takes no key for a header of the same name.
 	query.UserMetadata = make(map[string]string, len(metadata))
 	for name, value := range metadata {

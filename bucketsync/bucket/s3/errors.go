@@ -15,7 +15,11 @@ func (b *Bucket) fail(op, key string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return bucket.Wrap(op, b.url, key, kind(err), err)
+	found := kind(err)
+	if found == nil && (op == "head" || op == "open") && needsKey(err) {
+		found = bucket.ErrKeyNeeded
+	}
+	return bucket.Wrap(op, b.url, key, found, err)
 }
 
 // kind finds the sentinel by the error's code, and by the status where an answer has no body, as to a HEAD.
@@ -27,6 +31,8 @@ func kind(err error) error {
 			return bucket.ErrNotExist
 		case "PreconditionFailed", "ConditionalRequestConflict":
 			return bucket.ErrPrecondition
+		case "InvalidObjectState":
+			return bucket.ErrArchived
 		case "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "Forbidden":
 			return bucket.ErrDenied
 		case "NotImplemented", "EntityTooLarge", "KeyTooLongError", "MetadataTooLarge", "InvalidRange", "InvalidStorageClass", "InvalidTag",

@@ -22,6 +22,9 @@ func (b *Bucket) List(ctx context.Context, opts bucket.ListOptions) iter.Seq2[bu
 			in.Prefix = &opts.Prefix
 		}
 		ordered := !b.express()
+		if ordered { // directory buckets refuse it, and have no archive classes
+			in.OptionalObjectAttributes = []types.OptionalObjectAttributes{types.OptionalObjectAttributesRestoreStatus}
+		}
 		if opts.After != "" && ordered {
 			in.StartAfter = &opts.After
 		}
@@ -75,5 +78,6 @@ func listed(item types.Object, encoding types.EncodingType) (bucket.Object, erro
 	}
 	return bucket.Object{
 		Key: key, Size: aws.ToInt64(item.Size), ETag: unquote(aws.ToString(item.ETag)), Modified: aws.ToTime(item.LastModified),
+		Archived: archivedListed(item),
 	}, nil
 }

@@ -81,6 +81,8 @@ const maxFolders = 10_000
 var _ interface {
 	bucket.Bucket
 	bucket.Maker
+	bucket.Guarded
+	bucket.Keeper
 } = (*Bucket)(nil)
 
 // Open returns the bucket. It reads the SDK's configuration and makes no request to the store.
@@ -174,9 +176,10 @@ func (b *Bucket) Describe() bucket.Capabilities {
 			_, err := b.headers(p)
 			return bucket.Problem(err)
 		},
+		Locks: true, Keys: true,
 	}
 	if b.express() {
-		caps.Order, caps.Tags, caps.WebsiteRedirect = bucket.Unordered, false, false
+		caps.Order, caps.Tags, caps.WebsiteRedirect, caps.Locks = bucket.Unordered, false, false, false
 	}
 	return caps
 }
@@ -197,7 +200,15 @@ func (b *Bucket) Check(ctx context.Context) error {
 
 // Make implements bucket.Maker.
 func (b *Bucket) Make(ctx context.Context) error {
+	return b.fail("make", "", b.create(ctx, false))
+}
+
+// create makes the bucket. One that is there already is as it is.
+func (b *Bucket) create(ctx context.Context, locks bool) error {
 	in := &s3.CreateBucketInput{Bucket: &b.opts.Bucket}
+	if locks {
+		in.ObjectLockEnabledForBucket = &locks
+	}
 	if region := b.client.Options().Region; region != "us-east-1" {
 		in.CreateBucketConfiguration = &types.CreateBucketConfiguration{LocationConstraint: types.BucketLocationConstraint(region)}
 	}
@@ -206,5 +217,5 @@ func (b *Bucket) Make(ctx context.Context) error {
 	if errors.As(err, &owned) {
 		return nil
 	}
-	return b.fail("make", "", err)
+	return err
 }

@@ -36,7 +36,7 @@ func (b *Bucket) Head(ctx context.Context, key string) (bucket.Object, error) {
 func (b *Bucket) told(ctx context.Context, key string, head *s3.HeadObjectOutput) (obj bucket.Object, err error) {
 	obj = bucket.Object{
 		Key: key, Size: aws.ToInt64(head.ContentLength), ETag: unquote(aws.ToString(head.ETag)), Version: version(head.VersionId),
-		Modified: aws.ToTime(head.LastModified), Digests: b.digests(head), Properties: properties(head),
+		Modified: aws.ToTime(head.LastModified), Digests: b.digests(head), Properties: properties(head), Archived: archivedHead(head),
 	}
 	if b.express() {
 		return obj, nil
@@ -109,18 +109,10 @@ func properties(head *s3.HeadObjectOutput) *bucket.Properties {
 		}
 		p.Expires = when
 	}
-	if sse := string(head.ServerSideEncryption); sse != "AES256" { // which S3 does to every object
-		other("x-amz-server-side-encryption", sse)
+	p.Lock, p.Encryption = lockOf(head), encryptionOf(head)
+	if head.ServerSideEncryption == types.ServerSideEncryptionAwsKmsDsse { // a second layer, which is not asked for at the destination
+		other("x-amz-server-side-encryption", string(head.ServerSideEncryption))
 	}
-	other("x-amz-server-side-encryption-aws-kms-key-id", aws.ToString(head.SSEKMSKeyId))
-	other("x-amz-server-side-encryption-customer-algorithm", aws.ToString(head.SSECustomerAlgorithm))
-	other("x-amz-object-lock-mode", string(head.ObjectLockMode))
-	other("x-amz-object-lock-legal-hold", string(head.ObjectLockLegalHoldStatus))
-	if head.ObjectLockRetainUntilDate != nil {
-		other("x-amz-object-lock-retain-until-date", head.ObjectLockRetainUntilDate.UTC().Format(http.TimeFormat))
-	}
-	other("x-amz-archive-status", string(head.ArchiveStatus))
-	other("x-amz-restore", aws.ToString(head.Restore))
 	if n := aws.ToInt32(head.MissingMeta); n > 0 {
 		other("x-amz-missing-meta", fmt.Sprint(n))
 	}

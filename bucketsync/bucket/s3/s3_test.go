@@ -214,13 +214,16 @@ func TestB14_RetriesWaitAsLongAsTheServerAsks(t *testing.T) {
 func TestI05_PropertiesThatNoFieldHoldsAreSeen(t *testing.T) {
 	when := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
 	p := properties(&s3.HeadObjectOutput{
-		ExpiresString: aws.String("0"), ServerSideEncryption: types.ServerSideEncryptionAwsKms, SSEKMSKeyId: aws.String("arn:key"),
+		ExpiresString: aws.String("0"), ServerSideEncryption: types.ServerSideEncryptionAwsKmsDsse, SSEKMSKeyId: aws.String("arn:key"),
 		ObjectLockMode: types.ObjectLockModeGovernance, ObjectLockRetainUntilDate: &when, MissingMeta: aws.Int32(2), ContentEncoding: aws.String("aws-chunked,gzip"),
 	})
-	for _, name := range []string{"Expires", "x-amz-server-side-encryption", "x-amz-server-side-encryption-aws-kms-key-id", "x-amz-object-lock-mode", "x-amz-object-lock-retain-until-date", "x-amz-missing-meta"} {
+	for _, name := range []string{"Expires", "x-amz-server-side-encryption", "x-amz-missing-meta"} {
 		if p.Other[name] == "" {
 			t.Errorf("%s is lost: %v", name, p.Other)
 		}
+	}
+	if want := (bucket.Lock{Mode: bucket.Governance, Until: when}); p.Lock != want || p.Encryption != (bucket.Encryption{Kind: bucket.ByService, Key: "arn:key"}) {
+		t.Errorf("got %+v and %+v", p.Lock, p.Encryption)
 	}
 	if p.ContentEncoding != "gzip" || !p.Expires.IsZero() {
 		t.Errorf("got %+v", p)

@@ -79,14 +79,17 @@ func (w *write) single(ctx context.Context, r io.Reader) (bucket.Object, error) 
 	defer part.Done()
 	sum := part.MD5()
 	p := w.opts.Properties
-	out, err := w.b.client.PutObject(ctx, &s3.PutObjectInput{
+	in := &s3.PutObjectInput{
 		Bucket: &w.b.opts.Bucket, Key: &w.key, Body: part.Reader(), ContentLength: &w.size, ContentMD5: aws.String(base64.StdEncoding.EncodeToString(sum)),
 		ContentType: given(p.ContentType), ContentEncoding: given(headertext.StripChunked(p.ContentEncoding)),
 		ContentLanguage: given(p.ContentLanguage), ContentDisposition: given(p.ContentDisposition), CacheControl: given(p.CacheControl),
 		Expires: when(p.Expires), WebsiteRedirectLocation: given(p.WebsiteRedirect), Metadata: w.metadata,
 		Tagging: tagging(p.Tags), StorageClass: types.StorageClass(p.StorageClass),
 		IfNoneMatch: w.ifNoneMatch(), IfMatch: w.ifMatch(),
-	}, unsigned)
+	}
+	in.ObjectLockMode, in.ObjectLockRetainUntilDate, in.ObjectLockLegalHoldStatus = lockHeaders(p.Lock)
+	in.ServerSideEncryption, in.SSEKMSKeyId = keyHeaders(p.Encryption)
+	out, err := w.b.client.PutObject(ctx, in, unsigned)
 	if err != nil {
 		return bucket.Object{}, err
 	}
@@ -95,13 +98,16 @@ func (w *write) single(ctx context.Context, r io.Reader) (bucket.Object, error) 
 
 func (w *write) multipart(ctx context.Context, r io.Reader) (bucket.Object, error) {
 	p := w.opts.Properties
-	upload, err := w.b.client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{
+	in := &s3.CreateMultipartUploadInput{
 		Bucket: &w.b.opts.Bucket, Key: &w.key,
 		ContentType: given(p.ContentType), ContentEncoding: given(headertext.StripChunked(p.ContentEncoding)),
 		ContentLanguage: given(p.ContentLanguage), ContentDisposition: given(p.ContentDisposition), CacheControl: given(p.CacheControl),
 		Expires: when(p.Expires), WebsiteRedirectLocation: given(p.WebsiteRedirect), Metadata: w.metadata,
 		Tagging: tagging(p.Tags), StorageClass: types.StorageClass(p.StorageClass),
-	})
+	}
+	in.ObjectLockMode, in.ObjectLockRetainUntilDate, in.ObjectLockLegalHoldStatus = lockHeaders(p.Lock)
+	in.ServerSideEncryption, in.SSEKMSKeyId = keyHeaders(p.Encryption)
+	upload, err := w.b.client.CreateMultipartUpload(ctx, in)
 	if err != nil {
 		return bucket.Object{}, err
 	}
