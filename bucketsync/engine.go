@@ -3,6 +3,7 @@ package bucketsync
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
@@ -88,6 +89,9 @@ func unfit(obj bucket.Object, caps bucket.Capabilities) string {
 	}
 	if caps.MaxKeyLength > 0 && len(obj.Key) > caps.MaxKeyLength {
 		return fmt.Sprintf("its key has %d bytes and a key at the destination has at most %d", len(obj.Key), caps.MaxKeyLength)
+	}
+	if caps.FoldersEmpty && obj.Size > 0 && strings.HasSuffix(obj.Key, "/") {
+		return "it has content, and its key ends with a slash: the destination takes it for a folder"
 	}
 	if caps.KeyProblem != nil {
 		return caps.KeyProblem(obj.Key)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
 	"github.com/crossfade-project/crossfade/internal/cli"
+	"github.com/crossfade-project/crossfade/internal/mend"
 	"github.com/crossfade-project/crossfade/internal/plan"
 )
 
@@ -135,7 +136,7 @@ func (e *engine) checkEnds(ctx context.Context, p *plan.Plan) (usable bool, err 
 	case errors.Is(err, bucket.ErrDenied):
 		p.Refuse(name, "the source "+from+" may not be listed: "+err.Error(), "give its credentials the right to list and read")
 	case err != nil:
-		return false, fmt.Errorf("check the source: %w", err)
+		return false, unreached("source", err)
 	}
 	switch err := e.to.Check(ctx); {
 	case errors.Is(err, bucket.ErrNotExist):
@@ -146,9 +147,14 @@ func (e *engine) checkEnds(ctx context.Context, p *plan.Plan) (usable bool, err 
 	case errors.Is(err, bucket.ErrDenied):
 		p.Refuse(name, "the destination "+to+" may not be listed: "+err.Error(), "give its credentials the right to list, read and write")
 	case err != nil:
-		return false, fmt.Errorf("check the destination: %w", err)
+		return false, unreached("destination", err)
 	}
 	return len(p.Refusals) == 0, nil
+}
+
+// unreached is the failure of an end of which nothing is known: it did not answer, or answers as no store does.
+func unreached(end string, err error) error {
+	return &mend.Error{Op: "check the " + end, Err: err, Hint: "see that its address is right and that it answers there; nothing was changed"}
 }
 
 // survey counts what a pass would do. With look, it also asks for the properties of what would be copied, and refuses

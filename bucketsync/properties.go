@@ -115,7 +115,7 @@ type difference struct{ property, want, got string }
 // canonical gives properties the form in which they are compared at a store: what stores fill in by themselves is as if it were not there.
 func canonical(p bucket.Properties, caps bucket.Capabilities) bucket.Properties {
 	switch p.ContentType {
-	case "application/octet-stream", "binary/octet-stream":
+	case "application/octet-stream", "binary/octet-stream", "application/x-directory":
 		p.ContentType = ""
 	}
 	if usualClass(p.StorageClass) {

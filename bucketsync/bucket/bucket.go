@@ -224,6 +224,8 @@ type Capabilities struct {
 	KeyProblem func(key string) string
 	// NoneBelow says that the store cannot hold an object below another, a/b beside a, or hides it from listings (B12).
 	NoneBelow bool
+	// FoldersEmpty says that an object whose key ends with a slash is a folder, and can have no content.
+	FoldersEmpty bool
 	// PropertyProblem says why the store cannot hold properties that Fits lets pass, or "" when it can: a key of metadata that is
 	// no header's name, too many tags. Put refuses the same. Nil means all are fine.
 	PropertyProblem func(Properties) string

@@ -37,7 +37,7 @@ func TestPlaceScripts(t *testing.T) {
 		Dir: filepath.Join("testdata", "places"), Setup: setupPlaces, RequireUniqueNames: true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": cmdExitsAt, "objects": cmdObjects, "shows": cmdShows, "asked": cmdAsked, "count": cmdCount, "slow": cmdSlow,
-			"hang": cmdHang, "broken": cmdBroken, "heal": cmdHeal, "stop-at": cmdStopAt, "change": cmdChange, "cut": cmdCut,
+			"hang": cmdHang, "broken": cmdBroken, "heal": cmdHeal, "stop-at": cmdStopAt, "change": cmdChange, "cut": cmdCut, "takes": cmdTakesAt, "dropping": cmdDropping,
 		},
 	})
 }
@@ -92,7 +92,7 @@ func (a *account) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(http.StatusForbidden, "AccessDenied", why)
 		return
 	}
-	if b := a.broken.Load(); b != nil && r.Method == b.method && strings.HasSuffix(r.URL.Path, "/"+b.key) {
+	if b := a.broken.Load(); b != nil && r.Method == b.method && (b.key == "*" || strings.HasSuffix(r.URL.Path, "/"+b.key)) {
 		refuse(b.status, b.code, "broken on purpose")
 		return
 	}
@@ -176,6 +176,11 @@ func access(ts *testscript.TestScript, args []string) []string {
 // cmdExitsAt is cmdExits, with access.
 func cmdExitsAt(ts *testscript.TestScript, neg bool, args []string) {
 	cmdExits(ts, neg, access(ts, args))
+}
+
+// cmdTakesAt is cmdTakes, with access.
+func cmdTakesAt(ts *testscript.TestScript, neg bool, args []string) {
+	cmdTakes(ts, neg, access(ts, args))
 }
 
 // cmdObjects makes a bucket with objects, whose content is their key unless said otherwise; a number and a B is so many
@@ -262,7 +267,7 @@ func cmdSlow(ts *testscript.TestScript, _ bool, args []string) {
 	accountOf(ts, args[0]).Inject(s3fake.Fault{Op: s3fake.Op(args[1]), Times: n, Status: http.StatusServiceUnavailable, Code: "SlowDown"})
 }
 
-// cmdBroken refuses every request of a kind for a key, or no more: broken one get KEY 403 AccessDenied, broken one get KEY.
+// cmdBroken refuses every request of a kind for a key, * for all, or no more: broken one get KEY 403 AccessDenied, broken one get KEY.
 func cmdBroken(ts *testscript.TestScript, _ bool, args []string) {
 	a := accountOf(ts, args[0])
 	if len(args) == 3 {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -101,6 +103,9 @@ func (e end) store(text, side string) (crossfade.Store, error) {
 	if err != nil {
 		return crossfade.Store{}, err
 	}
+	if err := checkEndpoint(e.endpoint); err != nil {
+		return crossfade.Store{}, fmt.Errorf("--%s-endpoint: %w", side, err)
+	}
 	s := crossfade.Store{Endpoint: e.endpoint, Region: e.region, Project: e.project, Anonymous: e.anonymous, Bucket: u.Bucket, Prefix: u.Prefix}
 	switch u.Scheme {
 	case bucket.SchemeS3:
@@ -125,6 +130,21 @@ func (e end) store(text, side string) (crossfade.Store, error) {
 	}
 	s.SecretKey, err = secretAt(e.secretKey, "--"+side+"-secret-key")
 	return s, err
+}
+
+// checkEndpoint refuses what is no URL of a server. It does not repeat what could be a password.
+func checkEndpoint(endpoint string) error {
+	if endpoint == "" {
+		return nil
+	}
+	u, err := url.Parse(endpoint)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
+		return errors.New("it is no URL of a server: write https://host:port")
+	case u.User != nil || u.RawQuery != "":
+		return errors.New("it carries credentials or parameters: write https://host:port, and give credentials by their own flags")
+	}
+	return nil
 }
 
 // secretAt reads a secret from where a flag says that it is. A flag that holds the secret itself would show it to everybody.
