@@ -108,7 +108,8 @@ func applySync(ctx context.Context, c plan.Change, opts Options) (result Result,
 	if err := json.Unmarshal(c.Data, &planned); err != nil {
 		return Result{}, fmt.Errorf("read the plan's data: %w", err)
 	}
-	if opts.Manifest == "" {
+	lasting := opts.Manifest != ""
+	if !lasting {
 		// One pass must know what the pass before it wrote.
 		dir, err := os.MkdirTemp(opts.TempDir, "crossfade-manifest-*")
 		if err != nil {
@@ -125,7 +126,9 @@ func applySync(ctx context.Context, c plan.Change, opts Options) (result Result,
 		return Result{}, err
 	}
 	e.progress.state = Progress{TotalObjects: planned.Copy, TotalBytes: planned.CopyBytes}
+	e.uploads.lasting = e.uploads.lasting && lasting
 	err = e.sync(ctx)
+	err = errors.Join(err, e.settleUploads(ctx, err == nil))
 	e.result.Losses = e.ledger.losses()
 	// What was written is remembered whatever happened.
 	if cerr := e.manifest.compact(); cerr != nil {

@@ -23,10 +23,21 @@ const (
 // copyObject copies the source's object over base, which is what the destination has under the key now, or nil. Listed is the
 // source's as it was last seen. An overwritten source restarts it (B4), a failure of the moment repeats it.
 func (e *engine) copyObject(ctx context.Context, listed bucket.Object, rec *Record, base *bucket.Object) error {
+	return e.leave(ctx, listed.Key, e.copyTries(ctx, listed, rec, base))
+}
+
+func (e *engine) copyTries(ctx context.Context, listed bucket.Object, rec *Record, base *bucket.Object) error {
 	for try := 1; ; try++ {
 		err := e.tryCopy(ctx, &listed, rec, base)
 		if err == nil {
 			return nil
+		}
+		if errors.Is(err, bucket.ErrUploadGone) && try < maxTries && ctx.Err() == nil {
+			done, err := e.gone(ctx, listed.Key, rec)
+			if done || err != nil {
+				return err
+			}
+			continue
 		}
 		if errors.Is(err, errSourceMoved) && try < maxTries && ctx.Err() == nil {
 			continue
@@ -44,7 +55,8 @@ type transfer struct {
 	props   bucket.Properties // as the destination is to have them
 	entries []Entry           // what they lose
 	sums    *sums
-	over    bool // the destination had something under the key
+	over    bool   // the destination had something under the key
+	going   *going // the write that is gone on with, or nil
 }
 
 // content is what is known of an object's bytes, in hexadecimal.
@@ -114,7 +126,16 @@ func (e *engine) transfer(ctx context.Context, listed *bucket.Object, rec *Recor
 		return nil, none, err
 	}
 	defer release()
-	body, src, err := e.open(ctx, listed.Key)
+	g, src, err := e.takeUp(ctx, listed.Key)
+	if err != nil {
+		return nil, none, err
+	}
+	var body io.ReadCloser
+	if g != nil {
+		body, err = e.openFrom(ctx, g, src)
+	} else {
+		body, src, err = e.open(ctx, listed.Key)
+	}
 	if errors.Is(err, bucket.ErrNotExist) {
 		return nil, none, nil
 	}
@@ -143,7 +164,10 @@ func (e *engine) transfer(ctx context.Context, listed *bucket.Object, rec *Recor
 			}
 		}
 	}
-	t := &transfer{key: src.Key, src: src, props: props, entries: entries, sums: newSums(e.wanted(src)...), over: base != nil}
+	t := &transfer{key: src.Key, src: src, props: props, entries: entries, sums: newSums(e.wanted(src)...), over: base != nil, going: g}
+	if g != nil {
+		t.sums, _ = g.hashes(e.wanted(src), src.Size)
+	}
 	acked, err := e.write(ctx, t, body, raw, rec, base)
 	return t, acked, err
 }
@@ -234,6 +258,7 @@ func (e *engine) write(ctx context.Context, t *transfer, body io.Reader, raw []b
 		intent.MD5 = t.sums.hex(bucket.MD5)
 		out = &held{Reader: bytes.NewReader(raw), raw: raw}
 	}
+	put.Upload = e.upload(t, in)
 	if err := e.stillAt(ctx, t.key, base, put); err != nil {
 		return bucket.Object{}, err
 	}
@@ -250,6 +275,9 @@ func (e *engine) write(ctx context.Context, t *transfer, body io.Reader, raw []b
 	}
 	if err != nil {
 		return bucket.Object{}, fmt.Errorf("write %q: %w", t.key, err)
+	}
+	if err := e.uploads.add(uploadLine{Key: t.key, Over: true}); err != nil {
+		return bucket.Object{}, err
 	}
 	return acked, t.checkSource()
 }
@@ -504,6 +532,13 @@ func (s *source) Digests() []bucket.Digest {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.sums.digests()
+}
+
+// state is where the hashes stand, for a later process.
+func (s *source) state() (*sumsState, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sums.state()
 }
 
 // held is a small object, whole in memory.

@@ -3,7 +3,10 @@ package bucketsync
 import (
 	"crypto/md5"
 	"crypto/sha256"
+	"encoding"
 	"encoding/hex"
+	"errors"
+	"fmt"
 	"hash"
 	"hash/crc32"
 	"slices"
@@ -49,6 +52,53 @@ func newSums(wanted ...bucket.Algorithm) *sums {
 
 // allSums hashes with everything, where it is not known what the result is compared with.
 func allSums() *sums { return newSums(bucket.MD5, bucket.CRC64NVME, bucket.CRC32C) }
+
+// sumsState is where hashing stands, for going on in another process.
+type sumsState struct {
+	N      int64                       `json:"n"`
+	Hashes map[bucket.Algorithm][]byte `json:"hashes"`
+}
+
+// state is where the hashes stand now.
+func (s *sums) state() (*sumsState, error) {
+	out := &sumsState{N: s.n, Hashes: map[bucket.Algorithm][]byte{}}
+	for i, a := range algorithms() {
+		if s.hashes[i] == nil {
+			continue
+		}
+		kept, ok := s.hashes[i].(encoding.BinaryMarshaler)
+		if !ok {
+			return nil, fmt.Errorf("the state of %s cannot be kept", a)
+		}
+		raw, err := kept.MarshalBinary()
+		if err != nil {
+			return nil, fmt.Errorf("keep the state of %s: %w", a, err)
+		}
+		out.Hashes[a] = raw
+	}
+	return out, nil
+}
+
+// restore goes on from a state, which must have all the algorithms.
+func (s *sums) restore(from *sumsState) error {
+	if from == nil {
+		return errors.New("no state of the hashes is known")
+	}
+	for i, a := range algorithms() {
+		if s.hashes[i] == nil {
+			continue
+		}
+		kept, ok := s.hashes[i].(encoding.BinaryUnmarshaler)
+		if !ok || from.Hashes[a] == nil {
+			return fmt.Errorf("no state of %s is known", a)
+		}
+		if err := kept.UnmarshalBinary(from.Hashes[a]); err != nil {
+			return fmt.Errorf("go on with %s: %w", a, err)
+		}
+	}
+	s.n = from.N
+	return nil
+}
 
 // Write implements io.Writer.
 func (s *sums) Write(p []byte) (int, error) {

@@ -24,6 +24,9 @@
 // A change of an object's tags alone shows in no listing. It is noticed when the object is looked at: by a copy, and by
 // Verify with ModeFull.
 //
+// A large object is written in parts that outlive the process: a run that is killed is gone on with from what the store has of
+// them, with the hashes from where they stood. See resume.go.
+//
 // The engine works on the range of keys that it is given. Several ranges of one bucket can be synced at once, each with
 // a manifest of its own.
 package bucketsync

@@ -18,6 +18,7 @@ type engine struct {
 	fromCaps, toCaps bucket.Capabilities
 	patience         patience
 	manifest         *manifest
+	uploads          *uploads
 	ledger           *ledger
 	shapes           *shapes
 	memory           *budget.Budget
@@ -53,7 +54,10 @@ func newEngine(opts Options) (*engine, error) {
 		e.opts.Prices = table
 	}
 	var err error
-	e.manifest, err = openManifest(opts.Manifest, opts.TempDir, e.fromCaps, e.toCaps)
+	if e.manifest, err = openManifest(opts.Manifest, opts.TempDir, e.fromCaps, e.toCaps); err != nil {
+		return e, err
+	}
+	e.uploads, err = loadUploads(opts.Manifest, e.manifest.header)
 	return e, err
 }
 

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/url"
 	"syscall"
 	"time"
 
@@ -41,6 +42,10 @@ func transient(err error) bool {
 		if errors.Is(err, passing) {
 			return true
 		}
+	}
+	var request *url.Error
+	if errors.As(err, &request) && errors.Is(request.Err, io.EOF) {
+		return true // the server closed the connection instead of answering
 	}
 	var status interface{ HTTPStatusCode() int }
 	if errors.As(err, &status) {

@@ -106,6 +106,9 @@ type PutOptions struct {
 	IfMatch Object
 	// MD5 of the whole body, 16 bytes, where the caller knows it; the store checks it where it can.
 	MD5 []byte
+	// Upload lets a write in parts be gone on with later; see Resumer. Nil, and where Capabilities.Resumes is not set, a write
+	// that fails leaves nothing.
+	Upload *Upload
 	// Budget is where the driver takes the memory of its buffers from. Nil leaves each Put a bound of its own.
 	Budget Budget
 }
@@ -218,6 +221,8 @@ type Capabilities struct {
 	// Locks says that Put writes locks where the bucket holds them (Guards), and Keys that it encrypts under a key that it is told.
 	Locks bool
 	Keys  bool
+	// Resumes says that the bucket is a Resumer.
+	Resumes bool
 	// OpenTells says that a read of a whole object answers what Head would: one request then serves for both.
 	OpenTells bool
 	// KeyProblem says why the store cannot hold a key, or "" when it can. Nil means every key is fine.

@@ -8,7 +8,7 @@ import (
 
 // Error is what a driver returns when a request fails. Errors.Is finds its kind, one of the sentinels, and its cause.
 type Error struct {
-	Op   string // "list", "head", "open", "put", "delete", "check", "make"
+	Op   string // "list", "head", "open", "put", "delete", "check", "make", "abort", "copy"
 	Key  string // empty where the whole bucket is meant
 	URL  string // of the bucket, without credentials
 	Kind error  // one of the sentinels, or nil
@@ -47,7 +47,7 @@ func Wrap(op, url, key string, kind, cause error) error {
 	if cause == nil && kind == nil {
 		return nil
 	}
-	for _, known := range []error{ErrNotExist, ErrPrecondition, ErrUnsupported, ErrDenied, ErrArchived, ErrKeyNeeded, ErrLocked, ErrSlowDown} {
+	for _, known := range []error{ErrNotExist, ErrPrecondition, ErrUnsupported, ErrDenied, ErrArchived, ErrKeyNeeded, ErrLocked, ErrSlowDown, ErrUploadGone} {
 		if kind == nil && errors.Is(cause, known) {
 			return &Error{Op: op, URL: url, Key: key, Err: cause, Hint: hint(known, key)}
 		}

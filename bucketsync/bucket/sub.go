@@ -40,6 +40,22 @@ func (s *sub) MakeKeeping(ctx context.Context, what Keeping) error {
 	return ErrUnsupported
 }
 
+// Abort implements Resumer, where the bucket below does.
+func (s *sub) Abort(ctx context.Context, key, id string) error {
+	if below, ok := s.Bucket.(Resumer); ok {
+		return below.Abort(ctx, s.prefix+key, id)
+	}
+	return ErrUnsupported
+}
+
+// Unfinished implements Resumer, where the bucket below does.
+func (s *sub) Unfinished(ctx context.Context, key string) ([]Unfinished, error) {
+	if below, ok := s.Bucket.(Resumer); ok {
+		return below.Unfinished(ctx, s.prefix+key)
+	}
+	return nil, ErrUnsupported
+}
+
 func (s *sub) List(ctx context.Context, opts ListOptions) iter.Seq2[Object, error] {
 	opts.Prefix = s.prefix + opts.Prefix
 	if opts.After != "" {

@@ -14,6 +14,7 @@
 // that does not fit becomes _xHHHH_, as .NET's XmlConvert writes names (content-owner is content_x002d_owner), and
 // turns back when it is read. Values that no header can carry are encoded as RFC 2047 says.
 //
-// Blocks of an upload that fails are left to the service, which drops them after a week or with the next write of that
-// blob: it knows no request that would abort them. Their identifiers are random, so that no two uploads share one.
+// A block's name holds its upload's, which is random, its number and the MD5 with which the service took it: a write that was
+// cut off goes on from what Get Block List shows. Blocks of one that fails are left to the service, which drops them after
+// a week or with the next write of that blob: it knows no request that would abort them.
 package azure

@@ -2,8 +2,6 @@ package azure
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -44,15 +42,13 @@ func (b *Bucket) put(ctx context.Context, key string, r io.Reader, size int64, o
 	if err := errors.Join(p.Fits(b.Describe()), err); err != nil {
 		return bucket.Object{}, err
 	}
-	w := write{client: b.client.NewBlockBlobClient(key), opts: opts, metadata: metadata}
+	w := &write{client: b.client.NewBlockBlobClient(key), opts: opts, metadata: metadata}
 	var tag *azcore.ETag
 	var sum []byte
 	if size <= b.opts.PartSize {
 		tag, sum, err = w.single(ctx, r, size)
 	} else {
-		plan := body.NewPlan(size, b.opts.PartSize, maxBlocks, b.opts.Workers)
-		plan.Budget = opts.Budget
-		tag, sum, err = w.blocks(ctx, r, plan)
+		tag, sum, err = w.inBlocks(ctx, r, size, b.opts)
 	}
 	if err != nil {
 		return bucket.Object{}, err
@@ -76,6 +72,9 @@ type write struct {
 	client   *blockblob.Client
 	opts     bucket.PutOptions
 	metadata map[string]*string
+	// Of a write in blocks: the part of their names that is the upload's own, and their MD5s.
+	upload string
+	blocks []string
 }
 
 func (w *write) single(ctx context.Context, r io.Reader, size int64) (tag *azcore.ETag, sum []byte, err error) {
@@ -91,38 +90,6 @@ func (w *write) single(ctx context.Context, r io.Reader, size int64) (tag *azcor
 		TransactionalValidation: blob.TransferValidationTypeMD5(sum),
 	})
 	return answer.ETag, sum, err
-}
-
-func (w *write) blocks(ctx context.Context, r io.Reader, plan body.Plan) (tag *azcore.ETag, sum []byte, err error) {
-	upload := rand.Text()
-	id := func(number int) string {
-		return base64.StdEncoding.EncodeToString(fmt.Appendf(nil, "%s-%05d", upload, number))
-	}
-	hashed := body.NewHash(r, true) // the blob keeps it as its Content-MD5
-	err = body.Parts(ctx, hashed, plan, func(ctx context.Context, part body.Part) error {
-		_, err := w.client.StageBlock(ctx, id(part.Number), streaming.NopCloser(part.Reader()), &blockblob.StageBlockOptions{
-			TransactionalValidation: blob.TransferValidationTypeMD5(part.MD5()), CPKScopeInfo: w.scope(),
-		})
-		if err != nil {
-			return fmt.Errorf("send block %d: %w", part.Number, err)
-		}
-		return nil
-	})
-	if err == nil {
-		err = body.CheckMD5(hashed.Sum(), w.opts.MD5)
-	}
-	if err != nil {
-		return nil, nil, err
-	}
-	ids := make([]string, (plan.Size+plan.PartSize-1)/plan.PartSize)
-	for i := range ids {
-		ids[i] = id(i + 1)
-	}
-	answer, err := w.client.CommitBlockList(ctx, ids, &blockblob.CommitBlockListOptions{
-		Tags: w.opts.Properties.Tags, Metadata: w.metadata, Tier: w.tier(), HTTPHeaders: w.headers(hashed.Sum()), AccessConditions: w.conditions(),
-		ImmutabilityPolicyMode: w.retention(), ImmutabilityPolicyExpiryTime: w.until(), LegalHold: w.hold(), CPKScopeInfo: w.scope(),
-	})
-	return answer.ETag, hashed.Sum(), err
 }
 
 func (w *write) headers(sum []byte) *blob.HTTPHeaders {

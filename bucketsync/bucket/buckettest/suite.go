@@ -25,6 +25,8 @@ type Driver struct {
 	Endpoint string
 	// PartSize is the size in bytes over which the driver sends parts; 0 where it never does.
 	PartSize int64
+	// Resumes says that a write in parts can be gone on with.
+	Resumes bool
 	// NoCredentials says that the store lets everybody in.
 	NoCredentials bool
 	// Unlimited says that objects of any size can be stored, as far as is known.
@@ -55,6 +57,7 @@ func (c Check) Applies(d Driver) bool { return c.needs == nil || c.needs(d) }
 func hasServer(d Driver) bool      { return d.Endpoint != "" }
 func hasCredentials(d Driver) bool { return !d.NoCredentials }
 func hasParts(d Driver) bool       { return d.PartSize > 0 }
+func resumes(d Driver) bool        { return d.PartSize > 0 && d.Resumes }
 func hasLimit(d Driver) bool       { return !d.Unlimited }
 
 // Checks returns all checks.
@@ -74,7 +77,9 @@ func Checks() []Check {
 		{"B13_FailedListingIsNotAnEmptyOne", checkFailedListing, hasServer},
 		{"B13_MissingBucketIsNotAnEmptyOne", checkMissing, nil},
 		{"B13_WrongCredentialsAreNotAnEmptyListing", checkDenied, hasCredentials},
+		{"B15_UnfinishedUploadsAreFoundAndAborted", checkUnfinished, resumes},
 		{"B19_BuffersComeFromTheBudget", checkBudget, hasParts},
+		{"B20_AWriteInPartsGoesOnWhereItWasCutOff", checkResume, resumes},
 		{"ListingRanges", checkRanges, nil},
 		{"SizesAndRanges", checkSizes, nil},
 		{"Delete", checkDelete, nil},

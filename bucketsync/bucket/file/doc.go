@@ -16,7 +16,7 @@
 // name holds the ETag of the file it belongs to, and it is written before the file gets its name: so a reader, or a run
 // that was killed between the two, never sees one object's bytes with another's properties.
 //
-// A write goes to .crossfade/tmp and is renamed under a lock, so readers see the old object or the new one. The lock
-// makes conditions hold among all that use this package; programs that write into the directory on their own are seen by
-// the ETag, which is made of the file's number, size and time.
+// A write goes to .crossfade/tmp, or where it is to be gone on with after a kill, to .crossfade/uploads, and is renamed under
+// a lock, so readers see the old object or the new one. The lock makes conditions hold among all that use this package;
+// programs that write into the directory on their own are seen by the ETag, which is made of the file's number, size and time.
 package file

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gofrs/flock"
+
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
 )
 
@@ -37,14 +39,16 @@ type Bucket struct {
 
 	write sync.Mutex // held with the lock file
 
-	mu    sync.Mutex
-	root  *os.Root // nil until it is first needed
-	swept bool
+	mu   sync.Mutex
+	root *os.Root // nil until it is first needed
+	// writing is held, shared, from the first write on: while nobody holds it, what lies in tempDir is of nobody who lives.
+	writing *flock.Flock
 }
 
 var _ interface {
 	bucket.Bucket
 	bucket.Maker
+	bucket.Resumer
 } = (*Bucket)(nil)
 
 // Open returns the directory as a bucket. It changes nothing and does not ask for the directory to be there.
@@ -72,7 +76,7 @@ func (b *Bucket) Describe() bucket.Capabilities {
 		Provider: "file", URL: bucket.URL{Scheme: bucket.SchemeFile, Path: b.dir}.String(), Order: bucket.ByBytes,
 		MaxKeyLength: maxKey, MetadataKeys: bucket.MetadataAnyCase,
 		ConditionalPut: true, ConditionalWrite: true, Tags: true, WebsiteRedirect: true, Expires: true,
-		KeyProblem: b.naming.problem,
+		Resumes: true, KeyProblem: b.naming.problem,
 		PropertyProblem: func(p bucket.Properties) string {
 			_, err := newSidecar("", p, true)
 			return bucket.Problem(err)

@@ -216,21 +216,41 @@ func TestB04_ReadersSeeOneObjectWithItsProperties(t *testing.T) {
 
 func TestB15_LeftoversOfKilledWritesGo(t *testing.T) {
 	b := newBucket(t)
-	old := write(t, b, tempDir+"/old", "x")
+	killed := write(t, b, tempDir+"/killed", "x")
+	old, young := write(t, b, uploadDir+"/old", "x"), write(t, b, uploadDir+"/young", "x")
+	if err := os.Chtimes(old, time.Time{}, time.Now().Add(-8*24*time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	put(t, b, "key", "x")
+	for path, want := range map[string]bool{killed: false, old: false, young: true} {
+		if _, err := os.Stat(path); (err == nil) != want {
+			t.Errorf("%s: %v", filepath.Base(path), err)
+		}
+	}
+	entries, err := os.ReadDir(filepath.Join(b.dir, tempDir))
+	if err != nil || len(entries) > 0 {
+		t.Errorf("a finished write left something: %v, %v", entries, err)
+	}
+}
+
+// While another writer lives, only what is a day old is taken for a leftover.
+func TestB15_WritesOfOthersAreLeftAlone(t *testing.T) {
+	b := newBucket(t)
+	put(t, b, "key", "x")
+	young, old := write(t, b, tempDir+"/young", "x"), write(t, b, tempDir+"/old", "x")
 	if err := os.Chtimes(old, time.Time{}, time.Now().Add(-25*time.Hour)); err != nil {
 		t.Fatal(err)
 	}
-	young := write(t, b, tempDir+"/young", "x")
-	put(t, b, "key", "x")
-	if _, err := os.Stat(old); !os.IsNotExist(err) {
-		t.Errorf("a day-old leftover is still there: %v", err)
+	other, err := Open(t.Context(), Options{Dir: b.dir})
+	if err != nil {
+		t.Fatal(err)
 	}
+	put(t, other, "other", "x")
 	if _, err := os.Stat(young); err != nil {
 		t.Errorf("what may be another's write is gone: %v", err)
 	}
-	entries, err := os.ReadDir(filepath.Join(b.dir, tempDir))
-	if err != nil || len(entries) != 1 {
-		t.Errorf("a finished write left something: %v, %v", entries, err)
+	if _, err := os.Stat(old); !os.IsNotExist(err) {
+		t.Errorf("a day-old leftover is still there: %v", err)
 	}
 }
 

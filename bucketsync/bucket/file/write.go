@@ -46,6 +46,9 @@ func (b *Bucket) put(ctx context.Context, key string, r io.Reader, size int64, o
 	if err := b.sweep(root); err != nil {
 		return bucket.Object{}, err
 	}
+	if opts.Upload != nil && size > partSize {
+		return b.putParts(ctx, root, key, r, size, beside, opts)
+	}
 	temp := path.Join(tempDir, rand.Text())
 	sum, err := writeTemp(ctx, root, temp, r, size)
 	if err == nil {
@@ -62,30 +65,6 @@ func (b *Bucket) put(ctx context.Context, key string, r io.Reader, size int64, o
 	}
 	obj.Digests = []bucket.Digest{{Algorithm: bucket.MD5, Value: hex.EncodeToString(sum)}}
 	return obj, nil
-}
-
-// sweep removes, once, what writes that were killed a day ago or longer left (B15).
-func (b *Bucket) sweep(root *os.Root) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.swept {
-		return nil
-	}
-	entries, err := readDir(root, tempDir)
-	if err != nil && !absent(err) {
-		return err
-	}
-	for _, entry := range entries {
-		info, err := entry.Info()
-		if err != nil || b.now().Sub(info.ModTime()) < 24*time.Hour {
-			continue // it is gone, or may be of a write that goes on
-		}
-		if err := root.Remove(path.Join(tempDir, entry.Name())); err != nil && !absent(err) {
-			return err
-		}
-	}
-	b.swept = true
-	return nil
 }
 
 // writeTemp writes the body to a file of its own, durably, so that no rename makes a half-written one visible.
@@ -142,6 +121,11 @@ func (b *Bucket) commit(root *os.Root, key, temp string, beside *sidecar, opts b
 		return bucket.Object{}, err
 	}
 	obj = describe(key, info)
+	if opts.Upload != nil && opts.Upload.Note != nil && path.Dir(temp) == uploadDir {
+		if err := opts.Upload.Note(bucket.UploadNote{Completes: true, ETag: obj.ETag}); err != nil {
+			return bucket.Object{}, err
+		}
+	}
 	if beside != nil {
 		if err := beside.write(root, temp+".json", obj.ETag); err != nil {
 			return bucket.Object{}, err

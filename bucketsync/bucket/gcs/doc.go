@@ -13,4 +13,8 @@
 // The service never inflates what it sends and this package asks for no compression on the way (B8). Tags, website
 // redirects and Expires headers have no place here and are refused. An upload that fails is left to the service, which
 // drops it after a week: it is no object and costs nothing.
+//
+// An upload that was cut off by a kill begins anew. The SDK does not give away the address of its resumable sessions, which
+// is also all that one needs to write there, and so no thing to keep on a disk; the multipart uploads of the XML API, which need
+// credentials, take no conditions (https://cloud.google.com/storage/docs/multipart-uploads), and B5 asks for them.
 package gcs

@@ -29,6 +29,8 @@ func kind(err error) error {
 	switch answer.Code {
 	case "NoSuchKey", "NoSuchBucket":
 		return bucket.ErrNotExist
+	case "NoSuchUpload":
+		return bucket.ErrUploadGone
 	case "PreconditionFailed":
 		return bucket.ErrPrecondition
 	case "InvalidObjectState":

@@ -60,6 +60,7 @@ type Bucket struct {
 	opts   Options
 	url    string
 	client *minio.Core
+	once   *minio.Core // the same, which tries a request once
 }
 
 var _ interface {
@@ -67,6 +68,7 @@ var _ interface {
 	bucket.Maker
 	bucket.Guarded
 	bucket.Keeper
+	bucket.Resumer
 } = (*Bucket)(nil)
 
 // Open returns the bucket. It makes no request.
@@ -82,15 +84,18 @@ func Open(ctx context.Context, opts Options) (*Bucket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open minio bucket %s: %w", opts.Bucket, err)
 	}
-	client, err := minio.NewCore(endpoint.Host, &minio.Options{
+	with := minio.Options{
 		Creds: opts.Credentials.chain(), Secure: endpoint.Scheme == "https", Transport: transport,
 		Region: opts.Region, BucketLookup: minio.BucketLookupPath, MaxRetries: opts.Attempts,
-	})
-	if err != nil {
+	}
+	client, err := minio.NewCore(endpoint.Host, &with)
+	with.MaxRetries = 1
+	once, err2 := minio.NewCore(endpoint.Host, &with)
+	if err := errors.Join(err, err2); err != nil {
 		return nil, fmt.Errorf("open minio bucket %s at %s: %w", opts.Bucket, opts.Endpoint, err)
 	}
 	u := bucket.URL{Scheme: bucket.SchemeMinIO, Host: endpoint.Host, Bucket: opts.Bucket, Plain: endpoint.Scheme == "http"}
-	return &Bucket{opts: opts, url: u.String(), client: client}, nil
+	return &Bucket{opts: opts, url: u.String(), client: client, once: once}, nil
 }
 
 func (o *Options) normalize() (*url.URL, error) {
@@ -153,7 +158,7 @@ func (b *Bucket) Describe() bucket.Capabilities {
 		Provider: "minio", URL: b.url, Endpoint: b.opts.Endpoint, PartSize: b.opts.PartSize, ListPage: cmp.Or(b.opts.PageSize, 1000), Order: bucket.ByBytes,
 		MaxObjectSize: maxObject, MaxKeyLength: keys.S3Max, MaxMetadataSize: maxMetadata, MaxParts: maxParts,
 		MetadataKeys: bucket.MetadataLowerCase, ConditionalPut: true, ConditionalWrite: true,
-		Tags: true, Expires: true, KeyProblem: keys.S3OverFiles, OpenTells: true, PutDigest: bucket.CRC64NVME,
+		Tags: true, Expires: true, KeyProblem: keys.S3OverFiles, OpenTells: true, Resumes: true, PutDigest: bucket.CRC64NVME,
 		NoneBelow: true, // a listing leaves them out
 		PropertyProblem: func(p bucket.Properties) string {
 			_, err := headers(p)

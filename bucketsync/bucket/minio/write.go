@@ -7,9 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"net/http"
-	"time"
 
 	"github.com/minio/minio-go/v7"
 
@@ -43,7 +40,7 @@ func (b *Bucket) put(ctx context.Context, key string, r io.Reader, size int64, o
 	if err := errors.Join(opts.Properties.Fits(b.Describe()), err); err != nil {
 		return bucket.Object{}, err
 	}
-	w := write{b: b, key: key, size: size, md5: opts.MD5, budget: opts.Budget, condition: condition(opts)}
+	w := &write{b: b, key: key, size: size, md5: opts.MD5, budget: opts.Budget, condition: condition(opts), log: opts.Upload}
 	if size <= b.opts.PartSize {
 		return w.single(ctx, r, describe(condition(opts), opts.Properties, metadata))
 	}
@@ -96,7 +93,11 @@ type write struct {
 	md5       []byte
 	budget    bucket.Budget
 	condition minio.PutObjectOptions
-	summed    bool // the upload's parts are checked by their CRC
+	log       *bucket.Upload
+	// Of a write in parts: its upload, whether its parts are checked by their CRC, and they themselves.
+	upload string
+	summed bool
+	parts  []minio.CompletePart
 }
 
 // Headers by which a checksum goes with an upload: https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html.
@@ -118,85 +119,6 @@ func (w *write) single(ctx context.Context, r io.Reader, query minio.PutObjectOp
 		return bucket.Object{}, err
 	}
 	return w.object(info, []bucket.Digest{{Algorithm: bucket.MD5, Value: hex.EncodeToString(sum)}}), nil
-}
-
-// multipart has the parts checked by their CRC, of which the server makes that of the whole. A server from before 2025 does not
-// know it and refuses the beginning; its parts are checked by their MD5, which costs the client many times as much.
-func (w *write) multipart(ctx context.Context, r io.Reader, query minio.PutObjectOptions) (bucket.Object, error) {
-	summed := query
-	summed.UserMetadata = maps.Clone(query.UserMetadata)
-	summed.UserMetadata["X-Amz-Checksum-Algorithm"] = "CRC64NVME"
-	summed.UserMetadata[checksumType] = wholeObject
-	upload, err := w.b.client.NewMultipartUpload(ctx, w.b.opts.Bucket, w.key, summed)
-	w.summed = err == nil
-	if err != nil && minio.ToErrorResponse(err).StatusCode == http.StatusBadRequest {
-		upload, err = w.b.client.NewMultipartUpload(ctx, w.b.opts.Bucket, w.key, query)
-	}
-	if err != nil {
-		return bucket.Object{}, err
-	}
-	obj, err := w.complete(ctx, upload, r)
-	if err != nil {
-		return bucket.Object{}, errors.Join(err, w.abort(ctx, upload))
-	}
-	return obj, nil
-}
-
-func (w *write) complete(ctx context.Context, upload string, r io.Reader) (bucket.Object, error) {
-	plan := body.NewPlan(w.size, w.b.opts.PartSize, maxParts, w.b.opts.Workers)
-	plan.Budget = w.budget
-	parts := make([]minio.CompletePart, (w.size+plan.PartSize-1)/plan.PartSize)
-	hashed := body.NewHash(r, w.md5 != nil)
-	err := body.Parts(ctx, hashed, plan, func(ctx context.Context, part body.Part) error {
-		opts, done := minio.PutObjectPartOptions{DisableContentSha256: true}, minio.CompletePart{PartNumber: part.Number}
-		if w.summed {
-			done.ChecksumCRC64NVME = base64.StdEncoding.EncodeToString(part.CRC64NVME())
-			opts.CustomHeader = http.Header{checksumHeader: {done.ChecksumCRC64NVME}}
-		} else {
-			opts.Md5Base64 = base64.StdEncoding.EncodeToString(part.MD5())
-		}
-		sent, err := w.b.client.PutObjectPart(ctx, w.b.opts.Bucket, w.key, upload, part.Number, part.Reader(), int64(len(part.Data)), opts)
-		if err != nil {
-			return fmt.Errorf("send part %d: %w", part.Number, err)
-		}
-		done.ETag = sent.ETag
-		parts[part.Number-1] = done
-		return nil
-	})
-	if err == nil {
-		err = body.CheckMD5(hashed.Sum(), w.md5)
-	}
-	if err != nil {
-		return bucket.Object{}, err
-	}
-	query := w.condition
-	if w.summed {
-		query.UserMetadata = map[string]string{checksumType: wholeObject}
-	}
-	info, err := w.b.client.CompleteMultipartUpload(ctx, w.b.opts.Bucket, w.key, upload, parts, query)
-	if err != nil {
-		return bucket.Object{}, err
-	}
-	if !w.summed {
-		// The server checked the MD5 of every part, and these were computed over the same bytes.
-		return w.object(info, hashed.Digests()), nil
-	}
-	sum, err := base64.StdEncoding.DecodeString(info.ChecksumCRC64NVME)
-	if err != nil || len(sum) == 0 {
-		return w.object(info, nil), nil // nothing is acknowledged: the engine reads it back
-	}
-	return w.object(info, []bucket.Digest{{Algorithm: bucket.CRC64NVME, Value: hex.EncodeToString(sum)}}), nil
-}
-
-// abort drops the parts, also where the context is what ended the upload (B15). An upload that is gone needs none.
-func (w *write) abort(ctx context.Context, upload string) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
-	defer cancel()
-	err := w.b.client.AbortMultipartUpload(ctx, w.b.opts.Bucket, w.key, upload)
-	if err != nil && minio.ToErrorResponse(err).Code != "NoSuchUpload" {
-		return fmt.Errorf("abort the unfinished upload %s: %w", upload, err)
-	}
-	return nil
 }
 
 func (w *write) object(info minio.UploadInfo, digests []bucket.Digest) bucket.Object {

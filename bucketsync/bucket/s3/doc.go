@@ -3,7 +3,8 @@
 //	List    ListObjectsV2, keys URL-encoded on the wire, so that control characters pass
 //	Head    HeadObject with checksums, then GetObjectTagging
 //	Open    GetObject with If-Match, at most one range
-//	Put     one PutObject, or a multipart upload that is completed on the condition and aborted on any error
+//	Put     one PutObject, or a multipart upload that is completed on the condition; it is aborted on any error, or where it is
+//	        remembered, gone on with from what ListParts shows
 //	Delete  HeadObject to see that it is still the one, then DeleteObject with If-Match
 //
 // The SDK's checksums are asked for only where S3 requires them: since 2025 they are trailers by default, which other

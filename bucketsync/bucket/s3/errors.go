@@ -29,6 +29,8 @@ func kind(err error) error {
 		switch code := api.ErrorCode(); code {
 		case "NoSuchKey", "NoSuchBucket", "NotFound":
 			return bucket.ErrNotExist
+		case "NoSuchUpload":
+			return bucket.ErrUploadGone
 		case "PreconditionFailed", "ConditionalRequestConflict":
 			return bucket.ErrPrecondition
 		case "InvalidObjectState":

@@ -83,6 +83,7 @@ var _ interface {
 	bucket.Maker
 	bucket.Guarded
 	bucket.Keeper
+	bucket.Resumer
 } = (*Bucket)(nil)
 
 // Open returns the bucket. It reads the SDK's configuration and makes no request to the store.
@@ -169,7 +170,7 @@ func (b *Bucket) express() bool { return strings.HasSuffix(b.opts.Bucket, "--x-s
 func (b *Bucket) Describe() bucket.Capabilities {
 	caps := bucket.Capabilities{
 		Provider: "s3", URL: b.url, Endpoint: b.opts.Endpoint, PartSize: b.opts.PartSize, ListPage: cmp.Or(b.opts.PageSize, 1000), Order: bucket.ByBytes,
-		MaxObjectSize: maxObject, MaxKeyLength: keys.S3Max, MaxMetadataSize: maxMetadata, MaxParts: maxParts, PutDigest: bucket.SHA256, OpenTells: true,
+		MaxObjectSize: maxObject, MaxKeyLength: keys.S3Max, MaxMetadataSize: maxMetadata, MaxParts: maxParts, PutDigest: bucket.SHA256, OpenTells: true, Resumes: true,
 		MetadataKeys: bucket.MetadataLowerCase, ConditionalPut: true, ConditionalWrite: true,
 		Tags: true, WebsiteRedirect: b.complete(), Expires: true, KeyProblem: b.keyProblem, NoneBelow: !b.complete(), FoldersEmpty: !b.complete(),
 		PropertyProblem: func(p bucket.Properties) string {

@@ -47,7 +47,7 @@ func (b *Bucket) put(ctx context.Context, key string, r io.Reader, size int64, o
 	if err != nil {
 		return bucket.Object{}, err
 	}
-	w := write{b: b, key: key, size: size, opts: opts, metadata: metadata}
+	w := &write{b: b, key: key, size: size, opts: opts, metadata: metadata}
 	if size <= b.opts.PartSize {
 		return w.single(ctx, r)
 	}
@@ -69,6 +69,9 @@ type write struct {
 	size     int64
 	opts     bucket.PutOptions
 	metadata map[string]string
+	// Of a write in parts: its upload, and the ETags of its parts.
+	upload string
+	tags   []string
 }
 
 func (w *write) single(ctx context.Context, r io.Reader) (bucket.Object, error) {
@@ -94,73 +97,6 @@ func (w *write) single(ctx context.Context, r io.Reader) (bucket.Object, error) 
 		return bucket.Object{}, err
 	}
 	return w.object(out.ETag, out.VersionId, []bucket.Digest{{Algorithm: bucket.MD5, Value: hex.EncodeToString(sum)}}), nil
-}
-
-func (w *write) multipart(ctx context.Context, r io.Reader) (bucket.Object, error) {
-	p := w.opts.Properties
-	in := &s3.CreateMultipartUploadInput{
-		Bucket: &w.b.opts.Bucket, Key: &w.key,
-		ContentType: given(p.ContentType), ContentEncoding: given(headertext.StripChunked(p.ContentEncoding)),
-		ContentLanguage: given(p.ContentLanguage), ContentDisposition: given(p.ContentDisposition), CacheControl: given(p.CacheControl),
-		Expires: when(p.Expires), WebsiteRedirectLocation: given(p.WebsiteRedirect), Metadata: w.metadata,
-		Tagging: tagging(p.Tags), StorageClass: types.StorageClass(p.StorageClass),
-	}
-	in.ObjectLockMode, in.ObjectLockRetainUntilDate, in.ObjectLockLegalHoldStatus = lockHeaders(p.Lock)
-	in.ServerSideEncryption, in.SSEKMSKeyId = keyHeaders(p.Encryption)
-	upload, err := w.b.client.CreateMultipartUpload(ctx, in)
-	if err != nil {
-		return bucket.Object{}, err
-	}
-	obj, err := w.complete(ctx, upload.UploadId, r)
-	if err != nil {
-		return bucket.Object{}, errors.Join(err, w.abort(ctx, upload.UploadId))
-	}
-	return obj, nil
-}
-
-func (w *write) complete(ctx context.Context, upload *string, r io.Reader) (bucket.Object, error) {
-	plan := body.NewPlan(w.size, w.b.opts.PartSize, maxParts, w.b.opts.Workers)
-	plan.Budget = w.opts.Budget
-	parts := make([]types.CompletedPart, (w.size+plan.PartSize-1)/plan.PartSize)
-	hashed := body.NewHash(r, w.opts.MD5 != nil)
-	err := body.Parts(ctx, hashed, plan, func(ctx context.Context, part body.Part) error {
-		number := int32(part.Number)
-		out, err := w.b.client.UploadPart(ctx, &s3.UploadPartInput{
-			Bucket: &w.b.opts.Bucket, Key: &w.key, UploadId: upload, PartNumber: &number, Body: part.Reader(),
-			ContentLength: aws.Int64(int64(len(part.Data))), ContentMD5: aws.String(base64.StdEncoding.EncodeToString(part.MD5())),
-		}, unsigned)
-		if err != nil {
-			return fmt.Errorf("send part %d: %w", number, err)
-		}
-		parts[number-1] = types.CompletedPart{PartNumber: &number, ETag: out.ETag}
-		return nil
-	})
-	if err == nil {
-		err = body.CheckMD5(hashed.Sum(), w.opts.MD5)
-	}
-	if err != nil {
-		return bucket.Object{}, err
-	}
-	out, err := w.b.client.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{
-		Bucket: &w.b.opts.Bucket, Key: &w.key, UploadId: upload, MultipartUpload: &types.CompletedMultipartUpload{Parts: parts},
-		IfNoneMatch: w.ifNoneMatch(), IfMatch: w.ifMatch(),
-	})
-	if err != nil {
-		return bucket.Object{}, err
-	}
-	// The server checked the MD5 of every part, and these were computed over the same bytes.
-	return w.object(out.ETag, out.VersionId, hashed.Digests()), nil
-}
-
-// abort drops the parts, also where the context is what ended the upload (B15). An upload that is gone needs none.
-func (w *write) abort(ctx context.Context, upload *string) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
-	defer cancel()
-	_, err := w.b.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &w.b.opts.Bucket, Key: &w.key, UploadId: upload})
-	if err != nil && !errors.Is(kind(err), bucket.ErrNotExist) {
-		return fmt.Errorf("abort the unfinished upload %s: %w", aws.ToString(upload), err)
-	}
-	return nil
 }
 
 func (w *write) object(etag, id *string, digests []bucket.Digest) bucket.Object {

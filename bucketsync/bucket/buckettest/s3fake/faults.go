@@ -24,6 +24,7 @@ const (
 	CompleteUpload Op = "complete upload"
 	AbortUpload    Op = "abort upload"
 	ListUploads    Op = "list uploads"
+	ListParts      Op = "list parts"
 	Unknown        Op = "unknown"
 )
 
@@ -53,6 +54,9 @@ func opOf(r request) Op {
 	case kind{method: http.MethodGet, key: true}:
 		if has("tagging") {
 			return GetTags
+		}
+		if has("uploadId") {
+			return ListParts
 		}
 		return Get
 	case kind{method: http.MethodPut, key: true}:
@@ -131,6 +135,13 @@ func (s *Server) Inject(faults ...Fault) {
 	for _, f := range faults {
 		s.faults = append(s.faults, &f)
 	}
+}
+
+// Heal takes all faults away.
+func (s *Server) Heal() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults = nil
 }
 
 // hit counts a request and finds its fault.

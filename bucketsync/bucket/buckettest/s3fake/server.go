@@ -176,6 +176,8 @@ func (s *Server) answer(w http.ResponseWriter, r request, op Op, fault Fault) er
 		return s.abortUpload(w, r)
 	case ListUploads:
 		return s.listUploads(w, r)
+	case ListParts:
+		return s.listParts(w, r)
 	}
 	return fail(http.StatusNotImplemented, "NotImplemented", "%s %s", r.Method, r.URL)
 }

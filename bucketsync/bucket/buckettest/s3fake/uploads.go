@@ -5,11 +5,13 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // upload is a multipart upload under way.
@@ -18,6 +20,7 @@ type upload struct {
 	header      http.Header
 	tags        url.Values
 	parts       map[int][]byte
+	begun       time.Time // by the machine's clock: clients compare it with theirs
 }
 
 func (s *Server) createUpload(w http.ResponseWriter, r request) error {
@@ -36,7 +39,7 @@ func (s *Server) createUpload(w http.ResponseWriter, r request) error {
 	}
 	s.next++
 	id := fmt.Sprintf("upload-%06d", s.next)
-	s.uploads[id] = &upload{bucket: r.bucket, key: r.key, header: header, tags: tags, parts: map[int][]byte{}}
+	s.uploads[id] = &upload{bucket: r.bucket, key: r.key, header: header, tags: tags, parts: map[int][]byte{}, begun: time.Now()}
 	return writeXML(w, struct {
 		XMLName  xml.Name `xml:"InitiateMultipartUploadResult"`
 		Bucket   string
@@ -154,8 +157,9 @@ func (s *Server) abortUpload(w http.ResponseWriter, r request) error {
 
 func (s *Server) listUploads(w http.ResponseWriter, r request) error {
 	type one struct {
-		Key      string
-		UploadId string //nolint:revive // S3's own word
+		Key       string
+		UploadId  string //nolint:revive // S3's own word
+		Initiated string
 	}
 	var answer struct {
 		XMLName xml.Name `xml:"ListMultipartUploadsResult"`
@@ -167,9 +171,55 @@ func (s *Server) listUploads(w http.ResponseWriter, r request) error {
 	answer.Bucket = r.bucket
 	for id, u := range s.uploads {
 		if u.bucket == r.bucket && strings.HasPrefix(u.key, r.query.Get("prefix")) {
-			answer.Upload = append(answer.Upload, one{u.key, id})
+			answer.Upload = append(answer.Upload, one{u.key, id, u.begun.UTC().Format(time.RFC3339Nano)})
 		}
 	}
 	slices.SortFunc(answer.Upload, func(a, b one) int { return strings.Compare(a.Key+a.UploadId, b.Key+b.UploadId) })
+	return writeXML(w, answer)
+}
+
+// listParts lists them a page at a time.
+func (s *Server) listParts(w http.ResponseWriter, r request) error {
+	type one struct {
+		PartNumber int
+		ETag       string
+		Size       int
+	}
+	var answer struct {
+		XMLName              xml.Name `xml:"ListPartsResult"`
+		Bucket               string
+		Key                  string
+		UploadId             string //nolint:revive // S3's own word
+		IsTruncated          bool
+		NextPartNumberMarker int
+		Part                 []one
+	}
+	after, most := 0, 1000
+	for name, n := range map[string]*int{"part-number-marker": &after, "max-parts": &most} {
+		if text := r.query.Get(name); text != "" {
+			var err error
+			if *n, err = strconv.Atoi(text); err != nil {
+				return fail(http.StatusBadRequest, "InvalidArgument", "%s %q", name, text)
+			}
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u, err := s.under(r)
+	if err != nil {
+		return err
+	}
+	answer.Bucket, answer.Key, answer.UploadId = r.bucket, r.key, r.query.Get("uploadId")
+	for _, number := range slices.Sorted(maps.Keys(u.parts)) {
+		if number <= after {
+			continue
+		}
+		if len(answer.Part) == most {
+			answer.IsTruncated = true
+			break
+		}
+		answer.Part = append(answer.Part, one{number, `"` + sum(u.parts[number]) + `"`, len(u.parts[number])})
+		answer.NextPartNumberMarker = number
+	}
 	return writeXML(w, answer)
 }

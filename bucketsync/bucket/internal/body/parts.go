@@ -49,6 +49,26 @@ type Plan struct {
 	Workers  int
 	// Budget is where the buffers come from. Nil means maxBuffers for this upload.
 	Budget bucket.Budget
+	// Before is how many parts lie before the body.
+	Before int
+	// Read is called after each part was read, before it is sent and before the next is read; nil is nothing.
+	Read func(number int) error
+}
+
+// first is the byte at which the body begins.
+func (p Plan) first() int64 { return min(p.Size, int64(p.Before)*p.PartSize) }
+
+// Length is how many bytes a part has, from number 1 on; 0 where there is none.
+func (p Plan) Length(number int) int64 {
+	return max(0, min(p.PartSize, p.Size-int64(number-1)*p.PartSize))
+}
+
+// memory is the budget, or one of this upload's own.
+func (p Plan) memory() bucket.Budget {
+	if p.Budget != nil {
+		return p.Budget
+	}
+	return budget.New(max(maxBuffers, p.PartSize))
 }
 
 // maxBuffers bounds the memory of one upload that shares no budget, unless a single part needs more.
@@ -69,16 +89,13 @@ func NewPlan(size, partSize int64, maxParts, workers int) Plan {
 // Parts reads r to its end and hands its parts to send, in up to plan.Workers goroutines, each with a buffer from the budget. It
 // returns after all of them did. An error of any, or a body of another length, is an error of the whole.
 func Parts(ctx context.Context, r io.Reader, plan Plan, send func(ctx context.Context, part Part) error) error {
-	r = Exact(r, plan.Size)
-	memory := plan.Budget
-	if memory == nil {
-		memory = budget.New(max(maxBuffers, plan.PartSize))
-	}
+	left := plan.Size - plan.first()
+	r = Exact(r, left)
+	memory := plan.memory()
 	group, ctx := errgroup.WithContext(ctx)
 	workers := make(chan struct{}, plan.Workers)
 	read := func() error {
-		left := plan.Size
-		for number := 1; left > 0; number++ {
+		for number := plan.Before + 1; left > 0; number++ {
 			select {
 			case <-ctx.Done():
 				return context.Cause(ctx)
@@ -95,6 +112,12 @@ func Parts(ctx context.Context, r io.Reader, plan Plan, send func(ctx context.Co
 			}
 			left -= length
 			part := Part{Number: number, Data: buffer, lease: &lease{release: release}}
+			if plan.Read != nil {
+				if err := plan.Read(number); err != nil {
+					part.Done()
+					return err
+				}
+			}
 			group.Go(func() error {
 				defer func() { <-workers }()
 				defer part.Done()
@@ -222,17 +245,27 @@ type Hash struct {
 
 // NewHash returns a reader of r that knows its digests. Where demand is set, MD5 is among them.
 func NewHash(r io.Reader, demand bool) *Hash {
-	if known, ok := r.(bucket.Hashed); ok && !demand {
+	if known, ok := r.(bucket.Hashed); ok && (!demand || md5Of(known) != nil) {
 		return &Hash{Reader: r, known: known}
 	}
 	sum := md5.New()
 	return &Hash{Reader: io.TeeReader(r, sum), sum: sum}
 }
 
-// Sum is the MD5 of what was read. It is nil where it was neither demanded nor needed.
+// md5Of is the MD5 that a body knows of itself, or nil.
+func md5Of(known bucket.Hashed) []byte {
+	for _, d := range known.Digests() {
+		if raw, err := hex.DecodeString(d.Value); d.Algorithm == bucket.MD5 && err == nil {
+			return raw
+		}
+	}
+	return nil
+}
+
+// Sum is the MD5 of what was read. It is nil where it was neither demanded nor known.
 func (h *Hash) Sum() []byte {
 	if h.sum == nil {
-		return nil
+		return md5Of(h.known)
 	}
 	return h.sum.Sum(nil)
 }
