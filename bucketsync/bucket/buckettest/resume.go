@@ -118,7 +118,7 @@ func checkResume(t *testing.T, d Driver) {
 	b := fresh(t, d)
 	r := resumer(t, b)
 	const parts = 3
-	content := data(7, (parts-1)*d.PartSize+1000)
+	content := data(7, (parts-1)*d.ResumeSize+1000)
 	props := bucket.Properties{ContentType: "text/x-test", Metadata: map[string]string{"owner": "shop"}}
 	whole := &uploading{key: "whole", content: content, props: props}
 	if _, err := whole.put(t.Context(), b, bucket.PutOptions{}); err != nil {
@@ -150,7 +150,7 @@ func checkResume(t *testing.T, d Driver) {
 				t.Errorf("cut at note %d: another upload was begun", cut)
 			}
 			for part := range noted.Tags {
-				if slices.Contains(u.again, int64(part-1)*d.PartSize) {
+				if slices.Contains(u.again, int64(part-1)*d.ResumeSize) {
 					t.Errorf("cut at note %d: part %d had been acknowledged and was read again", cut, part)
 				}
 			}
@@ -173,7 +173,7 @@ func checkResume(t *testing.T, d Driver) {
 func checkUnfinished(t *testing.T, d Driver) {
 	b := fresh(t, d)
 	r := resumer(t, b)
-	content := data(8, 2*d.PartSize+1)
+	content := data(8, 2*d.ResumeSize+1)
 	begin := func(key string) *uploading {
 		u := &uploading{key: key, content: content, cut: 4, kept: true}
 		if _, err := u.put(t.Context(), b, bucket.PutOptions{}); !errors.Is(err, errCut) {

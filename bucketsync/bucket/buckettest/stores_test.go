@@ -103,7 +103,7 @@ func memoryDriver(*testing.T) buckettest.Driver {
 
 func fileDriver(t *testing.T) buckettest.Driver {
 	dir := t.TempDir()
-	return buckettest.Driver{NoCredentials: true, Unlimited: true, Resumes: true, PartSize: 8 << 20, Open: func(t *testing.T, at buckettest.At) (bucket.Bucket, error) {
+	return buckettest.Driver{NoCredentials: true, Unlimited: true, ResumeSize: 8 << 20, Open: func(t *testing.T, at buckettest.At) (bucket.Bucket, error) {
 		return file.Open(t.Context(), file.Options{Dir: filepath.Join(dir, at.Bucket)})
 	}}
 }
@@ -113,7 +113,7 @@ func s3FakeDriver(t *testing.T) buckettest.Driver {
 	server := s3fake.Start(s3fake.Options{})
 	t.Cleanup(server.Close)
 	const part = 5 << 20
-	return buckettest.Driver{Endpoint: server.URL(), PartSize: part, NoCredentials: true, Resumes: true, Open: func(t *testing.T, at buckettest.At) (bucket.Bucket, error) {
+	return buckettest.Driver{Endpoint: server.URL(), PartSize: part, NoCredentials: true, ResumeSize: part, Open: func(t *testing.T, at buckettest.At) (bucket.Bucket, error) {
 		return s3.Open(t.Context(), s3.Options{
 			Bucket: at.Bucket, Endpoint: at.Endpoint, Complete: true, Region: "us-east-1", PartSize: part, PageSize: buckettest.PageSize,
 			Credentials: s3.Credentials{AccessKey: "key", SecretKey: "secret"}, Attempts: 2,
@@ -123,7 +123,7 @@ func s3FakeDriver(t *testing.T) buckettest.Driver {
 
 func s3Driver(server *store.Server) buckettest.Driver {
 	const part = 5 << 20
-	return buckettest.Driver{Endpoint: server.Endpoint, PartSize: part, Resumes: true, Open: func(t *testing.T, at buckettest.At) (bucket.Bucket, error) {
+	return buckettest.Driver{Endpoint: server.Endpoint, PartSize: part, ResumeSize: part, Open: func(t *testing.T, at buckettest.At) (bucket.Bucket, error) {
 		opts := s3.Options{
 			Bucket: at.Bucket, Endpoint: at.Endpoint, Region: server.Region, PartSize: part, PageSize: buckettest.PageSize,
 			Credentials: s3.Credentials{AccessKey: server.AccessKey, SecretKey: server.SecretKey}, Attempts: 2,
@@ -137,7 +137,7 @@ func s3Driver(server *store.Server) buckettest.Driver {
 
 func minioDriver(server *store.Server) buckettest.Driver {
 	const part = 5 << 20
-	return buckettest.Driver{Endpoint: server.Endpoint, PartSize: part, Resumes: true, HidesBelowObjects: true, Open: func(t *testing.T, at buckettest.At) (bucket.Bucket, error) {
+	return buckettest.Driver{Endpoint: server.Endpoint, PartSize: part, ResumeSize: part, HidesBelowObjects: true, Open: func(t *testing.T, at buckettest.At) (bucket.Bucket, error) {
 		opts := minio.Options{
 			Bucket: at.Bucket, Endpoint: at.Endpoint, Region: server.Region, PartSize: part, PageSize: buckettest.PageSize,
 			Credentials: minio.Credentials{AccessKey: server.AccessKey, SecretKey: server.SecretKey}, Attempts: 2,
@@ -161,7 +161,7 @@ func gcsDriver(server *store.Server) buckettest.Driver {
 
 func azureDriver(server *store.Server) buckettest.Driver {
 	const part = 1 << 20
-	return buckettest.Driver{Endpoint: server.Endpoint, PartSize: part, Resumes: true, Open: func(t *testing.T, at buckettest.At) (bucket.Bucket, error) {
+	return buckettest.Driver{Endpoint: server.Endpoint, PartSize: part, ResumeSize: part, Open: func(t *testing.T, at buckettest.At) (bucket.Bucket, error) {
 		opts := azure.Options{
 			Account: server.AccessKey, Container: at.Bucket, Endpoint: at.Endpoint, PartSize: part, PageSize: buckettest.PageSize,
 			Credentials: azure.Credentials{AccountKey: server.SecretKey}, Attempts: 2,

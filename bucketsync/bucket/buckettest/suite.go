@@ -25,8 +25,8 @@ type Driver struct {
 	Endpoint string
 	// PartSize is the size in bytes over which the driver sends parts; 0 where it never does.
 	PartSize int64
-	// Resumes says that a write in parts can be gone on with.
-	Resumes bool
+	// ResumeSize is the size in bytes of the parts in which a write can be gone on with; 0 where it cannot.
+	ResumeSize int64
 	// NoCredentials says that the store lets everybody in.
 	NoCredentials bool
 	// Unlimited says that objects of any size can be stored, as far as is known.
@@ -57,7 +57,7 @@ func (c Check) Applies(d Driver) bool { return c.needs == nil || c.needs(d) }
 func hasServer(d Driver) bool      { return d.Endpoint != "" }
 func hasCredentials(d Driver) bool { return !d.NoCredentials }
 func hasParts(d Driver) bool       { return d.PartSize > 0 }
-func resumes(d Driver) bool        { return d.PartSize > 0 && d.Resumes }
+func resumes(d Driver) bool        { return d.ResumeSize > 0 }
 func hasLimit(d Driver) bool       { return !d.Unlimited }
 
 // Checks returns all checks.
