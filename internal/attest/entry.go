@@ -1,0 +1,84 @@
+package attest
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+	"unicode/utf8"
+)
+
+// format is the version of the file's form; readers refuse a later one.
+const format = 1
+
+// treeName is the hash tree in the header.
+const treeName = "rfc6962-sha256"
+
+// Header is the first line.
+type Header struct {
+	Format int `json:"crossfadeManifest"`
+	// From and To are the URLs of both sides; the entries are of To, where what they hold was proven equal to From.
+	From string    `json:"from"`
+	To   string    `json:"to"`
+	Made time.Time `json:"made"`
+	Tool string    `json:"tool,omitempty"`
+	// Proof is how the two sides were compared: the name of a mode of verify.
+	Proof   string `json:"proof"`
+	Objects int64  `json:"objects"`
+	Bytes   int64  `json:"bytes"`
+	Tree    string `json:"tree"`
+	Root    string `json:"root"` // hexadecimal
+}
+
+// Entry is one object.
+type Entry struct {
+	Key  string
+	Size int64 // bytes
+	// SHA256 and MD5 of the content in hexadecimal, where they are known.
+	SHA256, MD5 string
+	// Properties is a fingerprint of them, as the place that is attested keeps them.
+	Properties string
+	// Tag, Version and Modified (seconds since 1970) identify the version at that place.
+	Tag, Version string
+	Modified     int64
+}
+
+type entryJSON struct {
+	Key        string `json:"key"`
+	Raw        []byte `json:"rawKey,omitempty"` // of a key that is not UTF-8
+	Size       int64  `json:"size"`
+	SHA256     string `json:"sha256,omitempty"`
+	MD5        string `json:"md5,omitempty"`
+	Properties string `json:"properties,omitempty"`
+	Tag        string `json:"etag,omitempty"`
+	Version    string `json:"version,omitempty"`
+	Modified   int64  `json:"modified,omitempty"`
+}
+
+// MarshalJSON implements json.Marshaler.
+func (e Entry) MarshalJSON() ([]byte, error) {
+	out := entryJSON{Key: e.Key, Size: e.Size, SHA256: e.SHA256, MD5: e.MD5, Properties: e.Properties, Tag: e.Tag, Version: e.Version, Modified: e.Modified}
+	if !utf8.ValidString(e.Key) {
+		out.Key, out.Raw = "", []byte(e.Key)
+	}
+	return json.Marshal(out)
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (e *Entry) UnmarshalJSON(raw []byte) error {
+	var in entryJSON
+	if err := json.Unmarshal(raw, &in); err != nil {
+		return err
+	}
+	if len(in.Raw) > 0 {
+		in.Key = string(in.Raw)
+	}
+	switch {
+	case in.Key == "":
+		return errors.New("an entry has no key")
+	case in.Size < 0:
+		return fmt.Errorf("the entry of %q has a size of %d", in.Key, in.Size)
+	}
+	*e = Entry{Key: in.Key, Size: in.Size, SHA256: in.SHA256, MD5: in.MD5, Properties: in.Properties, Tag: in.Tag, Version: in.Version, Modified: in.Modified}
+	return nil
+}
