@@ -1,6 +1,7 @@
 package crossfade
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/crossfade-project/crossfade/bucketsync"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
+	"github.com/crossfade-project/crossfade/internal/attest"
 	"github.com/crossfade-project/crossfade/internal/cli"
 	"github.com/crossfade-project/crossfade/internal/clock"
 	"github.com/crossfade-project/crossfade/internal/mend"
@@ -52,6 +54,9 @@ type SyncOptions struct {
 	AllowExtra bool
 	// Concurrency is how many objects are under way at once. Default 16.
 	Concurrency int
+	// WriteManifest is where a proof leaves its signed manifest; empty is proven.jsonl in Dir. SignKey is the private key, in the
+	// form of ssh-keygen or PEM; empty is signing.key in Dir, which is made where it is missing.
+	WriteManifest, SignKey string
 	// Prices is a file of prices for the estimate of Plan; empty is the table that the program brings along.
 	Prices string
 }
@@ -62,6 +67,7 @@ type Sync struct {
 	log    *slog.Logger
 	redact *redact.Redactor
 	engine bucketsync.Options
+	tool   string
 	lock   *flock.Flock // nil when opened for looking
 }
 
@@ -70,6 +76,8 @@ type SyncReport struct {
 	From string `json:"from"`
 	To   string `json:"to"`
 	warmResult
+	// Manifest is the signed manifest of a final sync.
+	Manifest *SignedManifest `json:"manifest,omitempty"`
 }
 
 const (
@@ -89,7 +97,7 @@ func OpenSync(ctx context.Context, opts SyncOptions, wire Options) (*Sync, error
 	if wire.Clock == nil {
 		wire.Clock = clock.System{}
 	}
-	s := &Sync{opts: opts, redact: redact.New()}
+	s := &Sync{opts: opts, redact: redact.New(), tool: wire.Tool}
 	s.redact.Learn(wire.Secrets...)
 	s.redact.Learn(opts.From.SecretKey, opts.To.SecretKey)
 	s.log = slog.New(s.redact.Handler(wire.Log.Handler()))
@@ -175,11 +183,46 @@ func (s *Sync) Run(ctx context.Context) (_ *SyncReport, err error) {
 	}
 	if s.opts.Warm && !s.opts.Final {
 		report.warmResult, err = warmRounds(ctx, p, &plan.MemoryRecorder{}, s.engine, limit)
-	} else {
-		report.Result, err = bucketsync.Apply(ctx, p, &plan.MemoryRecorder{}, s.engine)
-		report.Rounds = 1
+		return report, err
 	}
-	return report, err
+	return report, s.apply(ctx, p, report)
+}
+
+// apply copies once, and leaves a signed manifest where that ends with a proof.
+func (s *Sync) apply(ctx context.Context, p *Plan, report *SyncReport) error {
+	engine := s.engine
+	report.Rounds = 1
+	if !s.opts.Final {
+		var err error
+		report.Result, err = bucketsync.Apply(ctx, p, &plan.MemoryRecorder{}, engine)
+		return err
+	}
+	t, err := s.testimony(bucketsync.ModeProof)
+	if err != nil {
+		return err
+	}
+	engine.Witness = t.begin
+	report.Result, err = bucketsync.Apply(ctx, p, &plan.MemoryRecorder{}, engine)
+	if err != nil {
+		return errors.Join(err, t.drop())
+	}
+	report.Manifest, err = t.end(report.Proof, s.engine.Clock)
+	return err
+}
+
+// testimony prepares a signed manifest of both places.
+func (s *Sync) testimony(mode bucketsync.Mode) (*testimony, error) {
+	read, at := attest.ReadOrMakeKey, filepath.Join(s.opts.Dir, signingKey)
+	if s.opts.SignKey != "" {
+		read, at = attest.ReadKey, s.opts.SignKey
+	}
+	key, err := read(at)
+	if err != nil {
+		return nil, err
+	}
+	return &testimony{path: cmp.Or(s.opts.WriteManifest, filepath.Join(s.opts.Dir, provenManifest)), key: key, head: attest.Header{
+		From: s.engine.From.Describe().URL, To: s.engine.To.Describe().URL, Tool: s.tool, Mode: string(mode),
+	}}, nil
 }
 
 // hold takes the directory for this process.
@@ -203,24 +246,39 @@ func (s *Sync) hold() error {
 	return nil
 }
 
-// Verify compares both sides. It changes nothing; what differs is in the report.
-func (s *Sync) Verify(ctx context.Context, mode string) (*Verification, error) {
-	checked, err := verifyMode(mode)
+// Verify compares both sides, by opts.Mode, SampleSize and Seed. It changes nothing, but writes a signed manifest of what is equal
+// where WriteManifest names one; what differs is in the report.
+func (s *Sync) Verify(ctx context.Context, opts VerifyOptions) (_ *Verification, err error) {
+	defer func() { err = s.redact.Error(err) }()
+	checked, err := verifyMode(opts.Mode)
+	if err != nil {
+		return nil, err
+	}
+	seed, err := seedOr(opts.Seed, checked)
 	if err != nil {
 		return nil, err
 	}
 	o := bucketsync.VerifyOptions{
-		From: s.engine.From, To: s.engine.To, Filter: s.opts.Filter, Mode: checked, AllowExtra: s.opts.AllowExtra,
+		From: s.engine.From, To: s.engine.To, Filter: s.opts.Filter, Mode: checked, SampleSize: opts.SampleSize, Seed: seed, AllowExtra: s.opts.AllowExtra,
 		Concurrency: s.opts.Concurrency, Log: s.log, Clock: s.engine.Clock,
 	}
 	if bucketsync.HasManifest(s.engine.Manifest) {
 		o.Manifest = s.engine.Manifest
 	}
+	t := &testimony{}
+	if s.opts.WriteManifest != "" {
+		if t, err = s.testimony(checked); err != nil {
+			return nil, err
+		}
+		o.Witness = t.begin
+	}
 	r, err := bucketsync.Verify(ctx, o)
 	if err != nil {
-		return nil, s.redact.Error(err)
+		return nil, errors.Join(err, t.drop())
 	}
-	return &Verification{Buckets: []BucketVerification{{Name: s.engine.From.Describe().URL, Report: r}}}, nil
+	v := &Verification{Buckets: []BucketVerification{{Name: s.engine.From.Describe().URL, Report: r}}}
+	v.Buckets[0].Manifest, err = t.end(&r, s.engine.Clock)
+	return v, err
 }
 
 // Close gives the directory back.
@@ -249,6 +307,9 @@ func (r *SyncReport) Print(w io.Writer) error {
 		out.f("proven equal: %s, %s\n", cli.Count(int(r.Proof.Objects), "object"), cli.Bytes(r.Proof.Bytes))
 	case r.Rounds > 1:
 		out.f("after %d rounds %s still differed\n", r.Rounds, cli.Count(int(r.Delta), "object"))
+	}
+	if r.Manifest != nil {
+		r.Manifest.print(out)
 	}
 	return out.err
 }

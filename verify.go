@@ -3,6 +3,8 @@ package crossfade
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"slices"
@@ -17,7 +19,11 @@ type VerifyOptions struct {
 	// Buckets by name. Empty means all.
 	Buckets []string
 	// Mode is "size", "listing", "sample", "proof" or "full".
-	Mode        string
+	Mode string
+	// SampleSize is how many objects the mode sample reads of each bucket; 0 is 100. Seed chooses them; empty is one by chance, and the
+	// result tells which.
+	SampleSize  int
+	Seed        string
 	SkipArchive bool
 }
 
@@ -31,6 +37,8 @@ type Verification struct {
 type BucketVerification struct {
 	Name string `json:"name"`
 	bucketsync.Report
+	// Manifest is the signed manifest that was written, or nil.
+	Manifest *SignedManifest `json:"manifest,omitempty"`
 }
 
 // OK is true when every bucket was proven equal.
@@ -43,6 +51,10 @@ func (v *Verification) OK() bool {
 func (m *Migration) Verify(ctx context.Context, opts VerifyOptions) (_ *Verification, err error) {
 	defer func() { err = m.redact.Error(err) }()
 	mode, err := verifyMode(opts.Mode)
+	if err != nil {
+		return nil, err
+	}
+	seed, err := seedOr(opts.Seed, mode)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +76,7 @@ func (m *Migration) Verify(ctx context.Context, opts VerifyOptions) (_ *Verifica
 		if err != nil {
 			return nil, err
 		}
-		r, err := bucketsync.Verify(ctx, bucketsync.VerifyOptions{From: from, To: to, Mode: mode, Manifest: m.manifest(b), Log: m.opts.Log, Clock: m.opts.Clock})
+		r, err := bucketsync.Verify(ctx, bucketsync.VerifyOptions{From: from, To: to, Mode: mode, SampleSize: opts.SampleSize, Seed: seed, Manifest: m.manifest(b), Log: m.opts.Log, Clock: m.opts.Clock})
 		if err != nil {
 			return nil, fmt.Errorf("verify bucket %s: %w", b.Name, err)
 		}
@@ -97,18 +109,45 @@ func verifyMode(name string) (bucketsync.Mode, error) {
 // Print writes the verification for people.
 func (v *Verification) Print(w io.Writer) error {
 	out := &printer{w: w}
+	v.print(out)
+	return out.err
+}
+
+func (v *Verification) print(out *printer) {
 	for _, b := range v.Buckets {
 		word := "equal"
 		if !b.Equal {
 			word = "NOT EQUAL"
 		}
-		out.f("bucket %s: %s (%s): %d objects, %s; missing %d, extra %d, differing %d, unproven %d\n", b.Name, word, b.Mode, b.Objects, cli.Bytes(b.Bytes), b.Missing, b.Extra, b.Differ, b.Unproven)
+		out.f("bucket %s: %s (%s): %d objects, %s; missing %d, extra %d, differing %d, unproven %d%s\n", b.Name, word, b.Mode, b.Objects, cli.Bytes(b.Bytes), b.Missing, b.Extra, b.Differ, b.Unproven, sampled(b.Report))
 		for _, d := range b.Differences {
 			out.f("  %s %s: %s\n", d.Kind, d.Key, d.What)
+		}
+		if b.Manifest != nil {
+			b.Manifest.print(out)
 		}
 	}
 	if v.Archive != nil {
 		out.f("archive: revision %d, %s, %s: every hash is right; %d Secrets opened, %d not opened for want of the identity\n", v.Archive.Revision, cli.Count(v.Archive.Objects, "object"), cli.Bytes(v.Archive.Bytes), v.Archive.Opened, v.Archive.Sealed)
 	}
-	return out.err
+}
+
+// sampled says which sample was read: with the seed, anyone can read the same one again.
+func sampled(r bucketsync.Report) string {
+	if r.Mode != bucketsync.ModeSample {
+		return ""
+	}
+	return fmt.Sprintf("; sample of %d read, seed %s", r.Sampled, r.Seed)
+}
+
+// seedOr returns a seed for a sample: the one that is given, or one by chance, so that nobody can know before which objects are read.
+func seedOr(seed string, mode bucketsync.Mode) (string, error) {
+	if seed != "" || mode != bucketsync.ModeSample {
+		return seed, nil
+	}
+	var raw [8]byte
+	if _, err := rand.Read(raw[:]); err != nil {
+		return "", fmt.Errorf("choose a sample: %w", err)
+	}
+	return hex.EncodeToString(raw[:]), nil
 }

@@ -52,6 +52,8 @@ const (
 	Digests Evidence = "digests"
 	// Read: both sides were read and hashed.
 	Read Evidence = "read"
+	// Recorded: the store still has the version that was proven before.
+	Recorded Evidence = "recorded"
 	// SizeOnly: nothing but the sizes was compared. It is no proof, and in no manifest.
 	SizeOnly Evidence = "size only"
 )

@@ -62,6 +62,9 @@ type Options struct {
 	Proof Mode
 	// AllowExtra lets a proof hold although the destination has objects that the source has not.
 	AllowExtra bool
+	// Witness is called at the beginning of a proof, and what it returns for each object that the proof finds equal, in the order of
+	// the bytes of keys. A listing that turns out not to be in order lets the proof, and so Witness, begin anew.
+	Witness func() (func(Proven) error, error)
 	// AllowConflicts lets a proof hold although ConflictSkip left objects at the destination that differ.
 	AllowConflicts bool
 	// Concurrency is how many objects are under way at once. Default 16.

@@ -55,8 +55,23 @@ type VerifyOptions struct {
 	AllowExtra  bool
 	Concurrency int
 	TempDir     string
-	Log         *slog.Logger
-	Clock       clock.Clock
+	// Witness is told what is proven equal; see Options.
+	Witness func() (func(Proven) error, error)
+	Log     *slog.Logger
+	Clock   clock.Clock
+}
+
+// Proven is an object that was proven equal on both sides.
+type Proven struct {
+	Key  string
+	Size int64
+	// SHA256 and MD5 of the content in hexadecimal, where known.
+	SHA256, MD5 string
+	// Properties is a fingerprint of them, as the destination keeps them.
+	Properties string
+	// Destination is the version there.
+	Destination Seen
+	Evidence    Evidence
 }
 
 // DifferenceKind is what is the matter with a key.
@@ -93,6 +108,9 @@ type Report struct {
 	Kept     int64              `json:"kept,omitempty"`
 	// Differences are the first ones in the order of keys; the counts are whole.
 	Differences []Difference `json:"differences,omitempty"`
+	// Sampled is how many objects a sample reads, and Seed chose them: with both, anyone can read the same ones again.
+	Sampled int    `json:"sampled,omitempty"`
+	Seed    string `json:"seed,omitempty"`
 	// SourceRoot and DestinationRoot are SHA-256 over key, size, digest and properties of every object, in the order of keys, properties
 	// as the destination keeps them. With AllowExtra, extra objects are in neither.
 	SourceRoot      string `json:"sourceRoot"`
@@ -109,7 +127,7 @@ const (
 func Verify(ctx context.Context, opts VerifyOptions) (Report, error) {
 	o := Options{
 		From: opts.From, To: opts.To, Prefix: opts.Prefix, Range: opts.Range, Filter: opts.Filter, Manifest: opts.Manifest,
-		AllowExtra: opts.AllowExtra, Concurrency: opts.Concurrency, TempDir: opts.TempDir, Log: opts.Log, Clock: opts.Clock,
+		AllowExtra: opts.AllowExtra, Concurrency: opts.Concurrency, TempDir: opts.TempDir, Witness: opts.Witness, Log: opts.Log, Clock: opts.Clock,
 	}
 	e, err := newEngine(o.withDefaults())
 	if err != nil {
@@ -126,6 +144,10 @@ type finding struct {
 	diff     *Difference
 	evidence Evidence
 	err      error
+
+	content    content
+	properties string
+	at         Seen // the destination's
 }
 
 // leaf is what the roots are computed from. Its content begins with the name of the algorithm; where none is known, with the side, so that it equals
@@ -158,26 +180,46 @@ func (e *engine) verify(ctx context.Context, mode Mode, sampleSize int, seed str
 }
 
 func (e *engine) verifyOnce(ctx context.Context, mode Mode, sampleSize int, seed string, resort bool) (Report, error) {
-	reads := func(string) bool { return mode == ModeFull }
+	reads, sampled := func(string) bool { return mode == ModeFull }, 0
 	if mode == ModeSample {
 		chosen, err := e.sample(ctx, sampleSize, seed)
 		if err != nil {
 			return Report{}, err
 		}
 		reads = func(key string) bool { return chosen[key] }
+		sampled = len(chosen)
 	}
 	s := &summary{
 		report: Report{Mode: mode, Evidence: map[Evidence]int64{}}, allowExtra: e.opts.AllowExtra,
 		src: sha256.New(), dst: sha256.New(),
 	}
-	// Findings are made at once and summed in the order of keys, because the roots depend on it.
+	if mode == ModeSample {
+		s.report.Sampled, s.report.Seed = sampled, seed
+	}
+	examine := func(ctx context.Context, queue chan<- found, workers *errgroup.Group) error {
+		return e.examineAll(ctx, mode, reads, resort, queue, workers)
+	}
+	return s.sumUp(ctx, e.opts.Concurrency, e.opts.Witness, examine)
+}
+
+// sumUp adds up what examine finds. Findings are made at once and summed in the order of keys, because the roots depend on it.
+func (s *summary) sumUp(ctx context.Context, concurrency int, begin func() (func(Proven) error, error),
+	examine func(ctx context.Context, queue chan<- found, workers *errgroup.Group) error,
+) (Report, error) {
+	witness := func(Proven) error { return nil }
+	if begin != nil {
+		var err error
+		if witness, err = begin(); err != nil {
+			return s.report, err
+		}
+	}
 	group, ctx := errgroup.WithContext(ctx)
-	queue := make(chan found, e.opts.Concurrency)
+	queue := make(chan found, concurrency)
 	group.Go(func() error {
 		defer close(queue)
 		workers := &errgroup.Group{}
-		workers.SetLimit(e.opts.Concurrency)
-		err := e.examineAll(ctx, mode, reads, resort, queue, workers)
+		workers.SetLimit(concurrency)
+		err := examine(ctx, queue, workers)
 		return errors.Join(err, workers.Wait())
 	})
 	group.Go(func() error {
@@ -190,6 +232,14 @@ func (e *engine) verifyOnce(ctx context.Context, mode Mode, sampleSize int, seed
 				return f.err
 			}
 			s.add(f)
+			if f.diff != nil {
+				continue
+			}
+			if err := witness(Proven{
+				Key: f.key, Size: f.bytes, SHA256: f.content.sha256, MD5: f.content.md5, Properties: f.properties, Destination: f.at, Evidence: f.evidence,
+			}); err != nil {
+				return err
+			}
 		}
 		return nil
 	})
@@ -256,6 +306,7 @@ func (e *engine) atSight(p pair, mode Mode, read bool) (f finding, certain bool)
 	}
 	if p.dst != nil {
 		f.dst = &leaf{Key: p.key, Size: p.dst.Size, Content: "destination"}
+		f.at = seen(*p.dst)
 	}
 	switch {
 	case p.dst == nil:
@@ -316,6 +367,7 @@ func (e *engine) lookAt(ctx context.Context, p pair, f *finding, read, mayRead b
 	if err != nil {
 		return err
 	}
+	f.content, f.properties, f.at = theirs.content(), properties, seen(dst)
 	f.src.Content, f.src.Properties = mine.content().String(), properties
 	f.dst.Content, f.dst.Properties = theirs.content().String(), properties
 	if mine.content() != theirs.content() {
@@ -338,6 +390,7 @@ func (f finding) differs(kind DifferenceKind, what string) finding {
 }
 
 func (f *finding) agree(c content, properties string) {
+	f.content, f.properties = c, properties
 	for _, l := range []*leaf{f.src, f.dst} {
 		l.Content, l.Properties = c.String(), properties
 	}
@@ -405,20 +458,38 @@ func (s *summary) close() Report {
 
 // sample chooses keys of the source: those whose hash with the seed is least, which is a fair draw from any listing.
 func (e *engine) sample(ctx context.Context, size int, seed string) (map[string]bool, error) {
-	type draw struct{ hash, key string }
-	var drawn []draw // a sorted handful
+	drawn := &lottery{size: size, seed: seed}
 	for obj, err := range e.from.List(ctx, e.opts.listing()) {
 		if err != nil {
 			return nil, fmt.Errorf("list the source: %w", err)
 		}
-		sum := sha256.Sum256([]byte(seed + "\x00" + obj.Key))
-		drawn = insertLeast(drawn, draw{string(sum[:]), obj.Key}, size, func(a, b draw) int { return cmp.Compare(a.hash, b.hash) })
+		if e.opts.Filter.takes(obj.Key) {
+			drawn.add(obj.Key)
+		}
 	}
-	chosen := make(map[string]bool, len(drawn))
-	for _, d := range drawn {
+	return drawn.keys(), nil
+}
+
+// lottery draws keys: those whose hash with the seed is least.
+type lottery struct {
+	size  int
+	seed  string
+	drawn []draw // a sorted handful
+}
+
+type draw struct{ hash, key string }
+
+func (l *lottery) add(key string) {
+	sum := sha256.Sum256([]byte(l.seed + "\x00" + key))
+	l.drawn = insertLeast(l.drawn, draw{string(sum[:]), key}, l.size, func(a, b draw) int { return cmp.Compare(a.hash, b.hash) })
+}
+
+func (l *lottery) keys() map[string]bool {
+	chosen := make(map[string]bool, len(l.drawn))
+	for _, d := range l.drawn {
 		chosen[d.key] = true
 	}
-	return chosen, nil
+	return chosen
 }
 
 // pairs merges both listings and the manifest.

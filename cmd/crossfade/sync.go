@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -65,7 +66,6 @@ env:VARIABLE or file:PATH.`,
 	s.flags(c)
 	flags := c.Flags()
 	flags.StringVar(&s.opts.Redo, "redo", "", "take one stage of the migration again although it is done: sync/BUCKET")
-	own := func(name string) { _ = flags.SetAnnotation(name, annotationAlone, nil) } // it is defined above
 	flags.BoolVar(&a.opts.Create, "create", false, "make the destination where it is missing")
 	flags.BoolVar(&a.opts.Delete, "delete", false, "delete copies whose source is gone")
 	flags.BoolVar(&a.opts.Mirror, "mirror", false, "delete whatever the source does not have, whoever wrote it")
@@ -79,17 +79,26 @@ env:VARIABLE or file:PATH.`,
 	flags.BoolVar(&a.opts.Final, "final", false, "copy until nothing differs, then prove both sides equal: for the time when nothing writes to the source")
 	flags.BoolVar(&a.opts.AllowExtra, "allow-extra", false, "let --final hold although the destination has objects of its own")
 	flags.IntVar(&a.opts.Concurrency, "concurrency", 16, "how many objects are under way at once")
+	flags.StringVar(&a.opts.WriteManifest, "write-manifest", "", "with --final, file for the signed manifest of what was proven equal (default proven.jsonl in --state)")
+	flags.StringVar(&a.opts.SignKey, "sign-key", "", "private ed25519 key that signs it, as ssh-keygen makes them (default signing.key in --state, made where it is missing)")
 	flags.StringVar(&a.opts.Prices, "prices", "", "file with prices for the estimate of --dry-run, in the form that --print-prices prints (default those of the program)")
 	flags.BoolVar(&a.printPrices, "print-prices", false, "print the program's table of prices, with the page and the day that each is from, and do nothing else")
-	for _, name := range []string{"create", "delete", "mirror", "max-delete", "conflict", "strict", "accept-lost-locks", "kms", "warm", "max-delta", "final", "allow-extra", "concurrency", "prices", "print-prices"} {
-		own(name)
-	}
 	a.ends.flags(c)
+	ofTwoPlaces(c, "dry-run", "yes", "redo")
 	return c
 }
 
 // annotationAlone marks flags that only a sync or a verification of two places has.
 const annotationAlone = "alone"
+
+// ofTwoPlaces marks all flags of a verb but those named.
+func ofTwoPlaces(c *cobra.Command, but ...string) {
+	c.Flags().VisitAll(func(f *pflag.Flag) {
+		if !slices.Contains(but, f.Name) {
+			_ = c.Flags().SetAnnotation(f.Name, annotationAlone, nil) // it is defined
+		}
+	})
+}
 
 // onlyAlone refuses the flags of two places where the migration's buckets are meant.
 func onlyAlone(c *cobra.Command) error {
@@ -108,6 +117,9 @@ func (p *program) syncAlone(ctx context.Context, s step, a *alone, args []string
 	}
 	if a.percent < 0 || a.percent > 100 {
 		return &usageError{fmt.Errorf("--max-delete is %g: it is a share in percent", a.percent)}
+	}
+	if !a.opts.Final && a.opts.WriteManifest+a.opts.SignKey != "" {
+		return &usageError{errors.New("--write-manifest and --sign-key go with --final: a manifest says what was proven equal")}
 	}
 	a.opts.MaxDelete = a.percent / 100
 	a.opts.Conflict = bucketsync.Conflict(a.conflict)

@@ -1,58 +1,135 @@
 package main
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
 	"github.com/spf13/cobra"
 
 	"github.com/crossfade-project/crossfade"
 	"github.com/crossfade-project/crossfade/internal/cli"
 )
 
+// comparison holds the flags of verify.
+type comparison struct {
+	opts     crossfade.VerifyOptions
+	alone    crossfade.SyncOptions
+	ends     ends
+	manifest crossfade.ManifestOptions
+}
+
 func (p *program) verifyCommand() *cobra.Command {
-	var opts crossfade.VerifyOptions
-	var e ends
+	var v comparison
 	c := &cobra.Command{
-		Use:   "verify [BUCKET… | FROM TO]",
+		Use:   "verify [BUCKET… | FROM TO | --manifest FILE [PLACE]]",
 		Short: "Compare the buckets of both sides and check the archive, or compare two places",
 		Long: `Verify compares the buckets of the migration, all or those named, and reads the archive; or it compares two places, as
-"crossfade sync FROM TO" takes them. It changes nothing. Exit code 5 means that something differs, or could not be proven equal.`,
+"crossfade sync FROM TO" takes them. It changes nothing. Exit code 5 means that something differs, or could not be proven equal.
+
+With --manifest it checks a signed manifest that a final sync has left: its order, its counts, the root of its tree and its signature,
+without asking any store. With a place behind it, that is compared with the manifest; the place's credentials are those of --to-….`,
+		Example: `  crossfade verify s3://data gs://data --mode sample --sample 500
+  crossfade verify --manifest proven.jsonl --public-key signing.key.pub
+  crossfade verify --manifest proven.jsonl gs://data --mode full`,
 		RunE: func(c *cobra.Command, args []string) error {
-			v, err := p.verification(c, opts, &e, args)
+			result, err := p.verification(c, &v, args)
 			if err != nil {
 				return err
 			}
 			p.progress.Close()
 			if p.json() {
-				err = cli.JSON(p.out, v)
+				err = cli.JSON(p.out, result)
 			} else {
-				err = v.Print(p.out)
+				err = result.Print(p.out)
 			}
-			if err == nil && !v.OK() {
+			if err == nil && !result.OK() {
 				return &silentError{code: exitDifferent}
 			}
 			return err
 		},
 	}
-	c.Flags().StringVar(&opts.Mode, "mode", "listing", "how buckets are compared: size (keys and sizes alone: no proof), listing, sample, proof (reads what the listings leave unproven) or full (reads every byte of both sides)")
-	c.Flags().BoolVar(&opts.SkipArchive, "skip-archive", false, "do not read the archive")
-	e.flags(c)
+	v.flags(c)
 	return c
 }
 
-func (p *program) verification(c *cobra.Command, opts crossfade.VerifyOptions, e *ends, args []string) (*crossfade.Verification, error) {
+func (v *comparison) flags(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVar(&v.opts.Mode, "mode", "listing", "how buckets are compared: size (keys and sizes alone: no proof), listing, sample, proof (reads what the listings leave unproven) or full (reads every byte of both sides)")
+	f.IntVar(&v.opts.SampleSize, "sample", 100, "how many objects of each bucket --mode sample reads")
+	f.StringVar(&v.opts.Seed, "seed", "", "chooses the sample; the same seed reads the same objects (default one by chance, which the result tells)")
+	f.BoolVar(&v.opts.SkipArchive, "skip-archive", false, "do not read the archive")
+	f.BoolVar(&v.alone.AllowExtra, "allow-extra", false, "let two places be equal although the destination has objects of its own")
+	f.IntVar(&v.alone.Concurrency, "concurrency", 16, "how many objects are under way at once")
+	f.StringVar(&v.alone.WriteManifest, "write-manifest", "", "file for a signed manifest of both places, where they are equal")
+	f.StringVar(&v.alone.SignKey, "sign-key", "", "private ed25519 key that signs it, as ssh-keygen makes them (default signing.key in --state, made where it is missing)")
+	f.StringVar(&v.manifest.Path, "manifest", "", "check this signed manifest, and compare PLACE with it")
+	f.StringVar(&v.manifest.PublicKey, "public-key", "", "public key that must have signed it: a file, or its line (default any key)")
+	f.StringVar(&v.manifest.Prove, "prove", "", "show that this key of an object is in the manifest, by the hashes that lead from its line to the root")
+	for _, name := range []string{"allow-extra", "concurrency", "write-manifest", "sign-key", "manifest", "public-key", "prove"} {
+		_ = f.SetAnnotation(name, annotationAlone, nil) // it is defined above
+	}
+	v.ends.flags(c)
+}
+
+// verified is what can be printed and holds or does not.
+type verified interface {
+	Print(w io.Writer) error
+	OK() bool
+}
+
+func (p *program) verification(c *cobra.Command, v *comparison, args []string) (verified, error) {
+	if v.opts.SampleSize < 1 {
+		return nil, &usageError{fmt.Errorf("--sample is %d: at least one object is read", v.opts.SampleSize)}
+	}
+	if v.manifest.Path != "" {
+		return p.verifyManifest(c.Context(), v, args)
+	}
+	if v.manifest.PublicKey+v.manifest.Prove != "" {
+		return nil, &usageError{errors.New("--public-key and --prove go with --manifest")}
+	}
 	if isPlace(args) {
-		s, err := p.openSync(c.Context(), e, crossfade.SyncOptions{}, args)
+		if v.alone.WriteManifest == "" && v.alone.SignKey != "" || v.alone.WriteManifest != "" && v.opts.Mode == "size" {
+			return nil, &usageError{errors.New("--sign-key goes with --write-manifest, and that with a mode that proves: not with size")}
+		}
+		s, err := p.openSync(c.Context(), &v.ends, v.alone, args)
 		if err != nil {
 			return nil, err
 		}
-		return s.Verify(c.Context(), opts.Mode)
+		return s.Verify(c.Context(), v.opts)
 	}
 	if err := onlyAlone(c); err != nil {
 		return nil, err
 	}
-	opts.Buckets = args
+	v.opts.Buckets = args
 	m, err := p.inspect()
 	if err != nil {
 		return nil, err
 	}
-	return m.Verify(c.Context(), opts)
+	return m.Verify(c.Context(), v.opts)
+}
+
+func (p *program) verifyManifest(ctx context.Context, v *comparison, args []string) (verified, error) {
+	opts := v.manifest
+	switch len(args) {
+	case 0:
+	case 1:
+		var err error
+		if opts.Place, err = v.ends.to.store(args[0], "to"); err != nil {
+			return nil, &usageError{err}
+		}
+	default:
+		return nil, &usageError{fmt.Errorf("%d places are named: one is compared with a manifest", len(args))}
+	}
+	if err := v.ends.filter.Check(); err != nil {
+		return nil, &usageError{err}
+	}
+	opts.Filter, opts.Mode, opts.SampleSize, opts.Seed = v.ends.filter, v.opts.Mode, v.opts.SampleSize, v.opts.Seed
+	opts.AllowExtra, opts.Concurrency = v.alone.AllowExtra, v.alone.Concurrency
+	wire, err := p.options()
+	if err != nil {
+		return nil, err
+	}
+	return crossfade.VerifyManifest(ctx, opts, wire)
 }

@@ -93,12 +93,12 @@ func made(t testing.TB, entries ...Entry) (path string, key *Key) {
 	path = filepath.Join(dir, "proven.jsonl")
 	key, err := ReadOrMakeKey(filepath.Join(dir, "keys", "signing.key"))
 	must(t, err)
-	w, err := Create(path, Header{From: "s3://a", To: "gs://b", Made: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC), Proof: "proof"})
+	w, err := Create(path, Header{From: "s3://a", To: "gs://b", Mode: "proof"})
 	must(t, err)
 	for _, e := range entries {
 		must(t, w.Add(e))
 	}
-	head, err := w.Close(key)
+	head, err := w.Close(key, time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC))
 	must(t, err)
 	if head.Objects != int64(len(entries)) || len(head.Root) != 64 {
 		t.Fatalf("%+v", head)

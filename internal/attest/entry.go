@@ -22,8 +22,8 @@ type Header struct {
 	To   string    `json:"to"`
 	Made time.Time `json:"made"`
 	Tool string    `json:"tool,omitempty"`
-	// Proof is how the two sides were compared: the name of a mode of verify.
-	Proof   string `json:"proof"`
+	// Mode is how the two sides were compared: the name of a mode of verify.
+	Mode    string `json:"mode"`
 	Objects int64  `json:"objects"`
 	Bytes   int64  `json:"bytes"`
 	Tree    string `json:"tree"`

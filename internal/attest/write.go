@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // Writer writes a file. Until Close nothing is at its path that was not there before.
@@ -55,7 +56,8 @@ func (w *Writer) Add(e Entry) error {
 }
 
 // Close puts the file and its signature into place, and returns the header with counts and root.
-func (w *Writer) Close(key *Key) (Header, error) {
+func (w *Writer) Close(key *Key, made time.Time) (Header, error) {
+	w.head.Made = made.UTC().Truncate(time.Second)
 	root := w.tree.root()
 	w.head.Root = hex.EncodeToString(root[:])
 	err := w.out.Flush()

@@ -1,0 +1,210 @@
+package bucketsync
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/crossfade-project/crossfade/bucketsync/bucket"
+	"github.com/crossfade-project/crossfade/internal/clock"
+)
+
+// ProvenOptions say which place is held against what was proven before. Bucket and Proven are required.
+type ProvenOptions struct {
+	Bucket bucket.Bucket
+	// Proven begins to yield what was proven, in the order of the bytes of keys. It may be called more than once.
+	Proven func() iter.Seq2[Proven, error]
+	// Properties says that the fingerprints of properties are in the form of this place.
+	Properties bool
+	// The rest is as in VerifyOptions.
+	Filter      Filter
+	Mode        Mode
+	SampleSize  int
+	Seed        string
+	AllowExtra  bool
+	Concurrency int
+	TempDir     string
+	Log         *slog.Logger
+	Clock       clock.Clock
+}
+
+// VerifyProven compares a place with what was proven of it, or of its origin, before. In the Report, the source is what was
+// proven, and the destination the place.
+func VerifyProven(ctx context.Context, opts ProvenOptions) (Report, error) {
+	o := Options{
+		From: opts.Bucket, To: opts.Bucket, Filter: opts.Filter, AllowExtra: opts.AllowExtra, Concurrency: opts.Concurrency,
+		TempDir: opts.TempDir, Log: opts.Log, Clock: opts.Clock,
+	}
+	e, err := newEngine(o.withDefaults())
+	if err != nil {
+		return Report{}, fmt.Errorf("verify: %w", err)
+	}
+	a := &attested{engine: e, mode: cmp.Or(opts.Mode, ModeListing), proven: opts.Proven, properties: opts.Properties}
+	report := Report{Mode: a.mode}
+	a.reads = func(string) bool { return a.mode == ModeFull }
+	if a.mode == ModeSample {
+		drawn := &lottery{size: cmp.Or(opts.SampleSize, defaultSampleSize), seed: opts.Seed}
+		for p, err := range opts.Proven() {
+			if err != nil {
+				return report, fmt.Errorf("verify: %w", err)
+			}
+			if opts.Filter.takes(p.Key) {
+				drawn.add(p.Key)
+			}
+		}
+		chosen := drawn.keys()
+		a.reads = func(key string) bool { return chosen[key] }
+		report.Sampled, report.Seed = len(chosen), opts.Seed
+	}
+	for _, resort := range []bool{false, true} {
+		report.Evidence = map[Evidence]int64{}
+		s := &summary{report: report, allowExtra: opts.AllowExtra, src: sha256.New(), dst: sha256.New()}
+		var out Report
+		out, err = s.sumUp(ctx, e.opts.Concurrency, nil, func(ctx context.Context, queue chan<- found, workers *errgroup.Group) error {
+			return a.examineAll(ctx, resort, queue, workers)
+		})
+		if !errors.Is(err, errUnsorted) {
+			if err != nil {
+				err = fmt.Errorf("verify: %w", err)
+			}
+			return out, err
+		}
+	}
+	return report, fmt.Errorf("verify: %w", err)
+}
+
+// attested compares one place with what was proven.
+type attested struct {
+	*engine
+	mode       Mode
+	reads      func(key string) bool
+	proven     func() iter.Seq2[Proven, error]
+	properties bool
+}
+
+func (a *attested) examineAll(ctx context.Context, resort bool, queue chan<- found, workers *errgroup.Group) error {
+	was, stopWas := cursorOf("read what was proven", a.proven(), func(p Proven) string { return p.Key })
+	defer stopWas()
+	now, stopNow := cursorOf("list the place", listing(ctx, a.to, a.opts.listing(), resort, a.opts.TempDir), func(o bucket.Object) string { return o.Key })
+	defer stopNow()
+	for {
+		if err := errors.Join(was.err, now.err); err != nil {
+			return err
+		}
+		key, ok := least(was.position, now.position)
+		if !ok {
+			return ctx.Err()
+		}
+		p, obj := was.last(key), now.last(key)
+		if !a.opts.Filter.takes(key) {
+			continue
+		}
+		f, certain := a.atSight(key, p, obj)
+		at := found{finding: f}
+		if !certain {
+			at.later = make(chan finding, 1)
+		}
+		select {
+		case queue <- at:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if certain {
+			continue
+		}
+		workers.Go(func() error {
+			at.later <- a.lookAt(ctx, *p, f)
+			return nil
+		})
+	}
+}
+
+// atSight finds out about one key what the listing tells, and whether that decides.
+func (a *attested) atSight(key string, p *Proven, obj *bucket.Object) (f finding, certain bool) {
+	f.key = key
+	if p != nil {
+		f.bytes = p.Size
+		f.src = &leaf{Key: key, Size: p.Size, Content: "proven"}
+	}
+	if obj != nil {
+		f.dst = &leaf{Key: key, Size: obj.Size, Content: "place"}
+	}
+	switch {
+	case obj == nil:
+		return f.differs(Missing, "the place does not have it any more"), true
+	case p == nil:
+		return f.differs(Extra, "it was not there when the place was proven"), true
+	case p.Size != obj.Size:
+		return f.differs(Differ, fmt.Sprintf("it had %d bytes and has %d", p.Size, obj.Size)), true
+	case a.mode == ModeSize:
+		f.evidence, f.src.Content, f.dst.Content = SizeOnly, "", ""
+		return f, true
+	case !a.reads(key) && p.Destination.is(*obj):
+		f.evidence = Recorded
+		f.agree(content{p.SHA256, p.MD5}, p.Properties)
+		return f, true
+	}
+	return f, false
+}
+
+// lookAt asks the store for an object, and reads it where that is wanted or nothing else decides.
+func (a *attested) lookAt(ctx context.Context, p Proven, f finding) finding {
+	obj, err := a.to.Head(ctx, p.Key)
+	if errors.Is(err, bucket.ErrNotExist) {
+		return f.differs(Differ, "it changed while it was looked at")
+	}
+	if err != nil {
+		f.err = fmt.Errorf("look at %q: %w", p.Key, err)
+		return f
+	}
+	properties := p.Properties
+	if a.properties && obj.Properties != nil && p.Properties != "" && fingerprint(*obj.Properties, a.toCaps) != p.Properties {
+		return f.differs(Differ, "its properties are not those that were proven")
+	}
+	rel, of, _ := relate(p.digests(), obj.Digests, true)
+	read := a.reads(p.Key)
+	switch {
+	case obj.Size != p.Size:
+		return f.differs(Differ, fmt.Sprintf("it had %d bytes and has %d", p.Size, obj.Size))
+	case rel == bucket.Different:
+		return f.differs(Differ, "its "+string(of.Algorithm)+" differs")
+	case rel == bucket.Same && !read:
+		f.evidence = Digests
+		f.agree(contentOf([]bucket.Digest{of}), properties)
+		return f
+	case p.SHA256 == "" && p.MD5 == "":
+		return f.differs(Unproven, "no digest of it was kept")
+	case !read && a.mode != ModeProof:
+		return f.differs(Unproven, "it is another version, and the store reports no digest of the algorithm that was kept")
+	}
+	sums, err := hashOf(ctx, a.patience, a.to, obj)
+	if errors.Is(err, errSourceMoved) {
+		return f.differs(Differ, "it changed while it was looked at")
+	}
+	if err != nil {
+		f.err = err
+		return f
+	}
+	if rel, of, _ := relate(p.digests(), sums.digests(), true); rel != bucket.Same {
+		return f.differs(Differ, "its bytes differ: its "+string(of.Algorithm)+" is another")
+	}
+	f.evidence = Read
+	f.agree(content{p.SHA256, p.MD5}, properties)
+	return f
+}
+
+func (p Proven) digests() []bucket.Digest {
+	var out []bucket.Digest
+	for _, d := range []bucket.Digest{{Algorithm: bucket.SHA256, Value: p.SHA256}, {Algorithm: bucket.MD5, Value: p.MD5}} {
+		if d.Value != "" {
+			out = append(out, d)
+		}
+	}
+	return out
+}
