@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/crossfade-project/crossfade/cutover"
+	"github.com/crossfade-project/crossfade/internal/attest"
 	"github.com/crossfade-project/crossfade/internal/cli"
 	"github.com/crossfade-project/crossfade/internal/journal"
 	"github.com/crossfade-project/crossfade/internal/remote"
@@ -98,6 +99,7 @@ func (m *Migration) Audit(ctx context.Context, opts AuditOptions) (*Audit, error
 	}
 	a.plans()
 	a.certificate()
+	a.proven()
 	a.store(ctx)
 	if err := a.reports(); err != nil {
 		return nil, err
@@ -179,6 +181,29 @@ func (a *auditor) certificate() {
 		a.add("certificate", DoesNot, "`crossfade run --redo certificate` writes it again", "%s has hash %s, and the journal tells of %s", certificateJSON, found.Hash, made.Hash)
 	default:
 		a.add("certificate", Holds, "", "%s has the hash that the journal tells of", certificateJSON)
+	}
+}
+
+// proven checks the signed manifests of the final syncs: each by itself, and against the root that the journal tells of.
+func (a *auditor) proven() {
+	for _, b := range a.m.file.Buckets {
+		s := a.log.Stage("final-sync/" + b.Name)
+		var made finalResult
+		if !s.Finished || json.Unmarshal(s.Result, &made) != nil || made.Manifest == nil {
+			continue // not proven yet, or by a version that signed nothing
+		}
+		what, mend := "signed manifest of bucket "+b.Name, "put manifests back from a backup; `crossfade verify` compares both sides anew"
+		c, _, err := attest.Read(a.m.manifest(b)+provenSuffix, attest.ReadOptions{})
+		switch {
+		case err != nil:
+			a.add(what, DoesNot, mend, "%v", err)
+		case !c.OK():
+			a.add(what, DoesNot, mend, "%s", strings.Join(c.Problems, "; "))
+		case c.Root != made.Manifest.Root || c.SignedBy != made.Manifest.SignedBy:
+			a.add(what, DoesNot, mend, "it has root %s, signed by %s, and the journal tells of %s, signed by %s", c.Root, c.SignedBy, made.Manifest.Root, made.Manifest.SignedBy)
+		default:
+			a.add(what, Holds, "", "%s under root %s, signed by %s", cli.Count(int(c.Objects), "object"), c.Root, c.SignedBy)
+		}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/crossfade-project/crossfade/bucketsync"
+	"github.com/crossfade-project/crossfade/internal/attest"
 	"github.com/crossfade-project/crossfade/internal/cli"
 	"github.com/crossfade-project/crossfade/internal/migration"
 	"github.com/crossfade-project/crossfade/internal/plan"
@@ -123,7 +124,35 @@ func (m *Migration) finalSyncStage(b migration.Bucket) stage {
 			opts.Final = true
 			return opts, err
 		},
-		bucketsync.Plan, bucketsync.Apply)
+		bucketsync.Plan, func(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts bucketsync.Options) (finalResult, error) {
+			return m.finalSync(ctx, p, rec, opts, m.manifest(b)+provenSuffix)
+		})
+}
+
+// provenSuffix is behind the name of a manifest whose signed form it is.
+const provenSuffix = ".proven"
+
+// finalResult is a final sync, and the signed manifest of what it has proven.
+type finalResult struct {
+	bucketsync.Result
+	Manifest *SignedManifest `json:"manifest,omitempty"`
+}
+
+// finalSync makes both sides equal, proves it, and leaves a signed manifest of that.
+func (m *Migration) finalSync(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts bucketsync.Options, path string) (result finalResult, err error) {
+	key, err := attest.ReadOrMakeKey(filepath.Join(m.file.StateDir(), signingKey))
+	if err != nil {
+		return result, err
+	}
+	t := &testimony{path: path, key: key, head: attest.Header{
+		From: opts.From.Describe().URL, To: opts.To.Describe().URL, Tool: m.opts.Tool, Mode: string(bucketsync.ModeProof),
+	}}
+	opts.Witness = t.begin
+	if result.Result, err = bucketsync.Apply(ctx, p, rec, opts); err != nil {
+		return result, errors.Join(err, t.drop())
+	}
+	result.Manifest, err = t.end(result.Proof, m.opts.Clock)
+	return result, err
 }
 
 // backResult is a bucket's way back.
