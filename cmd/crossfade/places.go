@@ -34,15 +34,10 @@ type end struct {
 
 func (e *ends) flags(c *cobra.Command) {
 	f := c.Flags()
-	var names []string
-	text := func(into *string, name, use string) {
-		f.StringVar(into, name, "", use)
-		names = append(names, name)
-	}
+	text := func(into *string, name, use string) { f.StringVar(into, name, "", use) }
 	text(&e.state, "state", "directory that remembers what was copied (default .crossfade/sync-… here, named after both places)")
 	f.StringArrayVar(&e.filter.Include, "include", nil, "take only keys that match this glob, as in 'a/**' or '*.jpg'; may be said more than once")
 	f.StringArrayVar(&e.filter.Exclude, "exclude", nil, "leave keys out that match this glob; may be said more than once")
-	names = append(names, "include", "exclude")
 	for _, side := range []struct {
 		name, what string
 		end        *end
@@ -53,10 +48,6 @@ func (e *ends) flags(c *cobra.Command) {
 		text(&side.end.accessKey, side.name+"-access-key", "ID of the key of the "+side.what+": env:VARIABLE or file:PATH")
 		text(&side.end.secretKey, side.name+"-secret-key", "secret of the key of the "+side.what+", at GCS a service account's file: env:VARIABLE or file:PATH")
 		f.BoolVar(&side.end.anonymous, side.name+"-anonymous", false, "ask the "+side.what+" without credentials")
-		names = append(names, side.name+"-anonymous")
-	}
-	for _, name := range names {
-		_ = f.SetAnnotation(name, annotationAlone, nil) // it is defined above
 	}
 }
 

@@ -67,10 +67,8 @@ func (v *comparison) flags(c *cobra.Command) {
 	f.StringVar(&v.manifest.Path, "manifest", "", "check this signed manifest, and compare PLACE with it")
 	f.StringVar(&v.manifest.PublicKey, "public-key", "", "public key that must have signed it: a file, or its line (default any key)")
 	f.StringVar(&v.manifest.Prove, "prove", "", "show that this key of an object is in the manifest, by the hashes that lead from its line to the root")
-	for _, name := range []string{"allow-extra", "concurrency", "write-manifest", "sign-key", "manifest", "public-key", "prove"} {
-		_ = f.SetAnnotation(name, annotationAlone, nil) // it is defined above
-	}
 	v.ends.flags(c)
+	ofTwoPlaces(c, "mode", "sample", "seed", "skip-archive")
 }
 
 // verified is what can be printed and holds or does not.
