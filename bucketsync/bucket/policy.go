@@ -61,10 +61,8 @@ func (g Grant) String() string {
 	switch {
 	case len(g.NotPrincipals) > 0:
 		b.WriteString("everybody but " + strings.Join(g.NotPrincipals, ", "))
-	case slices.Contains(g.Principals, Everybody):
-		b.WriteString("everybody")
 	default:
-		b.WriteString(strings.Join(g.Principals, ", "))
+		b.WriteString(strings.ReplaceAll(strings.Join(g.Principals, ", "), Everybody, "everybody"))
 	}
 	b.WriteString(": " + strings.Join(g.Actions, ", "))
 	if len(g.Resources) > 0 {
