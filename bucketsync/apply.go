@@ -32,6 +32,8 @@ type Result struct {
 	ConflictKeys []string `json:"conflictKeys,omitempty"`
 	// Losses is the ledger of the objects that were copied.
 	Losses []Loss `json:"losses,omitempty"`
+	// Configuration says what became of the parts of the source's configuration that were to be written.
+	Configuration []ConfiguredPart `json:"configuration,omitempty"`
 	// Evidence counts how the copied and found objects were proven.
 	Evidence map[Evidence]int64 `json:"evidence,omitempty"`
 	// Proof is the proof of equality of a final sync.
@@ -56,6 +58,8 @@ func Apply(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts Options) (
 		switch c.Action {
 		case ActionCreate:
 			return nil, makeDestination(ctx, opts)
+		case ActionConfigure:
+			return applyPart(ctx, c, opts)
 		case ActionSync:
 			var err error
 			result, err = applySync(ctx, c, opts)
@@ -81,7 +85,9 @@ func recorded(p *plan.Plan, rec plan.Recorder, result Result) (Result, error) {
 			return result, fmt.Errorf("read the outcome of %s: %w", c.ID, err)
 		}
 	}
-	return result, nil
+	var err error
+	result.Configuration, err = configured(p, rec)
+	return result, err
 }
 
 func makeDestination(ctx context.Context, opts Options) error {
@@ -92,6 +98,11 @@ func makeDestination(ctx context.Context, opts Options) error {
 	keeping, err := e.keeping(ctx)
 	if err != nil {
 		return err
+	}
+	if err := opts.To.Check(ctx); errors.Is(err, bucket.ErrNotExist) {
+		if err := e.remember(ctx); err != nil {
+			return err
+		}
 	}
 	if keeper, ok := bucket.KeeperOf(opts.To); ok && keeping != (bucket.Keeping{}) {
 		return keeper.MakeKeeping(ctx, keeping)

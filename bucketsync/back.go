@@ -100,7 +100,7 @@ func (o Options) backManifest() string { return o.Manifest + ".back" }
 // reversed are the options of the way back of a forward sync's.
 func (o Options) reversed(manifest string) Options {
 	o.From, o.To, o.Manifest = o.To, o.From, manifest
-	o.Create, o.Delete, o.DeleteForeign = false, true, false
+	o.Create, o.Delete, o.DeleteForeign, o.Configuration = false, true, false, ConfigureIgnore
 	o.Final, o.AllowExtra, o.AllowConflicts = true, true, o.Conflict == ConflictSkip
 	o.back, o.Keys = true, turned(o.Keys)
 	return o

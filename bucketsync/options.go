@@ -53,6 +53,9 @@ type Options struct {
 	Keys map[string]string
 	// Prices estimate what reading archived objects costs. Nil is the table in the program.
 	Prices *prices.Table
+	// Configuration says when the source's configuration (policy, lifecycle, CORS and so on) is written to the destination. Default
+	// ConfigureCreate.
+	Configuration ConfigurationMode
 	// Brief plans from the listings alone. What the properties of objects lose is then not in the plan: it is found out as they are
 	// copied, and an object whose properties the destination cannot hold fails by itself. Strict overrides it.
 	Brief bool
@@ -124,6 +127,9 @@ const (
 func (o Options) withDefaults() Options {
 	if o.Conflict == "" {
 		o.Conflict = ConflictFail
+	}
+	if o.Configuration == "" {
+		o.Configuration = ConfigureCreate
 	}
 	if o.MaxDelete == 0 {
 		o.MaxDelete = defaultMaxDelete

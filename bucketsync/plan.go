@@ -48,6 +48,9 @@ type Planned struct {
 	Deletions int64 `json:"deletions"`
 	Extra     int64 `json:"extra"`
 	Held      int64 `json:"held"` // objects at the destination
+	// Make says that the destination is to be made; Configure counts parts of its configuration that are to be written.
+	Make      bool  `json:"make,omitempty"`
+	Configure int64 `json:"configure,omitempty"`
 	// FromRequests and ToRequests are what the sync is going to ask of each side.
 	FromRequests Requests `json:"fromRequests"`
 	ToRequests   Requests `json:"toRequests"`
@@ -59,7 +62,7 @@ type Planned struct {
 
 // Idle reports that nothing would be done: both listings were complete, and what they show is as it was left.
 func (c Planned) Idle() bool {
-	return c.Copy+c.ToRead+c.Deletions+c.Unfinished == 0 && !c.Final
+	return c.Copy+c.ToRead+c.Deletions+c.Unfinished+c.Configure == 0 && !c.Make && !c.Final
 }
 
 // Plan lists both sides, compares them, and looks at the properties of what is to be copied. It changes nothing.
@@ -84,7 +87,12 @@ func Plan(ctx context.Context, opts Options) (*plan.Plan, error) {
 		return nil, fmt.Errorf("plan to sync %s: %w", opts.Name, err)
 	}
 	e.notes(p, planned)
-	e.changes(p, planned)
+	before, after, err := e.configure(ctx, p)
+	if err != nil {
+		return nil, fmt.Errorf("plan the configuration of %s: %w", opts.Name, err)
+	}
+	planned.Make, planned.Configure = e.destinationMissing, int64(len(before)+len(after))
+	e.changes(p, planned, before, after)
 	p.Data = plan.JSON(planned)
 	return p, nil
 }
@@ -423,7 +431,7 @@ func (e *engine) notes(p *plan.Plan, c Planned) {
 	e.ledger.note(p, name, e.opts.Strict)
 }
 
-func (e *engine) changes(p *plan.Plan, c Planned) {
+func (e *engine) changes(p *plan.Plan, c Planned, before, after []plan.Change) {
 	id := e.opts.Stage
 	target := e.opts.said(e.opts.Name+": ", "") + c.From + " to " + c.To
 	if c.Range != (Range{}) {
@@ -436,6 +444,7 @@ func (e *engine) changes(p *plan.Plan, c Planned) {
 			Why: "the destination does not exist; an empty bucket hurts nobody, so nothing is taken back",
 		})
 	}
+	p.Changes = append(p.Changes, before...)
 	p.Add(plan.Change{
 		ID: id + "/sync", Action: ActionSync, Target: target, Why: c.words(),
 		ReliesOn: []plan.Reliance{
@@ -445,6 +454,7 @@ func (e *engine) changes(p *plan.Plan, c Planned) {
 		Reverse: e.reverse(c),
 		Data:    plan.JSON(c),
 	})
+	p.Changes = append(p.Changes, after...)
 }
 
 func (e *engine) reverse(c Planned) *plan.Reverse {

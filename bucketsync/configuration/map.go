@@ -261,15 +261,20 @@ func (m *mapping) lock() {
 		kept := *l
 		m.answer.Apply.Lock = &kept
 		m.enter(part, Kept, "%s", what)
-	default:
+	case m.to(azure) || l.Bucket:
 		m.enter(part, Lost, "%s: %s", what, lockHint(m.To.Provider))
+	default:
+		m.enter(part, Mapped, "objects can be locked: so that they can at the destination, it is made for that")
+		if l.Mode != "" {
+			m.enter(part, Lost, "%s for objects that are written without: %s", what, lockHint(m.To.Provider))
+		}
 	}
 }
 
 func lockHint(provider string) string {
 	switch provider {
 	case gcs:
-		return "make the bucket yourself with per-object retention (gcloud storage buckets create --enable-per-object-retention), or set a retention policy"
+		return "set a retention policy at the destination (gcloud storage buckets update --retention-period)"
 	case azure:
 		return "Azure's immutability policies are on the management plane: az storage container immutability-policy create"
 	}

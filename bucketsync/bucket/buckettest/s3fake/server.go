@@ -120,7 +120,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		op := opOf(req)
 		fault := s.hit(op, faultKey(req))
 		switch {
-		case fault.Wait != nil && fault.Wait(r.Context(), req.key) != nil:
+		case fault.Wait != nil && fault.Wait(r.Context(), faultKey(req)) != nil:
 			panic(http.ErrAbortHandler)
 		case fault.Reset:
 			panic(http.ErrAbortHandler)
