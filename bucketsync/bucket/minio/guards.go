@@ -62,7 +62,7 @@ func (b *Bucket) MakeKeeping(ctx context.Context, what bucket.Keeping) error {
 	if err := b.create(ctx, what.Locks); err != nil {
 		return b.fail("make", "", err)
 	}
-	if !what.Versions && !what.Locks {
+	if !what.Versions { // which come with locks where the store needs them for that
 		return nil
 	}
 	return b.fail("turn on versioning", "", b.client.EnableVersioning(ctx, b.opts.Bucket))

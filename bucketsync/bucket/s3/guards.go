@@ -78,7 +78,7 @@ func (b *Bucket) MakeKeeping(ctx context.Context, what bucket.Keeping) error {
 	if err := b.create(ctx, what.Locks); err != nil {
 		return b.fail("make", "", err)
 	}
-	if !what.Versions && !what.Locks {
+	if !what.Versions { // which come with locks where the store needs them for that
 		return nil
 	}
 	_, err := b.client.PutBucketVersioning(ctx, &s3.PutBucketVersioningInput{

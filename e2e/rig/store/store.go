@@ -42,6 +42,8 @@ type Options struct {
 	// AccessKey and SecretKey are made at random where they are empty. Azurite's secret is base64, its access key an
 	// account's name; fake-gcs-server asks for none.
 	AccessKey, SecretKey string
+	// Env is more of the server's environment, KEY=VALUE.
+	Env []string
 	// Record, if set, remembers the process while it runs.
 	Record *record.Log
 }
@@ -117,6 +119,7 @@ func start(ctx context.Context, kind Kind, opts Options) (*Server, error) {
 		return nil, err
 	}
 	args, env := p.configure(s, place{host: host, port: port, data: data})
+	env = append(env, opts.Env...)
 	s.process, err = process.Start(process.Options{
 		Name: string(kind), Args: append(argv, args...), Dir: opts.Dir, Env: env,
 		Log: filepath.Join(opts.Dir, string(kind)+".log"), Record: opts.Record,

@@ -2,6 +2,7 @@ package s3fake
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/hex"
 	"encoding/xml"
 	"fmt"
@@ -49,9 +50,10 @@ func syntheticTime() time.Time { return time.Date(2026, 1, 1, 0, 0, 0, 0, time.U
 
 // entry is one object of a listing.
 type entry struct {
-	key, etag string
-	size      int64
-	modified  time.Time
+	key, etag      string
+	size           int64
+	modified       time.Time
+	class, restore string
 }
 
 // page returns up to limit entries after a key (of the order), under a prefix, and whether there are more.
@@ -84,7 +86,7 @@ func (c *contents) page(prefix, after string, limit int, order Order) ([]entry, 
 			return found, true
 		}
 		o := c.objects[key]
-		found = append(found, entry{key, o.etag, int64(len(o.body)), o.modified})
+		found = append(found, entry{key, o.etag, int64(len(o.body)), o.modified, cmp.Or(o.header.Get("X-Amz-Storage-Class"), "STANDARD"), o.header.Get("X-Amz-Restore")})
 	}
 	return found, false
 }
@@ -103,7 +105,7 @@ func (f *Synthetic) page(prefix, after string, limit int) ([]entry, bool) {
 		if len(found) == limit {
 			return found, true
 		}
-		found = append(found, entry{key, f.ETag(i), f.Size(i), syntheticTime()})
+		found = append(found, entry{key, f.ETag(i), f.Size(i), syntheticTime(), "STANDARD", ""})
 	}
 	return found, false
 }
@@ -155,6 +157,7 @@ func (s *Server) list(w http.ResponseWriter, r request, fault Fault) error {
 	found, more := b.page(prefix, after, limit, fault.Order)
 	s.mu.Unlock()
 
+	restores := r.Header.Get("x-amz-optional-object-attributes") == "RestoreStatus"
 	name := func(key string) string { return escaped(key) }
 	if r.query.Get("encoding-type") == "url" {
 		name = func(key string) string { return strings.ReplaceAll(url.QueryEscape(key), "%2F", "/") }
@@ -179,7 +182,14 @@ func (s *Server) list(w http.ResponseWriter, r request, fault Fault) error {
 		out.WriteString(e.etag)
 		out.WriteString("&quot;</ETag><Size>")
 		out.WriteString(strconv.FormatInt(e.size, 10))
-		out.WriteString("</Size><StorageClass>STANDARD</StorageClass></Contents>")
+		if e.class == "STANDARD" {
+			out.WriteString("</Size><StorageClass>STANDARD</StorageClass></Contents>")
+			continue
+		}
+		if !restores {
+			e.restore = ""
+		}
+		out.WriteString("</Size>" + e.listedAs() + "</Contents>")
 	}
 	out.WriteString("</ListBucketResult>")
 	w.Header().Set("Content-Type", "application/xml")

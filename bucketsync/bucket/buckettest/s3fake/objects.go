@@ -27,7 +27,7 @@ func keptHeaders() []string {
 // kept are the headers of a request that become the object's.
 func kept(r request) (http.Header, error) {
 	header := http.Header{}
-	for _, name := range keptHeaders() {
+	for _, name := range append(keptHeaders(), guardHeaders()...) {
 		if v := r.Header.Get(name); v != "" {
 			header.Set(name, v)
 		}
@@ -73,7 +73,7 @@ func (s *Server) put(w http.ResponseWriter, r request) error {
 	if err != nil {
 		return fail(http.StatusBadRequest, "InvalidTag", "%v", err)
 	}
-	return s.store(w, r, &object{body: raw, etag: sum(raw), header: header, tags: tags})
+	return s.store(w, r, &object{body: raw, etag: etagOf(raw, header), header: header, tags: tags})
 }
 
 // store puts an object in its place, if the request's conditions hold.
@@ -88,6 +88,9 @@ func (s *Server) store(w http.ResponseWriter, r request, o *object) error {
 		return fail(http.StatusBadRequest, "KeyTooLongError", "%d bytes", len(r.key))
 	}
 	if err := conditions(r, b.get(r.key)); err != nil {
+		return err
+	}
+	if err := b.guarded(r, o.header); err != nil {
 		return err
 	}
 	o.modified = s.now()
@@ -117,6 +120,9 @@ func (s *Server) get(w http.ResponseWriter, r request, op Op, fault Fault) error
 		return err
 	}
 	if err := conditions(r, o); err != nil {
+		return err
+	}
+	if err := o.closed(op); err != nil {
 		return err
 	}
 	content := o.body

@@ -51,6 +51,7 @@ type object struct {
 	modified time.Time
 	header   http.Header // as it was given: content headers, metadata, storage class, redirect
 	tags     url.Values
+	sealed   bool // with a customer's key
 }
 
 // Start starts a server on the loopback interface.
@@ -188,7 +189,12 @@ func (s *Server) makeBucket(r request) error {
 	if s.buckets[r.bucket] != nil {
 		return fail(http.StatusConflict, "BucketAlreadyOwnedByYou", "%s", r.bucket)
 	}
-	s.buckets[r.bucket] = newBucket()
+	b := newBucket()
+	if r.Header.Get("x-amz-bucket-object-lock-enabled") == "true" {
+		b.configure("object-lock", []byte(`<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled></ObjectLockConfiguration>`))
+		b.configure("versioning", []byte(`<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>`))
+	}
+	s.buckets[r.bucket] = b
 	return nil
 }
 
