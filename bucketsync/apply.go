@@ -226,6 +226,12 @@ func (e *engine) pass(ctx context.Context, resort bool) (changed int64, err erro
 	defer func() { err = errors.Join(err, doomed.close()) }()
 
 	held, err := e.copyAll(ctx, resort, doomed)
+	if err == nil && e.result.Vanished > before.Vanished {
+		// Objects that are gone may be all that one sees of a bucket that is.
+		if cerr := e.from.Check(ctx); cerr != nil {
+			err = fmt.Errorf("check the source, whose objects vanish: %w", cerr)
+		}
+	}
 	if err != nil {
 		return e.changedSince(before), err
 	}

@@ -144,6 +144,10 @@ func (e *engine) transfer(ctx context.Context, listed *bucket.Object, rec *Recor
 	}
 	defer func() { _ = body.Close() }() // only read; what it had to say came from Read
 	if was := *listed; was.Size != src.Size {
+		if was.ETag != "" && was.ETag == src.ETag && was.Version == src.Version {
+			// One version has one size: what the store lists or what it sends is wrong (B8).
+			return nil, none, &CorruptError{Key: src.Key, Where: "source", Want: fmt.Sprintf("a size of %d bytes in one answer", was.Size), Got: fmt.Sprintf("one of %d in another", src.Size)}
+		}
 		*listed = src
 		return nil, none, fmt.Errorf("copy %q: it has another size than it was listed with: %w", src.Key, errSourceMoved)
 	}
@@ -190,6 +194,9 @@ func (e *engine) wanted(src bucket.Object) []bucket.Algorithm {
 func (e *engine) open(ctx context.Context, key string) (io.ReadCloser, bucket.Object, error) {
 	if e.fromCaps.OpenTells {
 		body, src, err := e.from.Open(ctx, key, bucket.ReadOptions{})
+		if errors.Is(err, bucket.ErrPrecondition) {
+			return nil, src, readError(key, err)
+		}
 		if err != nil {
 			return nil, src, fmt.Errorf("read %q: %w", key, err)
 		}

@@ -121,6 +121,12 @@ type Fault struct {
 	Torn []byte
 	// Order of a List.
 	Order Order
+	// Hide leaves a key out of a List: an object that is shown late, or one that was deleted meanwhile.
+	Hide string
+	// Twice makes a List show each object twice, as a page that is sent again does.
+	Twice bool
+	// Lie makes a List tell each size by so many bytes too large.
+	Lie int64
 	// Wait is called before the request is looked at: a slow store, or something that happens meanwhile. An error
 	// breaks the connection.
 	Wait func(ctx context.Context, key string) error
@@ -135,6 +141,13 @@ func (s *Server) Inject(faults ...Fault) {
 	for _, f := range faults {
 		s.faults = append(s.faults, &f)
 	}
+}
+
+// Drop deletes a bucket with all that is in it, whatever it holds.
+func (s *Server) Drop(bucket string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.buckets, bucket)
 }
 
 // Heal takes all faults away.

@@ -156,6 +156,11 @@ func (s *Server) list(w http.ResponseWriter, r request, fault Fault) error {
 	}
 	found, more := b.page(prefix, after, limit, fault.Order)
 	s.mu.Unlock()
+	last := ""
+	if more {
+		last = found[len(found)-1].key
+	}
+	found = fault.shown(found)
 
 	restores := r.Header.Get("x-amz-optional-object-attributes") == "RestoreStatus"
 	name := func(key string) string { return escaped(key) }
@@ -171,7 +176,7 @@ func (s *Server) list(w http.ResponseWriter, r request, fault Fault) error {
 		out.WriteString("<EncodingType>url</EncodingType>")
 	}
 	if more {
-		out.WriteString("<NextContinuationToken>" + hex.EncodeToString([]byte(found[len(found)-1].key)) + "</NextContinuationToken>")
+		out.WriteString("<NextContinuationToken>" + hex.EncodeToString([]byte(last)) + "</NextContinuationToken>")
 	}
 	for _, e := range found {
 		out.WriteString("<Contents><Key>")
@@ -198,6 +203,25 @@ func (s *Server) list(w http.ResponseWriter, r request, fault Fault) error {
 	}
 	send(w, out.Bytes(), fault.Cut)
 	return nil
+}
+
+// shown is what a List with this fault shows of a page.
+func (f Fault) shown(page []entry) []entry {
+	if f.Hide == "" && !f.Twice && f.Lie == 0 {
+		return page
+	}
+	var out []entry
+	for _, e := range page {
+		if e.key == f.Hide {
+			continue
+		}
+		e.size += f.Lie
+		out = append(out, e)
+		if f.Twice {
+			out = append(out, e)
+		}
+	}
+	return out
 }
 
 func escaped(text string) string {
