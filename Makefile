@@ -26,7 +26,8 @@ demo-up: build ## the demo's clusters, stores and name servers, to play with
 demo-down: ## takes down what demo-up has left
 	go run ./e2e/rig/cmd/rig down
 
-kill: ## kills a migration at every record of its journal, runs it again or takes it back; SHARD=2/3 takes a part
+kill: ## kills a migration at every record of its journal, and a sync at 200 moments, runs them again or takes them back; SHARD=2/3 takes a part
+	go run ./e2e/cmd/synckill -shard $(SHARD)
 	go run ./e2e/cmd/kill -shard $(SHARD)
 
 network: ## cuts a migration off from each server, in each phase, in four ways, and runs it again; SHARD=2/3 takes a part

@@ -56,13 +56,13 @@ type Planned struct {
 	ToRequests   Requests `json:"toRequests"`
 	// Archived sums the objects among those to copy or to read whose reading costs by the byte, or has to wait.
 	Archived []ArchivedSum `json:"archived,omitempty"`
-	// Unfinished writes in parts were left by an earlier run: they are gone on with, or dropped.
-	Unfinished int64 `json:"unfinished,omitempty"`
+	// Unsettled says that an earlier run was cut off: writes in parts are to be gone on with or dropped, or its notes to be put in order.
+	Unsettled bool `json:"unsettled,omitempty"`
 }
 
 // Idle reports that nothing would be done: both listings were complete, and what they show is as it was left.
 func (c Planned) Idle() bool {
-	return c.Copy+c.ToRead+c.Deletions+c.Unfinished+c.Configure == 0 && !c.Make && !c.Final
+	return c.Copy+c.ToRead+c.Deletions+c.Configure == 0 && !c.Make && !c.Unsettled && !c.Final
 }
 
 // Plan lists both sides, compares them, and looks at the properties of what is to be copied. It changes nothing.
@@ -174,7 +174,7 @@ func (e *engine) survey(ctx context.Context, p *plan.Plan, look bool) (Planned, 
 		s := &surveyor{e: e, refusals: &refusals{}, look: look, planned: Planned{
 			Name: e.opts.Name, From: e.fromCaps.URL, To: e.toCaps.URL, Prefix: e.opts.Prefix, Range: e.opts.Range, Filter: e.opts.Filter,
 			Delete: e.opts.Delete, DeleteForeign: e.opts.DeleteForeign, Conflict: e.opts.Conflict, Final: e.opts.Final,
-			Unfinished: int64(len(e.uploads.all())),
+			Unsettled: e.unsettled(),
 		}}
 		e.ledger = &ledger{}
 		err := s.walk(ctx, resort)

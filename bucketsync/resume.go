@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"slices"
 	"time"
 
@@ -66,6 +67,16 @@ func (e *engine) upload(t *transfer, in *source) *bucket.Upload {
 		up.State = t.going.state
 	}
 	return up
+}
+
+// unsettled reports whether a run that was cut off has left notes beside the manifest.
+func (e *engine) unsettled() bool {
+	for _, name := range []string{e.manifest.logPath(), e.uploads.path, e.uploads.path + ".new"} {
+		if _, err := os.Stat(name); e.opts.Manifest != "" && err == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // takeUp looks whether a write that was cut off can be gone on with. What it returns is nil where not, and the write dropped.

@@ -234,7 +234,7 @@ func TestB15_AnUploadThatNobodyWantsIsAborted(t *testing.T) {
 	must(t, c.from.Delete(t.Context(), bucket.Object{Key: "large"}))
 	p, err := bucketsync.Plan(t.Context(), c.opts)
 	must(t, err)
-	if planned, err := bucketsync.PlannedOf(p); err != nil || planned.Unfinished != 1 || planned.Idle() {
+	if planned, err := bucketsync.PlannedOf(p); err != nil || !planned.Unsettled || planned.Idle() {
 		t.Errorf("the plan has nothing to do: %+v, %v", planned, err)
 	}
 	_, err = c.sync(t.Context(), t)
@@ -277,5 +277,26 @@ func TestB15_WithoutAManifestNothingIsLeft(t *testing.T) {
 	}
 	if n := c.server.Unfinished(); n != 0 {
 		t.Errorf("%d uploads are left", n)
+	}
+}
+
+// A run that was killed when all was copied, and only its notes were not in order, leaves that to the next.
+func TestB20_NotesThatAKillLeftArePutInOrder(t *testing.T) {
+	c := newCutOff(t)
+	_, err := c.sync(t.Context(), t)
+	must(t, err)
+	manifest, err := os.ReadFile(c.opts.Manifest)
+	must(t, err)
+	must(t, os.Rename(c.opts.Manifest, c.opts.Manifest+".log"))
+	p, err := bucketsync.Plan(t.Context(), c.opts)
+	must(t, err)
+	if planned, err := bucketsync.PlannedOf(p); err != nil || planned.Idle() {
+		t.Errorf("the plan has nothing to do: %+v, %v", planned, err)
+	}
+	_, err = c.sync(t.Context(), t)
+	must(t, err)
+	c.wantNothingLeft(t, 0)
+	if again, err := os.ReadFile(c.opts.Manifest); err != nil || !bytes.Equal(again, manifest) {
+		t.Errorf("the manifest was %s and is %s, %v", manifest, again, err)
 	}
 }
