@@ -154,7 +154,7 @@ func (k *Killer) unbroken(ctx context.Context, to Destination) error {
 		return err
 	}
 	began := time.Now()
-	if _, err := t.run(ctx, 0, "", 0); err != nil {
+	if err := t.run(ctx, 0, "", 0); err != nil {
 		return err
 	}
 	k.whole[to] = measure{requests: t.watch.requests, time: time.Since(began)}

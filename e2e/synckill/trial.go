@@ -116,31 +116,31 @@ func (t *trial) command(ctx context.Context) *exec.Cmd {
 	return cmd
 }
 
-// run runs the command, and kills it at a request, or after some time. It says whether it was killed.
-func (t *trial) run(ctx context.Context, at int, phase Phase, after time.Duration) (killed bool, err error) {
+// run runs the command, and kills it at a request, or after some time. To be killed is no error.
+func (t *trial) run(ctx context.Context, at int, phase Phase, after time.Duration) error {
 	var output bytes.Buffer
 	cmd := t.command(ctx)
 	cmd.Stdout, cmd.Stderr = &output, &output
 	t.watch.run(at, phase, func() { _ = cmd.Process.Kill() }) // it may have ended
 	if err := cmd.Start(); err != nil {
-		return false, err
+		return err
 	}
 	if after > 0 {
 		defer time.AfterFunc(after, t.watch.kill).Stop()
 	}
-	err = cmd.Wait()
+	err := cmd.Wait()
 	t.watch.inFlight.Wait()
 	t.watch.mu.Lock()
-	killed = t.watch.killed && err != nil
+	killed := t.watch.killed && err != nil
 	t.watch.mu.Unlock()
 	if killed {
 		t.kills++
-		return true, nil
+		return nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("the command ended with %w: %s", err, strings.TrimSpace(output.String()))
+		return fmt.Errorf("the command ended with %w: %s", err, strings.TrimSpace(output.String()))
 	}
-	return false, nil
+	return nil
 }
 
 // kill is one trial: it kills, runs again, and looks.
@@ -155,11 +155,11 @@ func (t *trial) kill(ctx context.Context, p Point, whole measure) error {
 		} else {
 			after = max(time.Millisecond, time.Duration(share*float64(whole.time)))
 		}
-		if _, err := t.run(ctx, at, p.Phase, after); err != nil {
+		if err := t.run(ctx, at, p.Phase, after); err != nil {
 			return err
 		}
 	}
-	if _, err := t.run(ctx, 0, "", 0); err != nil {
+	if err := t.run(ctx, 0, "", 0); err != nil {
 		return fmt.Errorf("the last run: %w", err)
 	}
 	return t.look(ctx)
