@@ -57,6 +57,9 @@ type SyncOptions struct {
 	// WriteManifest is where a proof leaves its signed manifest; empty is proven.jsonl in Dir. SignKey is the private key, in the
 	// form of ssh-keygen or PEM; empty is signing.key in Dir, which is made where it is missing.
 	WriteManifest, SignKey string
+	// Losses is a file to which Run appends every property that the destination cannot hold as it is, of each object: a
+	// bucketsync.Entry in JSON a line. Empty is losses.jsonl in Dir.
+	Losses string
 	// Prices is a file of prices for the estimate of Plan; empty is the table that the program brings along.
 	Prices string
 }
@@ -83,6 +86,7 @@ type SyncReport struct {
 const (
 	syncName     = "sync"
 	syncManifest = "manifest.jsonl"
+	syncLosses   = "losses.jsonl"
 )
 
 // OpenSync opens both ends. Of the wiring it takes OpenBucket, Silence, Secrets, Log, Clock and Events. It changes
@@ -120,7 +124,7 @@ func OpenSync(ctx context.Context, opts SyncOptions, wire Options) (*Sync, error
 	}
 	s.engine = bucketsync.Options{
 		Migration: syncName, Stage: syncName, Name: from.Describe().URL, Alone: true, From: from, To: to, Create: opts.Create,
-		Filter: opts.Filter, Manifest: filepath.Join(opts.Dir, syncManifest), Conflict: opts.Conflict,
+		Filter: opts.Filter, Losses: cmp.Or(opts.Losses, filepath.Join(opts.Dir, syncLosses)), Manifest: filepath.Join(opts.Dir, syncManifest), Conflict: opts.Conflict,
 		Delete: opts.Delete || opts.Mirror, DeleteForeign: opts.Mirror, MaxDelete: opts.MaxDelete,
 		AcceptLostLocks: opts.AcceptLostLocks, Keys: opts.Keys,
 		Strict: opts.Strict, Final: opts.Final, AllowExtra: opts.AllowExtra, Concurrency: opts.Concurrency,
@@ -132,8 +136,14 @@ func OpenSync(ctx context.Context, opts SyncOptions, wire Options) (*Sync, error
 	return s, nil
 }
 
+// SyncPlanOptions say what a plan leaves.
+type SyncPlanOptions struct {
+	// Losses is a file for what the destination cannot hold, as the plan foresees it; empty writes none.
+	Losses string
+}
+
 // Plan lists both sides and returns what Run would do, and an estimate of what that costs. It changes nothing.
-func (s *Sync) Plan(ctx context.Context) (_ *SyncPlan, err error) {
+func (s *Sync) Plan(ctx context.Context, opts SyncPlanOptions) (_ *SyncPlan, err error) {
 	defer func() { err = s.redact.Error(err) }()
 	read := prices.Default
 	if s.opts.Prices != "" {
@@ -144,7 +154,7 @@ func (s *Sync) Plan(ctx context.Context) (_ *SyncPlan, err error) {
 		return nil, err
 	}
 	engine := s.engine
-	engine.Prices = table
+	engine.Prices, engine.ForeseenLosses = table, opts.Losses
 	p, err := bucketsync.Plan(ctx, engine)
 	if err != nil {
 		return nil, err

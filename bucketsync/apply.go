@@ -136,10 +136,12 @@ func applySync(ctx context.Context, c plan.Change, opts Options) (result Result,
 	if err := e.unmoved(ctx, c, planned); err != nil {
 		return Result{}, err
 	}
+	e.ledger.path = opts.Losses
 	e.progress.state = Progress{TotalObjects: planned.Copy, TotalBytes: planned.CopyBytes}
 	e.uploads.lasting = e.uploads.lasting && lasting
 	err = e.sync(ctx)
 	err = errors.Join(err, e.settleUploads(ctx, err == nil))
+	err = errors.Join(err, e.ledger.close())
 	e.result.Losses = e.ledger.losses()
 	// What was written is remembered whatever happened.
 	if cerr := e.manifest.compact(); cerr != nil {
@@ -393,7 +395,9 @@ func (e *engine) resolve(ctx context.Context, p pair) error {
 		p.dst = &dst
 		return e.conflicting(ctx, p, what)
 	}
-	e.ledger.add(p.key, entries)
+	if err := e.ledger.add(p.key, entries); err != nil {
+		return err
+	}
 	e.tally(func(r *Result) {
 		r.Found++
 		r.Evidence[evidence]++

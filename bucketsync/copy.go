@@ -400,6 +400,10 @@ func (e *engine) prove(ctx context.Context, t *transfer, acked bucket.Object) (b
 
 // finish remembers a copied object.
 func (e *engine) finish(t *transfer, stored bucket.Object, c content, evidence Evidence) error {
+	// The ledger comes first: what is remembered as copied is not looked at again.
+	if err := e.ledger.add(t.key, t.entries); err != nil {
+		return err
+	}
 	err := e.manifest.add(Record{
 		Key: t.key, State: StateCopied, Source: seen(t.src), Destination: seen(stored),
 		SHA256: c.sha256, MD5: c.md5,
@@ -408,7 +412,6 @@ func (e *engine) finish(t *transfer, stored bucket.Object, c content, evidence E
 	if err != nil {
 		return err
 	}
-	e.ledger.add(t.key, t.entries)
 	e.tally(func(r *Result) {
 		r.Copied++
 		if t.over {

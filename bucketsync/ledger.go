@@ -2,9 +2,13 @@ package bucketsync
 
 import (
 	"cmp"
+	"encoding/json"
+	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/crossfade-project/crossfade/internal/cli"
 	"github.com/crossfade-project/crossfade/internal/plan"
@@ -42,16 +46,22 @@ const maxExamples = 100
 
 // ledger keeps what was lost or mapped: sums of everything, and examples.
 type ledger struct {
+	// path of a file that gets every entry; empty is none. With anew, what it held before goes.
+	path string
+	anew bool
+
 	mu   sync.Mutex
 	sums map[string]*Loss
+	file *os.File
 }
 
-func (l *ledger) add(key string, entries []Entry) {
-	if len(entries) == 0 {
-		return
-	}
+// add enters what becomes of an object's properties. Where a file is kept, the entries are in it when add returns.
+func (l *ledger) add(key string, entries []Entry) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if err := l.write(key, entries); err != nil {
+		return fmt.Errorf("write the ledger of losses: %w", err)
+	}
 	if l.sums == nil {
 		l.sums = map[string]*Loss{}
 	}
@@ -72,6 +82,57 @@ func (l *ledger) add(key string, entries []Entry) {
 			sum.Examples = append(sum.Examples, e)
 		}
 	}
+	return nil
+}
+
+// lossLine is an entry on file. A key that is not UTF-8 is kept byte for byte.
+type lossLine struct {
+	Entry
+	Raw []byte `json:"rawKey,omitempty"`
+}
+
+// write puts the entries of an object into the file, in one write: after a kill, all lines but the last are whole.
+func (l *ledger) write(key string, entries []Entry) error {
+	if l.path == "" || len(entries) == 0 && !(l.anew && l.file == nil) {
+		return nil
+	}
+	if l.file == nil {
+		mode := os.O_WRONLY | os.O_CREATE | os.O_APPEND
+		if l.anew {
+			mode |= os.O_TRUNC
+		}
+		var err error
+		if l.file, err = os.OpenFile(l.path, mode, 0o600); err != nil {
+			return err
+		}
+	}
+	var lines []byte
+	for _, e := range entries {
+		e.Key = key
+		line := lossLine{Entry: e}
+		if !utf8.ValidString(key) {
+			line.Key, line.Raw = "", []byte(key)
+		}
+		raw, err := json.Marshal(line)
+		if err != nil {
+			return err
+		}
+		lines = append(append(lines, raw...), '\n')
+	}
+	_, err := l.file.Write(lines)
+	return err
+}
+
+// close ends the file.
+func (l *ledger) close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.file == nil {
+		return nil
+	}
+	file := l.file
+	l.file = nil
+	return file.Close()
 }
 
 // losses returns the sums: what is lost first.

@@ -59,6 +59,9 @@ type Options struct {
 	// Brief plans from the listings alone. What the properties of objects lose is then not in the plan: it is found out as they are
 	// copied, and an object whose properties the destination cannot hold fails by itself. Strict overrides it.
 	Brief bool
+	// Losses is a file to which Apply appends every property that the destination cannot hold as it is, of each object, as it is
+	// copied: a line of JSON for each. Empty keeps sums and examples alone. ForeseenLosses is a file that Plan writes anew with what it foresees.
+	Losses, ForeseenLosses string
 	// Final goes on until a pass finds nothing to do, then proves both sides equal with the mode Proof. It belongs in a freeze.
 	Final bool
 	// Proof is how Final proves. Default ModeProof.

@@ -176,8 +176,12 @@ func (e *engine) survey(ctx context.Context, p *plan.Plan, look bool) (Planned, 
 			Delete: e.opts.Delete, DeleteForeign: e.opts.DeleteForeign, Conflict: e.opts.Conflict, Final: e.opts.Final,
 			Unsettled: e.unsettled(),
 		}}
-		e.ledger = &ledger{}
-		err := s.walk(ctx, resort)
+		e.ledger = &ledger{path: e.opts.ForeseenLosses, anew: true}
+		err := e.ledger.add("", nil) // a file without lines says that nothing is lost
+		if err == nil {
+			err = s.walk(ctx, resort)
+		}
+		err = errors.Join(err, e.ledger.close())
 		if errors.Is(err, errUnsorted) && !resort {
 			continue
 		}
@@ -328,8 +332,7 @@ func (s *surveyor) lookAt(ctx context.Context, p pair) error {
 		s.refusals.add(bad.why, p.key, bad.mend)
 		return nil
 	}
-	s.e.ledger.add(p.key, entries)
-	return nil
+	return s.e.ledger.add(p.key, entries)
 }
 
 // tell asks both stores about two objects of one size.
@@ -362,7 +365,9 @@ func (s *surveyor) tell(ctx context.Context, p pair) error {
 	if err != nil {
 		return err
 	}
-	s.e.ledger.add(p.key, entries)
+	if err := s.e.ledger.add(p.key, entries); err != nil {
+		return err
+	}
 	if what := firstDifference(want, dst, s.e.toCaps); what != "" {
 		s.conflicts(ctx, p, nil, what)
 		return nil

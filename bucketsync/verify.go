@@ -206,6 +206,7 @@ func (e *engine) verifyOnce(ctx context.Context, mode Mode, sampleSize int, seed
 func (s *summary) sumUp(ctx context.Context, concurrency int, begin func() (func(Proven) error, error),
 	examine func(ctx context.Context, queue chan<- found, workers *errgroup.Group) error,
 ) (Report, error) {
+	concurrency = max(concurrency, 1)
 	witness := func(Proven) error { return nil }
 	if begin != nil {
 		var err error

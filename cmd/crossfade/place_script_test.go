@@ -36,7 +36,7 @@ func TestPlaceScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "places"), Setup: setupPlaces, RequireUniqueNames: true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": cmdExitsAt, "objects": cmdObjects, "shows": cmdShows, "asked": cmdAsked, "count": cmdCount, "slow": cmdSlow,
+			"exits": cmdExitsAt, "objects": cmdObjects, "odd": cmdOdd, "shows": cmdShows, "asked": cmdAsked, "count": cmdCount, "slow": cmdSlow,
 			"hang": cmdHang, "broken": cmdBroken, "heal": cmdHeal, "stop-at": cmdStopAt, "change": cmdChange, "cut": cmdCut, "takes": cmdTakesAt, "dropping": cmdDropping,
 		},
 	})
@@ -202,6 +202,13 @@ func cmdObjects(ts *testscript.TestScript, _ bool, args []string) {
 		}})
 		ts.Check(err)
 	}
+}
+
+// cmdOdd writes an object of a storage class: odd one data a STANDARD_IA.
+func cmdOdd(ts *testscript.TestScript, _ bool, args []string) {
+	b := accountOf(ts, args[0]).bucket(ts, args[1])
+	_, err := b.Put(context.Background(), args[2], strings.NewReader("odd"), 3, bucket.PutOptions{Properties: bucket.Properties{StorageClass: args[3]}})
+	ts.Check(err)
 }
 
 // cmdShows writes what a bucket holds to standard output, a line for each object: shows two copy.

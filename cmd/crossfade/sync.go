@@ -81,6 +81,7 @@ env:VARIABLE or file:PATH.`,
 	flags.IntVar(&a.opts.Concurrency, "concurrency", 16, "how many objects are under way at once")
 	flags.StringVar(&a.opts.WriteManifest, "write-manifest", "", "with --final, file for the signed manifest of what was proven equal (default proven.jsonl in --state)")
 	flags.StringVar(&a.opts.SignKey, "sign-key", "", "private ed25519 key that signs it, as ssh-keygen makes them (default signing.key in --state, made where it is missing)")
+	flags.StringVar(&a.opts.Losses, "losses", "", "file for every property that the destination cannot hold as it is, of each object, as lines of JSON: of what is copied, appended (default losses.jsonl in --state), or with --dry-run of what would be")
 	flags.StringVar(&a.opts.Prices, "prices", "", "file with prices for the estimate of --dry-run, in the form that --print-prices prints (default those of the program)")
 	flags.BoolVar(&a.printPrices, "print-prices", false, "print the program's table of prices, with the page and the day that each is from, and do nothing else")
 	a.ends.flags(c)
@@ -136,7 +137,11 @@ func (p *program) syncAlone(ctx context.Context, s step, a *alone, args []string
 		if !s.dryRun && !cli.IsTerminal(p.out) {
 			return errNobodyToAsk()
 		}
-		if err := p.printSyncPlan(ctx, sync); err != nil || s.dryRun {
+		var plan crossfade.SyncPlanOptions
+		if s.dryRun {
+			plan.Losses = a.opts.Losses
+		}
+		if err := p.printSyncPlan(ctx, sync, plan); err != nil || s.dryRun {
 			return err
 		}
 		if err := p.confirm(); err != nil {
@@ -154,8 +159,8 @@ func (p *program) syncAlone(ctx context.Context, s step, a *alone, args []string
 	return report.Print(p.out)
 }
 
-func (p *program) printSyncPlan(ctx context.Context, sync *crossfade.Sync) error {
-	plan, err := sync.Plan(ctx)
+func (p *program) printSyncPlan(ctx context.Context, sync *crossfade.Sync, opts crossfade.SyncPlanOptions) error {
+	plan, err := sync.Plan(ctx, opts)
 	if err != nil {
 		return err
 	}
