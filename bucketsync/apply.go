@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -27,7 +28,7 @@ type Result struct {
 	Conflicts int64 `json:"conflicts"`          // left as they are because the policy is to skip; of the last pass
 	Extra     int64 `json:"extra"`              // only at the destination, and left there; of the last pass
 	Passes    int   `json:"passes"`
-	// ExtraKeys and ConflictKeys are the first ones.
+	// ExtraKeys and ConflictKeys are the first ones that were found.
 	ExtraKeys    []string `json:"extraKeys,omitempty"`
 	ConflictKeys []string `json:"conflictKeys,omitempty"`
 	// Losses is the ledger of the objects that were copied.
@@ -224,8 +225,8 @@ func (e *engine) pass(ctx context.Context, resort bool) (changed int64, err erro
 	before := e.result
 	e.result.Skipped, e.result.Conflicts, e.result.Extra = 0, 0, 0
 	e.result.ConflictKeys, e.result.ExtraKeys = nil, nil
-	doomed := newSorter(e.opts.TempDir, func(o bucket.Object) string { return o.Key })
-	defer func() { err = errors.Join(err, doomed.close()) }()
+	doomed := &doomed{sorter: newSorter(e.opts.TempDir, func(o bucket.Object) string { return o.Key })}
+	defer func() { err = errors.Join(err, doomed.sorter.close()) }()
 
 	held, err := e.copyAll(ctx, resort, doomed)
 	if err == nil && e.result.Vanished > before.Vanished {
@@ -237,7 +238,7 @@ func (e *engine) pass(ctx context.Context, resort bool) (changed int64, err erro
 	if err != nil {
 		return e.changedSince(before), err
 	}
-	err = e.deleteAll(ctx, doomed, held)
+	err = e.deleteAll(ctx, doomed.sorter, held)
 	return e.changedSince(before), err
 }
 
@@ -246,7 +247,7 @@ func (e *engine) changedSince(before Result) int64 {
 }
 
 // copyAll walks both listings to their ends. It returns how many objects the destination holds in the range.
-func (e *engine) copyAll(ctx context.Context, resort bool, doomed *sorter[bucket.Object]) (held int64, err error) {
+func (e *engine) copyAll(ctx context.Context, resort bool, doomed *doomed) (held int64, err error) {
 	fails := &failures{op: "sync " + e.opts.Name}
 	workers, wctx := errgroup.WithContext(ctx)
 	workers.SetLimit(e.opts.Concurrency)
@@ -258,30 +259,33 @@ func (e *engine) copyAll(ctx context.Context, resort bool, doomed *sorter[bucket
 			return nil
 		})
 	}
-	walk := func() error {
-		var above nesting
-		for p, err := range e.pairs(wctx, resort) {
-			if err != nil {
-				return err
-			}
+	var spans perSpan[tallied]
+	werr := e.walk(wctx, walkOptions{resort: resort}, func(at *span) visitor {
+		own, above := spans.of(at), at.above
+		return func(p pair) error {
 			if p.dst != nil {
-				held++
+				own.held++
 			}
 			if e.toCaps.NoneBelow && above.add(p) && p.src != nil {
 				run(p.key, func(context.Context) error {
 					return fmt.Errorf("copy %q: %s: %w", p.key, nestedWords, bucket.ErrUnsupported)
 				})
-				continue
+				return nil
 			}
-			if err := e.dispatch(p, run, doomed); err != nil {
-				return err
+			if v := compare(p); v != same {
+				return e.dispatch(p, v, run, doomed)
 			}
+			own.skipped++
+			return nil
 		}
-		return wctx.Err() // a walk that the context ended is not a complete one
-	}
-	werr := walk()
+	})
 	// The first worker that gives up ends the walk, so its error says more.
-	if err := workers.Wait(); err != nil {
+	err = workers.Wait()
+	for _, own := range spans.inOrder() {
+		held += own.held
+		e.tally(func(r *Result) { r.Skipped += own.skipped })
+	}
+	if err != nil {
 		return held, err
 	}
 	if werr != nil {
@@ -290,14 +294,29 @@ func (e *engine) copyAll(ctx context.Context, resort bool, doomed *sorter[bucket
 	return held, fails.err()
 }
 
+// tallied is what is counted of a span without a lock.
+type tallied struct{ held, skipped int64 }
+
+// doomed is what is to be deleted when the pass is complete. Several spans add to it.
+type doomed struct {
+	mu     sync.Mutex
+	sorter *sorter[bucket.Object]
+}
+
+func (d *doomed) add(o bucket.Object) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.sorter.add(o)
+}
+
 // dispatch does what one verdict asks for.
-func (e *engine) dispatch(p pair, run func(string, func(context.Context) error), doomed *sorter[bucket.Object]) error {
-	switch v := compare(p); v {
+func (e *engine) dispatch(p pair, v verdict, run func(string, func(context.Context) error), doomed *doomed) error {
+	switch v {
 	case left:
 	case gone:
 		// The record stays: while the listing may yet turn out to be out of order, nothing is known to be gone.
 	case same:
-		e.tally(func(r *Result) { r.Skipped++ })
+		// Most keys are the same: whoever calls has counted them.
 	case copyNew, copyOver:
 		run(p.key, func(ctx context.Context) error { return e.copyObject(ctx, *p.src, p.rec, p.dst) })
 	case conflict:
@@ -333,7 +352,7 @@ func (e *engine) extra(key string) {
 	e.tally(func(r *Result) {
 		r.Extra++
 		if len(r.ExtraKeys) < maxKeys {
-			r.ExtraKeys = append(r.ExtraKeys, key)
+			r.ExtraKeys = append(r.ExtraKeys, strings.Clone(key)) // without the page that it is a part of
 		}
 	})
 }

@@ -517,10 +517,11 @@ func (r *rig) recorded(t testing.TB) map[string]Record {
 		t.Fatal(err)
 	}
 	out := map[string]Record{}
-	for rec, err := range m.records(bucket.ListOptions{}) {
-		if err != nil {
-			t.Fatal(err)
-		}
+	all, err := recordsIn(m, bucket.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, rec := range all {
 		if rec.State == StateCopied {
 			out[rec.Key] = rec
 		}

@@ -3,7 +3,6 @@ package bucketsync
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"iter"
@@ -64,17 +63,14 @@ func VerifyProven(ctx context.Context, opts ProvenOptions) (Report, error) {
 	}
 	for _, resort := range []bool{false, true} {
 		report.Evidence = map[Evidence]int64{}
-		s := &summary{report: report, allowExtra: opts.AllowExtra, src: sha256.New(), dst: sha256.New()}
-		var out Report
-		out, err = s.sumUp(ctx, e.opts.Concurrency, nil, func(ctx context.Context, queue chan<- found, workers *errgroup.Group) error {
-			return a.examineAll(ctx, resort, queue, workers)
-		})
-		if !errors.Is(err, errUnsorted) {
-			if err != nil {
-				err = fmt.Errorf("verify: %w", err)
-			}
-			return out, err
+		s := &summary{report: report, allowExtra: opts.AllowExtra, most: e.opts.Concurrency}
+		if err = a.examineAll(ctx, resort, s); errors.Is(err, errUnsorted) {
+			continue
 		}
+		if err != nil {
+			err = fmt.Errorf("verify: %w", err)
+		}
+		return s.close(), err
 	}
 	return report, fmt.Errorf("verify: %w", err)
 }
@@ -88,16 +84,23 @@ type attested struct {
 	properties bool
 }
 
-func (a *attested) examineAll(ctx context.Context, resort bool, queue chan<- found, workers *errgroup.Group) error {
+func (a *attested) examineAll(ctx context.Context, resort bool, s *summary) (err error) {
+	workers := &errgroup.Group{}
+	workers.SetLimit(a.opts.Concurrency)
+	defer func() {
+		if werr := workers.Wait(); err == nil && werr == nil {
+			err = s.settle(0)
+		}
+	}()
 	was, stopWas := cursorOf("read what was proven", a.proven(), func(p Proven) string { return p.Key })
 	defer stopWas()
-	now, stopNow := cursorOf("list the place", listing(ctx, a.to, a.opts.listing(), resort, a.opts.TempDir), func(o bucket.Object) string { return o.Key })
+	now, stopNow := cursorOf("list the place", bucket.Unpaged(listing(ctx, a.to, a.opts.listing(), resort, a.opts.TempDir)), func(o bucket.Object) string { return o.Key })
 	defer stopNow()
 	for {
 		if err := errors.Join(was.err, now.err); err != nil {
 			return err
 		}
-		key, ok := least(was.position, now.position)
+		key, ok := lesser(was, now)
 		if !ok {
 			return ctx.Err()
 		}
@@ -106,22 +109,14 @@ func (a *attested) examineAll(ctx context.Context, resort bool, queue chan<- fou
 			continue
 		}
 		f, certain := a.atSight(key, p, obj)
-		at := found{finding: f}
-		if !certain {
-			at.later = make(chan finding, 1)
-		}
-		select {
-		case queue <- at:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
 		if certain {
-			continue
+			err = s.put(&f)
+		} else {
+			err = s.await(workers, func() finding { return a.lookAt(ctx, *p, f) })
 		}
-		workers.Go(func() error {
-			at.later <- a.lookAt(ctx, *p, f)
-			return nil
-		})
+		if err != nil {
+			return err
+		}
 	}
 }
 
@@ -130,10 +125,10 @@ func (a *attested) atSight(key string, p *Proven, obj *bucket.Object) (f finding
 	f.key = key
 	if p != nil {
 		f.bytes = p.Size
-		f.src = &leaf{Key: key, Size: p.Size, Content: "proven"}
+		f.inSrc, f.src = true, leaf{key: key, size: p.Size, content: "proven"}
 	}
 	if obj != nil {
-		f.dst = &leaf{Key: key, Size: obj.Size, Content: "place"}
+		f.inDst, f.dst = true, leaf{key: key, size: obj.Size, content: "place"}
 	}
 	switch {
 	case obj == nil:
@@ -143,7 +138,7 @@ func (a *attested) atSight(key string, p *Proven, obj *bucket.Object) (f finding
 	case p.Size != obj.Size:
 		return f.differs(Differ, fmt.Sprintf("it had %d bytes and has %d", p.Size, obj.Size)), true
 	case a.mode == ModeSize:
-		f.evidence, f.src.Content, f.dst.Content = SizeOnly, "", ""
+		f.evidence, f.src.content, f.dst.content = SizeOnly, "", ""
 		return f, true
 	case !a.reads(key) && p.Destination.is(*obj):
 		f.evidence = Recorded

@@ -167,10 +167,11 @@ func (r *rig) recordOf(t testing.TB, key string) *Record {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for rec, err := range m.records(bucket.ListOptions{}) {
-		if err != nil {
-			t.Fatal(err)
-		}
+	all, err := recordsIn(m, bucket.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, rec := range all {
 		if rec.Key == key {
 			return &rec
 		}

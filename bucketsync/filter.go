@@ -3,7 +3,6 @@ package bucketsync
 import (
 	"errors"
 	"fmt"
-	"iter"
 	"slices"
 	"strings"
 
@@ -65,21 +64,4 @@ func (f Filter) String() string {
 		parts = append(parts, "-"+p)
 	}
 	return strings.Join(parts, " ")
-}
-
-// pairs passes on what the filter takes.
-func (f Filter) pairs(all iter.Seq2[pair, error]) iter.Seq2[pair, error] {
-	if f.empty() {
-		return all
-	}
-	return func(yield func(pair, error) bool) {
-		for p, err := range all {
-			if err == nil && !f.takes(p.key) {
-				continue
-			}
-			if !yield(p, err) {
-				return
-			}
-		}
-	}
 }

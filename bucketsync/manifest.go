@@ -2,7 +2,6 @@ package bucketsync
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,9 +15,6 @@ import (
 
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
 )
-
-// manifestFormat is the version of the manifest's form. Readers refuse a later one.
-const manifestFormat = 1
 
 // State is what a Record says.
 type State string
@@ -101,10 +97,8 @@ func (r *Record) UnmarshalJSON(raw []byte) error {
 	if err := json.Unmarshal(raw, &in); err != nil {
 		return err
 	}
-	switch in.State {
-	case StateIntent, StateCopied, StateFound, StateForeign, StateForgotten:
-	default:
-		return fmt.Errorf("unknown state %q", in.State)
+	if err := in.State.check(); err != nil {
+		return err
 	}
 	if len(in.Raw) > 0 {
 		in.Key = string(in.Raw)
@@ -163,7 +157,7 @@ func openManifest(path, dir string, from, to bucket.Capabilities) (*manifest, er
 		if err != nil {
 			return nil, fmt.Errorf("open manifest: %w", err)
 		}
-		header, err := readHeader(bufio.NewReader(f))
+		header, _, err := readHeader(bufio.NewReader(f))
 		if cerr := f.Close(); err == nil {
 			err = cerr
 		}
@@ -172,7 +166,7 @@ func openManifest(path, dir string, from, to bucket.Capabilities) (*manifest, er
 			continue // a log that was killed in its first line has nothing to say
 		case err != nil:
 			return nil, fmt.Errorf("read manifest %s: %w", name, err)
-		case header != m.header:
+		case header.From != m.header.From || header.To != m.header.To:
 			return nil, fmt.Errorf("manifest %s is of %s to %s, not of %s to %s: give each pair of buckets a manifest of its own", name, header.From, header.To, m.header.From, m.header.To)
 		}
 	}
@@ -181,18 +175,34 @@ func openManifest(path, dir string, from, to bucket.Capabilities) (*manifest, er
 
 func (m *manifest) logPath() string { return m.path + ".log" }
 
-// records yields what the manifest has in a range of keys, in order, the last word on each key.
-func (m *manifest) records(opts bucket.ListOptions) iter.Seq2[Record, error] {
-	return func(yield func(Record, error) bool) {
-		for r, err := range m.all() {
-			if err == nil && (r.State == StateForgotten || !opts.Holds(r.Key)) {
-				continue
-			}
-			if !yield(r, err) {
-				return
-			}
-		}
+// view is what the manifest has now, sorted, the last word on each key. It stays as it is while records are added. It must be closed.
+func (m *manifest) view() (*recordFile, error) {
+	if _, err := os.Stat(m.logPath()); errors.Is(err, fs.ErrNotExist) {
+		return openRecords(m.path)
 	}
+	path, err := m.folded()
+	if err != nil {
+		return nil, fmt.Errorf("read the manifest: %w", err)
+	}
+	file, err := openRecords(path)
+	if err != nil {
+		return nil, errors.Join(err, os.Remove(path))
+	}
+	file.remove = true
+	return file, nil
+}
+
+// folded writes the sorted file with its log to a file for sorting.
+func (m *manifest) folded() (path string, err error) {
+	f, err := os.CreateTemp(m.dir, "crossfade-manifest-*")
+	if err != nil {
+		return "", err
+	}
+	err = errors.Join(m.writeAll(f, m.all()), f.Close())
+	if err != nil {
+		err = errors.Join(err, os.Remove(f.Name()))
+	}
+	return f.Name(), err
 }
 
 // all merges the sorted file with the log. Forgotten records are among them.
@@ -260,12 +270,59 @@ func together(whatA string, a iter.Seq2[Record, error], whatB string, b iter.Seq
 				yield([2]*Record{}, err)
 				return
 			}
-			key, ok := least(curA.position, curB.position)
+			key, ok := lesser(curA, curB)
 			if !ok || !yield([2]*Record{curA.last(key), curB.last(key)}, nil) {
 				return
 			}
 		}
 	}
+}
+
+// cursor stands at an entry of a sequence.
+type cursor[T any] struct {
+	op    string
+	keyOf func(T) string
+	next  func() (T, error, bool)
+	value T
+	key   string
+	ok    bool
+	err   error
+}
+
+func cursorOf[T any](op string, entries iter.Seq2[T, error], keyOf func(T) string) (c *cursor[T], stop func()) {
+	next, stop := iter.Pull2(entries)
+	c = &cursor[T]{op: op, keyOf: keyOf, next: next}
+	c.advance()
+	return c, stop
+}
+
+func (c *cursor[T]) advance() {
+	var err error
+	if c.value, err, c.ok = c.next(); err != nil {
+		c.err, c.ok = fmt.Errorf("%s: %w", c.op, err), false
+	}
+	if c.ok {
+		c.key = c.keyOf(c.value)
+	}
+}
+
+// last takes all entries under a key and returns the last of them.
+func (c *cursor[T]) last(key string) *T {
+	var last *T
+	for c.ok && c.key == key {
+		v := c.value
+		last = &v
+		c.advance()
+	}
+	return last
+}
+
+// lesser is the key that comes first in two sequences.
+func lesser[A, B any](a *cursor[A], b *cursor[B]) (key string, ok bool) {
+	if a.ok && (!b.ok || a.key <= b.key) {
+		return a.key, true
+	}
+	return b.key, b.ok
 }
 
 // sortedRecords holds the sorted file to its promise.
@@ -311,68 +368,57 @@ func readRecords(path string, torn bool) iter.Seq2[Record, error] {
 func decodeRecords(from io.Reader, torn bool) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
 		in := bufio.NewReaderSize(from, 1<<16)
-		if _, err := readHeader(in); err != nil {
+		header, _, err := readHeader(in)
+		if err != nil {
 			if !torn || !errors.Is(err, io.ErrUnexpectedEOF) {
 				yield(Record{}, err)
 			}
 			return
 		}
-		for line := 2; ; line++ {
-			raw, err := in.ReadBytes('\n')
-			if errors.Is(err, io.EOF) {
-				if len(raw) > 0 && !torn {
-					yield(Record{}, fmt.Errorf("line %d: %w", line, io.ErrUnexpectedEOF))
-				}
-				return
-			}
-			var r Record
-			if err == nil {
-				err = json.Unmarshal(raw, &r)
-			}
+		for page, err := range recordPages(in, header.Format, torn) {
 			if err != nil {
-				yield(Record{}, fmt.Errorf("line %d: %w", line, err))
+				yield(Record{}, err)
 				return
 			}
-			if !yield(r, nil) {
-				return
+			for i := range page {
+				if !yield(page[i], nil) {
+					return
+				}
 			}
 		}
 	}
 }
 
-// readHeader reads the first line. io.ErrUnexpectedEOF says that the line has no end.
-func readHeader(in *bufio.Reader) (manifestHeader, error) {
-	var h manifestHeader
+// readHeader reads the first line, which has so many bytes. io.ErrUnexpectedEOF says that the line has no end.
+func readHeader(in *bufio.Reader) (h manifestHeader, size int64, err error) {
 	raw, err := in.ReadBytes('\n')
 	if errors.Is(err, io.EOF) {
-		return h, fmt.Errorf("line 1: %w", io.ErrUnexpectedEOF)
+		return h, 0, fmt.Errorf("line 1: %w", io.ErrUnexpectedEOF)
 	}
 	if err != nil {
-		return h, err
+		return h, 0, err
 	}
 	if err := json.Unmarshal(raw, &h); err != nil {
-		return h, fmt.Errorf("line 1: not a manifest: %w", err)
+		return h, 0, fmt.Errorf("line 1: not a manifest: %w", err)
 	}
-	if h.Format != manifestFormat {
-		return h, fmt.Errorf("line 1: format %d, and this program reads format %d", h.Format, manifestFormat)
+	if h.Format < formatJSON || h.Format > manifestFormat {
+		return h, 0, fmt.Errorf("line 1: format %d, and this program reads up to format %d", h.Format, manifestFormat)
 	}
-	return h, nil
+	return h, int64(len(raw)), nil
 }
 
 // add puts a record into the log. Each line is one write: after a kill, all but the last are whole.
 func (m *manifest) add(r Record) error {
-	raw, err := json.Marshal(r)
-	if err != nil {
-		return fmt.Errorf("write manifest: %w", err)
-	}
+	raw := appendRecord(make([]byte, 0, 512), &r)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.log == nil {
+		var err error
 		if m.log, err = m.openLog(); err != nil {
 			return fmt.Errorf("write manifest: %w", err)
 		}
 	}
-	if _, err := m.log.Write(append(raw, '\n')); err != nil {
+	if _, err := m.log.Write(raw); err != nil {
 		return fmt.Errorf("write manifest: %w", err)
 	}
 	return nil
@@ -443,18 +489,13 @@ func (m *manifest) rewrite(records iter.Seq2[Record, error]) error {
 }
 
 func (m *manifest) writeAll(to io.Writer, records iter.Seq2[Record, error]) error {
-	var line bytes.Buffer
-	enc := json.NewEncoder(&line)
 	out := bufio.NewWriterSize(to, 1<<16)
-	write := func(v any) error {
-		line.Reset()
-		if err := enc.Encode(v); err != nil {
-			return err
-		}
-		_, err := out.Write(line.Bytes())
+	header, err := json.Marshal(m.header)
+	if err != nil {
 		return err
 	}
-	if err := write(m.header); err != nil {
+	line := append(header, '\n')
+	if _, err := out.Write(line); err != nil {
 		return err
 	}
 	for r, err := range records {
@@ -464,7 +505,8 @@ func (m *manifest) writeAll(to io.Writer, records iter.Seq2[Record, error]) erro
 		if r.State == StateForgotten {
 			continue
 		}
-		if err := write(r); err != nil {
+		line = appendRecord(line[:0], &r)
+		if _, err := out.Write(line); err != nil {
 			return err
 		}
 	}

@@ -2,7 +2,7 @@ package bucketsync
 
 import (
 	"bytes"
-	"encoding/json"
+	"context"
 	"errors"
 	"fmt"
 	"iter"
@@ -42,10 +42,9 @@ func TestMerge_IsWhatMapsWouldGive(t *testing.T) {
 		}
 		slices.Sort(want)
 		var got []string
-		for p, err := range merge(objectsOf(src), objectsOf(dst), recordsOf(recs)) {
-			if err != nil {
-				t.Fatal(err)
-			}
+		per := 1 + random.IntN(5)
+		m := openMerger(t.Context(), sources{src: objectsOf(src, per), dst: objectsOf(dst, per+1), recs: recordsOf(recs, per+2)})
+		err := m.merge(func(*merger) string { return "" }, func(p pair) error {
 			got = append(got, p.key)
 			if (p.src != nil) != src[p.key] || (p.dst != nil) != dst[p.key] || (p.rec != nil) != recs[p.key] {
 				t.Fatalf("%q: %v %v %v", p.key, p.src, p.dst, p.rec)
@@ -53,6 +52,11 @@ func TestMerge_IsWhatMapsWouldGive(t *testing.T) {
 			if p.src != nil && p.src.Key != p.key || p.dst != nil && p.dst.Key != p.key || p.rec != nil && p.rec.Key != p.key {
 				t.Fatalf("%q is paired with another key", p.key)
 			}
+			return nil
+		})
+		m.close()
+		if err != nil {
+			t.Fatal(err)
 		}
 		if !slices.Equal(got, want) {
 			t.Fatalf("keys %q, want %q", got, want)
@@ -69,21 +73,30 @@ func sortedKeys(set map[string]bool) []string {
 	return keys
 }
 
-func objectsOf(set map[string]bool) iter.Seq2[bucket.Object, error] {
-	return func(yield func(bucket.Object, error) bool) {
-		for _, k := range sortedKeys(set) {
-			if !yield(bucket.Object{Key: k}, nil) {
-				return
-			}
-		}
+// objectsOf gives objects in pages of so many.
+func objectsOf(set map[string]bool, per int) func(context.Context) iter.Seq2[[]bucket.Object, error] {
+	var all []bucket.Object
+	for _, k := range sortedKeys(set) {
+		all = append(all, bucket.Object{Key: k})
 	}
+	return inPages(all, per)
 }
 
-func recordsOf(set map[string]bool) iter.Seq2[Record, error] {
-	return func(yield func(Record, error) bool) {
-		for _, k := range sortedKeys(set) {
-			if !yield(Record{Key: k}, nil) {
-				return
+func recordsOf(set map[string]bool, per int) func(context.Context) iter.Seq2[[]Record, error] {
+	var all []Record
+	for _, k := range sortedKeys(set) {
+		all = append(all, Record{Key: k})
+	}
+	return inPages(all, per)
+}
+
+func inPages[T any](all []T, per int) func(context.Context) iter.Seq2[[]T, error] {
+	return func(context.Context) iter.Seq2[[]T, error] {
+		return func(yield func([]T, error) bool) {
+			for page := range slices.Chunk(all, per) {
+				if !yield(page, nil) {
+					return
+				}
 			}
 		}
 	}
@@ -177,10 +190,11 @@ func TestManifest_LastWordCountsAndSurvivesATornLine(t *testing.T) {
 	}
 	read := func(m *manifest) string {
 		var out bytes.Buffer
-		for r, err := range m.records(bucket.ListOptions{}) {
-			if err != nil {
-				t.Fatal(err)
-			}
+		all, err := recordsIn(m, bucket.ListOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range all {
 			fmt.Fprintf(&out, "%q %s %s;", r.Key, r.State, r.SHA256)
 		}
 		return out.String()
@@ -230,14 +244,24 @@ func TestManifest_LastWordCountsAndSurvivesATornLine(t *testing.T) {
 	if err := os.WriteFile(path, raw[:len(raw)-2], 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, err = range open().records(bucket.ListOptions{}) {
-		if err != nil {
-			break
-		}
-	}
-	if err == nil {
+	if _, err := recordsIn(open(), bucket.ListOptions{}); err == nil {
 		t.Fatal("a cut manifest, which no kill leaves, was read")
 	}
+}
+
+// recordsIn reads what a manifest has in a range.
+func recordsIn(m *manifest, opts bucket.ListOptions) (all []Record, err error) {
+	file, err := m.view()
+	if err != nil {
+		return nil, err
+	}
+	for page, err := range file.pages(opts) {
+		if err != nil {
+			return all, errors.Join(err, file.close())
+		}
+		all = append(all, page...)
+	}
+	return all, file.close()
 }
 
 // FuzzManifest: whatever is in the file, reading it ends without a panic, and the records that it yields read the same after being
@@ -246,7 +270,9 @@ func FuzzManifest(f *testing.F) {
 	header := `{"format":1,"from":"a","to":"b"}` + "\n"
 	f.Add([]byte(header+`{"key":"k","state":"copied","source":{"etag":"e","size":3},"sha256":"00"}`+"\n"), true)
 	f.Add([]byte(header+`{"key":"","rawKey":"/w==","state":"intent"}`+"\n"+`{"key":"torn`), true)
-	f.Add([]byte(`{"format":2}`+"\n"), false)
+	f.Add([]byte(`{"format":3}`+"\n"), false)
+	tabs := `{"format":2,"from":"a","to":"b"}` + "\n"
+	f.Add([]byte(tabs+"a\\tb\\n\\\\\tcopied\te\tv\t3\t4\te\t\t3\t0\t00\t\t\tread\nk\tintent\t"), true)
 	f.Fuzz(func(t *testing.T, raw []byte, torn bool) {
 		var first []Record
 		for r, err := range decodeRecords(bytes.NewReader(raw), torn) {
@@ -255,13 +281,9 @@ func FuzzManifest(f *testing.F) {
 			}
 			first = append(first, r)
 		}
-		out := bytes.NewBufferString(header)
+		out := bytes.NewBufferString(tabs)
 		for _, r := range first {
-			line, err := json.Marshal(r)
-			if err != nil {
-				t.Fatal(err)
-			}
-			out.Write(append(line, '\n'))
+			out.Write(appendRecord(nil, &r))
 		}
 		i := 0
 		for r, err := range decodeRecords(out, false) {
@@ -288,24 +310,26 @@ func TestListing_OutsideOfTheRangeIsAnError(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	var got error
-	for _, err := range inRange(objectsOf(map[string]bool{"b": true}), bucket.ListOptions{Prefix: "a"}) {
-		got = err
-	}
-	if got == nil {
-		t.Fatal("a key outside of the range passed")
-	}
-	got = nil
-	for _, err := range inOrder(func(yield func(bucket.Object, error) bool) {
-		for _, key := range []string{"b", "b", "a"} {
-			if !yield(bucket.Object{Key: key}, nil) {
-				return
-			}
+	failure := func(opts bucket.ListOptions, keys ...string) (got error) {
+		var all []bucket.Object
+		for _, key := range keys {
+			all = append(all, bucket.Object{Key: key})
 		}
-	}) {
-		got = err
+		for _, got = range checked(inPages(all, 2)(t.Context()), opts) {
+		}
+		return got
 	}
-	if !errors.Is(got, errUnsorted) {
-		t.Fatalf("an inversion gave %v", got)
+	for _, keys := range [][]string{{"b"}, {"a", "b"}, {"a", "a1", "a2", "b"}, {"", "a"}} {
+		if failure(bucket.ListOptions{Prefix: "a"}, keys...) == nil {
+			t.Errorf("of %q, a key outside of the range passed", keys)
+		}
+	}
+	for _, keys := range [][]string{{"b", "b", "a"}, {"b", "a"}, {"a", "c", "b"}, {"a", "a", "b", "c", "b"}} {
+		if err := failure(bucket.ListOptions{}, keys...); !errors.Is(err, errUnsorted) {
+			t.Errorf("the inversion in %q gave %v", keys, err)
+		}
+	}
+	if err := failure(bucket.ListOptions{Prefix: "a"}, "a", "a", "a", "ab", "ab", "ac"); err != nil {
+		t.Errorf("doubles gave %v", err)
 	}
 }

@@ -1,6 +1,13 @@
 package bucketsync
 
-import "strings"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/crossfade-project/crossfade/bucketsync/bucket"
+)
 
 // nesting finds, in keys that come in the order of their bytes, those that lie below another: a/b below a. It holds only keys
 // that the last one begins with.
@@ -29,4 +36,33 @@ func (n *nesting) add(p pair) bool {
 		n.above = append(n.above, now)
 	}
 	return below
+}
+
+// seekAbove looks for the keys in front of a span below which keys of it may lie. They are what the key before the span begins
+// with, up to a sign that does not come behind a slash.
+func (e *engine) seekAbove(ctx context.Context, s *span) error {
+	for n := 1; n <= len(s.after); n++ {
+		if n < len(s.after) && s.after[n] > '/' {
+			continue
+		}
+		key := s.after[:n]
+		if !strings.HasPrefix(key, e.opts.Prefix) || strings.HasSuffix(key, "/") {
+			continue
+		}
+		p := pair{key: key}
+		src, err := e.from.Head(ctx, key)
+		if err == nil {
+			p.src = &src
+		} else if !errors.Is(err, bucket.ErrNotExist) && !errors.Is(err, bucket.ErrUnsupported) {
+			return fmt.Errorf("look at %q at the source: %w", key, err)
+		}
+		dst, err := e.to.Head(ctx, key)
+		if err == nil {
+			p.dst = &dst
+		} else if !errors.Is(err, bucket.ErrNotExist) && !errors.Is(err, bucket.ErrUnsupported) {
+			return fmt.Errorf("look at %q at the destination: %w", key, err)
+		}
+		s.above.add(p)
+	}
+	return nil
 }

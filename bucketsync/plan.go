@@ -1,6 +1,7 @@
 package bucketsync
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -212,34 +213,35 @@ func (s *surveyor) count(change func(*Planned)) {
 func (s *surveyor) walk(ctx context.Context, resort bool) error {
 	workers, wctx := errgroup.WithContext(ctx)
 	workers.SetLimit(s.e.opts.Concurrency)
-	list := func() error {
-		var above nesting
-		for p, err := range s.e.pairs(wctx, resort) {
-			if err != nil {
-				return err
-			}
+	var spans perSpan[Planned] // what is counted without a lock
+	lerr := s.e.walk(wctx, walkOptions{resort: resort}, func(at *span) visitor {
+		own, above := spans.of(at), at.above
+		return func(p pair) error {
 			if p.dst != nil {
-				s.count(func(c *Planned) { c.Held++ })
+				own.Held++
 			}
 			if s.e.toCaps.NoneBelow && above.add(p) {
 				s.refusals.add(nestedWords, p.key, unfitMend)
 			}
-			s.judge(wctx, p, workers)
+			if v := compare(p); v == same {
+				own.Same++
+			} else {
+				s.judge(wctx, p, v, workers)
+			}
+			return nil
 		}
-		return nil
+	})
+	err := workers.Wait()
+	for _, own := range spans.inOrder() {
+		s.planned.Held += own.Held
+		s.planned.Same += own.Same
 	}
-	lerr := list()
-	if err := workers.Wait(); err != nil {
-		return err
-	}
-	return lerr
+	return cmp.Or(err, lerr)
 }
 
-func (s *surveyor) judge(ctx context.Context, p pair, workers *errgroup.Group) {
-	switch v := compare(p); v {
-	case gone, left:
-	case same:
-		s.count(func(c *Planned) { c.Same++ })
+func (s *surveyor) judge(ctx context.Context, p pair, v verdict, workers *errgroup.Group) {
+	switch v {
+	case gone, left, same:
 	case copyNew, copyOver:
 		s.copies(ctx, p, workers)
 	case conflict:

@@ -124,6 +124,38 @@ func (r retrying) List(ctx context.Context, opts bucket.ListOptions) iter.Seq2[b
 	}
 }
 
+// Pages implements bucket.Pager: whether the store below is one, asks who wants to know.
+func (r retrying) Pages(ctx context.Context, opts bucket.ListOptions) iter.Seq2[[]bucket.Object, error] {
+	if _, ok := r.Bucket.(bucket.Pager); !ok || r.Describe().Order != bucket.ByBytes {
+		return bucket.Paged(r.List(ctx, opts))
+	}
+	return func(yield func([]bucket.Object, error) bool) {
+		for try := 1; ; try++ {
+			var failure error
+			for page, err := range bucket.Pages(ctx, r.Bucket, opts) {
+				if err != nil {
+					failure = err
+					break
+				}
+				last := page[len(page)-1].Key // the page is the caller's from here on
+				if !yield(page, nil) {
+					return
+				}
+				if last > opts.After {
+					opts.After, try = last, 1
+				}
+			}
+			if failure == nil {
+				return
+			}
+			if errors.Is(failure, bucket.ErrUnordered) || !r.patience.again(ctx, try, "list", opts.After, failure) {
+				yield(nil, failure)
+				return
+			}
+		}
+	}
+}
+
 func (r retrying) Head(ctx context.Context, key string) (obj bucket.Object, err error) {
 	err = r.patience.do(ctx, "head", key, func() error {
 		obj, err = r.Bucket.Head(ctx, key)

@@ -76,13 +76,13 @@ func loadUploads(manifest string, header manifestHeader) (*uploads, error) {
 }
 
 func (u *uploads) read(in *bufio.Reader) error {
-	header, err := readHeader(in)
+	header, _, err := readHeader(in)
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return nil // killed in its first line
 	case err != nil:
 		return err
-	case header != u.header:
+	case header.From != u.header.From || header.To != u.header.To:
 		return fmt.Errorf("it is of %s to %s, not of %s to %s", header.From, header.To, u.header.From, u.header.To)
 	}
 	for number := 2; ; number++ {

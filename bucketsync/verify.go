@@ -4,14 +4,12 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
+	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash"
-	"iter"
 	"log/slog"
 	"slices"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -111,7 +109,7 @@ type Report struct {
 	// Sampled is how many objects a sample reads, and Seed chose them: with both, anyone can read the same ones again.
 	Sampled int    `json:"sampled,omitempty"`
 	Seed    string `json:"seed,omitempty"`
-	// SourceRoot and DestinationRoot are SHA-256 over key, size, digest and properties of every object, in the order of keys, properties
+	// SourceRoot and DestinationRoot are hashes over key, size, digest and properties of every object, in the order of keys, properties
 	// as the destination keeps them. With AllowExtra, extra objects are in neither.
 	SourceRoot      string `json:"sourceRoot"`
 	DestinationRoot string `json:"destinationRoot"`
@@ -138,12 +136,13 @@ func Verify(ctx context.Context, opts VerifyOptions) (Report, error) {
 
 // finding is what was found out about one key.
 type finding struct {
-	key      string
-	bytes    int64
-	src, dst *leaf // nil where that side does not have the key
-	diff     *Difference
-	evidence Evidence
-	err      error
+	key          string
+	bytes        int64
+	inSrc, inDst bool // whether that side has the key
+	src, dst     leaf
+	diff         *Difference
+	evidence     Evidence
+	err          error
 
 	content    content
 	properties string
@@ -153,10 +152,10 @@ type finding struct {
 // leaf is what the roots are computed from. Its content begins with the name of the algorithm; where none is known, with the side, so that it equals
 // nothing.
 type leaf struct {
-	Key        string `json:"key"`
-	Size       int64  `json:"size"`
-	Content    string `json:"content"`
-	Properties string `json:"properties"`
+	key        string
+	size       int64
+	content    string
+	properties string
 }
 
 func (e *engine) verify(ctx context.Context, mode Mode, sampleSize int, seed string) (Report, error) {
@@ -189,99 +188,53 @@ func (e *engine) verifyOnce(ctx context.Context, mode Mode, sampleSize int, seed
 		reads = func(key string) bool { return chosen[key] }
 		sampled = len(chosen)
 	}
-	s := &summary{
-		report: Report{Mode: mode, Evidence: map[Evidence]int64{}}, allowExtra: e.opts.AllowExtra,
-		src: sha256.New(), dst: sha256.New(),
+	var report Report
+	if report.Mode = mode; mode == ModeSample {
+		report.Sampled, report.Seed = sampled, seed
 	}
-	if mode == ModeSample {
-		s.report.Sampled, s.report.Seed = sampled, seed
-	}
-	examine := func(ctx context.Context, queue chan<- found, workers *errgroup.Group) error {
-		return e.examineAll(ctx, mode, reads, resort, queue, workers)
-	}
-	return s.sumUp(ctx, e.opts.Concurrency, e.opts.Witness, examine)
-}
-
-// sumUp adds up what examine finds. Findings are made at once and summed in the order of keys, because the roots depend on it.
-func (s *summary) sumUp(ctx context.Context, concurrency int, begin func() (func(Proven) error, error),
-	examine func(ctx context.Context, queue chan<- found, workers *errgroup.Group) error,
-) (Report, error) {
-	concurrency = max(concurrency, 1)
-	witness := func(Proven) error { return nil }
-	if begin != nil {
+	var witness func(Proven) error
+	if e.opts.Witness != nil {
 		var err error
-		if witness, err = begin(); err != nil {
-			return s.report, err
+		if witness, err = e.opts.Witness(); err != nil {
+			return report, err
 		}
 	}
-	group, ctx := errgroup.WithContext(ctx)
-	queue := make(chan found, concurrency)
-	group.Go(func() error {
-		defer close(queue)
-		workers := &errgroup.Group{}
-		workers.SetLimit(concurrency)
-		err := examine(ctx, queue, workers)
-		return errors.Join(err, workers.Wait())
+	workers := &errgroup.Group{}
+	workers.SetLimit(e.opts.Concurrency)
+	var spans perSpan[summary]
+	err := e.walk(ctx, walkOptions{resort: resort, single: witness != nil}, func(at *span) visitor {
+		s := spans.of(at)
+		s.allowExtra, s.most, s.witness = e.opts.AllowExtra, e.opts.Concurrency, witness
+		return func(p pair) error { return e.examine(ctx, p, mode, reads(p.key), s, workers) }
 	})
-	group.Go(func() error {
-		for at := range queue {
-			f := at.finding
-			if at.later != nil {
-				f = <-at.later
-			}
-			if f.err != nil {
-				return f.err
-			}
-			s.add(f)
-			if f.diff != nil {
-				continue
-			}
-			if err := witness(Proven{
-				Key: f.key, Size: f.bytes, SHA256: f.content.sha256, MD5: f.content.md5, Properties: f.properties, Destination: f.at, Evidence: f.evidence,
-			}); err != nil {
-				return err
-			}
+	werr := workers.Wait()
+	all := &summary{report: report, allowExtra: e.opts.AllowExtra}
+	for _, s := range spans.inOrder() {
+		if err == nil && werr == nil {
+			werr = s.settle(0)
 		}
-		return nil
-	})
-	if err := group.Wait(); err != nil {
-		return s.report, err
+		all.join(s)
 	}
-	return s.close(), nil
+	return all.close(), cmp.Or(err, werr)
 }
 
-func (e *engine) examineAll(ctx context.Context, mode Mode, reads func(string) bool, resort bool, queue chan<- found, workers *errgroup.Group) error {
-	for p, err := range e.pairs(ctx, resort) {
-		if err != nil {
-			return err
-		}
-		if v := compare(p); v == gone || v == left {
-			continue
-		}
-		f, certain := e.atSight(p, mode, reads(p.key))
-		at := found{finding: f}
-		if !certain {
-			at.later = make(chan finding, 1)
-		}
-		select {
-		case queue <- at:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		if certain {
-			continue
-		}
-		workers.Go(func() error {
-			if err := e.lookAt(ctx, p, &f, reads(p.key), mode == ModeProof); errors.Is(err, errSourceMoved) || errors.Is(err, bucket.ErrNotExist) {
-				f = f.differs(Differ, "it changed while it was looked at")
-			} else {
-				f.err = err
-			}
-			at.later <- e.kept(p, f)
-			return nil
-		})
+// examine finds out about one key.
+func (e *engine) examine(ctx context.Context, p pair, mode Mode, read bool, s *summary, workers *errgroup.Group) error {
+	if v := compare(p); v == gone || v == left {
+		return nil
 	}
-	return nil
+	f, certain := e.atSight(p, mode, read)
+	if certain {
+		return s.put(&f)
+	}
+	return s.await(workers, func() finding {
+		if err := e.lookAt(ctx, p, &f, read, mode == ModeProof); errors.Is(err, errSourceMoved) || errors.Is(err, bucket.ErrNotExist) {
+			f = f.differs(Differ, "it changed while it was looked at")
+		} else {
+			f.err = err
+		}
+		return e.kept(p, f)
+	})
 }
 
 // found is a finding, or where it will come from.
@@ -293,7 +246,7 @@ type found struct {
 // kept marks what differs and was to stay as it is.
 func (e *engine) kept(p pair, f finding) finding {
 	if f.diff != nil && f.diff.Kind == Differ && e.opts.AllowConflicts && !p.rec.owns(*p.dst) {
-		f.diff.Kind, f.src, f.dst = Kept, nil, nil // in neither root
+		f.diff.Kind, f.inSrc, f.inDst = Kept, false, false // in neither root
 	}
 	return f
 }
@@ -303,10 +256,10 @@ func (e *engine) atSight(p pair, mode Mode, read bool) (f finding, certain bool)
 	f.key = p.key
 	if p.src != nil {
 		f.bytes = p.src.Size
-		f.src = &leaf{Key: p.key, Size: p.src.Size, Content: "source"}
+		f.inSrc, f.src = true, leaf{key: p.key, size: p.src.Size, content: "source"}
 	}
 	if p.dst != nil {
-		f.dst = &leaf{Key: p.key, Size: p.dst.Size, Content: "destination"}
+		f.inDst, f.dst = true, leaf{key: p.key, size: p.dst.Size, content: "destination"}
 		f.at = seen(*p.dst)
 	}
 	switch {
@@ -317,7 +270,7 @@ func (e *engine) atSight(p pair, mode Mode, read bool) (f finding, certain bool)
 	case p.src.Size != p.dst.Size:
 		return e.kept(p, f.differs(Differ, fmt.Sprintf("%d bytes at the source and %d at the destination", p.src.Size, p.dst.Size))), true
 	case mode == ModeSize:
-		f.evidence, f.src.Content, f.dst.Content = SizeOnly, "", ""
+		f.evidence, f.src.content, f.dst.content = SizeOnly, "", ""
 		return f, true
 	case !read && p.rec.proves(*p.src, *p.dst):
 		f.evidence = p.rec.Evidence
@@ -369,8 +322,8 @@ func (e *engine) lookAt(ctx context.Context, p pair, f *finding, read, mayRead b
 		return err
 	}
 	f.content, f.properties, f.at = theirs.content(), properties, seen(dst)
-	f.src.Content, f.src.Properties = mine.content().String(), properties
-	f.dst.Content, f.dst.Properties = theirs.content().String(), properties
+	f.src.content, f.src.properties = mine.content().String(), properties
+	f.dst.content, f.dst.properties = theirs.content().String(), properties
 	if mine.content() != theirs.content() {
 		*f = f.differs(Differ, "its bytes differ")
 		return nil
@@ -392,8 +345,8 @@ func (f finding) differs(kind DifferenceKind, what string) finding {
 
 func (f *finding) agree(c content, properties string) {
 	f.content, f.properties = c, properties
-	for _, l := range []*leaf{f.src, f.dst} {
-		l.Content, l.Properties = c.String(), properties
+	for _, l := range []*leaf{&f.src, &f.dst} {
+		l.content, l.properties = c.String(), properties
 	}
 }
 
@@ -405,27 +358,82 @@ func (c content) String() string {
 	return "md5:" + c.md5
 }
 
-// summary adds findings up in the order of keys.
+// summary adds the findings of a span up in the order of keys.
 type summary struct {
 	report     Report
 	allowExtra bool
-	src, dst   hash.Hash
+	src, dst   root
+	buffer     []byte
+	waiting    []found // what is not known yet, and what comes behind it
+	most       int     // of waiting
+	witness    func(Proven) error
 }
 
-func (s *summary) add(f finding) {
+// put adds a finding. Findings are made at once and summed in the order of keys, because the roots depend on it.
+func (s *summary) put(f *finding) error {
+	if len(s.waiting) == 0 {
+		return s.add(f)
+	}
+	s.waiting = append(s.waiting, found{finding: *f})
+	return s.settle(s.most)
+}
+
+// await adds a finding that a worker makes.
+func (s *summary) await(workers *errgroup.Group, find func() finding) error {
+	later := make(chan finding, 1)
+	workers.Go(func() error {
+		later <- find()
+		return nil
+	})
+	s.waiting = append(s.waiting, found{later: later})
+	return s.settle(s.most)
+}
+
+// settle adds what is waiting, until no more than so many are left.
+func (s *summary) settle(left int) error {
+	for len(s.waiting) > left {
+		f := s.waiting[0].finding
+		if later := s.waiting[0].later; later != nil {
+			f = <-later
+		}
+		s.waiting = s.waiting[1:]
+		if f.err != nil {
+			return f.err
+		}
+		if err := s.add(&f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *summary) add(f *finding) error {
 	r := &s.report
 	extra := f.diff != nil && f.diff.Kind == Extra
-	if f.src != nil {
+	var d digest
+	if f.inSrc {
 		r.Objects++
 		r.Bytes += f.bytes
-		hashLeaf(s.src, f.src)
+		d = s.hash(&f.src)
+		s.src.add(d)
 	}
-	if f.dst != nil && (!extra || !s.allowExtra) {
-		hashLeaf(s.dst, f.dst)
+	if f.inDst && (!extra || !s.allowExtra) {
+		if !f.inSrc || f.src != f.dst {
+			d = s.hash(&f.dst)
+		}
+		s.dst.add(d)
 	}
 	if f.diff == nil {
+		if r.Evidence == nil {
+			r.Evidence = map[Evidence]int64{}
+		}
 		r.Evidence[f.evidence]++
-		return
+		if s.witness == nil {
+			return nil
+		}
+		return s.witness(Proven{
+			Key: f.key, Size: f.bytes, SHA256: f.content.sha256, MD5: f.content.md5, Properties: f.properties, Destination: f.at, Evidence: f.evidence,
+		})
 	}
 	switch f.diff.Kind {
 	case Missing:
@@ -442,17 +450,40 @@ func (s *summary) add(f finding) {
 	if len(r.Differences) < maxDifferences && (!extra || !s.allowExtra) {
 		r.Differences = append(r.Differences, *f.diff)
 	}
+	return nil
 }
 
-func hashLeaf(h hash.Hash, l *leaf) {
-	if err := json.NewEncoder(h).Encode(l); err != nil {
-		panic(fmt.Sprintf("leaf of %q cannot be marshalled: %v", l.Key, err)) // four plain fields, and a hash takes every write
+// hash is that of a leaf: its fields, each with its length before it.
+func (s *summary) hash(l *leaf) digest {
+	b := s.buffer[:0]
+	for _, text := range []string{l.key, l.content, l.properties} {
+		b = binary.AppendUvarint(b, uint64(len(text)))
+		b = append(b, text...)
 	}
+	b = binary.AppendVarint(b, l.size)
+	s.buffer = b
+	return sha256.Sum256(b)
+}
+
+// join adds the summary of the span that comes next.
+func (s *summary) join(next *summary) {
+	s.src.join(&next.src)
+	s.dst.join(&next.dst)
+	r, n := &s.report, &next.report
+	r.Objects, r.Bytes = r.Objects+n.Objects, r.Bytes+n.Bytes
+	r.Missing, r.Extra, r.Differ, r.Unproven, r.Kept = r.Missing+n.Missing, r.Extra+n.Extra, r.Differ+n.Differ, r.Unproven+n.Unproven, r.Kept+n.Kept
+	if r.Evidence == nil {
+		r.Evidence = map[Evidence]int64{}
+	}
+	for evidence, count := range n.Evidence {
+		r.Evidence[evidence] += count
+	}
+	r.Differences = append(r.Differences, n.Differences[:min(len(n.Differences), maxDifferences-len(r.Differences))]...)
 }
 
 func (s *summary) close() Report {
 	r := s.report
-	r.SourceRoot, r.DestinationRoot = hex.EncodeToString(s.src.Sum(nil)), hex.EncodeToString(s.dst.Sum(nil))
+	r.SourceRoot, r.DestinationRoot = s.src.sum(), s.dst.sum()
 	r.Equal = r.Missing+r.Differ+r.Unproven == 0 && (r.Extra == 0 || s.allowExtra) && r.SourceRoot == r.DestinationRoot
 	return r
 }
@@ -460,12 +491,14 @@ func (s *summary) close() Report {
 // sample chooses keys of the source: those whose hash with the seed is least, which is a fair draw from any listing.
 func (e *engine) sample(ctx context.Context, size int, seed string) (map[string]bool, error) {
 	drawn := &lottery{size: size, seed: seed}
-	for obj, err := range e.from.List(ctx, e.opts.listing()) {
+	for page, err := range bucket.Pages(ctx, e.from, e.opts.listing()) {
 		if err != nil {
 			return nil, fmt.Errorf("list the source: %w", err)
 		}
-		if e.opts.Filter.takes(obj.Key) {
-			drawn.add(obj.Key)
+		for i := range page {
+			if e.opts.Filter.takes(page[i].Key) {
+				drawn.add(page[i].Key)
+			}
 		}
 	}
 	return drawn.keys(), nil
@@ -482,7 +515,7 @@ type draw struct{ hash, key string }
 
 func (l *lottery) add(key string) {
 	sum := sha256.Sum256([]byte(l.seed + "\x00" + key))
-	l.drawn = insertLeast(l.drawn, draw{string(sum[:]), key}, l.size, func(a, b draw) int { return cmp.Compare(a.hash, b.hash) })
+	l.drawn = insertLeast(l.drawn, draw{string(sum[:]), strings.Clone(key)}, l.size, func(a, b draw) int { return cmp.Compare(a.hash, b.hash) })
 }
 
 func (l *lottery) keys() map[string]bool {
@@ -491,21 +524,6 @@ func (l *lottery) keys() map[string]bool {
 		chosen[d.key] = true
 	}
 	return chosen
-}
-
-// pairs merges both listings and the manifest.
-func (e *engine) pairs(ctx context.Context, resort bool) iter.Seq2[pair, error] {
-	opts := e.opts.listing()
-	side := func(b bucket.Bucket) iter.Seq2[bucket.Object, error] {
-		return ahead(ctx, func(ctx context.Context) iter.Seq2[bucket.Object, error] {
-			return listing(ctx, b, opts, resort, e.opts.TempDir)
-		})
-	}
-	dst := side(e.to)
-	if e.destinationMissing {
-		dst = func(func(bucket.Object, error) bool) {}
-	}
-	return e.opts.Filter.pairs(merge(side(e.from), dst, e.manifest.records(opts)))
 }
 
 // insertLeast keeps the size least values, sorted.

@@ -26,6 +26,8 @@ var (
 	ErrLocked = errors.New("locked")
 	// ErrSlowDown says that the store asked for fewer requests and still did when the SDK's own retries were used up.
 	ErrSlowDown = errors.New("the store asks to slow down")
+	// ErrUnordered says that a listing showed another order than the store declares (B1).
+	ErrUnordered = errors.New("listing out of order")
 )
 
 // Algorithm names a digest. Two digests say something of each other only when their algorithms are the same (B2).
@@ -86,6 +88,8 @@ type ListOptions struct {
 	Prefix string
 	After  string // only keys greater than After
 	Before string // only keys less than Before; empty means no end
+	// Limit says that no more than so many objects will be taken. A driver may ask for a page of that size; 0 says nothing.
+	Limit int
 }
 
 // ReadOptions choose the bytes of an object and pin which version of it they come from.

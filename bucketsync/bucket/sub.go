@@ -13,7 +13,11 @@ func Sub(b Bucket, prefix string) Bucket {
 	if prefix == "" {
 		return b
 	}
-	return &sub{Bucket: b, prefix: prefix}
+	below := &sub{Bucket: b, prefix: prefix}
+	if _, ok := b.(Pager); ok {
+		return subPages{below}
+	}
+	return below
 }
 
 type sub struct {
@@ -57,6 +61,34 @@ func (s *sub) Unfinished(ctx context.Context, key string) ([]Unfinished, error) 
 }
 
 func (s *sub) List(ctx context.Context, opts ListOptions) iter.Seq2[Object, error] {
+	return func(yield func(Object, error) bool) {
+		for obj, err := range s.Bucket.List(ctx, s.below(opts)) {
+			if !yield(s.inside(obj), err) {
+				return
+			}
+		}
+	}
+}
+
+// subPages is a sub of a bucket that lists page by page.
+type subPages struct{ *sub }
+
+// Pages implements Pager.
+func (s subPages) Pages(ctx context.Context, opts ListOptions) iter.Seq2[[]Object, error] {
+	return func(yield func([]Object, error) bool) {
+		for page, err := range Pages(ctx, s.Bucket, s.below(opts)) {
+			for i := range page {
+				page[i].Key = strings.TrimPrefix(page[i].Key, s.prefix)
+			}
+			if !yield(page, err) {
+				return
+			}
+		}
+	}
+}
+
+// below gives a range the keys of the whole bucket.
+func (s *sub) below(opts ListOptions) ListOptions {
 	opts.Prefix = s.prefix + opts.Prefix
 	if opts.After != "" {
 		opts.After = s.prefix + opts.After
@@ -64,13 +96,7 @@ func (s *sub) List(ctx context.Context, opts ListOptions) iter.Seq2[Object, erro
 	if opts.Before != "" {
 		opts.Before = s.prefix + opts.Before
 	}
-	return func(yield func(Object, error) bool) {
-		for obj, err := range s.Bucket.List(ctx, opts) {
-			if !yield(s.inside(obj), err) {
-				return
-			}
-		}
-	}
+	return opts
 }
 
 func (s *sub) Head(ctx context.Context, key string) (Object, error) {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/buckettest/s3fake"
 	"github.com/crossfade-project/crossfade/e2e/rig/store"
@@ -66,15 +67,22 @@ func to(kind store.Kind) func(context.Context, *world) (place, error) {
 	}
 }
 
+// padded is a number with zeros before it: Sprintf would make the fake server the bottleneck.
+func padded(n, width int) string {
+	const zeros = "00000000000000000000000000000000"
+	digits := strconv.Itoa(n)
+	return zeros[:max(0, width-len(digits))] + digits
+}
+
 // synthetic is a bucket of a fake S3 server with keys that take no memory: a listing of a real server would be the bottleneck.
 func synthetic(n int) func(context.Context, *world) (place, error) {
 	return func(_ context.Context, w *world) (place, error) {
 		fake := s3fake.Start(s3fake.Options{})
 		fake.Fill("bench", s3fake.Synthetic{
 			N:    n,
-			Key:  func(i int) string { return fmt.Sprintf("dir-%04d/object-%08d", i/1000, i) },
+			Key:  func(i int) string { return "dir-" + padded(i/1000, 4) + "/object-" + padded(i, 8) },
 			Size: func(i int) int64 { return int64(i % 10_000) },
-			ETag: func(i int) string { return fmt.Sprintf("%032x", i) },
+			ETag: func(i int) string { return padded(i, 32) },
 		})
 		w.fakes = append(w.fakes, fake)
 		return place{server: &store.Server{Kind: store.VersityGW, Endpoint: fake.URL(), AccessKey: "key", SecretKey: "secret-key", Region: "us-east-1"}, bucket: "bench"}, nil

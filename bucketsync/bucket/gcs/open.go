@@ -68,6 +68,7 @@ var _ interface {
 	bucket.Maker
 	bucket.Guarded
 	bucket.Keeper
+	bucket.Pager
 } = (*Bucket)(nil)
 
 // Open returns the bucket. It makes no request to the store.

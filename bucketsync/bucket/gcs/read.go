@@ -21,30 +21,52 @@ import (
 
 // List implements bucket.Lister.
 func (b *Bucket) List(ctx context.Context, opts bucket.ListOptions) iter.Seq2[bucket.Object, error] {
-	return func(yield func(bucket.Object, error) bool) {
+	return bucket.Unpaged(b.Pages(ctx, opts))
+}
+
+// Pages implements bucket.Pager. The service begins at After, and not behind it.
+func (b *Bucket) Pages(ctx context.Context, opts bucket.ListOptions) iter.Seq2[[]bucket.Object, error] {
+	return func(yield func([]bucket.Object, error) bool) {
 		query := &storage.Query{Prefix: opts.Prefix, StartOffset: opts.After, EndOffset: opts.Before, Projection: storage.ProjectionNoACL}
 		err := query.SetAttrSelection([]string{"Name", "Size", "Generation", "Metageneration", "Updated", "MD5", "CRC32C", "StorageClass"})
 		if err != nil {
-			yield(bucket.Object{}, b.fail("list", "", err))
+			yield(nil, b.fail("list", "", err))
 			return
 		}
-		objects := b.bucket.Objects(ctx, query)
-		objects.PageInfo().MaxSize = b.opts.PageSize
+		size := maxPage
+		if b.opts.PageSize > 0 {
+			size = min(b.opts.PageSize, maxPage)
+		}
+		if opts.Limit > 0 {
+			size = min(size, opts.Limit+1) // After itself is among them
+		}
+		pages := iterator.NewPager(b.bucket.Objects(ctx, query), size, "")
 		for {
-			attrs, err := objects.Next()
-			if errors.Is(err, iterator.Done) {
-				return
-			}
+			var all []*storage.ObjectAttrs
+			token, err := pages.NextPage(&all)
 			if err != nil {
-				yield(bucket.Object{}, b.fail("list", "", err))
+				yield(nil, b.fail("list", "", err))
 				return
 			}
-			if opts.Holds(attrs.Name) && !yield(seen(attrs), nil) {
+			page := make([]bucket.Object, 0, len(all))
+			for _, attrs := range all {
+				switch {
+				case opts.Holds(attrs.Name):
+					page = append(page, seen(attrs))
+				case attrs.Name < opts.After:
+					yield(nil, b.fail("list", "", fmt.Errorf("%q in a listing after %q: %w", attrs.Name, opts.After, bucket.ErrUnordered)))
+					return
+				}
+			}
+			if len(page) > 0 && !yield(page, nil) || token == "" {
 				return
 			}
 		}
 	}
 }
+
+// maxPage is how many objects the service gives at once.
+const maxPage = 1000
 
 // Head implements bucket.Reader.
 func (b *Bucket) Head(ctx context.Context, key string) (bucket.Object, error) {

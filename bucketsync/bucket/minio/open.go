@@ -14,6 +14,7 @@ import (
 
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/keys"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/s3page"
 	"github.com/crossfade-project/crossfade/internal/silence"
 )
 
@@ -69,6 +70,7 @@ var _ interface {
 	bucket.Guarded
 	bucket.Keeper
 	bucket.Resumer
+	bucket.Pager
 } = (*Bucket)(nil)
 
 // Open returns the bucket. It makes no request.
@@ -85,7 +87,7 @@ func Open(ctx context.Context, opts Options) (*Bucket, error) {
 		return nil, fmt.Errorf("open minio bucket %s: %w", opts.Bucket, err)
 	}
 	with := minio.Options{
-		Creds: opts.Credentials.chain(), Secure: endpoint.Scheme == "https", Transport: transport,
+		Creds: opts.Credentials.chain(), Secure: endpoint.Scheme == "https", Transport: &s3page.RoundTripper{Below: transport},
 		Region: opts.Region, BucketLookup: minio.BucketLookupPath, MaxRetries: opts.Attempts,
 	}
 	client, err := minio.NewCore(endpoint.Host, &with)
@@ -170,7 +172,7 @@ func (b *Bucket) Describe() bucket.Capabilities {
 
 // Check implements bucket.Bucket.
 func (b *Bucket) Check(ctx context.Context) error {
-	for _, err := range b.list(ctx, minio.ListObjectsOptions{Recursive: true, MaxKeys: 1}) {
+	for _, err := range b.pages(ctx, minio.ListObjectsOptions{Recursive: true, MaxKeys: 1}) {
 		return b.fail("check", "", err)
 	}
 	return nil

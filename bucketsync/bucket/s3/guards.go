@@ -15,6 +15,7 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/s3page"
 )
 
 // Guards implements bucket.Guarded. A bucket with Object Lock keeps versions, so that writing over a locked object adds one:
@@ -138,15 +139,15 @@ func coldClass(class string) (cold, offline bool) {
 
 // archivedListed reads the class and the restore status of a listing that was asked for it:
 // https://docs.aws.amazon.com/AmazonS3/latest/API/API_RestoreStatus.html.
-func archivedListed(item types.Object) *bucket.Archived {
-	cold, offline := coldClass(string(item.StorageClass))
+func archivedListed(class s3page.Class) *bucket.Archived {
+	cold, offline := coldClass(class.Name)
 	if !cold {
 		return nil
 	}
-	a := &bucket.Archived{Class: string(item.StorageClass), Offline: offline}
-	if r := item.RestoreStatus; offline && r != nil {
-		a.Restoring = aws.ToBool(r.IsRestoreInProgress)
-		a.Offline = a.Restoring || r.RestoreExpiryDate == nil
+	a := &bucket.Archived{Class: class.Name, Offline: offline}
+	if offline {
+		a.Restoring = class.Restoring
+		a.Offline = a.Restoring || !class.Restored
 	}
 	return a
 }

@@ -20,6 +20,7 @@ import (
 
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/keys"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/s3page"
 	"github.com/crossfade-project/crossfade/internal/silence"
 )
 
@@ -84,6 +85,7 @@ var _ interface {
 	bucket.Guarded
 	bucket.Keeper
 	bucket.Resumer
+	bucket.Pager
 } = (*Bucket)(nil)
 
 // Open returns the bucket. It reads the SDK's configuration and makes no request to the store.
@@ -122,6 +124,7 @@ func Open(ctx context.Context, opts Options) (*Bucket, error) {
 			o.BaseEndpoint = aws.String(opts.Endpoint)
 			o.UsePathStyle = true
 		}
+		o.HTTPClient = &s3page.Doer{Below: o.HTTPClient}
 	})
 	return &Bucket{opts: opts, url: "s3://" + opts.Bucket, client: client}, nil
 }

@@ -148,14 +148,10 @@ func (s *Server) list(w http.ResponseWriter, r request, fault Fault) error {
 		after = string(raw)
 	}
 	prefix := r.query.Get("prefix")
-	s.mu.Lock()
-	b, err := s.held(r.bucket)
+	found, more, err := s.page(r.bucket, prefix, after, limit, fault.Order)
 	if err != nil {
-		s.mu.Unlock()
 		return err
 	}
-	found, more := b.page(prefix, after, limit, fault.Order)
-	s.mu.Unlock()
 	last := ""
 	if more {
 		last = found[len(found)-1].key
@@ -163,9 +159,9 @@ func (s *Server) list(w http.ResponseWriter, r request, fault Fault) error {
 	found = fault.shown(found)
 
 	restores := r.Header.Get("x-amz-optional-object-attributes") == "RestoreStatus"
-	name := func(key string) string { return escaped(key) }
+	name := escaped
 	if r.query.Get("encoding-type") == "url" {
-		name = func(key string) string { return strings.ReplaceAll(url.QueryEscape(key), "%2F", "/") }
+		name = escapedInURL
 	}
 	var out bytes.Buffer
 	out.Grow(len(found)*256 + 512)
@@ -178,11 +174,15 @@ func (s *Server) list(w http.ResponseWriter, r request, fault Fault) error {
 	if more {
 		out.WriteString("<NextContinuationToken>" + hex.EncodeToString([]byte(last)) + "</NextContinuationToken>")
 	}
-	for _, e := range found {
+	var modified string
+	for i, e := range found {
+		if i == 0 || e.modified != found[i-1].modified {
+			modified = e.modified.Format("2006-01-02T15:04:05.000Z")
+		}
 		out.WriteString("<Contents><Key>")
 		out.WriteString(name(e.key))
 		out.WriteString("</Key><LastModified>")
-		out.WriteString(e.modified.Format("2006-01-02T15:04:05.000Z"))
+		out.WriteString(modified)
 		out.WriteString("</LastModified><ETag>&quot;")
 		out.WriteString(e.etag)
 		out.WriteString("&quot;</ETag><Size>")
@@ -224,7 +224,39 @@ func (f Fault) shown(page []entry) []entry {
 	return out
 }
 
+// page is that of a bucket. What a synthetic one has never changes, so that its pages are made side by side.
+func (s *Server) page(bucket, prefix, after string, limit int, order Order) ([]entry, bool, error) {
+	s.mu.Lock()
+	b, err := s.held(bucket)
+	if err != nil || b.synthetic == nil {
+		defer s.mu.Unlock()
+	} else {
+		s.mu.Unlock()
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	found, more := b.page(prefix, after, limit, order)
+	return found, more, nil
+}
+
+// escapedInURL is a key as S3 writes it where it was asked to encode it.
+func escapedInURL(key string) string {
+	if !strings.ContainsFunc(key, func(r rune) bool { return !plain(r) && r != '/' }) {
+		return key
+	}
+	return strings.ReplaceAll(url.QueryEscape(key), "%2F", "/")
+}
+
+// plain are the signs that stand for themselves, in a URL as in XML.
+func plain(r rune) bool {
+	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' || r == '_' || r == '.' || r == '~'
+}
+
 func escaped(text string) string {
+	if !strings.ContainsFunc(text, func(r rune) bool { return !plain(r) && r != '/' }) {
+		return text
+	}
 	var b strings.Builder
 	_ = xml.EscapeText(&b, []byte(text)) // a Builder never fails
 	return b.String()
