@@ -46,7 +46,7 @@ func (e *engine) seekAbove(ctx context.Context, s *span) error {
 			continue
 		}
 		key := s.after[:n]
-		if !strings.HasPrefix(key, e.opts.Prefix) || strings.HasSuffix(key, "/") {
+		if !strings.HasPrefix(key, e.opts.Prefix) || strings.HasSuffix(key, "/") || !e.opts.Filter.takes(key) {
 			continue
 		}
 		p := pair{key: key}

@@ -9,12 +9,8 @@ import (
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
 )
 
-const (
-	// pagesAhead is how many pages a stream may run ahead of the comparison.
-	pagesAhead = 1
-	// pageSize is how many entries a page has that is put together here.
-	pageSize = 1000
-)
+// pagesAhead is how many pages a stream may run ahead of the comparison.
+const pagesAhead = 1
 
 // listing yields the objects of a range page by page, in the order of the bytes of their keys, each key once. Where the store does
 // not prove that order, or resort is set, the listing is sorted first. An entry out of the declared order ends it with errUnsorted:
