@@ -139,7 +139,7 @@ func TestWalk_SpansAreTheWholeAndNothingTwice(t *testing.T) {
 			t.Fatal(err)
 		}
 		var spans perSpan[[]string]
-		err = e.walk(t.Context(), false, func(s *span) visitor {
+		err = e.walk(t.Context(), walkOptions{}, func(s *span) visitor {
 			own := spans.of(s)
 			return func(p pair) error {
 				*own = append(*own, p.key)
@@ -345,7 +345,7 @@ func TestB19_MemoryOfACompareStaysFlat(t *testing.T) {
 		}
 		var mu sync.Mutex
 		var count int
-		err = e.walk(t.Context(), false, func(*span) visitor {
+		err = e.walk(t.Context(), walkOptions{}, func(*span) visitor {
 			return func(pair) error {
 				mu.Lock()
 				defer mu.Unlock()
