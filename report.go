@@ -145,7 +145,7 @@ func bucketReport(c *collector, b migration.Bucket) BucketReport {
 		if !c.read(prefix+b.Name, &x) {
 			continue
 		}
-		r.Copied, r.Bytes, r.Losses = r.Copied+x.Copied, r.Bytes+x.Bytes, r.Losses+len(x.Losses)
+		r.Copied, r.Bytes, r.Losses = r.Copied+x.Copied, r.Bytes+x.Bytes, r.Losses+len(x.Losses)+len(x.Configuration.Lost())
 		if x.Proof != nil {
 			r.Proven, r.Objects = x.Proof.Equal, x.Proof.Objects
 		}

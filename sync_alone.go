@@ -41,6 +41,8 @@ type SyncOptions struct {
 	MaxDelete float64
 	// Strict refuses a plan with losses.
 	Strict bool
+	// Configuration says when the source's configuration is written to the destination. Default bucketsync.ConfigureCreate.
+	Configuration bucketsync.ConfigurationMode
 	// AcceptLostLocks copies objects without the locks that the destination cannot hold. Else they are refused.
 	AcceptLostLocks bool
 	// Keys says for each key of a key service that the source uses which one the destination is to use; see bucketsync.Options.
@@ -126,7 +128,7 @@ func OpenSync(ctx context.Context, opts SyncOptions, wire Options) (*Sync, error
 		Migration: syncName, Stage: syncName, Name: from.Describe().URL, Alone: true, From: from, To: to, Create: opts.Create,
 		Filter: opts.Filter, Losses: cmp.Or(opts.Losses, filepath.Join(opts.Dir, syncLosses)), Manifest: filepath.Join(opts.Dir, syncManifest), Conflict: opts.Conflict,
 		Delete: opts.Delete || opts.Mirror, DeleteForeign: opts.Mirror, MaxDelete: opts.MaxDelete,
-		AcceptLostLocks: opts.AcceptLostLocks, Keys: opts.Keys,
+		AcceptLostLocks: opts.AcceptLostLocks, Keys: opts.Keys, Configuration: opts.Configuration,
 		Strict: opts.Strict, Final: opts.Final, AllowExtra: opts.AllowExtra, Concurrency: opts.Concurrency,
 		Log: s.log, Clock: wire.Clock,
 	}
@@ -311,6 +313,14 @@ func (r *SyncReport) Print(w io.Writer) error {
 	}
 	for _, l := range r.Losses {
 		out.f("not as it was: %s\n", l)
+	}
+	for _, e := range r.Configuration.Lost() {
+		out.f("not as it was: %s: %s\n", e.Part, e.Detail)
+	}
+	if r.Configuration != nil {
+		for _, i := range r.Configuration.Identities {
+			out.f("named by the source's %s: %s (%s); for green: %s\n", i.Named, i.Principal, i.Kind, i.Make)
+		}
 	}
 	switch {
 	case r.Proof != nil:

@@ -33,8 +33,8 @@ type Result struct {
 	ConflictKeys []string `json:"conflictKeys,omitempty"`
 	// Losses is the ledger of the objects that were copied.
 	Losses []Loss `json:"losses,omitempty"`
-	// Configuration says what became of the parts of the source's configuration that were to be written.
-	Configuration []ConfiguredPart `json:"configuration,omitempty"`
+	// Configuration says what became of the source's configuration, where it was to be written.
+	Configuration *Configured `json:"configuration,omitempty"`
 	// Evidence counts how the copied and found objects were proven.
 	Evidence map[Evidence]int64 `json:"evidence,omitempty"`
 	// Proof is the proof of equality of a final sync.

@@ -3,6 +3,7 @@ package bucketsync
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -60,8 +61,37 @@ type ConfiguredPart struct {
 	Detail string `json:"detail,omitempty"`
 }
 
+// Configured is what became of the source's configuration.
+type Configured struct {
+	Parts []ConfiguredPart `json:"parts,omitempty"`
+	// Entries are what was lost or mapped, and Identities whom green needs made.
+	Entries    []configuration.Entry    `json:"entries,omitempty"`
+	Identities []configuration.Identity `json:"identities,omitempty"`
+}
+
+// Lost are the parts that the destination does not have as the source has them, with why.
+func (c *Configured) Lost() []configuration.Entry {
+	if c == nil {
+		return nil
+	}
+	var out []configuration.Entry
+	for _, e := range c.Entries {
+		if e.Fate == configuration.Lost {
+			out = append(out, e)
+		}
+	}
+	for _, one := range c.Parts {
+		if one.Fate == configuration.Lost {
+			out = append(out, configuration.Entry{Part: one.Part, Fate: one.Fate, Detail: one.Detail})
+		}
+	}
+	return out
+}
+
 // settings is what a plan knows of both configurations.
 type settings struct {
+	// decides: this plan decides what becomes of the parts; a later one of a bucket that was made does not ask again.
+	decides      bool
 	own          bool // the destination is this migration's, or is told to be configured
 	made         bool // it is this migration's
 	settled      map[bucket.Part]configuration.Fate
@@ -84,7 +114,7 @@ func (e *engine) readSettings(ctx context.Context, p *plan.Plan) (*settings, err
 	if !e.destinationMissing && mode != ConfigureApply {
 		s.settled = remembered.Settled
 	}
-	s.own = s.made || mode == ConfigureApply
+	s.own, s.decides = s.made || mode == ConfigureApply, e.destinationMissing || mode == ConfigureApply
 	if !s.own && e.opts.Brief {
 		return nil, nil // nothing would be done, and nobody reads the list
 	}
@@ -101,7 +131,7 @@ func (e *engine) readSettings(ctx context.Context, p *plan.Plan) (*settings, err
 		})
 	}
 	if err := group.Wait(); err != nil {
-		if s.own {
+		if s.decides {
 			return nil, err
 		}
 		p.Note(plan.Warning, e.opts.Name, "the configurations of the two buckets could not be compared: "+err.Error())
@@ -131,23 +161,32 @@ func configurationEnd(b bucket.Bucket) configuration.End {
 	return end
 }
 
-// configure plans what becomes of the source's configuration. It returns the changes before the copying and those after it.
-func (e *engine) configure(ctx context.Context, p *plan.Plan) (before, after []plan.Change, err error) {
+// configuring are the changes that configure: those before the copying, and those after it.
+type configuring struct {
+	before, after []plan.Change
+	told          *Configured // what a report is to say
+}
+
+// configure plans what becomes of the source's configuration.
+func (e *engine) configure(ctx context.Context, p *plan.Plan) (out configuring, err error) {
 	s, err := e.readSettings(ctx, p)
 	if s == nil || err != nil {
-		return nil, nil, err
+		return out, err
 	}
 	if !s.own {
 		e.listDifferences(p, s)
-		return nil, nil, nil
+		return out, nil
 	}
-	for _, r := range s.answer.Refusals {
-		p.Refuse(e.opts.Name+": "+string(r.Part), r.Why, r.Mend)
+	if s.decides {
+		for _, r := range s.answer.Refusals {
+			p.Refuse(e.opts.Name+": "+string(r.Part), r.Why, r.Mend)
+		}
+		e.account(p, s)
 	}
-	e.account(p, s)
 	_, ok := bucket.ConfigurerOf(e.opts.To)
 	if !ok {
-		return nil, nil, nil
+		out.tell(s, e.destinationMissing)
+		return out, nil
 	}
 	waiting := false
 	for _, part := range bucket.Writable() {
@@ -161,12 +200,12 @@ func (e *engine) configure(ctx context.Context, p *plan.Plan) (before, after []p
 			e.noteSettled(p, part, fate)
 			continue
 		}
-		change := e.configuring(part, s)
+		change := e.configuringPart(part, s)
 		switch {
 		case !afterProof(part):
-			before = append(before, change)
+			out.before = append(out.before, change)
 		case e.opts.Final:
-			after = append(after, change)
+			out.after = append(out.after, change)
 		default:
 			waiting = true
 		}
@@ -174,7 +213,25 @@ func (e *engine) configure(ctx context.Context, p *plan.Plan) (before, after []p
 	if waiting {
 		p.Note(plan.Info, e.opts.Name, "what deletes or locks objects by itself (lifecycle rules, retention by default) is set up after the proof of the final sync, not now")
 	}
-	return before, after, nil
+	out.tell(s, e.destinationMissing)
+	return out, nil
+}
+
+// tell keeps what a report is to say, where anything is made or written.
+func (c *configuring) tell(s *settings, made bool) {
+	if !made && len(c.before)+len(c.after) == 0 {
+		return
+	}
+	c.told = &Configured{}
+	if made {
+		c.told.Identities = s.answer.Identities
+	}
+	for _, entry := range s.answer.Entries {
+		written := slices.ContainsFunc(slices.Concat(c.before, c.after), func(change plan.Change) bool { return strings.HasSuffix(change.ID, "/"+string(entry.Part)) })
+		if (made || written) && (entry.Fate == configuration.Lost || entry.Fate == configuration.Mapped) {
+			c.told.Entries = append(c.told.Entries, entry)
+		}
+	}
 }
 
 // noteSettled says of a part that was seen to that it is not as at the source.
@@ -230,7 +287,7 @@ func (e *engine) listDifferences(p *plan.Plan, s *settings) {
 	}
 }
 
-func (e *engine) configuring(part bucket.Part, s *settings) plan.Change {
+func (e *engine) configuringPart(part bucket.Part, s *settings) plan.Change {
 	want := merged(part, s.answer.Apply, s.dest).Only(part)
 	c := plan.Change{
 		ID: e.opts.Stage + "/configuration/" + string(part), Action: ActionConfigure, Target: e.toCaps.URL + ": " + string(part),

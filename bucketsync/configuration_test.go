@@ -161,7 +161,7 @@ func TestB18_AMissingDestinationIsMadeAsTheSourceIs(t *testing.T) {
 	if green.Policy == nil || !slices.Equal(green.Policy.Grants[0].Resources, []string{"arn:aws:s3:::green/*"}) || !slices.Equal(green.Policy.Grants[0].Principals, []string{role}) {
 		t.Errorf("green's policy is %+v", green.Policy)
 	}
-	if len(result.Configuration) == 0 || slices.ContainsFunc(result.Configuration, func(c bucketsync.ConfiguredPart) bool { return c.Fate != configuration.Kept }) {
+	if len(result.Configuration.Parts) == 0 || len(result.Configuration.Identities) != 1 || slices.ContainsFunc(result.Configuration.Parts, func(c bucketsync.ConfiguredPart) bool { return c.Fate != configuration.Kept }) {
 		t.Errorf("the report has %+v", result.Configuration)
 	}
 	f.run(t)
@@ -243,9 +243,13 @@ func TestB18_StoppedAnywhereTheNextRunConverges(t *testing.T) {
 		f.green = stopped
 		f.opts.To = s3At(t, stopped.URL(), "green")
 		stopped.Inject(s3fake.Fault{Op: s3fake.PutConfiguration, Skip: n, Times: 1, Status: http.StatusForbidden, Code: "AccessDenied"})
-		_, err := bucketsync.Apply(t.Context(), f.plan(t), &plan.MemoryRecorder{}, f.opts)
-		if err == nil != (n > 6) {
+		result, err := bucketsync.Apply(t.Context(), f.plan(t), &plan.MemoryRecorder{}, f.opts)
+		if err == nil != (n > 5) {
 			t.Fatalf("stopped at request %d: %v", n, err)
+		}
+		// After the proof it is no failure, which would take an application back to blue, but a loss.
+		if lost := result.Configuration.Lost(); len(lost) > 0 != (n == 6) {
+			t.Errorf("stopped at request %d, lost is %+v", n, lost)
 		}
 		f.run(t) // with a plan of its own, and nothing but what is beside the manifest
 		if got := configurationOf(t, f.opts.To); !reflect.DeepEqual(got, want) {
@@ -387,7 +391,7 @@ func TestB18_OverRealStores(t *testing.T) {
 			result, err := bucketsync.Apply(t.Context(), p, &plan.MemoryRecorder{}, opts)
 			must(t, err)
 			var kept, lost []bucket.Part
-			for _, one := range result.Configuration {
+			for _, one := range result.Configuration.Parts {
 				if one.Fate == configuration.Kept {
 					kept = append(kept, one.Part)
 				} else {

@@ -170,7 +170,7 @@ func applyBrief(t *testing.T, opts Options) error {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e.changes(p, planned, nil, nil)
+	e.changes(p, planned, configuring{})
 	_, err = Apply(t.Context(), p, &plan.MemoryRecorder{}, opts)
 	return err
 }

@@ -52,6 +52,8 @@ type Planned struct {
 	// Make says that the destination is to be made; Configure counts parts of its configuration that are to be written.
 	Make      bool  `json:"make,omitempty"`
 	Configure int64 `json:"configure,omitempty"`
+	// Settings says what is lost and mapped of the source's configuration, where it is to be written.
+	Settings *Configured `json:"settings,omitempty"`
 	// FromRequests and ToRequests are what the sync is going to ask of each side.
 	FromRequests Requests `json:"fromRequests"`
 	ToRequests   Requests `json:"toRequests"`
@@ -88,12 +90,12 @@ func Plan(ctx context.Context, opts Options) (*plan.Plan, error) {
 		return nil, fmt.Errorf("plan to sync %s: %w", opts.Name, err)
 	}
 	e.notes(p, planned)
-	before, after, err := e.configure(ctx, p)
+	settings, err := e.configure(ctx, p)
 	if err != nil {
 		return nil, fmt.Errorf("plan the configuration of %s: %w", opts.Name, err)
 	}
-	planned.Make, planned.Configure = e.destinationMissing, int64(len(before)+len(after))
-	e.changes(p, planned, before, after)
+	planned.Make, planned.Configure, planned.Settings = e.destinationMissing, int64(len(settings.before)+len(settings.after)), settings.told
+	e.changes(p, planned, settings)
 	p.Data = plan.JSON(planned)
 	return p, nil
 }
@@ -438,7 +440,7 @@ func (e *engine) notes(p *plan.Plan, c Planned) {
 	e.ledger.note(p, name, e.opts.Strict)
 }
 
-func (e *engine) changes(p *plan.Plan, c Planned, before, after []plan.Change) {
+func (e *engine) changes(p *plan.Plan, c Planned, settings configuring) {
 	id := e.opts.Stage
 	target := e.opts.said(e.opts.Name+": ", "") + c.From + " to " + c.To
 	if c.Range != (Range{}) {
@@ -451,7 +453,7 @@ func (e *engine) changes(p *plan.Plan, c Planned, before, after []plan.Change) {
 			Why: "the destination does not exist; an empty bucket hurts nobody, so nothing is taken back",
 		})
 	}
-	p.Changes = append(p.Changes, before...)
+	p.Changes = append(p.Changes, settings.before...)
 	p.Add(plan.Change{
 		ID: id + "/sync", Action: ActionSync, Target: target, Why: c.words(),
 		ReliesOn: []plan.Reliance{
@@ -461,7 +463,7 @@ func (e *engine) changes(p *plan.Plan, c Planned, before, after []plan.Change) {
 		Reverse: e.reverse(c),
 		Data:    plan.JSON(c),
 	})
-	p.Changes = append(p.Changes, after...)
+	p.Changes = append(p.Changes, settings.after...)
 }
 
 func (e *engine) reverse(c Planned) *plan.Reverse {

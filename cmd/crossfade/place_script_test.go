@@ -37,6 +37,7 @@ func TestPlaceScripts(t *testing.T) {
 		Dir: filepath.Join("testdata", "places"), Setup: setupPlaces, RequireUniqueNames: true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": cmdExitsAt, "objects": cmdObjects, "odd": cmdOdd, "shows": cmdShows, "asked": cmdAsked, "count": cmdCount, "slow": cmdSlow,
+			"configure": cmdConfigure, "configured": cmdConfigured,
 			"hang": cmdHang, "broken": cmdBroken, "heal": cmdHeal, "stop-at": cmdStopAt, "change": cmdChange, "cut": cmdCut, "takes": cmdTakesAt, "dropping": cmdDropping,
 		},
 	})
@@ -235,7 +236,7 @@ func (a *account) since(op s3fake.Op) int {
 }
 
 func ops() []s3fake.Op {
-	return []s3fake.Op{s3fake.List, s3fake.Head, s3fake.Get, s3fake.Put, s3fake.Delete, s3fake.CreateUpload, s3fake.UploadPart, s3fake.CompleteUpload, s3fake.GetTags, s3fake.MakeBucket}
+	return []s3fake.Op{s3fake.List, s3fake.Head, s3fake.Get, s3fake.Put, s3fake.Delete, s3fake.CreateUpload, s3fake.UploadPart, s3fake.CompleteUpload, s3fake.GetTags, s3fake.MakeBucket, s3fake.GetConfiguration, s3fake.PutConfiguration}
 }
 
 // cmdCount begins to count an account's requests anew: count two.

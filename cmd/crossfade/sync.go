@@ -20,6 +20,7 @@ type alone struct {
 	ends     ends
 	opts     crossfade.SyncOptions
 	conflict string
+	settings string
 	percent  float64
 
 	printPrices bool
@@ -70,6 +71,7 @@ env:VARIABLE or file:PATH.`,
 	flags.BoolVar(&a.opts.Delete, "delete", false, "delete copies whose source is gone")
 	flags.BoolVar(&a.opts.Mirror, "mirror", false, "delete whatever the source does not have, whoever wrote it")
 	flags.Float64Var(&a.percent, "max-delete", 30, "stop before the first deletion when more than this share of the destination would go, in percent; ten objects always may")
+	flags.StringVar(&a.settings, "configuration", string(bucketsync.ConfigureCreate), "when the source's policy, lifecycle, CORS, versioning, encryption, tags and public access are written to the destination: create (where the sync makes it), apply (also where it was there) or ignore")
 	flags.StringVar(&a.conflict, "conflict", string(bucketsync.ConflictFail), "what to do about an object that somebody else wrote at the destination: fail, skip or overwrite")
 	flags.BoolVar(&a.opts.Strict, "strict", false, "refuse when a property of an object cannot be kept")
 	flags.BoolVar(&a.opts.AcceptLostLocks, "accept-lost-locks", false, "copy objects without the locks that the destination cannot hold; else they are refused")
@@ -128,6 +130,12 @@ func (p *program) syncAlone(ctx context.Context, s step, a *alone, args []string
 	case bucketsync.ConflictFail, bucketsync.ConflictSkip, bucketsync.ConflictOverwrite:
 	default:
 		return &usageError{fmt.Errorf("--conflict is %q: it must be fail, skip or overwrite", a.conflict)}
+	}
+	a.opts.Configuration = bucketsync.ConfigurationMode(a.settings)
+	switch a.opts.Configuration {
+	case bucketsync.ConfigureCreate, bucketsync.ConfigureApply, bucketsync.ConfigureIgnore:
+	default:
+		return &usageError{fmt.Errorf("--configuration is %q: it must be create, apply or ignore", a.settings)}
 	}
 	sync, err := p.openSync(ctx, &a.ends, a.opts, args)
 	if err != nil {

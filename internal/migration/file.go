@@ -142,6 +142,10 @@ type Bucket struct {
 	To BucketEnd `yaml:"to" json:"to"`
 	// Create makes the destination where it is missing.
 	Create bool `yaml:"create,omitempty" json:"create,omitempty"`
+	// Configuration says when the source's configuration (policy, lifecycle, CORS, versioning, encryption, tags, public access) is
+	// written to the destination: create, which is the default, where this migration makes it; apply, also where it was there;
+	// ignore, never.
+	Configuration string `yaml:"configuration,omitempty" json:"configuration,omitempty" jsonschema:"enum=create,enum=apply,enum=ignore"`
 	// Conflict decides about objects that the destination holds, that the migration did not copy there and that differ from
 	// the source's: fail, overwrite or skip. Default fail.
 	Conflict string `yaml:"conflict,omitempty" json:"conflict,omitempty" jsonschema:"enum=fail,enum=overwrite,enum=skip"`
