@@ -43,7 +43,7 @@ func s3Server(t *testing.T, server *store.Server, name string) *s3.Bucket {
 	return b
 }
 
-func minioAt(t *testing.T, server *store.Server, name string) *minio.Bucket {
+func minioOn(t *testing.T, server *store.Server, name string) *minio.Bucket {
 	t.Helper()
 	b, err := minio.Open(t.Context(), minio.Options{
 		Bucket: name, Endpoint: server.Endpoint, Region: server.Region, PartSize: 5 << 20,
@@ -134,9 +134,9 @@ func TestB16_LocksHoldAtRealStores(t *testing.T) {
 		at       *store.Server
 		name     string
 	}{
-		"s3 to minio":    {s3Server(t, minioServer, "from-s3"), minioAt(t, minioServer, "to-minio"), minioServer, "to-minio"},
-		"minio to s3":    {minioAt(t, minioServer, "from-minio"), s3Server(t, minioServer, "to-s3"), minioServer, "to-s3"},
-		"minio to other": {minioAt(t, minioServer, "from-minio2"), s3Server(t, versity, "to-versity"), versity, "to-versity"},
+		"s3 to minio":    {s3Server(t, minioServer, "from-s3"), minioOn(t, minioServer, "to-minio"), minioServer, "to-minio"},
+		"minio to s3":    {minioOn(t, minioServer, "from-minio"), s3Server(t, minioServer, "to-s3"), minioServer, "to-s3"},
+		"minio to other": {minioOn(t, minioServer, "from-minio2"), s3Server(t, versity, "to-versity"), versity, "to-versity"},
 	}
 	for name, pair := range pairs {
 		t.Run(name, func(t *testing.T) {
@@ -186,7 +186,7 @@ func TestB16_LocksHoldAtRealStores(t *testing.T) {
 func TestB16_ABucketWithoutLocksIsRefused(t *testing.T) {
 	needServers(t)
 	server := start(t, store.MinIO)
-	from, to := s3Server(t, server, "locking"), minioAt(t, server, "plain")
+	from, to := s3Server(t, server, "locking"), minioOn(t, server, "plain")
 	must(t, from.MakeKeeping(t.Context(), bucket.Keeping{Locks: true}))
 	must(t, to.Make(t.Context()))
 	put(t, from, "k", "x", bucket.Properties{Lock: bucket.Lock{Hold: true}})
@@ -218,7 +218,7 @@ func TestB16_KeysOfARealKeyService(t *testing.T) {
 	if !strings.HasPrefix(blue, "arn:aws:kms:") {
 		t.Fatalf("the fake calls the key %q", blue)
 	}
-	for name, to := range map[string]bucket.Bucket{"minio": minioAt(t, server, "by-minio"), "s3": s3Server(t, server, "by-s3")} {
+	for name, to := range map[string]bucket.Bucket{"minio": minioOn(t, server, "by-minio"), "s3": s3Server(t, server, "by-s3")} {
 		t.Run(name, func(t *testing.T) {
 			opts := optionsFor(t, from, to)
 			if text := refusals(t, opts); !strings.Contains(text, blue) || !strings.Contains(text, `"a", "b"`) {
