@@ -54,6 +54,9 @@ type SyncOptions struct {
 	Final bool
 	// AllowExtra lets the proof hold although the destination has objects of its own.
 	AllowExtra bool
+	// Reverse brings to From what To has taken since both were proven equal by a Final sync with this Dir, and proves them equal
+	// again. What changed on both sides since is a conflict, which ConflictFail or ConflictSkip decides. Nothing else is touched.
+	Reverse bool
 	// Concurrency is how many objects are under way at once. Default 16.
 	Concurrency int
 	// WriteManifest is where a proof leaves its signed manifest; empty is proven.jsonl in Dir. SignKey is the private key, in the
@@ -124,8 +127,12 @@ func OpenSync(ctx context.Context, opts SyncOptions, wire Options) (*Sync, error
 	if err != nil {
 		return nil, err
 	}
+	name := from.Describe().URL // what the plan and the errors speak of
+	if opts.Reverse {
+		name = to.Describe().URL
+	}
 	s.engine = bucketsync.Options{
-		Migration: syncName, Stage: syncName, Name: from.Describe().URL, Alone: true, From: from, To: to, Create: opts.Create,
+		Migration: syncName, Stage: syncName, Name: name, Alone: true, From: from, To: to, Create: opts.Create,
 		Filter: opts.Filter, Losses: cmp.Or(opts.Losses, filepath.Join(opts.Dir, syncLosses)), Manifest: filepath.Join(opts.Dir, syncManifest), Conflict: opts.Conflict,
 		Delete: opts.Delete || opts.Mirror, DeleteForeign: opts.Mirror, MaxDelete: opts.MaxDelete,
 		AcceptLostLocks: opts.AcceptLostLocks, Keys: opts.Keys, Configuration: opts.Configuration,
@@ -157,12 +164,23 @@ func (s *Sync) Plan(ctx context.Context, opts SyncPlanOptions) (_ *SyncPlan, err
 	}
 	engine := s.engine
 	engine.Prices, engine.ForeseenLosses = table, opts.Losses
-	p, err := bucketsync.Plan(ctx, engine)
+	p, err := s.planned(ctx, engine)
 	if err != nil {
 		return nil, err
 	}
 	out := &SyncPlan{Overview: &Overview{Migration: syncName, Plans: []*Plan{p}}}
 	return out, s.cost(out, p, table)
+}
+
+func (s *Sync) planned(ctx context.Context, engine bucketsync.Options) (*Plan, error) {
+	if s.opts.Reverse {
+		return s.planBack(ctx, engine)
+	}
+	p, err := bucketsync.Plan(ctx, engine)
+	if err != nil {
+		return nil, err
+	}
+	return p, s.notOnTheWayBack(p)
 }
 
 // Run copies. Killed at any point and called again, it goes on. A plan with refusals is a *RefusedError.
@@ -171,9 +189,12 @@ func (s *Sync) Run(ctx context.Context) (_ *SyncReport, err error) {
 	if err := s.hold(); err != nil {
 		return nil, err
 	}
+	if s.opts.Reverse {
+		return s.back(ctx)
+	}
 	brief := s.engine
 	brief.Brief = true // Plan is for whoever wants to know more before
-	p, err := bucketsync.Plan(ctx, brief)
+	p, err := s.planned(ctx, brief)
 	if err != nil {
 		return nil, err
 	}
@@ -218,8 +239,10 @@ func (s *Sync) apply(ctx context.Context, p *Plan, report *SyncReport) error {
 	if err != nil {
 		return errors.Join(err, t.drop())
 	}
-	report.Manifest, err = t.end(report.Proof, s.engine.Clock)
-	return err
+	if report.Manifest, err = t.end(report.Proof, s.engine.Clock); err != nil || report.Manifest == nil {
+		return err
+	}
+	return s.rememberProof(report.Manifest)
 }
 
 // testimony prepares a signed manifest of both places.

@@ -34,12 +34,16 @@ func (s *Sync) cost(out *SyncPlan, p *Plan, table *prices.Table) error {
 	if err != nil || len(p.Data) == 0 {
 		return err
 	}
+	from, to := s.opts.From, s.opts.To
+	if s.opts.Reverse {
+		from, to = to, from
+	}
 	out.Objects, out.Bytes = planned.Copy, planned.CopyBytes
 	for _, side := range []struct {
 		place string
 		store Store
 		asked bucketsync.Requests
-	}{{planned.From, s.opts.From, planned.FromRequests}, {planned.To, s.opts.To, planned.ToRequests}} {
+	}{{planned.From, from, planned.FromRequests}, {planned.To, to, planned.ToRequests}} {
 		counts := countsOf(side.asked)
 		at := prices.Store{Provider: side.store.Provider, Endpoint: side.store.Endpoint, Region: side.store.Region}
 		out.Cost = append(out.Cost, PlaceCost{Place: side.place, Counts: counts, Estimate: table.Estimate(at, counts)})

@@ -75,7 +75,7 @@ func (e *engine) conflictError(key, what string) error {
 // conflictMend says what helps against an object that somebody else wrote.
 func (e *engine) conflictMend() string {
 	if e.opts.back {
-		return "it changed on both sides since they were equal: take away the version that is not wanted, or leave the destination's as it is"
+		return "it changed on both sides since they were equal: take away the version that is not wanted, or leave the destination's as it is" + e.opts.said("", ": --conflict skip")
 	}
 	return "move it away, or say that it is to be overwritten or skipped" + e.opts.said("", ": --conflict overwrite, or --conflict skip")
 }

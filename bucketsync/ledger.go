@@ -93,7 +93,7 @@ type lossLine struct {
 
 // write puts the entries of an object into the file, in one write: after a kill, all lines but the last are whole.
 func (l *ledger) write(key string, entries []Entry) error {
-	if l.path == "" || len(entries) == 0 && !(l.anew && l.file == nil) {
+	if l.path == "" || len(entries) == 0 && (!l.anew || l.file != nil) {
 		return nil
 	}
 	if l.file == nil {

@@ -197,7 +197,7 @@ func (o Options) deleteLimit(total int64) int64 {
 // destination is what is written to, for people: on the way back it is the source of the migration.
 func (o Options) destination() string {
 	if o.back {
-		return "the migration's source, to which the way back leads,"
+		return o.said("the migration's source", "the first place") + ", to which the way back leads,"
 	}
 	return "the destination"
 }
@@ -206,7 +206,7 @@ func (o Options) destination() string {
 func (o Options) deleteHint() string {
 	look := "the source is the right one"
 	if o.back {
-		look = "they are gone from green on purpose"
+		look = "they are gone from " + o.said("green", "the second place") + " on purpose"
 	}
 	where := fmt.Sprintf("maxDelete of the bucket in the migration file, %.2f now", o.MaxDelete)
 	if o.Alone {

@@ -36,7 +36,7 @@ func TestPlaceScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "places"), Setup: setupPlaces, RequireUniqueNames: true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": cmdExitsAt, "objects": cmdObjects, "odd": cmdOdd, "shows": cmdShows, "asked": cmdAsked, "count": cmdCount, "slow": cmdSlow,
+			"exits": cmdExitsAt, "objects": cmdObjects, "odd": cmdOdd, "shows": cmdShows, "gone": cmdGone, "asked": cmdAsked, "count": cmdCount, "slow": cmdSlow,
 			"configure": cmdConfigure, "configured": cmdConfigured,
 			"hang": cmdHang, "broken": cmdBroken, "heal": cmdHeal, "stop-at": cmdStopAt, "change": cmdChange, "cut": cmdCut, "takes": cmdTakesAt, "dropping": cmdDropping,
 		},
@@ -210,6 +210,14 @@ func cmdOdd(ts *testscript.TestScript, _ bool, args []string) {
 	b := accountOf(ts, args[0]).bucket(ts, args[1])
 	_, err := b.Put(context.Background(), args[2], strings.NewReader("odd"), 3, bucket.PutOptions{Properties: bucket.Properties{StorageClass: args[3]}})
 	ts.Check(err)
+}
+
+// cmdGone deletes an object: gone two copy KEY.
+func cmdGone(ts *testscript.TestScript, _ bool, args []string) {
+	b := accountOf(ts, args[0]).bucket(ts, args[1])
+	obj, err := b.Head(context.Background(), args[2])
+	ts.Check(err)
+	ts.Check(b.Delete(context.Background(), obj))
 }
 
 // cmdShows writes what a bucket holds to standard output, a line for each object: shows two copy.

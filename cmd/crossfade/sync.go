@@ -79,6 +79,7 @@ env:VARIABLE or file:PATH.`,
 	flags.BoolVar(&a.opts.Warm, "warm", false, "copy again and again until at most --max-delta objects differ")
 	flags.Int64Var(&a.opts.MaxDelta, "max-delta", 1000, "how many objects may differ when --warm ends")
 	flags.BoolVar(&a.opts.Final, "final", false, "copy until nothing differs, then prove both sides equal: for the time when nothing writes to the source")
+	flags.BoolVar(&a.opts.Reverse, "reverse", false, "go back: bring to FROM what was written to TO since the last --final with the same --state, prove both equal, and touch nothing else")
 	flags.BoolVar(&a.opts.AllowExtra, "allow-extra", false, "let --final hold although the destination has objects of its own")
 	flags.IntVar(&a.opts.Concurrency, "concurrency", 16, "how many objects are under way at once")
 	flags.StringVar(&a.opts.WriteManifest, "write-manifest", "", "with --final, file for the signed manifest of what was proven equal (default proven.jsonl in --state)")
@@ -120,6 +121,9 @@ func (p *program) syncAlone(ctx context.Context, s step, a *alone, args []string
 	}
 	if a.percent < 0 || a.percent > 100 {
 		return &usageError{fmt.Errorf("--max-delete is %g: it is a share in percent", a.percent)}
+	}
+	if err := a.checkReverse(); err != nil {
+		return err
 	}
 	if !a.opts.Final && a.opts.WriteManifest+a.opts.SignKey != "" {
 		return &usageError{errors.New("--write-manifest and --sign-key go with --final: a manifest says what was proven equal")}
@@ -165,6 +169,24 @@ func (p *program) syncAlone(ctx context.Context, s step, a *alone, args []string
 		return cli.JSON(p.out, report)
 	}
 	return report.Print(p.out)
+}
+
+// checkReverse refuses what has no meaning on the way back.
+func (a *alone) checkReverse() error {
+	if !a.opts.Reverse {
+		return nil
+	}
+	for name, said := range map[string]bool{
+		"create": a.opts.Create, "delete": a.opts.Delete, "mirror": a.opts.Mirror, "warm": a.opts.Warm, "final": a.opts.Final,
+	} {
+		if said {
+			return &usageError{fmt.Errorf("--%s does not go with --reverse, which brings back all that was written since the proof, deletions too, and ends with a proof", name)}
+		}
+	}
+	if a.conflict == string(bucketsync.ConflictOverwrite) {
+		return &usageError{errors.New("--conflict overwrite does not go with --reverse: what changed on both sides is never overwritten; say fail or skip")}
+	}
+	return nil
 }
 
 func (p *program) printSyncPlan(ctx context.Context, sync *crossfade.Sync, opts crossfade.SyncPlanOptions) error {
