@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -17,17 +18,26 @@ type Measure struct {
 	Wall   time.Duration
 	CPU    time.Duration // user and system
 	Memory int64         // bytes, the most that was resident
+	// Rate is in pairs a second, and Growth the share by which memory was larger at the end than at the beginning; of comparisons of
+	// synthetic keys.
+	Rate, Growth float64
 }
 
 // run starts a command and measures it to its end.
 func run(ctx context.Context, env, argv []string) (Measure, error) {
+	m, _, err := runFor(ctx, env, argv)
+	return m, err
+}
+
+// runFor also gives what the command wrote.
+func runFor(ctx context.Context, env, argv []string) (Measure, []byte, error) {
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Env = append(os.Environ(), env...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	began := time.Now()
 	if err := cmd.Start(); err != nil {
-		return Measure{}, fmt.Errorf("start %s: %w", argv[0], err)
+		return Measure{}, nil, fmt.Errorf("start %s: %w", argv[0], err)
 	}
 	over := make(chan struct{})
 	memory := watchMemory(cmd.Process.Pid, over)
@@ -39,8 +49,22 @@ func run(ctx context.Context, env, argv []string) (Measure, error) {
 		m.CPU = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	}
 	if err != nil {
-		return m, fmt.Errorf("%s: %w: %s", strings.Join(argv, " "), err, tail(out.String()))
+		return m, nil, fmt.Errorf("%s: %w: %s", strings.Join(argv, " "), err, tail(out.String()))
 	}
+	return m, out.Bytes(), nil
+}
+
+// runKeys has a process of its own compare synthetic keys.
+func runKeys(ctx context.Context, argv []string) (Measure, error) {
+	m, out, err := runFor(ctx, nil, argv)
+	if err != nil {
+		return m, err
+	}
+	var keys Keys
+	if err := json.Unmarshal(out, &keys); err != nil {
+		return m, fmt.Errorf("read %q: %w", tail(string(out)), err)
+	}
+	m.Rate, m.Growth = keys.Rate, float64(keys.Late)/float64(max(keys.Early, 1))-1
 	return m, nil
 }
 
@@ -96,6 +120,8 @@ func median(all []Measure) Measure {
 		Wall:   middle(all, func(m Measure) time.Duration { return m.Wall }),
 		CPU:    middle(all, func(m Measure) time.Duration { return m.CPU }),
 		Memory: middle(all, func(m Measure) int64 { return m.Memory }),
+		Rate:   middle(all, func(m Measure) float64 { return m.Rate }),
+		Growth: middle(all, func(m Measure) float64 { return m.Growth }),
 	}
 }
 

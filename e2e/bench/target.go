@@ -14,16 +14,19 @@ const (
 	wallTime   figure = "wall"
 	clientCPU  figure = "client CPU"
 	peakMemory figure = "memory"
+	pairRate   figure = "rate"
+	growth     figure = "growth of memory"
 )
 
 // bestPeer stands for the peer with the least of a figure.
 const bestPeer = "the best peer"
 
-// A target says how much of a figure crossfade may take: a share of what a peer takes, or so many bytes.
+// A target says how much of a figure crossfade may take: a share of what a peer takes, or so much of it. Of a rate, it says how much it
+// takes at least.
 type target struct {
 	figure  figure
 	most    float64
-	against string // a peer, bestPeer, or empty for bytes
+	against string // a peer, bestPeer, or empty for none
 }
 
 // A Verdict is one target, met or missed.
@@ -44,6 +47,13 @@ func (v Verdict) String() string {
 
 func (t target) judge(w work, figures map[string]Measure) Verdict {
 	mine := figures[ours].of(t.figure)
+	switch t.figure {
+	case pairRate:
+		return Verdict{Work: w.name, Text: fmt.Sprintf("%.0f pairs a second, at least %.0f", mine, t.most), Met: mine >= t.most}
+	case growth:
+		return Verdict{Work: w.name, Text: fmt.Sprintf("memory grows by %.0f%%, at most %.0f%%", mine*100, t.most*100), Met: mine <= t.most}
+	case wallTime, clientCPU, peakMemory:
+	}
 	if t.against == "" {
 		return Verdict{Work: w.name, Text: fmt.Sprintf("%s %s, at most %s", t.figure, cli.Bytes(int64(mine)), cli.Bytes(int64(t.most))), Met: mine <= t.most}
 	}
@@ -73,11 +83,19 @@ func (m Measure) of(f figure) float64 {
 		return m.CPU.Seconds()
 	case peakMemory:
 		return float64(m.Memory)
+	case pairRate:
+		return m.Rate
+	case growth:
+		return m.Growth
 	}
 	return 0
 }
 
 // String is the measure in one line.
 func (m Measure) String() string {
+	if m.Rate > 0 {
+		return fmt.Sprintf("wall %7.2f s  CPU %7.2f s  memory %s, %.0f%% more at the end  %.0f pairs a second",
+			m.Wall.Seconds(), m.CPU.Seconds(), cli.Bytes(m.Memory), m.Growth*100, m.Rate)
+	}
 	return fmt.Sprintf("wall %7.2f s  CPU %7.2f s  memory %s", m.Wall.Seconds(), m.CPU.Round(10*time.Millisecond).Seconds(), cli.Bytes(m.Memory))
 }

@@ -50,6 +50,8 @@ const (
 	copyAll operation = "copy"
 	// compareSizes lists both sides and compares keys and sizes.
 	compareSizes operation = "compare"
+	// compareKeys compares keys that are in no store.
+	compareKeys operation = "keys"
 )
 
 // command is how a contender is called. The settings of the peers are those that were fastest here.

@@ -31,6 +31,8 @@ type work struct {
 // Options choose what is measured. Tools is needed.
 type Options struct {
 	Tools Tools
+	// Keys is the command that compares synthetic keys: see CompareKeys.
+	Keys []string
 	// Dir gets the servers' data; it is removed at the end.
 	Dir string
 	// Only chooses works by name; nil chooses all.
@@ -120,6 +122,10 @@ func works() []work {
 			targets: []target{wall(1.0/3, rclone)},
 		},
 		{
+			name: "keys", title: "100 million synthetic keys through the compare engine", operation: compareKeys, rounds: 1,
+			targets: []target{{figure: pairRate, most: 1e6}, memory(256), {figure: growth, most: 0.1}},
+		},
+		{
 			name: "azure", title: "5,000 objects of 64 KiB, MinIO to Azurite", peers: []string{rclone}, operation: copyAll, rounds: 2,
 			source: from(5000, medium), destination: to(store.Azurite),
 			targets: []target{wall(1.05, rclone), cpu(0.5, rclone), memory(128)},
@@ -156,6 +162,13 @@ func Run(ctx context.Context, o Options) (verdicts []Verdict, err error) {
 // measure lets the contenders take turns.
 func (o Options) measure(ctx context.Context, w *world, work work) (map[string]Measure, error) {
 	o.Say("%s: %s", work.name, work.title)
+	if work.operation == compareKeys {
+		m, err := runKeys(ctx, o.Keys)
+		if err == nil {
+			o.Say("  %-9s  %s", ours, m)
+		}
+		return map[string]Measure{ours: m}, err
+	}
 	source, err := work.source(ctx, w)
 	if err != nil {
 		return nil, err

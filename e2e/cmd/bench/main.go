@@ -24,9 +24,15 @@ import (
 func main() {
 	only := flag.String("only", "", "regular expression of the works' names")
 	rounds := flag.Int("rounds", 0, "rounds of each work; 0 is its own number")
+	keys := flag.Int("keys", 0, "only compare so many synthetic keys in this process, and write a line of JSON")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, *only, *rounds)
+	var err error
+	if *keys > 0 {
+		err = bench.CompareKeys(ctx, *keys, os.Stdout)
+	} else {
+		err = run(ctx, *only, *rounds)
+	}
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -59,7 +65,11 @@ func run(ctx context.Context, only string, rounds int) (err error) {
 	if err != nil {
 		return err
 	}
-	verdicts, err := bench.Run(ctx, bench.Options{Tools: tools, Dir: filepath.Join(dir, "world"), Only: chosen, Rounds: rounds, Log: log, Say: trial.SayTo(os.Stdout)})
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this program: %w", err)
+	}
+	verdicts, err := bench.Run(ctx, bench.Options{Tools: tools, Keys: []string{self, "-keys", "100000000"}, Dir: filepath.Join(dir, "world"), Only: chosen, Rounds: rounds, Log: log, Say: trial.SayTo(os.Stdout)})
 	if err != nil {
 		return err
 	}
