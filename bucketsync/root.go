@@ -4,7 +4,9 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"fmt"
 	"hash"
+	"slices"
 )
 
 // digest is a SHA-256.
@@ -75,6 +77,24 @@ func (r *root) join(next *root) {
 		mine := r.level(i)
 		mine.open, mine.n = l.open, l.n
 	}
+}
+
+// clone is the same sequence, to which other digests may be added.
+func (r *root) clone() root {
+	out := root{levels: make([]*rootLevel, len(r.levels))}
+	for i, l := range r.levels {
+		c := *l
+		c.first = slices.Clone(l.first)
+		if l.open != nil {
+			open, err := l.open.(hash.Cloner).Clone() //nolint:forcetypeassert // every hash of the standard library is one
+			if err != nil {
+				panic(fmt.Sprintf("a SHA-256 cannot be cloned: %v", err)) // only hashes over hardware can fail
+			}
+			c.open = open
+		}
+		out.levels[i] = &c
+	}
+	return out
 }
 
 // sum is the hash of the whole in hexadecimal. Nothing may be added after it.

@@ -220,6 +220,10 @@ func (e *engine) verifyOnce(ctx context.Context, mode Mode, sampleSize int, seed
 
 // examine finds out about one key.
 func (e *engine) examine(ctx context.Context, p pair, mode Mode, read bool, s *summary, workers *errgroup.Group) error {
+	if mode == ModeSize && p.src != nil && p.dst != nil && p.src.Size == p.dst.Size && len(s.waiting) == 0 && s.witness == nil {
+		s.addSize(p.key, p.src.Size)
+		return nil
+	}
 	if v := compare(p); v == gone || v == left {
 		return nil
 	}
@@ -363,9 +367,11 @@ type summary struct {
 	report     Report
 	allowExtra bool
 	src, dst   root
+	apart      bool // until they differ, src is the root of both sides
 	buffer     []byte
 	waiting    []found // what is not known yet, and what comes behind it
 	most       int     // of waiting
+	bySize     int64   // objects that addSize added
 	witness    func(Proven) error
 }
 
@@ -410,18 +416,21 @@ func (s *summary) settle(left int) error {
 func (s *summary) add(f *finding) error {
 	r := &s.report
 	extra := f.diff != nil && f.diff.Kind == Extra
-	var d digest
 	if f.inSrc {
 		r.Objects++
 		r.Bytes += f.bytes
-		d = s.hash(&f.src)
-		s.src.add(d)
 	}
-	if f.inDst && (!extra || !s.allowExtra) {
-		if !f.inSrc || f.src != f.dst {
-			d = s.hash(&f.dst)
+	counts := f.inDst && (!extra || !s.allowExtra)
+	if f.inSrc && counts && f.src == f.dst {
+		s.addBoth(s.hash(&f.src))
+	} else if f.inSrc || counts {
+		s.part()
+		if f.inSrc {
+			s.src.add(s.hash(&f.src))
 		}
-		s.dst.add(d)
+		if counts {
+			s.dst.add(s.hash(&f.dst))
+		}
 	}
 	if f.diff == nil {
 		if r.Evidence == nil {
@@ -453,6 +462,29 @@ func (s *summary) add(f *finding) error {
 	return nil
 }
 
+// addSize adds an object that has one size on both sides, where nothing else is asked.
+func (s *summary) addSize(key string, size int64) {
+	s.report.Objects++
+	s.report.Bytes += size
+	s.bySize++
+	s.addBoth(s.hash(&leaf{key: key, size: size}))
+}
+
+// addBoth adds the digest of an object that is the same on both sides.
+func (s *summary) addBoth(d digest) {
+	s.src.add(d)
+	if s.apart {
+		s.dst.add(d)
+	}
+}
+
+// part gives each side a root of its own.
+func (s *summary) part() {
+	if !s.apart {
+		s.dst, s.apart = s.src.clone(), true
+	}
+}
+
 // hash is that of a leaf: its fields, each with its length before it.
 func (s *summary) hash(l *leaf) digest {
 	b := s.buffer[:0]
@@ -467,8 +499,13 @@ func (s *summary) hash(l *leaf) digest {
 
 // join adds the summary of the span that comes next.
 func (s *summary) join(next *summary) {
+	if s.apart || next.apart {
+		s.part()
+		next.part()
+		s.dst.join(&next.dst)
+	}
 	s.src.join(&next.src)
-	s.dst.join(&next.dst)
+	s.bySize += next.bySize
 	r, n := &s.report, &next.report
 	r.Objects, r.Bytes = r.Objects+n.Objects, r.Bytes+n.Bytes
 	r.Missing, r.Extra, r.Differ, r.Unproven, r.Kept = r.Missing+n.Missing, r.Extra+n.Extra, r.Differ+n.Differ, r.Unproven+n.Unproven, r.Kept+n.Kept
@@ -483,6 +520,10 @@ func (s *summary) join(next *summary) {
 
 func (s *summary) close() Report {
 	r := s.report
+	if s.bySize > 0 {
+		r.Evidence[SizeOnly] += s.bySize
+	}
+	s.part()
 	r.SourceRoot, r.DestinationRoot = s.src.sum(), s.dst.sum()
 	r.Equal = r.Missing+r.Differ+r.Unproven == 0 && (r.Extra == 0 || s.allowExtra) && r.SourceRoot == r.DestinationRoot
 	return r

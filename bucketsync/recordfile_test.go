@@ -1,0 +1,174 @@
+package bucketsync
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/crossfade-project/crossfade/bucketsync/bucket"
+)
+
+// writeManifest writes a sorted file of n records in a format.
+func writeManifest(t testing.TB, path string, format, n int, record func(i int) Record) {
+	t.Helper()
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := bufio.NewWriter(f)
+	fmt.Fprintf(out, `{"format":%d,"from":"memory://blue","to":"memory://green"}`+"\n", format)
+	var line []byte
+	for i := range n {
+		r := record(i)
+		if format == formatJSON {
+			if line, err = json.Marshal(r); err != nil {
+				t.Fatal(err)
+			}
+			line = append(line, '\n')
+		} else {
+			line = appendRecord(line[:0], &r)
+		}
+		if _, err := out.Write(line); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := out.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Any range of a manifest, in either format, is read as if the whole had been read and the range chosen from it.
+func TestRecordFile_AnyRangeIsWhatItWouldBeOfTheWhole(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	var keys []string
+	for i := range 4000 {
+		keys = append(keys, fmt.Sprintf("%c/%04x%s", 'a'+rune(i%3), random.IntN(1<<16), strings.Repeat("\t\\\n", random.IntN(3))))
+	}
+	keys = append(keys, "b", "b/", strings.Repeat("k", 1000), "c\xff", "\x00")
+	slices.Sort(keys)
+	keys = slices.Compact(keys)
+	for _, format := range []int{formatJSON, formatTabs} {
+		path := filepath.Join(t.TempDir(), "manifest")
+		writeManifest(t, path, format, len(keys), func(i int) Record {
+			return Record{Key: keys[i], State: StateCopied, SHA256: strings.Repeat("0", 64), Properties: strings.Repeat("x", 64)}
+		})
+		file, err := openRecords(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if file.size < 3*chunk {
+			t.Fatalf("a file of %d bytes is read at once: the test tests nothing", file.size)
+		}
+		pick := func() string {
+			key := keys[random.IntN(len(keys))]
+			return key[:random.IntN(len(key)+1)]
+		}
+		for range 300 {
+			var opts bucket.ListOptions
+			if random.IntN(2) == 0 {
+				opts.Prefix = keys[random.IntN(len(keys))][:1]
+			}
+			if random.IntN(3) > 0 {
+				opts.After = pick()
+			}
+			if random.IntN(3) > 0 {
+				opts.Before = pick()
+			}
+			if len(opts.Prefix) > 0 && opts.Prefix[0] == 0xff {
+				continue
+			}
+			var want, got []string
+			for _, key := range keys {
+				if opts.Holds(key) {
+					want = append(want, key)
+				}
+			}
+			for page, err := range file.pages(opts) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, r := range page {
+					got = append(got, r.Key)
+				}
+			}
+			if !slices.Equal(got, want) {
+				t.Fatalf("format %d, %+v: %d records of %d", format, opts, len(got), len(want))
+			}
+		}
+		if err := file.close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Whatever a record has, it has after it was written and read again: a field that the line forgets would be lost with the next run.
+func TestRecordFile_NoFieldIsForgotten(t *testing.T) {
+	var r Record
+	n := 0
+	var fill func(v reflect.Value)
+	fill = func(v reflect.Value) {
+		for i := range v.NumField() {
+			n++
+			switch f := v.Field(i); f.Kind() { //nolint:exhaustive // a record has no other kinds
+			case reflect.String:
+				f.SetString(fmt.Sprintf("text\t%d\\\n", n))
+			case reflect.Int64:
+				f.SetInt(int64(n))
+			case reflect.Struct:
+				fill(f)
+			default:
+				t.Fatalf("a field of kind %s", f.Kind())
+			}
+		}
+	}
+	fill(reflect.ValueOf(&r).Elem())
+	r.State = StateFound
+	line := appendRecord(nil, &r)
+	if bytes.Count(line, []byte("\n")) != 1 {
+		t.Fatalf("%q is more than one line", line)
+	}
+	var again Record
+	if err := parseRecord(strings.TrimSuffix(string(line), "\n"), formatTabs, &again); err != nil || again != r {
+		t.Fatalf("%+v is read as %+v, %v", r, again, err)
+	}
+}
+
+// A manifest of the format before is read, and written in the new one with the next change.
+func TestRecordFile_AnOldManifestGoesOn(t *testing.T) {
+	r := newRig(t)
+	for i := range 30 {
+		r.from.write(t, fmt.Sprintf("k%02d", i), "x")
+	}
+	r.mustSync(t)
+	now := r.recorded(t)
+	keys := slices.Sorted(func(yield func(string) bool) {
+		for key := range now {
+			if !yield(key) {
+				return
+			}
+		}
+	})
+	writeManifest(t, r.opts.Manifest, formatJSON, len(keys), func(i int) Record { return now[keys[i]] })
+	r.from.write(t, "k07", "changed")
+	if result := r.mustSync(t); result.Copied != 1 || result.Skipped != 29 {
+		t.Fatalf("%+v", result)
+	}
+	raw, err := os.ReadFile(r.opts.Manifest)
+	if err != nil || !bytes.HasPrefix(raw, []byte(`{"format":2,`)) || len(r.recorded(t)) != 30 {
+		t.Fatalf("%.60q, %d records, %v", raw, len(r.recorded(t)), err)
+	}
+}
