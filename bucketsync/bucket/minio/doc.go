@@ -10,5 +10,6 @@
 // word, so both are refused here. It also stores a/b beside an object a, and then leaves a/b out of listings: who reads
 // such a bucket can't see it, who writes one finds it missing when he lists.
 //
-// Bodies are protected by a Content-MD5 for each request. Retries are the SDK's.
+// Bodies are protected by a Content-MD5 for each request. Retries are the SDK's. The two requests that a copy makes for each object go past
+// the SDK as long as they succeed: see wire.go.
 package minio

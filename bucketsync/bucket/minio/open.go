@@ -62,6 +62,7 @@ type Bucket struct {
 	url    string
 	client *minio.Core
 	once   *minio.Core // the same, which tries a request once
+	wire   *wire
 }
 
 var _ interface {
@@ -86,8 +87,9 @@ func Open(ctx context.Context, opts Options) (*Bucket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open minio bucket %s: %w", opts.Bucket, err)
 	}
+	access := opts.Credentials.chain()
 	with := minio.Options{
-		Creds: opts.Credentials.chain(), Secure: endpoint.Scheme == "https", Transport: &s3page.RoundTripper{Below: transport},
+		Creds: access, Secure: endpoint.Scheme == "https", Transport: &s3page.RoundTripper{Below: transport},
 		Region: opts.Region, BucketLookup: minio.BucketLookupPath, MaxRetries: opts.Attempts,
 	}
 	client, err := minio.NewCore(endpoint.Host, &with)
@@ -97,7 +99,8 @@ func Open(ctx context.Context, opts Options) (*Bucket, error) {
 		return nil, fmt.Errorf("open minio bucket %s at %s: %w", opts.Bucket, opts.Endpoint, err)
 	}
 	u := bucket.URL{Scheme: bucket.SchemeMinIO, Host: endpoint.Host, Bucket: opts.Bucket, Plain: endpoint.Scheme == "http"}
-	return &Bucket{opts: opts, url: u.String(), client: client, once: once}, nil
+	direct := &wire{transport: transport, credentials: access, endpoint: endpoint, bucket: opts.Bucket, region: opts.Region}
+	return &Bucket{opts: opts, url: u.String(), client: client, once: once, wire: direct}, nil
 }
 
 func (o *Options) normalize() (*url.URL, error) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"strings"
 
 	"github.com/minio/minio-go/v7"
@@ -101,7 +102,7 @@ func (b *Bucket) Open(ctx context.Context, key string, opts bucket.ReadOptions) 
 	case opts.Offset > 0:
 		query.Set("Range", fmt.Sprintf("bytes=%d-", opts.Offset))
 	}
-	answer, info, header, err := b.client.GetObject(ctx, b.opts.Bucket, key, query)
+	answer, info, header, err := b.get(ctx, key, query)
 	if err != nil {
 		return nil, bucket.Object{}, b.fail("open", key, err)
 	}
@@ -117,4 +118,16 @@ func (b *Bucket) Open(ctx context.Context, key string, opts bucket.ReadOptions) 
 		return nil, bucket.Object{}, b.fail("open", key, errors.Join(err, answer.Close()))
 	}
 	return body.Answer(answer, want), obj, nil
+}
+
+// get reads an object or a range of it.
+func (b *Bucket) get(ctx context.Context, key string, query minio.GetObjectOptions) (io.ReadCloser, minio.ObjectInfo, http.Header, error) {
+	if answer := b.wire.get(ctx, key, query.Header()); answer != nil {
+		info, err := minio.ToObjectInfo(b.opts.Bucket, key, answer.Header)
+		if err != nil {
+			return nil, info, nil, errors.Join(err, answer.Body.Close())
+		}
+		return answer.Body, info, answer.Header, nil
+	}
+	return b.client.GetObject(ctx, b.opts.Bucket, key, query)
 }

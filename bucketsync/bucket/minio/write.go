@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/minio/minio-go/v7"
 
@@ -114,8 +115,14 @@ func (w *write) single(ctx context.Context, r io.Reader, query minio.PutObjectOp
 	}
 	defer part.Done()
 	sum := part.MD5()
-	info, err := w.b.client.PutObject(ctx, w.b.opts.Bucket, w.key, part.Reader(), w.size, base64.StdEncoding.EncodeToString(sum), "", query)
-	if err != nil {
+	encoded := base64.StdEncoding.EncodeToString(sum)
+	header := query.Header()
+	header["Content-Md5"] = []string{encoded}
+	var info minio.UploadInfo
+	if answer := w.b.wire.put(ctx, w.key, part, header); answer != nil {
+		drain(answer.Body)
+		info.ETag, info.VersionID = strings.Trim(answer.Header.Get("ETag"), `"`), answer.Header.Get("X-Amz-Version-Id")
+	} else if info, err = w.b.client.PutObject(ctx, w.b.opts.Bucket, w.key, part.Reader(), w.size, encoded, "", query); err != nil {
 		return bucket.Object{}, err
 	}
 	return w.object(info, []bucket.Digest{{Algorithm: bucket.MD5, Value: hex.EncodeToString(sum)}}), nil
