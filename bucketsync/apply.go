@@ -10,8 +10,6 @@ import (
 	"strings"
 	"sync"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
 	"github.com/crossfade-project/crossfade/internal/plan"
 )
@@ -28,6 +26,8 @@ type Result struct {
 	Conflicts int64 `json:"conflicts"`          // left as they are because the policy is to skip; of the last pass
 	Extra     int64 `json:"extra"`              // only at the destination, and left there; of the last pass
 	Passes    int   `json:"passes"`
+	Retries   int64 `json:"retries,omitempty"`   // requests that failed for the moment and were made again, those of the SDKs not counted
+	Throttles int64 `json:"throttles,omitempty"` // answers that asked to slow down
 	// ExtraKeys and ConflictKeys are the first ones that were found.
 	ExtraKeys    []string `json:"extraKeys,omitempty"`
 	ConflictKeys []string `json:"conflictKeys,omitempty"`
@@ -144,6 +144,7 @@ func applySync(ctx context.Context, c plan.Change, opts Options) (result Result,
 	err = errors.Join(err, e.settleUploads(ctx, err == nil))
 	err = errors.Join(err, e.ledger.close())
 	e.result.Losses = e.ledger.losses()
+	e.result.Retries, e.result.Throttles = e.strain.retries.Load(), e.throttles()
 	// What was written is remembered whatever happened.
 	if cerr := e.manifest.compact(); cerr != nil {
 		err = errors.Join(err, cerr)
@@ -249,10 +250,9 @@ func (e *engine) changedSince(before Result) int64 {
 // copyAll walks both listings to their ends. It returns how many objects the destination holds in the range.
 func (e *engine) copyAll(ctx context.Context, resort bool, doomed *doomed) (held int64, err error) {
 	fails := &failures{op: "sync " + e.opts.Name}
-	workers, wctx := errgroup.WithContext(ctx)
-	workers.SetLimit(e.opts.Concurrency)
+	workers, wctx := newCrew(ctx, e.gate)
 	run := func(key string, work func(ctx context.Context) error) {
-		workers.Go(func() error {
+		workers.do(func() error {
 			if err := work(wctx); err != nil {
 				return fails.add(wctx, key, err)
 			}
@@ -280,7 +280,7 @@ func (e *engine) copyAll(ctx context.Context, resort bool, doomed *doomed) (held
 		}
 	})
 	// The first worker that gives up ends the walk, so its error says more.
-	err = workers.Wait()
+	err = workers.wait()
 	for _, own := range spans.inOrder() {
 		held += own.held
 		e.tally(func(r *Result) { r.Skipped += own.skipped })

@@ -30,7 +30,7 @@ func TestApply_CopiesOnceAndKnowsItTheNextTime(t *testing.T) {
 	if first.Copied != 30 || first.Bytes != 435 || first.Evidence[Acknowledged] != 30 {
 		t.Fatalf("first run: %+v", first)
 	}
-	if want := (Progress{Objects: 30, Bytes: 435, TotalObjects: 30, TotalBytes: 435}); last != want {
+	if want := (Progress{Objects: 30, Bytes: 435, TotalObjects: 30, TotalBytes: 435, UnderWay: 8}); last != want {
 		t.Fatalf("progress %+v, want %+v", last, want)
 	}
 	r.wantEqual(t)

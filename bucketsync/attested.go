@@ -63,7 +63,7 @@ func VerifyProven(ctx context.Context, opts ProvenOptions) (Report, error) {
 	}
 	for _, resort := range []bool{false, true} {
 		report.Evidence = map[Evidence]int64{}
-		s := &summary{report: report, allowExtra: opts.AllowExtra, most: e.opts.Concurrency}
+		s := &summary{report: report, allowExtra: opts.AllowExtra, most: e.opts.width()}
 		if err = a.examineAll(ctx, resort, s); errors.Is(err, errUnsorted) {
 			continue
 		}
@@ -86,7 +86,7 @@ type attested struct {
 
 func (a *attested) examineAll(ctx context.Context, resort bool, s *summary) (err error) {
 	workers := &errgroup.Group{}
-	workers.SetLimit(a.opts.Concurrency)
+	workers.SetLimit(a.opts.width())
 	defer func() {
 		if werr := workers.Wait(); err == nil && werr == nil {
 			err = s.settle(0)

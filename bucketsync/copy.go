@@ -28,6 +28,12 @@ func (e *engine) copyObject(ctx context.Context, listed bucket.Object, rec *Reco
 
 func (e *engine) copyTries(ctx context.Context, listed bucket.Object, rec *Record, base *bucket.Object) error {
 	for try := 1; ; try++ {
+		if try > 1 && e.toCaps.WriteInterval > 0 {
+			// The try before may have written.
+			if err := e.opts.Clock.Sleep(ctx, e.toCaps.WriteInterval); err != nil {
+				return err
+			}
+		}
 		err := e.tryCopy(ctx, &listed, rec, base)
 		if err == nil {
 			return nil
@@ -252,7 +258,7 @@ func (e *engine) write(ctx context.Context, t *transfer, body io.Reader, raw []b
 	if base != nil && rec.owns(*base) {
 		intent.Destination = seen(*base)
 	}
-	in := &source{r: body, sums: t.sums, size: t.src.Size}
+	in := &source{r: body, sums: t.sums, size: t.src.Size, moved: e.gate.Moved}
 	var out io.Reader = in
 	if t.src.Size <= e.small() {
 		if err := in.fill(raw); err != nil {
@@ -270,6 +276,9 @@ func (e *engine) write(ctx context.Context, t *transfer, body io.Reader, raw []b
 		return bucket.Object{}, err
 	}
 	if err := e.manifest.add(intent); err != nil {
+		return bucket.Object{}, err
+	}
+	if err := e.ramp.Wait(ctx); err != nil {
 		return bucket.Object{}, err
 	}
 	acked, err := e.to.Put(ctx, t.key, out, t.src.Size, put)
@@ -420,7 +429,7 @@ func (e *engine) finish(t *transfer, stored bucket.Object, c content, evidence E
 		r.Bytes += t.src.Size
 		r.Evidence[evidence]++
 	})
-	e.progress.add(1, t.src.Size)
+	e.moved(t.src.Size)
 	return nil
 }
 
@@ -498,7 +507,9 @@ type source struct {
 	r    io.Reader
 	sums *sums
 	size int64
-	err  error
+	// moved, where not nil, hears of what was read.
+	moved func(n int)
+	err   error
 }
 
 // Read implements io.Reader. It holds the body to its size: one that ends early or goes on is a failure.
@@ -509,6 +520,9 @@ func (s *source) Read(p []byte) (int, error) {
 		return 0, s.err
 	}
 	n, err := s.r.Read(p)
+	if s.moved != nil {
+		s.moved(n)
+	}
 	if _, werr := s.sums.Write(p[:n]); werr != nil {
 		s.err = werr
 	}

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
 	"github.com/crossfade-project/crossfade/bucketsync/internal/budget"
+	"github.com/crossfade-project/crossfade/bucketsync/internal/pace"
 	"github.com/crossfade-project/crossfade/internal/prices"
 )
 
@@ -24,6 +26,9 @@ type engine struct {
 	memory           *budget.Budget
 	streams          chan struct{} // one for each object that passes through in parts
 	progress         *progress
+	gate             *pace.Gate
+	ramp             *pace.Ramp
+	strain           *strain
 	// destinationMissing: planning on a destination that is yet to be made.
 	destinationMissing bool
 
@@ -38,13 +43,19 @@ func newEngine(opts Options) (*engine, error) {
 	if opts.From == nil || opts.To == nil {
 		return nil, errors.New("both buckets must be given")
 	}
-	p := patience{clock: opts.Clock, log: opts.Log}
+	borne := &strain{}
+	p := patience{clock: opts.Clock, log: opts.Log, strain: borne}
+	limiter := newLimiter(opts.Bandwidth)
 	e := &engine{
-		opts: opts, from: retrying{opts.From, p}, to: retrying{opts.To, p},
+		opts: opts, from: retrying{through(opts.From, limiter, opts.Clock), p}, to: retrying{through(opts.To, limiter, opts.Clock), p},
 		fromCaps: opts.From.Describe(), toCaps: opts.To.Describe(), patience: p,
 		ledger: &ledger{}, shapes: &shapes{}, memory: opts.memory(), progress: &progress{tell: opts.Progress},
 		result: Result{Evidence: map[Evidence]int64{}},
 	}
+	e.strain = borne
+	e.strain.begun = e.told()
+	e.gate = pace.NewGate(pace.Options{Fixed: opts.Concurrency}, opts.Clock, e.throttles)
+	e.ramp = pace.NewRamp(e.toCaps.FirstWrites, opts.Clock)
 	e.streams = make(chan struct{}, max(1, e.memory.Total()/streamBytes))
 	if opts.Prices == nil {
 		table, err := prices.Default()
@@ -59,6 +70,33 @@ func newEngine(opts Options) (*engine, error) {
 	}
 	e.uploads, err = loadUploads(opts.Manifest, e.manifest.header)
 	return e, err
+}
+
+// strain is how the stores bore what was asked of them.
+type strain struct {
+	retries atomic.Int64
+	slow    atomic.Int64 // of those, after a request to slow down
+	begun   int64        // what the stores had told of throttles before
+}
+
+// told is how many throttles the drivers tell of since they were opened.
+func (e *engine) told() (n int64) {
+	for _, b := range []bucket.Bucket{e.opts.From, e.opts.To} {
+		if t, ok := b.(bucket.Throttled); ok {
+			n += t.Throttles()
+		}
+	}
+	return n
+}
+
+// throttles is how many answers have asked to slow down: as the drivers tell, and where they tell of none, as was seen here.
+func (e *engine) throttles() int64 { return max(e.told()-e.strain.begun, e.strain.slow.Load()) }
+
+// moved tells of an object that was copied.
+func (e *engine) moved(size int64) {
+	e.progress.add(1, size, func(p *Progress) {
+		p.Retries, p.Throttles, p.UnderWay = e.strain.retries.Load(), e.throttles(), e.gate.Limit()
+	})
 }
 
 // tally changes the result under its lock.

@@ -73,12 +73,15 @@ type Options struct {
 	Witness func() (func(Proven) error, error)
 	// AllowConflicts lets a proof hold although ConflictSkip left objects at the destination that differ.
 	AllowConflicts bool
-	// Concurrency is how many objects are under way at once. Default 16.
+	// Concurrency is how many objects are under way at once. 0 finds it out: a few at first, more as long as that brings more, and fewer
+	// when a store asks to slow down.
 	Concurrency int
 	// MaxBytes bounds the bytes of objects in memory, those in the buffers of both drivers among them. Default 32 MiB.
 	MaxBytes int64
 	// Memory, where set, is what several syncs share, and MaxBytes says nothing.
 	Memory *Memory
+	// Bandwidth bounds the bytes a second that are read from both sides together; a copy writes what it reads. 0 is no bound.
+	Bandwidth int64
 	// TempDir is for listings that must be sorted. Empty means the system's.
 	TempDir string
 
@@ -118,13 +121,15 @@ const (
 type Progress struct {
 	Objects, Bytes           int64 // copied so far
 	TotalObjects, TotalBytes int64 // as planned; the source may have grown since
+	Retries, Throttles       int64 // as in Result, so far
+	UnderWay                 int   // how many objects may be under way at once, now
 }
 
 const (
-	defaultConcurrency = 16
-	defaultMaxBytes    = 32 << 20
-	defaultMaxDelete   = 0.30
-	alwaysDeletable    = 10 // B13: so small a number is allowed whatever its share
+	defaultWidth     = 16
+	defaultMaxBytes  = 32 << 20
+	defaultMaxDelete = 0.30
+	alwaysDeletable  = 10 // B13: so small a number is allowed whatever its share
 )
 
 func (o Options) withDefaults() Options {
@@ -139,9 +144,6 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Proof == "" {
 		o.Proof = ModeProof
-	}
-	if o.Concurrency < 1 {
-		o.Concurrency = defaultConcurrency
 	}
 	if o.MaxBytes < 1 {
 		o.MaxBytes = defaultMaxBytes
@@ -180,6 +182,14 @@ func (o Options) memory() *budget.Budget {
 		return o.Memory.budget
 	}
 	return budget.New(o.MaxBytes)
+}
+
+// width is how many objects are looked at at once, which costs a store little.
+func (o Options) width() int {
+	if o.Concurrency > 0 {
+		return o.Concurrency
+	}
+	return defaultWidth
 }
 
 func (o Options) listing() bucket.ListOptions {
@@ -230,9 +240,10 @@ type progress struct {
 	tell  func(Progress)
 }
 
-func (p *progress) add(objects, bytes int64) {
+func (p *progress) add(objects, bytes int64, look func(*Progress)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	look(&p.state)
 	p.state.Objects += objects
 	p.state.Bytes += bytes
 	if p.tell != nil {

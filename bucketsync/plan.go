@@ -214,7 +214,7 @@ func (s *surveyor) count(change func(*Planned)) {
 
 func (s *surveyor) walk(ctx context.Context, resort bool) error {
 	workers, wctx := errgroup.WithContext(ctx)
-	workers.SetLimit(s.e.opts.Concurrency)
+	workers.SetLimit(s.e.opts.width())
 	var spans perSpan[Planned] // what is counted without a lock
 	lerr := s.e.walk(wctx, walkOptions{resort: resort}, func(at *span) visitor {
 		own, above := spans.of(at), at.above

@@ -62,14 +62,19 @@ func transient(err error) bool {
 
 // patience waits longer after each try of a request: exponential, with full jitter.
 type patience struct {
-	clock clock.Clock
-	log   *slog.Logger
+	clock  clock.Clock
+	log    *slog.Logger
+	strain *strain
 }
 
 // again reports whether to try once more after the given try (from 1) failed with err, and waits before it says so.
 func (p patience) again(ctx context.Context, try int, op, key string, err error) bool {
 	if try >= maxTries || !transient(err) {
 		return false
+	}
+	p.strain.retries.Add(1)
+	if errors.Is(err, bucket.ErrSlowDown) {
+		p.strain.slow.Add(1)
 	}
 	ceiling := min(firstPause<<(try-1), maxPause)
 	pause := rand.N(ceiling) + time.Millisecond

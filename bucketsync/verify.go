@@ -200,11 +200,11 @@ func (e *engine) verifyOnce(ctx context.Context, mode Mode, sampleSize int, seed
 		}
 	}
 	workers := &errgroup.Group{}
-	workers.SetLimit(e.opts.Concurrency)
+	workers.SetLimit(e.opts.width())
 	var spans perSpan[summary]
 	err := e.walk(ctx, walkOptions{resort: resort, single: witness != nil}, func(at *span) visitor {
 		s := spans.of(at)
-		s.allowExtra, s.most, s.witness = e.opts.AllowExtra, e.opts.Concurrency, witness
+		s.allowExtra, s.most, s.witness = e.opts.AllowExtra, e.opts.width(), witness
 		return func(p pair) error { return e.examine(ctx, p, mode, reads(p.key), s, workers) }
 	})
 	werr := workers.Wait()

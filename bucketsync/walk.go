@@ -119,7 +119,7 @@ func (w *walk) listings() int {
 	if w.resort || w.single || !seeks(w.e.from, w.e.opts.From) || !w.e.destinationMissing && !seeks(w.e.to, w.e.opts.To) {
 		return 1
 	}
-	return min(defaultListings, w.e.opts.Concurrency)
+	return min(defaultListings, w.e.opts.width())
 }
 
 // behind is the first text behind all that begin with a prefix, or "" where there is none.

@@ -186,6 +186,12 @@ type Maker interface {
 	Make(ctx context.Context) error
 }
 
+// Throttled is the optional ability to tell how many answers of the store have asked to slow down so far. A driver that has it waits as long as
+// such an answer says, before it says anything.
+type Throttled interface {
+	Throttles() int64
+}
+
 // Order is what is known of the order in which a store lists.
 type Order int
 
@@ -229,6 +235,10 @@ type Capabilities struct {
 	Resumes bool
 	// OpenTells says that a read of a whole object answers what Head would: one request then serves for both.
 	OpenTells bool
+	// FirstWrites is how many writes a second the store takes at first, where it wants to be warmed up; twice as many after 20
+	// minutes, and so on. WriteInterval is the least time between two writes of one object (B14).
+	FirstWrites   int
+	WriteInterval time.Duration
 	// KeyProblem says why the store cannot hold a key, or "" when it can. Nil means every key is fine.
 	KeyProblem func(key string) string
 	// NoneBelow says that the store cannot hold an object below another, a/b beside a, or hides it from listings (B12).

@@ -60,6 +60,14 @@ func (s *sub) Unfinished(ctx context.Context, key string) ([]Unfinished, error) 
 	return nil, ErrUnsupported
 }
 
+// Throttles is what the bucket below tells.
+func (s *sub) Throttles() int64 {
+	if t, ok := s.Bucket.(Throttled); ok {
+		return t.Throttles()
+	}
+	return 0
+}
+
 func (s *sub) List(ctx context.Context, opts ListOptions) iter.Seq2[Object, error] {
 	return func(yield func(Object, error) bool) {
 		for obj, err := range s.Bucket.List(ctx, s.below(opts)) {

@@ -17,6 +17,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/service"
 
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/throttle"
 	"github.com/crossfade-project/crossfade/internal/silence"
 )
 
@@ -64,10 +65,11 @@ type Credentials struct {
 
 // Bucket is a container of an account. It may be used by several goroutines.
 type Bucket struct {
-	opts    Options
-	url     string
-	client  *container.Client
-	account *service.Client
+	opts     Options
+	url      string
+	client   *container.Client
+	account  *service.Client
+	throttle *throttle.Transport
 }
 
 var _ interface {
@@ -75,6 +77,7 @@ var _ interface {
 	bucket.Maker
 	bucket.Guarded
 	bucket.Resumer
+	bucket.Throttled
 } = (*Bucket)(nil)
 
 // Open returns the container. It makes no request to the store.
@@ -99,7 +102,7 @@ func Open(ctx context.Context, opts Options) (*Bucket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", b.url, err)
 	}
-	if b.account, err = opts.connect(address); err != nil {
+	if b.account, err = opts.connect(address, b); err != nil {
 		return nil, fmt.Errorf("open %s: %w", b.url, err)
 	}
 	b.client = b.account.NewContainerClient(opts.Container)
@@ -124,7 +127,7 @@ func (o Options) address() (string, error) {
 	return u.String(), nil
 }
 
-func (o Options) connect(address string) (*service.Client, error) {
+func (o Options) connect(address string, b *Bucket) (*service.Client, error) {
 	plain, ok := http.DefaultTransport.(*http.Transport)
 	if !ok {
 		return nil, errors.New("the program has replaced the default HTTP transport")
@@ -138,8 +141,9 @@ func (o Options) connect(address string) (*service.Client, error) {
 	if retries == 0 {
 		retries = -1 // 0 is the SDK's own number
 	}
+	b.throttle = &throttle.Transport{Next: transport}
 	options := &service.ClientOptions{ClientOptions: policy.ClientOptions{
-		Transport: &http.Client{Transport: transport},
+		Transport: &http.Client{Transport: b.throttle},
 		Retry:     policy.RetryOptions{MaxRetries: retries, RetryDelay: 500 * time.Millisecond, MaxRetryDelay: 20 * time.Second},
 		Telemetry: policy.TelemetryOptions{Disabled: true},
 	}}
@@ -161,6 +165,9 @@ func (o Options) connect(address string) (*service.Client, error) {
 	}
 	return service.NewClient(address, chain, options)
 }
+
+// Throttles implements bucket.Throttled.
+func (b *Bucket) Throttles() int64 { return b.throttle.Throttles() }
 
 // Describe implements bucket.Bucket.
 func (b *Bucket) Describe() bucket.Capabilities {

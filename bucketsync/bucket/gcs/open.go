@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"cloud.google.com/go/storage"
@@ -16,6 +17,7 @@ import (
 	transport "google.golang.org/api/transport/http"
 
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/throttle"
 	"github.com/crossfade-project/crossfade/internal/silence"
 )
 
@@ -26,6 +28,9 @@ const (
 	maxMetadata = 8 << 10
 	chunkUnit   = 256 << 10
 )
+
+// firstWrites is how many writes a second a bucket takes at first: https://cloud.google.com/storage/docs/request-rate#ramp-up.
+const firstWrites = 1000
 
 // Options choose a bucket. Only Bucket is needed.
 type Options struct {
@@ -58,9 +63,10 @@ type Credentials struct {
 
 // Bucket is a bucket of Cloud Storage. It may be used by several goroutines.
 type Bucket struct {
-	opts   Options
-	url    string
-	bucket *storage.BucketHandle
+	opts     Options
+	url      string
+	bucket   *storage.BucketHandle
+	throttle *throttle.Transport
 }
 
 var _ interface {
@@ -69,6 +75,7 @@ var _ interface {
 	bucket.Guarded
 	bucket.Keeper
 	bucket.Pager
+	bucket.Throttled
 } = (*Bucket)(nil)
 
 // Open returns the bucket. It makes no request to the store.
@@ -86,16 +93,17 @@ func Open(ctx context.Context, opts Options) (*Bucket, error) {
 	if opts.Attempts <= 0 {
 		opts.Attempts = 3
 	}
-	client, err := newClient(ctx, opts)
+	slow := &throttle.Transport{}
+	client, err := newClient(ctx, opts, slow)
 	if err != nil {
 		return nil, fmt.Errorf("open gs://%s: %w", opts.Bucket, err)
 	}
 	// A Put is tried again whatever its condition: its body is buffered chunk by chunk, and writing it twice writes the same.
 	handle := client.Bucket(opts.Bucket).Retryer(storage.WithPolicy(storage.RetryAlways), storage.WithMaxAttempts(opts.Attempts))
-	return &Bucket{opts: opts, url: "gs://" + opts.Bucket, bucket: handle}, nil
+	return &Bucket{opts: opts, url: "gs://" + opts.Bucket, bucket: handle, throttle: slow}, nil
 }
 
-func newClient(ctx context.Context, opts Options) (*storage.Client, error) {
+func newClient(ctx context.Context, opts Options, slow *throttle.Transport) (*storage.Client, error) {
 	auth := []option.ClientOption{option.WithScopes(storage.ScopeFullControl), option.WithTelemetryDisabled()}
 	switch c := opts.Credentials; {
 	case c.Anonymous:
@@ -118,12 +126,16 @@ func newClient(ctx context.Context, opts Options) (*storage.Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find credentials: %w", err)
 	}
-	client := []option.ClientOption{option.WithHTTPClient(&http.Client{Transport: media{signed}}), storage.WithJSONReads()}
+	slow.Next = signed
+	client := []option.ClientOption{option.WithHTTPClient(&http.Client{Transport: media{slow}}), storage.WithJSONReads()}
 	if opts.Endpoint != "" {
 		client = append(client, option.WithEndpoint(strings.TrimSuffix(opts.Endpoint, "/")+"/storage/v1/"))
 	}
 	return storage.NewClient(ctx, client...)
 }
+
+// Throttles implements bucket.Throttled.
+func (b *Bucket) Throttles() int64 { return b.throttle.Throttles() }
 
 // Describe implements bucket.Bucket. Names are listed in the order of their UTF-8 bytes:
 // https://cloud.google.com/storage/docs/listing-objects.
@@ -132,6 +144,7 @@ func (b *Bucket) Describe() bucket.Capabilities {
 		Provider: "gcs", URL: b.url, Endpoint: b.opts.Endpoint, PartSize: b.opts.PartSize, ListPage: cmp.Or(b.opts.PageSize, 1000), Order: bucket.ByBytes,
 		MaxObjectSize: maxObject, MaxKeyLength: maxKey, MaxMetadataSize: maxMetadata,
 		MetadataKeys: bucket.MetadataAnyCase, ConditionalPut: true, ConditionalWrite: true, KeyProblem: keyProblem,
+		FirstWrites: firstWrites, WriteInterval: time.Second,
 		PropertyProblem: func(p bucket.Properties) string { return bucket.Problem(check(p)) },
 		Locks:           true, Keys: true,
 	}

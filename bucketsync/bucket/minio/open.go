@@ -15,6 +15,7 @@ import (
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/keys"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/s3page"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/throttle"
 	"github.com/crossfade-project/crossfade/internal/silence"
 )
 
@@ -58,11 +59,12 @@ type Credentials struct {
 
 // Bucket is a bucket of a MinIO server. It may be used by several goroutines.
 type Bucket struct {
-	opts   Options
-	url    string
-	client *minio.Core
-	once   *minio.Core // the same, which tries a request once
-	wire   *wire
+	opts     Options
+	url      string
+	client   *minio.Core
+	once     *minio.Core // the same, which tries a request once
+	wire     *wire
+	throttle *throttle.Transport
 }
 
 var _ interface {
@@ -72,6 +74,7 @@ var _ interface {
 	bucket.Keeper
 	bucket.Resumer
 	bucket.Pager
+	bucket.Throttled
 } = (*Bucket)(nil)
 
 // Open returns the bucket. It makes no request.
@@ -83,10 +86,11 @@ func Open(ctx context.Context, opts Options) (*Bucket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open minio bucket %s: %w", opts.Bucket, err)
 	}
-	transport, err := newTransport(endpoint.Scheme == "https", opts.Silence)
+	plain, err := newTransport(endpoint.Scheme == "https", opts.Silence)
 	if err != nil {
 		return nil, fmt.Errorf("open minio bucket %s: %w", opts.Bucket, err)
 	}
+	transport := &throttle.Transport{Next: plain}
 	access := opts.Credentials.chain()
 	with := minio.Options{
 		Creds: access, Secure: endpoint.Scheme == "https", Transport: &s3page.RoundTripper{Below: transport},
@@ -100,7 +104,7 @@ func Open(ctx context.Context, opts Options) (*Bucket, error) {
 	}
 	u := bucket.URL{Scheme: bucket.SchemeMinIO, Host: endpoint.Host, Bucket: opts.Bucket, Plain: endpoint.Scheme == "http"}
 	direct := &wire{transport: transport, credentials: access, endpoint: endpoint, bucket: opts.Bucket, region: opts.Region}
-	return &Bucket{opts: opts, url: u.String(), client: client, once: once, wire: direct}, nil
+	return &Bucket{opts: opts, url: u.String(), client: client, once: once, wire: direct, throttle: transport}, nil
 }
 
 func (o *Options) normalize() (*url.URL, error) {
@@ -156,6 +160,9 @@ func newTransport(secure bool, limit silence.Limit) (*http.Transport, error) {
 	transport.ReadBufferSize, transport.WriteBufferSize = 64<<10, 64<<10
 	return transport, nil
 }
+
+// Throttles implements bucket.Throttled.
+func (b *Bucket) Throttles() int64 { return b.throttle.Throttles() }
 
 // Describe implements bucket.Bucket.
 func (b *Bucket) Describe() bucket.Capabilities {

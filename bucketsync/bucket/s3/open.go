@@ -21,6 +21,7 @@ import (
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/keys"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/s3page"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/throttle"
 	"github.com/crossfade-project/crossfade/internal/silence"
 )
 
@@ -68,9 +69,10 @@ type Credentials struct {
 
 // Bucket is a bucket of S3. It may be used by several goroutines.
 type Bucket struct {
-	opts   Options
-	url    string
-	client *s3.Client
+	opts     Options
+	url      string
+	client   *s3.Client
+	throttle *throttle.Transport
 	// readable has the folders in which tags could be read, and folders counts what was put there.
 	readable sync.Map
 	folders  atomic.Int32
@@ -86,6 +88,7 @@ var _ interface {
 	bucket.Keeper
 	bucket.Resumer
 	bucket.Pager
+	bucket.Throttled
 } = (*Bucket)(nil)
 
 // Open returns the bucket. It reads the SDK's configuration and makes no request to the store.
@@ -119,14 +122,17 @@ func Open(ctx context.Context, opts Options) (*Bucket, error) {
 	if cfg.Region == "" {
 		cfg.Region = "us-east-1"
 	}
+	slow := &throttle.Transport{}
 	client := s3.NewFromConfig(cfg, func(o *s3.Options) {
+		slow.Next = asTransport(o.HTTPClient.Do)
+		o.HTTPClient = asClient{slow}
 		if opts.Endpoint != "" {
 			o.BaseEndpoint = aws.String(opts.Endpoint)
 			o.UsePathStyle = true
 		}
 		o.HTTPClient = &s3page.Doer{Below: o.HTTPClient}
 	})
-	return &Bucket{opts: opts, url: "s3://" + opts.Bucket, client: client}, nil
+	return &Bucket{opts: opts, url: "s3://" + opts.Bucket, client: client, throttle: slow}, nil
 }
 
 func (o *Options) normalize() error {
@@ -162,11 +168,26 @@ func httpClient(limit silence.Limit) *awshttp.BuildableClient {
 	})
 }
 
+// asTransport makes a transport of a client's method, and asClient a client of a transport.
+type (
+	asTransport func(*http.Request) (*http.Response, error)
+	asClient    struct{ transport http.RoundTripper }
+)
+
+// RoundTrip implements http.RoundTripper.
+func (t asTransport) RoundTrip(r *http.Request) (*http.Response, error) { return t(r) }
+
+// Do implements s3.HTTPClient.
+func (c asClient) Do(r *http.Request) (*http.Response, error) { return c.transport.RoundTrip(r) }
+
 // complete says that the store keeps all that S3 promises.
 func (b *Bucket) complete() bool { return b.opts.Endpoint == "" || b.opts.Complete }
 
 // express says that the bucket is a directory bucket of S3 Express, whose rules differ.
 func (b *Bucket) express() bool { return strings.HasSuffix(b.opts.Bucket, "--x-s3") }
+
+// Throttles implements bucket.Throttled.
+func (b *Bucket) Throttles() int64 { return b.throttle.Throttles() }
 
 // Describe implements bucket.Bucket. Listings of general purpose buckets are in the order of UTF-8 bytes, those of
 // directory buckets in none: https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html.

@@ -1,0 +1,101 @@
+// Package throttle is the transport by which all drivers obey a store that asks for fewer requests (B14), since the SDKs differ in what they
+// make of it.
+//
+//	request ── waits until the time that the store has named ──> store ── 429 or 503 ──> counted; Retry-After is waited out ──> SDK
+//
+// While a store's wait lasts, no other request is sent to it either.
+package throttle
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/crossfade-project/crossfade/internal/clock"
+)
+
+// longest is how long a store may ask to wait at once. One that names a longer time is asked again then.
+const longest = time.Minute
+
+// Transport passes requests on. Next is needed.
+type Transport struct {
+	Next http.RoundTripper
+	// Clock is the system's where it is nil.
+	Clock clock.Clock
+
+	count atomic.Int64
+	mu    sync.Mutex
+	until time.Time
+}
+
+// Throttles is how many answers have asked to slow down.
+func (t *Transport) Throttles() int64 { return t.count.Load() }
+
+// RoundTrip implements http.RoundTripper.
+func (t *Transport) RoundTrip(request *http.Request) (*http.Response, error) {
+	ctx := request.Context()
+	if err := t.wait(ctx); err != nil {
+		if request.Body != nil {
+			_ = request.Body.Close() // as the contract asks; it was not read
+		}
+		return nil, err
+	}
+	answer, err := t.Next.RoundTrip(request)
+	if err != nil || answer.StatusCode != http.StatusTooManyRequests && answer.StatusCode != http.StatusServiceUnavailable {
+		return answer, err
+	}
+	t.count.Add(1)
+	now := t.now()
+	if asked, ok := retryAfter(answer.Header, now); ok {
+		t.mu.Lock()
+		if until := now.Add(min(asked, longest)); until.After(t.until) {
+			t.until = until
+		}
+		t.mu.Unlock()
+		answer.Header.Del("Retry-After") // it is waited out here, and not a second time by the SDK
+	}
+	if err := t.wait(ctx); err != nil {
+		_ = answer.Body.Close() // only read
+		return nil, err
+	}
+	return answer, nil
+}
+
+// wait waits until the time that the store has named.
+func (t *Transport) wait(ctx context.Context) error {
+	t.mu.Lock()
+	until := t.until
+	t.mu.Unlock()
+	if until.IsZero() {
+		return nil
+	}
+	pause := until.Sub(t.now())
+	if pause <= 0 {
+		return nil
+	}
+	return t.time().Sleep(ctx, pause)
+}
+
+func (t *Transport) time() clock.Clock {
+	if t.Clock == nil {
+		return clock.System{}
+	}
+	return t.Clock
+}
+
+func (t *Transport) now() time.Time { return t.time().Now() }
+
+// retryAfter reads the header, which has seconds or a date: https://www.rfc-editor.org/rfc/rfc9110#field.retry-after.
+func retryAfter(header http.Header, now time.Time) (time.Duration, bool) {
+	text := header.Get("Retry-After")
+	if seconds, err := strconv.Atoi(text); err == nil && seconds >= 0 {
+		return time.Duration(min(seconds, 1<<20)) * time.Second, true
+	}
+	if at, err := http.ParseTime(text); err == nil {
+		return max(0, at.Sub(now)), true
+	}
+	return 0, false
+}
