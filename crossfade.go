@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/crossfade-project/crossfade/bucketsync"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
 	"github.com/crossfade-project/crossfade/cutover/zone"
 	"github.com/crossfade-project/crossfade/internal/clock"
@@ -63,6 +64,8 @@ type Options struct {
 	Actor string
 	// OpenBucket opens a bucket of a store of the file: it knows the drivers.
 	OpenBucket func(ctx context.Context, s Store) (bucket.Bucket, error)
+	// Memory bounds the bytes of all buckets' objects that are in memory at once. Default 32 MiB.
+	Memory int64
 	// OpenZone opens a zone of the file: it knows the drivers.
 	OpenZone func(ctx context.Context, z ZoneConfig) (zone.Zone, error)
 	// Getenv looks environment variables up. Nil means that there are none.
@@ -124,8 +127,9 @@ type Migration struct {
 	sides   map[string]*kube.Client
 	buckets map[string]bucket.Bucket
 	zones   map[string]zone.Zone
-	stateAt remote.Store // nil before it is opened
-	seen    seen         // by Look
+	stateAt remote.Store       // nil before it is opened
+	seen    seen               // by Look
+	memory  *bucketsync.Memory // of the objects under way
 }
 
 // Open opens a migration for work. It holds the state directory until Close; a second Open fails with a *HeldError. It connects
@@ -163,7 +167,7 @@ func newMigration(file *File, opts Options) *Migration {
 		opts.Getenv = func(string) string { return "" }
 	}
 	m := &Migration{
-		file: file, opts: opts, redact: redact.New(),
+		file: file, opts: opts, redact: redact.New(), memory: bucketsync.NewMemory(opts.Memory),
 		sides: map[string]*kube.Client{}, buckets: map[string]bucket.Bucket{}, zones: map[string]zone.Zone{},
 	}
 	m.redact.Learn(opts.Secrets...)

@@ -33,9 +33,14 @@ func (m *Migration) syncOptions(ctx context.Context, stage string, b migration.B
 	if err != nil {
 		return bucketsync.Options{}, err
 	}
+	bandwidth, err := b.BytesPerSecond()
+	if err != nil {
+		return bucketsync.Options{}, fmt.Errorf("read the bandwidth of %s: %w", b.Name, err)
+	}
 	return bucketsync.Options{
 		Migration: m.file.Name, Stage: stage, Name: b.Name, From: from, To: to, Create: b.Create,
 		Manifest: m.manifest(b), Delete: true, Conflict: bucketsync.Conflict(b.Conflict), AllowExtra: b.AllowExtra, MaxDelete: b.MaxDelete,
+		Memory: m.memory, Bandwidth: bandwidth,
 		AcceptLostLocks: b.Locks == locksDrop, Keys: b.KMS,
 		Configuration: bucketsync.ConfigurationMode(b.Configuration),
 		Log:           m.opts.Log, Clock: m.opts.Clock, Observer: observer{m},

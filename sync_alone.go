@@ -57,8 +57,11 @@ type SyncOptions struct {
 	// Reverse brings to From what To has taken since both were proven equal by a Final sync with this Dir, and proves them equal
 	// again. What changed on both sides since is a conflict, which ConflictFail or ConflictSkip decides. Nothing else is touched.
 	Reverse bool
-	// Concurrency is how many objects are under way at once. Default 16.
+	// Concurrency is how many objects are under way at once. 0 finds it out.
 	Concurrency int
+	// Bandwidth bounds the bytes a second that are read from both places together, and Memory the bytes of objects in memory. 0 is no
+	// bound on the first, and that of Options on the second.
+	Bandwidth, Memory int64
 	// WriteManifest is where a proof leaves its signed manifest; empty is proven.jsonl in Dir. SignKey is the private key, in the
 	// form of ssh-keygen or PEM; empty is signing.key in Dir, which is made where it is missing.
 	WriteManifest, SignKey string
@@ -137,6 +140,7 @@ func OpenSync(ctx context.Context, opts SyncOptions, wire Options) (*Sync, error
 		Delete: opts.Delete || opts.Mirror, DeleteForeign: opts.Mirror, MaxDelete: opts.MaxDelete,
 		AcceptLostLocks: opts.AcceptLostLocks, Keys: opts.Keys, Configuration: opts.Configuration,
 		Strict: opts.Strict, Final: opts.Final, AllowExtra: opts.AllowExtra, Concurrency: opts.Concurrency,
+		Bandwidth: opts.Bandwidth, MaxBytes: cmp.Or(opts.Memory, wire.Memory),
 		Log: s.log, Clock: wire.Clock,
 	}
 	if wire.Events != nil {

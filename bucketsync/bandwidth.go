@@ -3,6 +3,7 @@ package bucketsync
 import (
 	"context"
 	"io"
+	"iter"
 
 	"golang.org/x/time/rate"
 
@@ -43,6 +44,11 @@ func (n narrow) Open(ctx context.Context, key string, opts bucket.ReadOptions) (
 		return nil, obj, err
 	}
 	return &slowBody{ReadCloser: body, ctx: ctx, by: n}, obj, nil
+}
+
+// Pages implements bucket.Pager, as well as the bucket below does. Listings are small beside objects and are not held.
+func (n narrow) Pages(ctx context.Context, opts bucket.ListOptions) iter.Seq2[[]bucket.Object, error] {
+	return bucket.Pages(ctx, n.Bucket, opts)
 }
 
 // slowBody is read as fast as a limiter allows.

@@ -140,6 +140,7 @@ func (p *program) options() (crossfade.Options, error) {
 		Tool:       version(),
 		Actor:      actor(),
 		OpenBucket: openBucket,
+		Memory:     boundMemory(os.Getenv),
 		OpenZone:   openZone,
 		Getenv:     os.Getenv,
 		Secrets:    secretsOf(os.Environ()),

@@ -22,6 +22,8 @@ type alone struct {
 	conflict string
 	settings string
 	percent  float64
+	// bandwidth and memory are numbers of bytes with a unit.
+	bandwidth, memory string
 
 	printPrices bool
 }
@@ -81,7 +83,9 @@ env:VARIABLE or file:PATH.`,
 	flags.BoolVar(&a.opts.Final, "final", false, "copy until nothing differs, then prove both sides equal: for the time when nothing writes to the source")
 	flags.BoolVar(&a.opts.Reverse, "reverse", false, "go back: bring to FROM what was written to TO since the last --final with the same --state, prove both equal, and touch nothing else")
 	flags.BoolVar(&a.opts.AllowExtra, "allow-extra", false, "let --final hold although the destination has objects of its own")
-	flags.IntVar(&a.opts.Concurrency, "concurrency", 16, "how many objects are under way at once")
+	flags.IntVar(&a.opts.Concurrency, "concurrency", 0, "how many objects are under way at once (default as many as turn out best)")
+	flags.StringVar(&a.bandwidth, "bandwidth", "", "how many bytes a second to read at most, from both places together: 500k, 20M, 1G (default no bound)")
+	flags.StringVar(&a.memory, "memory", "", "how much memory the objects under way may take: 32Mi, 1Gi (default 32Mi, and less where the system gives the program little)")
 	flags.StringVar(&a.opts.WriteManifest, "write-manifest", "", "with --final, file for the signed manifest of what was proven equal (default proven.jsonl in --state)")
 	flags.StringVar(&a.opts.SignKey, "sign-key", "", "private ed25519 key that signs it, as ssh-keygen makes them (default signing.key in --state, made where it is missing)")
 	flags.StringVar(&a.opts.Losses, "losses", "", "file for every property that the destination cannot hold as it is, of each object, as lines of JSON: of what is copied, appended (default losses.jsonl in --state), or with --dry-run of what would be")
@@ -127,6 +131,9 @@ func (p *program) syncAlone(ctx context.Context, s step, a *alone, args []string
 	}
 	if !a.opts.Final && a.opts.WriteManifest+a.opts.SignKey != "" {
 		return &usageError{errors.New("--write-manifest and --sign-key go with --final: a manifest says what was proven equal")}
+	}
+	if err := a.bounds(); err != nil {
+		return err
 	}
 	a.opts.MaxDelete = a.percent / 100
 	a.opts.Conflict = bucketsync.Conflict(a.conflict)
@@ -185,6 +192,22 @@ func (a *alone) checkReverse() error {
 	}
 	if a.conflict == string(bucketsync.ConflictOverwrite) {
 		return &usageError{errors.New("--conflict overwrite does not go with --reverse: what changed on both sides is never overwritten; say fail or skip")}
+	}
+	return nil
+}
+
+// bounds reads the flags that are numbers of bytes.
+func (a *alone) bounds() (err error) {
+	for _, bytes := range []struct {
+		flag, text string
+		into       *int64
+	}{{"bandwidth", a.bandwidth, &a.opts.Bandwidth}, {"memory", a.memory, &a.opts.Memory}} {
+		if bytes.text == "" {
+			continue
+		}
+		if *bytes.into, err = cli.ParseBytes(bytes.text); err != nil {
+			return &usageError{fmt.Errorf("--%s: %w", bytes.flag, err)}
+		}
 	}
 	return nil
 }

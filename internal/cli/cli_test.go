@@ -45,3 +45,16 @@ func TestPlainProgressSaysRateAndTimeLeft(t *testing.T) {
 	p.End("sync")
 	p.Close()
 }
+
+func TestSizesAreReadWithTheirUnits(t *testing.T) {
+	for text, want := range map[string]int64{"500k": 500_000, "20M": 20_000_000, "32Mi": 32 << 20, "1GiB": 1 << 30, "7": 7} {
+		if got, err := ParseBytes(text); err != nil || got != want {
+			t.Errorf("%s is read as %d: %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", "0", "-1", "fast", "99999999999999999999T", "9223372036854775808"} {
+		if got, err := ParseBytes(text); err == nil {
+			t.Errorf("%q is read as %d", text, got)
+		}
+	}
+}

@@ -4,10 +4,22 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/dustin/go-humanize"
 )
+
+// ParseBytes reads a size with a unit: 20M is 20,000,000 bytes, 20Mi is 20,971,520. It must be more than 0.
+func ParseBytes(text string) (int64, error) {
+	n, err := humanize.ParseBytes(text)
+	if err != nil || n == 0 || n > math.MaxInt64 {
+		return 0, fmt.Errorf("%q is no number of bytes above 0, as in 500k, 20M or 1G", text)
+	}
+	return int64(n), nil
+}
 
 // Bytes writes a size with a binary unit: 1536 is "1.5 KiB".
 func Bytes(n int64) string {

@@ -1,5 +1,7 @@
 package migration
 
+import "github.com/crossfade-project/crossfade/internal/cli"
+
 // File is one migration, as migration.yaml declares it.
 type File struct {
 	// Version of the format of this file.
@@ -160,8 +162,18 @@ type Bucket struct {
 	// KMS maps each key of a key service under which objects of the source are encrypted to the destination's, by the providers' own
 	// names for them; "provider" leaves it to the destination's default. A key that is not listed is refused.
 	KMS map[string]string `yaml:"kms,omitempty" json:"kms,omitempty"`
+	// Bandwidth bounds how many bytes a second are read of the bucket's objects, as in 500k, 20M or 1G. Default no bound.
+	Bandwidth string `yaml:"bandwidth,omitempty" json:"bandwidth,omitempty"`
 	// Bind writes the destination's coordinates into objects on their way to green.
 	Bind []Bind `yaml:"bind,omitempty" json:"bind,omitempty"`
+}
+
+// BytesPerSecond is Bandwidth as a number; 0 is no bound.
+func (b Bucket) BytesPerSecond() (int64, error) {
+	if b.Bandwidth == "" {
+		return 0, nil
+	}
+	return cli.ParseBytes(b.Bandwidth)
 }
 
 // BucketEnd is one bucket at one store.

@@ -61,6 +61,7 @@ func TestProblemsNameFileLineColumnFieldAndMend(t *testing.T) {
 		{"unknown bucket", "writes: none", "writes: none\n    buckets: [b]", "applications[0].buckets[0]: no bucket is called \"b\""},
 		{"hostname without zone", "writes: none", "writes: none\n    hostnames: [{name: a.notexample.com, service: s}]\n    checks: [{name: c, tcp: {port: 80}}]\nzones: [{name: example.com, rfc2136: {server: 'a:53', key: k, secret: {env: X}}}]", "a.notexample.com is in none of the zones"},
 		{"same side", "green: {context: green}", "green: {context: blue}", "blue and green are the same cluster"},
+		{"bandwidth", "applications:", "buckets: [{name: b, bandwidth: fast, from: {store: s, bucket: a}, to: {store: s, bucket: b}}]\napplications:", `buckets[0].bandwidth: "fast" is no number of bytes above 0`},
 		{"syntax", "reason: hosts", "reason: 'hosts", "f.yaml:"},
 	}
 	for _, c := range cases {

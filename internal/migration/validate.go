@@ -157,6 +157,9 @@ func (v *validator) buckets(f *File) {
 		if b.From != b.To && v.overlap(f, b) {
 			v.problem(at+".to", "source and destination lie inside one another", "name another bucket, or another prefix")
 		}
+		if _, err := b.BytesPerSecond(); err != nil {
+			v.problem(at+".bandwidth", err.Error(), "write bytes a second, as in 20M")
+		}
 		for k, bind := range b.Bind {
 			if bind.Kind == "ConfigMap" {
 				for key, value := range bind.Set {

@@ -44,15 +44,21 @@ func (w *wire) get(ctx context.Context, key string, header http.Header) *http.Re
 	return w.do(request)
 }
 
-// put writes an object in one piece. Nil says to do it by the SDK.
-func (w *wire) put(ctx context.Context, key string, part body.Part, header http.Header) *http.Response {
+// put writes an object in one piece and returns the answer's headers. Nil says to do it by the SDK.
+func (w *wire) put(ctx context.Context, key string, part body.Part, header http.Header) http.Header {
 	request := w.request(ctx, http.MethodPut, key, header)
 	request.ContentLength, request.Body = int64(len(part.Data)), http.NoBody
 	if len(part.Data) > 0 {
 		request.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(part.Reader()), nil }
 		request.Body = io.NopCloser(part.Reader())
 	}
-	return w.do(request)
+	answer := w.do(request)
+	if answer == nil {
+		return nil
+	}
+	defer func() { _ = answer.Body.Close() }() // only read
+	drain(answer.Body)
+	return answer.Header
 }
 
 func (w *wire) request(ctx context.Context, method, key string, header http.Header) *http.Request {
@@ -72,16 +78,14 @@ func (w *wire) do(request *http.Request) *http.Response {
 	}
 	if answer.StatusCode != http.StatusOK && answer.StatusCode != http.StatusPartialContent {
 		drain(answer.Body)
+		_ = answer.Body.Close() // only read
 		return nil
 	}
 	return answer
 }
 
 // drain reads what is left of a small answer, so that its connection can be used again.
-func drain(answer io.ReadCloser) {
-	_, _ = io.Copy(io.Discard, io.LimitReader(answer, 64<<10))
-	_ = answer.Close() // only read
-}
+func drain(answer io.Reader) { _, _ = io.Copy(io.Discard, io.LimitReader(answer, 64<<10)) }
 
 // sign signs all headers. It leaves the payload out: what is written has its MD5 among the headers. False says that the credentials
 // are not to be had, or are for another kind of signature.

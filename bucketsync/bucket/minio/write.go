@@ -120,8 +120,7 @@ func (w *write) single(ctx context.Context, r io.Reader, query minio.PutObjectOp
 	header["Content-Md5"] = []string{encoded}
 	var info minio.UploadInfo
 	if answer := w.b.wire.put(ctx, w.key, part, header); answer != nil {
-		drain(answer.Body)
-		info.ETag, info.VersionID = strings.Trim(answer.Header.Get("ETag"), `"`), answer.Header.Get("X-Amz-Version-Id")
+		info.ETag, info.VersionID = strings.Trim(answer.Get("ETag"), `"`), answer.Get("X-Amz-Version-Id")
 	} else if info, err = w.b.client.PutObject(ctx, w.b.opts.Bucket, w.key, part.Reader(), w.size, encoded, "", query); err != nil {
 		return bucket.Object{}, err
 	}
