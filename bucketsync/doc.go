@@ -25,6 +25,9 @@
 // PlanBack and ApplyBack bring to the source what the destination has taken since both were proven equal: the manifest, turned
 // round, says what may be replaced there. See back.go.
 //
+// A bucket is more than objects: a destination that is made gets the source's policy, rules and tags, as far as it can hold them.
+// See configuration.go.
+//
 // A change of an object's tags alone shows in no listing. It is noticed when the object is looked at: by a copy, and by
 // Verify with ModeFull.
 //
