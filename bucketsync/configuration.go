@@ -252,7 +252,11 @@ func afterProof(part bucket.Part) bool {
 // account enters into the plan what is not simply kept, and who has to be made.
 func (e *engine) account(p *plan.Plan, s *settings) {
 	for _, entry := range s.answer.Entries {
-		what := e.opts.Name + ": " + string(entry.Part)
+		parts, first := saidTogether(entry, s.answer.Entries)
+		if !first {
+			continue
+		}
+		what := e.opts.Name + ": " + parts
 		switch entry.Fate {
 		case configuration.Lost:
 			p.Note(plan.Loss, what, entry.Detail)
@@ -267,6 +271,17 @@ func (e *engine) account(p *plan.Plan, s *settings) {
 	for _, i := range s.answer.Identities {
 		p.Note(plan.Warning, e.opts.Name+": "+i.Principal, fmt.Sprintf("the %s is named by the source's %s; for green: %s", i.Kind, i.Named, i.Make))
 	}
+}
+
+// saidTogether names all parts of which the same is said, for one note. It reports whether entry is the first of them.
+func saidTogether(entry configuration.Entry, all []configuration.Entry) (parts string, first bool) {
+	var names []string
+	for _, other := range all {
+		if other.Fate == entry.Fate && other.Detail == entry.Detail && !slices.Contains(names, string(other.Part)) {
+			names = append(names, string(other.Part))
+		}
+	}
+	return strings.Join(names, ", "), names[0] == string(entry.Part)
 }
 
 // listDifferences says where a destination that nobody wants to change differs from what the source has.

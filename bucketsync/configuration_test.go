@@ -16,6 +16,7 @@ import (
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/azure"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/buckettest/s3fake"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket/file"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/gcs"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/minio"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/s3"
@@ -326,6 +327,65 @@ func TestB18_WhatMustBeDecidedIsRefused(t *testing.T) {
 	f.run(t)
 	if e := configurationOf(t, f.opts.To).Encryption; e.Algorithm != bucket.EncryptedByKey || e.Key != "green-key" {
 		t.Errorf("green encrypts with %+v", e)
+	}
+}
+
+// Whoever may only list and read at the source can copy to a directory, which could hold none of it anyway.
+func TestB18_ADirectoryNeedsNoRightsToTheConfiguration(t *testing.T) {
+	f := newPairOfFakes(t)
+	f.blue.Inject(s3fake.Fault{Op: s3fake.GetConfiguration, Status: http.StatusForbidden, Code: "AccessDenied"})
+	to, err := file.Open(t.Context(), file.Options{Dir: filepath.Join(t.TempDir(), "copy")})
+	must(t, err)
+	f.opts.To = to
+	p := f.plan(t)
+	must(t, p.Err())
+	if n := strings.Count(notes(p), "a directory has none"); n != 1 {
+		t.Errorf("it is said %d times:\n%s", n, notes(p))
+	}
+	f.run(t)
+}
+
+// Objects can be locked from the first one on, and get retention by default only when both sides are equal: a warm copy is replaced
+// by the next.
+func TestB18_RetentionByDefaultComesLast(t *testing.T) {
+	if ok, reason := install.CanBuild(); !ok {
+		t.Skip(reason)
+	}
+	if testing.Short() {
+		t.Skip("starts a real server")
+	}
+	server := start(t, store.MinIO)
+	open := func(name string) *minio.Bucket {
+		b, err := minio.Open(t.Context(), minio.Options{
+			Bucket: name, Endpoint: server.Endpoint, Region: server.Region, Credentials: minio.Credentials{AccessKey: server.AccessKey, SecretKey: server.SecretKey},
+		})
+		must(t, err)
+		return b
+	}
+	from, to := open("blue"), open("green")
+	must(t, from.MakeKeeping(t.Context(), bucket.Keeping{Locks: true}))
+	put := func(content string) {
+		_, err := from.Put(t.Context(), "a", strings.NewReader(content), int64(len(content)), bucket.PutOptions{})
+		must(t, err)
+	}
+	put("one")
+	want := bucket.Configuration{Lock: &bucket.Retention{Enabled: true, Mode: "GOVERNANCE", Days: 1}}
+	must(t, from.Configure(t.Context(), bucket.PartLock, want))
+	opts := bucketsync.Options{Migration: "m", Stage: "sync", Name: "b", From: from, To: to, Create: true, Manifest: filepath.Join(t.TempDir(), "b.jsonl")}
+	run := func() {
+		p, err := bucketsync.Plan(t.Context(), opts)
+		must(t, err)
+		_, err = bucketsync.Apply(t.Context(), p, &plan.MemoryRecorder{}, opts)
+		must(t, err)
+	}
+	run()
+	if lock := configurationOf(t, to).Lock; lock == nil || !lock.Enabled || lock.Mode != "" {
+		t.Fatalf("while blue is written to, green's lock is %+v", lock)
+	}
+	opts.Final = true
+	run()
+	if lock := configurationOf(t, to).Lock; !reflect.DeepEqual(lock, want.Lock) {
+		t.Errorf("after the final sync green's lock is %+v", lock)
 	}
 }
 

@@ -136,6 +136,8 @@ func (m *mapping) unreadable() {
 			continue
 		}
 		switch {
+		case m.to(file, memory):
+			m.enter(part, Unknown, "it could not be read at the source (%s), and a directory has none", u.Detail)
 		case u.Why == bucket.WhyUnsupported:
 			m.enter(part, Unknown, "the source's server does not tell: %s", u.Detail)
 		case u.Why == bucket.WhyDenied && guards(part):
