@@ -80,6 +80,8 @@ type Options struct {
 	Fault *fault.Points
 	// Events is told of progress, from several goroutines. Nil tells nobody.
 	Events func(Event)
+	// Asked is told of requests to stores while buckets are copied: see bucketsync.Options.
+	Asked func(op string, took time.Duration, err error)
 }
 
 // Store is one bucket at one store, with its credentials resolved.

@@ -29,7 +29,7 @@ type Event struct {
 }
 
 func (m *Migration) event(e Event) {
-	e.Text = m.redact.Text(e.Text)
+	e.Text, e.Err = m.redact.Text(e.Text), m.redact.Error(e.Err)
 	m.logEvent(e)
 	if m.opts.Events != nil {
 		m.opts.Events(e)

@@ -43,7 +43,7 @@ func (m *Migration) syncOptions(ctx context.Context, stage string, b migration.B
 		Memory: m.memory, Bandwidth: bandwidth,
 		AcceptLostLocks: b.Locks == locksDrop, Keys: b.KMS,
 		Configuration: bucketsync.ConfigurationMode(b.Configuration),
-		Log:           m.opts.Log, Clock: m.opts.Clock, Observer: observer{m},
+		Asked:         m.opts.Asked, Log: m.opts.Log, Clock: m.opts.Clock, Observer: observer{m},
 		Progress: func(p bucketsync.Progress) { m.event(Event{Kind: Copying, Stage: stage, Copy: &p}) },
 	}, nil
 }

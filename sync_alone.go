@@ -79,6 +79,7 @@ type Sync struct {
 	redact *redact.Redactor
 	engine bucketsync.Options
 	tool   string
+	events func(Event)
 	lock   *flock.Flock // nil when opened for looking
 }
 
@@ -109,7 +110,10 @@ func OpenSync(ctx context.Context, opts SyncOptions, wire Options) (*Sync, error
 	if wire.Clock == nil {
 		wire.Clock = clock.System{}
 	}
-	s := &Sync{opts: opts, redact: redact.New(), tool: wire.Tool}
+	if wire.Events == nil {
+		wire.Events = func(Event) {}
+	}
+	s := &Sync{opts: opts, events: wire.Events, redact: redact.New(), tool: wire.Tool}
 	s.redact.Learn(wire.Secrets...)
 	s.redact.Learn(opts.From.SecretKey, opts.To.SecretKey)
 	s.log = slog.New(s.redact.Handler(wire.Log.Handler()))
@@ -141,11 +145,9 @@ func OpenSync(ctx context.Context, opts SyncOptions, wire Options) (*Sync, error
 		AcceptLostLocks: opts.AcceptLostLocks, Keys: opts.Keys, Configuration: opts.Configuration,
 		Strict: opts.Strict, Final: opts.Final, AllowExtra: opts.AllowExtra, Concurrency: opts.Concurrency,
 		Bandwidth: opts.Bandwidth, MaxBytes: cmp.Or(opts.Memory, wire.Memory),
-		Log: s.log, Clock: wire.Clock,
+		Asked: wire.Asked, Log: s.log, Clock: wire.Clock,
 	}
-	if wire.Events != nil {
-		s.engine.Progress = func(p bucketsync.Progress) { wire.Events(Event{Kind: Copying, Stage: syncName, Copy: &p}) }
-	}
+	s.engine.Progress = func(p bucketsync.Progress) { wire.Events(Event{Kind: Copying, Stage: syncName, Copy: &p}) }
 	return s, nil
 }
 
@@ -189,10 +191,14 @@ func (s *Sync) planned(ctx context.Context, engine bucketsync.Options) (*Plan, e
 
 // Run copies. Killed at any point and called again, it goes on. A plan with refusals is a *RefusedError.
 func (s *Sync) Run(ctx context.Context) (_ *SyncReport, err error) {
-	defer func() { err = s.redact.Error(err) }()
 	if err := s.hold(); err != nil {
 		return nil, err
 	}
+	s.events(Event{Kind: StageBegan, Stage: syncName, Text: s.engine.From.Describe().URL + " and " + s.engine.To.Describe().URL})
+	defer func() {
+		err = s.redact.Error(err)
+		s.events(Event{Kind: StageEnded, Stage: syncName, Err: err})
+	}()
 	if s.opts.Reverse {
 		return s.back(ctx)
 	}

@@ -249,7 +249,7 @@ func (e *engine) changedSince(before Result) int64 {
 
 // copyAll walks both listings to their ends. It returns how many objects the destination holds in the range.
 func (e *engine) copyAll(ctx context.Context, resort bool, doomed *doomed) (held int64, err error) {
-	fails := &failures{op: "sync " + e.opts.Name}
+	fails := &failures{op: "sync " + e.opts.Name, tell: e.progress.failed}
 	workers, wctx := newCrew(ctx, e.gate)
 	run := func(key string, work func(ctx context.Context) error) {
 		workers.do(func() error {
@@ -496,6 +496,7 @@ func (e *engine) deleteOne(ctx context.Context, obj bucket.Object) error {
 // failures lets the other objects of a pass go on when one fails, up to a number.
 type failures struct {
 	op   string
+	tell func()
 	mu   sync.Mutex
 	all  int64
 	kept []error
@@ -506,6 +507,7 @@ func (f *failures) add(ctx context.Context, key string, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err() // the failure is only an echo of the end
 	}
+	f.tell()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.all++

@@ -44,7 +44,7 @@ func newEngine(opts Options) (*engine, error) {
 		return nil, errors.New("both buckets must be given")
 	}
 	borne := &strain{}
-	p := patience{clock: opts.Clock, log: opts.Log, strain: borne}
+	p := patience{clock: opts.Clock, log: opts.Log, strain: borne, asked: opts.Asked}
 	limiter := newLimiter(opts.Bandwidth)
 	e := &engine{
 		opts: opts, from: retrying{through(opts.From, limiter, opts.Clock), p}, to: retrying{through(opts.To, limiter, opts.Clock), p},

@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
 	"github.com/crossfade-project/crossfade/bucketsync/internal/budget"
@@ -90,6 +91,9 @@ type Options struct {
 	Observer plan.Observer
 	// Progress is called after each object, by one goroutine at a time.
 	Progress func(Progress)
+	// Asked is told of requests to both stores, from several goroutines: "list" (a page), "head", "open" (until the answer begins), "put",
+	// "delete" or "check", how long it took, and how it ended.
+	Asked func(op string, took time.Duration, err error)
 
 	// back is set while what the destination has taken is brought back to the source.
 	back bool
@@ -123,6 +127,7 @@ type Progress struct {
 	TotalObjects, TotalBytes int64 // as planned; the source may have grown since
 	Retries, Throttles       int64 // as in Result, so far
 	UnderWay                 int   // how many objects may be under way at once, now
+	Failures                 int64 // objects that could not be copied
 }
 
 const (
@@ -238,6 +243,15 @@ type progress struct {
 	mu    sync.Mutex
 	state Progress
 	tell  func(Progress)
+}
+
+func (p *progress) failed() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.state.Failures++
+	if p.tell != nil {
+		p.tell(p.state)
+	}
 }
 
 func (p *progress) add(objects, bytes int64, look func(*Progress)) {

@@ -65,6 +65,18 @@ type patience struct {
 	clock  clock.Clock
 	log    *slog.Logger
 	strain *strain
+	asked  func(op string, took time.Duration, err error) // nil tells nobody
+}
+
+// timed makes a request and tells how long it took.
+func (p patience) timed(op string, request func() error) error {
+	if p.asked == nil {
+		return request()
+	}
+	began := p.clock.Now()
+	err := request()
+	p.asked(op, p.clock.Now().Sub(began), err)
+	return err
 }
 
 // again reports whether to try once more after the given try (from 1) failed with err, and waits before it says so.
@@ -137,7 +149,11 @@ func (r retrying) Pages(ctx context.Context, opts bucket.ListOptions) iter.Seq2[
 	return func(yield func([]bucket.Object, error) bool) {
 		for try := 1; ; try++ {
 			var failure error
+			began := r.patience.clock.Now()
 			for page, err := range bucket.Pages(ctx, r.Bucket, opts) {
+				if r.patience.asked != nil {
+					r.patience.asked("list", r.patience.clock.Now().Sub(began), err)
+				}
 				if err != nil {
 					failure = err
 					break
@@ -146,6 +162,7 @@ func (r retrying) Pages(ctx context.Context, opts bucket.ListOptions) iter.Seq2[
 				if !yield(page, nil) {
 					return
 				}
+				began = r.patience.clock.Now()
 				if last > opts.After {
 					opts.After, try = last, 1
 				}
@@ -161,8 +178,22 @@ func (r retrying) Pages(ctx context.Context, opts bucket.ListOptions) iter.Seq2[
 	}
 }
 
+// ask makes a request, again where that may help.
+func (r retrying) ask(ctx context.Context, op, key string, request func() error) error {
+	return r.patience.do(ctx, op, key, func() error { return r.patience.timed(op, request) })
+}
+
+// Put is not repeated: see retrying.
+func (r retrying) Put(ctx context.Context, key string, body io.Reader, size int64, opts bucket.PutOptions) (obj bucket.Object, err error) {
+	err = r.patience.timed("put", func() error {
+		obj, err = r.Bucket.Put(ctx, key, body, size, opts)
+		return err
+	})
+	return obj, err
+}
+
 func (r retrying) Head(ctx context.Context, key string) (obj bucket.Object, err error) {
-	err = r.patience.do(ctx, "head", key, func() error {
+	err = r.ask(ctx, "head", key, func() error {
 		obj, err = r.Bucket.Head(ctx, key)
 		return err
 	})
@@ -170,7 +201,7 @@ func (r retrying) Head(ctx context.Context, key string) (obj bucket.Object, err 
 }
 
 func (r retrying) Open(ctx context.Context, key string, opts bucket.ReadOptions) (body io.ReadCloser, obj bucket.Object, err error) {
-	err = r.patience.do(ctx, "open", key, func() error {
+	err = r.ask(ctx, "open", key, func() error {
 		body, obj, err = r.Bucket.Open(ctx, key, opts)
 		return err
 	})
@@ -178,9 +209,9 @@ func (r retrying) Open(ctx context.Context, key string, opts bucket.ReadOptions)
 }
 
 func (r retrying) Delete(ctx context.Context, obj bucket.Object) error {
-	return r.patience.do(ctx, "delete", obj.Key, func() error { return r.Bucket.Delete(ctx, obj) })
+	return r.ask(ctx, "delete", obj.Key, func() error { return r.Bucket.Delete(ctx, obj) })
 }
 
 func (r retrying) Check(ctx context.Context) error {
-	return r.patience.do(ctx, "check", "", func() error { return r.Bucket.Check(ctx) })
+	return r.ask(ctx, "check", "", func() error { return r.Bucket.Check(ctx) })
 }

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/crossfade-project/crossfade"
+	"github.com/crossfade-project/crossfade/bucketsync"
 	"github.com/crossfade-project/crossfade/internal/cli"
 )
 
@@ -18,6 +21,20 @@ type events struct {
 
 func newEvents(p *cli.Progress) *events {
 	return &events{progress: p, total: map[string]int{}, done: map[string]int{}}
+}
+
+// copied is what a copy tells beside its bytes.
+func copied(c *bucketsync.Progress) string {
+	text := fmt.Sprintf("%d of %s", c.Objects, cli.Count(int(max(c.TotalObjects, c.Objects)), "object"))
+	for _, more := range []struct {
+		n    int64
+		noun string
+	}{{c.Retries, "retry"}, {c.Throttles, "throttle"}, {c.Failures, "failure"}} {
+		if more.n > 0 {
+			text += ", " + strings.Replace(cli.Count(int(more.n), more.noun), "retrys", "retries", 1)
+		}
+	}
+	return text
 }
 
 // manyChanges is how many changes a stage must have for a bar of its own.
@@ -36,11 +53,11 @@ func (e *events) handle(ev crossfade.Event) {
 	case crossfade.ChangeEnded:
 		e.done[ev.Stage]++
 		if total := e.total[ev.Stage]; total >= manyChanges {
-			e.progress.Set(ev.Stage, int64(e.done[ev.Stage]), int64(total), false)
+			e.progress.Set(ev.Stage, int64(e.done[ev.Stage]), int64(total), false, "")
 		}
 	case crossfade.Copying:
 		if ev.Copy.TotalBytes > 0 {
-			e.progress.Set(ev.Stage, ev.Copy.Bytes, ev.Copy.TotalBytes, true)
+			e.progress.Set(ev.Stage, ev.Copy.Bytes, ev.Copy.TotalBytes, true, copied(ev.Copy))
 		}
 	case crossfade.Returning:
 		e.progress.Line("%s: %s", ev.Stage, ev.Text)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -19,7 +18,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -322,17 +320,21 @@ func heal(a *account) {
 }
 
 // cmdStopAt runs the command as a process of its own and ends it by a signal once an account was asked so often for a kind of
-// request since count: stop-at kill two put 4 crossfade sync …, or stop-at int, which must end with exit code 7.
+// request since count: stop-at kill two put 4 crossfade sync …, or stop-at int, which must end with exit code 7. With stop-at
+// scrape it reads its metrics at that moment into the file scraped, heals the account and waits for its good end.
 func cmdStopAt(ts *testscript.TestScript, _ bool, args []string) {
-	a, op := accountOf(ts, args[1]), s3fake.Op(args[2])
+	a, op, how := accountOf(ts, args[1]), s3fake.Op(args[2]), args[0]
 	n, err := strconv.Atoi(args[3])
 	ts.Check(err)
-	args, signal := access(ts, args[4:]), map[string]syscall.Signal{"kill": syscall.SIGKILL, "int": syscall.SIGINT}[args[0]]
+	args = access(ts, args[4:])
 	path, err := exec.LookPath(args[0])
 	ts.Check(err)
-	var said bytes.Buffer
+	out, err := os.Create(ts.MkAbs("said"))
+	ts.Check(err)
+	defer func() { _ = out.Close() }()
+	said := func() string { return ts.ReadFile("said") }
 	cmd := exec.Command(path, args[1:]...)
-	cmd.Args[0], cmd.Dir, cmd.Stdout, cmd.Stderr = args[0], ts.MkAbs("."), &said, &said
+	cmd.Args[0], cmd.Dir, cmd.Stdout, cmd.Stderr = args[0], ts.MkAbs("."), out, out
 	for _, name := range []string{"PATH", "HOME", "TMPDIR", "ONE_ID", "ONE_KEY", "TWO_ID", "TWO_KEY"} {
 		if v := ts.Getenv(name); v != "" {
 			cmd.Env = append(cmd.Env, name+"="+v)
@@ -345,20 +347,49 @@ func cmdStopAt(ts *testscript.TestScript, _ bool, args []string) {
 	for a.since(op) < n {
 		select {
 		case err := <-ended:
-			ts.Fatalf("it ended before %s was asked %d times to %s: %v\n%s", args[1], n, op, err, said.String())
+			ts.Fatalf("it ended before %s was asked %d times to %s: %v\n%s", a.id, n, op, err, said())
 		case <-time.After(5 * time.Millisecond):
 		}
 		if time.Now().After(deadline) {
 			_ = cmd.Process.Kill()
-			ts.Fatalf("never asked %d times to %s: %v\n%s", n, op, <-ended, said.String())
+			ts.Fatalf("never asked %d times to %s: %v\n%s", n, op, <-ended, said())
 		}
 	}
-	ts.Check(cmd.Process.Signal(signal))
-	err = <-ended
-	want := map[syscall.Signal]int{syscall.SIGKILL: -1, syscall.SIGINT: exitInterrupted}[signal]
-	var exit *exec.ExitError
-	if !errors.As(err, &exit) || exit.ExitCode() != want {
-		ts.Fatalf("stopped, it ended with %v, want %d\n%s", err, want, said.String())
+	want := 0
+	switch how {
+	case "kill":
+		ts.Check(cmd.Process.Kill())
+		want = -1
+	case "int":
+		ts.Check(cmd.Process.Signal(os.Interrupt))
+		want = exitInterrupted
+	case "scrape":
+		scrape(ts, said())
+		heal(a)
+	default:
+		ts.Fatalf("there is no way to stop %q", how)
 	}
-	ts.Check(os.WriteFile(ts.MkAbs("said"), said.Bytes(), 0o600))
+	err = <-ended
+	var exit *exec.ExitError
+	code := 0
+	if errors.As(err, &exit) {
+		code = exit.ExitCode()
+	}
+	if code != want {
+		ts.Fatalf("it ended with %v, want %d\n%s", err, want, said())
+	}
+}
+
+// scrape reads the metrics of a process that has said where they are.
+func scrape(ts *testscript.TestScript, said string) {
+	_, url, ok := strings.Cut(said, "metrics at ")
+	if !ok {
+		ts.Fatalf("it did not say where its metrics are\n%s", said)
+	}
+	url, _, _ = strings.Cut(url, "\n")
+	answer, err := http.Get(url)
+	ts.Check(err)
+	raw, err := io.ReadAll(answer.Body)
+	ts.Check(errors.Join(err, answer.Body.Close()))
+	ts.Check(os.WriteFile(ts.MkAbs("scraped"), raw, 0o600))
 }

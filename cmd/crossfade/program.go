@@ -9,11 +9,13 @@ import (
 	"os/user"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/crossfade-project/crossfade"
 	"github.com/crossfade-project/crossfade/internal/cli"
+	"github.com/crossfade-project/crossfade/internal/metrics"
 	"github.com/crossfade-project/crossfade/internal/redact"
 )
 
@@ -25,9 +27,13 @@ type program struct {
 	errs     io.Writer
 	progress *cli.Progress
 
+	// metrics is nil unless --metrics asks for some.
+	metrics *metrics.Metrics
+
 	file      string
 	output    string
 	logFormat string
+	shown     string
 	verbose   bool
 
 	called bool // the arguments were understood, and a verb is being run
@@ -55,7 +61,7 @@ where it stands. The other verbs take one step by itself.`,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: false},
-		PersistentPreRunE: func(*cobra.Command, []string) error { return p.checkFlags() },
+		PersistentPreRunE: func(c *cobra.Command, _ []string) error { return p.checkFlags(c) },
 	}
 	root.SetIn(p.in)
 	root.SetOut(p.out)
@@ -67,6 +73,7 @@ where it stands. The other verbs take one step by itself.`,
 	flags.StringVarP(&p.file, "file", "f", "migration.yaml", "the migration file")
 	flags.StringVarP(&p.output, "output", "o", "text", "form of the result: text or json")
 	flags.StringVar(&p.logFormat, "log-format", "text", "form of the log on standard error: text or json")
+	flags.StringVar(&p.shown, "progress", "auto", "form of the progress on standard error: auto (bars on a terminal, else lines), plain (lines), json (an event a line, and the log in JSON) or none")
 	flags.BoolVarP(&p.verbose, "verbose", "v", false, "log details")
 	root.AddCommand(
 		p.initCommand(), p.doctorCommand(), p.planCommand(), p.runCommand(), p.statusCommand(),
@@ -77,8 +84,19 @@ where it stands. The other verbs take one step by itself.`,
 	return root
 }
 
-func (p *program) checkFlags() error {
+func (p *program) checkFlags(c *cobra.Command) error {
 	p.called = true
+	switch p.shown {
+	case "auto":
+	case "plain", "none", "json":
+		p.progress.Close()
+		p.progress = cli.NewProgress(p.errs, false)
+		if p.shown == "json" && !c.Flags().Changed("log-format") {
+			p.logFormat = "json"
+		}
+	default:
+		return &usageError{fmt.Errorf("--progress is %q: it must be auto, plain, json or none", p.shown)}
+	}
 	if p.output != "text" && p.output != "json" {
 		return &usageError{fmt.Errorf("--output is %q: it must be text or json", p.output)}
 	}
@@ -145,7 +163,10 @@ func (p *program) options() (crossfade.Options, error) {
 		Getenv:     os.Getenv,
 		Secrets:    secretsOf(os.Environ()),
 		Log:        log,
-		Events:     newEvents(p.progress).handle,
+		Events:     p.events(),
+	}
+	if p.metrics != nil {
+		opts.Asked = func(op string, took time.Duration, err error) { p.metrics.Asked(op, took, outcome(err)) }
 	}
 	return opts, arm(&opts)
 }

@@ -24,6 +24,7 @@ func (s *step) flags(c *cobra.Command) {
 
 func (p *program) runCommand() *cobra.Command {
 	var s step
+	var metrics string
 	c := &cobra.Command{
 		Use:   "run",
 		Short: "Take the whole migration as far as its gates allow, from where it stopped",
@@ -31,9 +32,12 @@ func (p *program) runCommand() *cobra.Command {
 over. It may be stopped or killed at any point; the same command goes on from there. An application that breaches its
 gates goes back to blue by itself (exit code 4). Run never destroys blue: that takes "retire --confirm NAME".`,
 		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return p.step(c.Context(), s) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			return p.withMetrics(c.Context(), metrics, func() error { return p.step(c.Context(), s) })
+		},
 	}
 	s.flags(c)
+	metricsFlag(c, &metrics)
 	c.Flags().StringVar(&s.opts.Redo, "redo", "", "take one stage again although it is done; refused where going back needs what it did")
 	return c
 }

@@ -31,6 +31,7 @@ type alone struct {
 func (p *program) syncCommand() *cobra.Command {
 	var s step
 	var a alone
+	var metrics string
 	s.opts.Verb = "sync"
 	c := &cobra.Command{
 		Use:   "sync [BUCKET… | FROM TO]",
@@ -57,13 +58,13 @@ env:VARIABLE or file:PATH.`,
 				return p.printf("%s", prices.Text())
 			}
 			if isPlace(args) {
-				return p.syncAlone(c.Context(), s, &a, args)
+				return p.withMetrics(c.Context(), metrics, func() error { return p.syncAlone(c.Context(), s, &a, args) })
 			}
 			if err := onlyAlone(c); err != nil {
 				return err
 			}
 			s.opts.Names = args
-			return p.step(c.Context(), s)
+			return p.withMetrics(c.Context(), metrics, func() error { return p.step(c.Context(), s) })
 		},
 	}
 	s.flags(c)
@@ -91,8 +92,9 @@ env:VARIABLE or file:PATH.`,
 	flags.StringVar(&a.opts.Losses, "losses", "", "file for every property that the destination cannot hold as it is, of each object, as lines of JSON: of what is copied, appended (default losses.jsonl in --state), or with --dry-run of what would be")
 	flags.StringVar(&a.opts.Prices, "prices", "", "file with prices for the estimate of --dry-run, in the form that --print-prices prints (default those of the program)")
 	flags.BoolVar(&a.printPrices, "print-prices", false, "print the program's table of prices, with the page and the day that each is from, and do nothing else")
+	metricsFlag(c, &metrics)
 	a.ends.flags(c)
-	ofTwoPlaces(c, "dry-run", "yes", "redo")
+	ofTwoPlaces(c, "dry-run", "yes", "redo", "metrics")
 	return c
 }
 

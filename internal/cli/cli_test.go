@@ -31,15 +31,15 @@ func TestPlainProgressSaysRateAndTimeLeft(t *testing.T) {
 	now := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 	p := NewProgress(&b, false)
 	p.clock = func() time.Time { return now }
-	p.Set("sync", 0, 100, false)
+	p.Set("sync", 0, 100, false, "")
 	now = now.Add(5 * time.Second)
-	p.Set("sync", 10, 100, false)
+	p.Set("sync", 10, 100, false, "")
 	if b.Len() != 0 {
 		t.Errorf("it spoke too early: %s", b.String())
 	}
 	now = now.Add(5 * time.Second)
-	p.Set("sync", 50, 100, false)
-	if got := b.String(); !strings.Contains(got, "sync: 50 of 100, 5/s, 10s left") {
+	p.Set("sync", 50, 100, false, "5 objects, 2 retries")
+	if got := b.String(); !strings.Contains(got, "sync: 50 of 100, 5/s, 10s left, 5 objects, 2 retries") {
 		t.Errorf("got %q", got)
 	}
 	p.End("sync")

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/vbauerster/mpb/v8"
@@ -30,6 +31,7 @@ type task struct {
 	said  time.Time
 	done  int64
 	total int64
+	more  atomic.Pointer[string]
 }
 
 // NewProgress shows on out, with bars when terminal is true.
@@ -63,18 +65,19 @@ func (p *Progress) Write(raw []byte) (int, error) {
 	return p.out.Write(raw)
 }
 
-// Set says how far a task has come. bytes says that the numbers are sizes.
-func (p *Progress) Set(name string, done, total int64, bytes bool) {
+// Set says how far a task has come. bytes says that the numbers are sizes; more is said behind them.
+func (p *Progress) Set(name string, done, total int64, bytes bool, more string) {
 	p.mu.Lock()
 	t, ok := p.tasks[name]
 	if !ok {
 		t = &task{bytes: bytes, began: p.clock(), said: p.clock()}
 		if p.bars != nil {
-			t.bar = p.bar(name, total, bytes)
+			t.bar = p.bar(name, total, bytes, t)
 		}
 		p.tasks[name] = t
 	}
 	t.done, t.total = done, total
+	t.more.Store(&more)
 	say := p.bars == nil && p.clock().Sub(t.said) >= plainEvery
 	if say {
 		t.said = p.clock()
@@ -90,7 +93,7 @@ func (p *Progress) Set(name string, done, total int64, bytes bool) {
 	}
 }
 
-func (p *Progress) bar(name string, total int64, bytes bool) *mpb.Bar {
+func (p *Progress) bar(name string, total int64, bytes bool, t *task) *mpb.Bar {
 	count := decor.CountersNoUnit("%d / %d", decor.WCSyncSpace)
 	rate := decor.AverageSpeed(0, "%.0f/s", decor.WCSyncSpace)
 	if bytes {
@@ -99,7 +102,13 @@ func (p *Progress) bar(name string, total int64, bytes bool) *mpb.Bar {
 	}
 	return p.bars.AddBar(total, mpb.BarRemoveOnComplete(),
 		mpb.PrependDecorators(decor.Name(name, decor.WCSyncSpaceR), count),
-		mpb.AppendDecorators(decor.Percentage(decor.WCSyncSpace), rate, decor.Name(" ETA "), decor.AverageETA(decor.ET_STYLE_GO)))
+		mpb.AppendDecorators(decor.Percentage(decor.WCSyncSpace), rate, decor.Name(" ETA "), decor.AverageETA(decor.ET_STYLE_GO),
+			decor.Any(func(decor.Statistics) string {
+				if more := t.more.Load(); more != nil && *more != "" {
+					return "  " + *more
+				}
+				return ""
+			})))
 }
 
 // line is the plain form: done, total, rate and the time that is left at that rate.
@@ -109,8 +118,12 @@ func (t *task) line(now time.Time) string {
 	if t.bytes {
 		text = fmt.Sprintf("%s of %s", Bytes(t.done), Bytes(t.total))
 	}
+	more := ""
+	if m := t.more.Load(); m != nil && *m != "" {
+		more = ", " + *m
+	}
 	if took <= 0 || t.done == 0 {
-		return text
+		return text + more
 	}
 	rate := float64(t.done) / took
 	if t.bytes {
@@ -121,7 +134,7 @@ func (t *task) line(now time.Time) string {
 	if left := t.total - t.done; left > 0 {
 		text += ", " + Duration(time.Duration(float64(left)/rate*float64(time.Second))) + " left"
 	}
-	return text
+	return text + more
 }
 
 // End takes a task's bar away.

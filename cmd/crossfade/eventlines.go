@@ -1,0 +1,113 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/crossfade-project/crossfade"
+)
+
+// eventLine is an event as --progress json writes it.
+type eventLine struct {
+	Time time.Time `json:"time"`
+	crossfade.Event
+	// Copy is in place of the event's, with what follows from it.
+	Copy  *copyLine `json:"copy,omitempty"`
+	Error string    `json:"error,omitempty"`
+}
+
+// copyLine is how far a copy has come.
+type copyLine struct {
+	Objects      int64 `json:"objects"`
+	Bytes        int64 `json:"bytes"`
+	TotalObjects int64 `json:"totalObjects"`
+	TotalBytes   int64 `json:"totalBytes"`
+	Retries      int64 `json:"retries"`
+	Throttles    int64 `json:"throttles"`
+	Failures     int64 `json:"failures"`
+	// Rates are a second, since the stage's first event; ETA is in seconds, at those rates. They are missing where nothing is known yet.
+	BytesRate   float64  `json:"bytesRate,omitempty"`
+	ObjectsRate float64  `json:"objectsRate,omitempty"`
+	ETA         *float64 `json:"eta,omitempty"`
+}
+
+// copyEvery bounds how often a stage's copy is told: an object can take a millisecond.
+const copyEvery = time.Second
+
+// eventLines writes events as lines of JSON.
+type eventLines struct {
+	out io.Writer
+	now func() time.Time
+
+	mu     sync.Mutex
+	stages map[string]*copyStage
+}
+
+type copyStage struct {
+	began, said time.Time
+	last        *crossfade.Event // held back
+}
+
+func newEventLines(out io.Writer) *eventLines {
+	return &eventLines{out: out, now: time.Now, stages: map[string]*copyStage{}}
+}
+
+func (l *eventLines) handle(ev crossfade.Event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.now()
+	s := l.stages[ev.Stage]
+	if s == nil {
+		s = &copyStage{began: now}
+		l.stages[ev.Stage] = s
+	}
+	if ev.Kind == crossfade.Copying {
+		if now.Sub(s.said) < copyEvery {
+			s.last = &ev
+			return
+		}
+		s.said, s.last = now, nil
+	} else if s.last != nil { // the last state is always told
+		l.write(now, s, *s.last)
+		s.last = nil
+	}
+	if ev.Kind == crossfade.StageEnded {
+		delete(l.stages, ev.Stage)
+	}
+	l.write(now, s, ev)
+}
+
+func (l *eventLines) write(now time.Time, s *copyStage, ev crossfade.Event) {
+	line := eventLine{Time: now.UTC(), Event: ev}
+	if ev.Err != nil {
+		line.Error = ev.Err.Error()
+	}
+	if ev.Copy != nil {
+		line.Copy = lineOf(ev, now.Sub(s.began).Seconds())
+	}
+	raw, err := json.Marshal(line)
+	if err != nil {
+		return // an event is no record: nothing depends on it
+	}
+	_, _ = l.out.Write(append(raw, '\n')) // likewise
+}
+
+func lineOf(ev crossfade.Event, took float64) *copyLine {
+	c := ev.Copy
+	line := &copyLine{
+		Objects: c.Objects, Bytes: c.Bytes, TotalObjects: c.TotalObjects, TotalBytes: c.TotalBytes,
+		Retries: c.Retries, Throttles: c.Throttles, Failures: c.Failures,
+	}
+	if took <= 0 || c.Objects == 0 {
+		return line
+	}
+	line.ObjectsRate, line.BytesRate = float64(c.Objects)/took, float64(c.Bytes)/took
+	left := float64(max(c.TotalObjects-c.Objects, 0)) / line.ObjectsRate
+	if line.BytesRate > 0 {
+		left = max(left, float64(max(c.TotalBytes-c.Bytes, 0))/line.BytesRate)
+	}
+	line.ETA = &left
+	return line
+}
