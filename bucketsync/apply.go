@@ -249,7 +249,7 @@ func (e *engine) changedSince(before Result) int64 {
 
 // copyAll walks both listings to their ends. It returns how many objects the destination holds in the range.
 func (e *engine) copyAll(ctx context.Context, resort bool, doomed *doomed) (held int64, err error) {
-	fails := &failures{op: "sync " + e.opts.Name, tell: e.progress.failed}
+	fails := &failures{op: "sync " + e.opts.Name, tell: e.failed}
 	workers, wctx := newCrew(ctx, e.gate)
 	run := func(key string, work func(ctx context.Context) error) {
 		workers.do(func() error {

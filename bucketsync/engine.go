@@ -94,9 +94,24 @@ func (e *engine) throttles() int64 { return max(e.told()-e.strain.begun, e.strai
 
 // moved tells of an object that was copied.
 func (e *engine) moved(size int64) {
-	e.progress.add(1, size, func(p *Progress) {
-		p.Retries, p.Throttles, p.UnderWay = e.strain.retries.Load(), e.throttles(), e.gate.Limit()
+	e.progress.change(func(p *Progress) {
+		p.Objects++
+		p.Bytes += size
+		e.borne(p)
 	})
+}
+
+// failed tells of an object that could not be copied.
+func (e *engine) failed() {
+	e.progress.change(func(p *Progress) {
+		p.Failures++
+		e.borne(p)
+	})
+}
+
+// borne says how the stores bear what is asked of them.
+func (e *engine) borne(p *Progress) {
+	p.Retries, p.Throttles, p.UnderWay = e.strain.retries.Load(), e.throttles(), e.gate.Limit()
 }
 
 // tally changes the result under its lock.

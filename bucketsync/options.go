@@ -245,21 +245,10 @@ type progress struct {
 	tell  func(Progress)
 }
 
-func (p *progress) failed() {
+func (p *progress) change(how func(*Progress)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.state.Failures++
-	if p.tell != nil {
-		p.tell(p.state)
-	}
-}
-
-func (p *progress) add(objects, bytes int64, look func(*Progress)) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	look(&p.state)
-	p.state.Objects += objects
-	p.state.Bytes += bytes
+	how(&p.state)
 	if p.tell != nil {
 		p.tell(p.state)
 	}

@@ -31,6 +31,8 @@ type copyLine struct {
 	BytesRate   float64  `json:"bytesRate,omitempty"`
 	ObjectsRate float64  `json:"objectsRate,omitempty"`
 	ETA         *float64 `json:"eta,omitempty"`
+	// UnderWay is how many objects may be copied at once just now.
+	UnderWay int `json:"underWay,omitempty"`
 }
 
 // copyEvery bounds how often a stage's copy is told: an object can take a millisecond.
@@ -98,7 +100,7 @@ func lineOf(ev crossfade.Event, took float64) *copyLine {
 	c := ev.Copy
 	line := &copyLine{
 		Objects: c.Objects, Bytes: c.Bytes, TotalObjects: c.TotalObjects, TotalBytes: c.TotalBytes,
-		Retries: c.Retries, Throttles: c.Throttles, Failures: c.Failures,
+		Retries: c.Retries, Throttles: c.Throttles, Failures: c.Failures, UnderWay: c.UnderWay,
 	}
 	if took <= 0 || c.Objects == 0 {
 		return line
