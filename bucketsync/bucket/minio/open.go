@@ -13,6 +13,7 @@ import (
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/direct"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/keys"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/s3page"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/throttle"
@@ -103,8 +104,9 @@ func Open(ctx context.Context, opts Options) (*Bucket, error) {
 		return nil, fmt.Errorf("open minio bucket %s at %s: %w", opts.Bucket, opts.Endpoint, err)
 	}
 	u := bucket.URL{Scheme: bucket.SchemeMinIO, Host: endpoint.Host, Bucket: opts.Bucket, Plain: endpoint.Scheme == "http"}
-	direct := &wire{transport: transport, credentials: access, endpoint: endpoint, bucket: opts.Bucket, region: opts.Region}
-	return &Bucket{opts: opts, url: u.String(), client: client, once: once, wire: direct, throttle: transport}, nil
+	lean := &direct.Transport{Dial: opts.Silence.Dial(), TLS: plain.TLSClientConfig, Otherwise: plain}
+	hot := &wire{throttle: transport, direct: lean, credentials: access, endpoint: endpoint, bucket: opts.Bucket, region: opts.Region}
+	return &Bucket{opts: opts, url: u.String(), client: client, once: once, wire: hot, throttle: transport}, nil
 }
 
 func (o *Options) normalize() (*url.URL, error) {

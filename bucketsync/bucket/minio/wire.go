@@ -16,13 +16,15 @@ import (
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/body"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/throttle"
 )
 
 // wire makes the two requests of which a copy has one for each object, a read and a write of it whole, without the SDK: that prepares
 // and signs them at several times the cost. It knows success only. Whatever else comes of a request, the SDK makes it again and
 // says what it means, and tries again what may pass.
 type wire struct {
-	transport   http.RoundTripper
+	throttle    *throttle.Transport
+	direct      http.RoundTripper
 	credentials *credentials.Credentials
 	endpoint    *url.URL
 	bucket      string
@@ -72,7 +74,7 @@ func (w *wire) do(request *http.Request) *http.Response {
 	if !w.sign(request, time.Now().UTC()) {
 		return nil
 	}
-	answer, err := w.transport.RoundTrip(request)
+	answer, err := w.throttle.Through(w.direct, request)
 	if err != nil {
 		return nil
 	}

@@ -36,6 +36,11 @@ func (t *Transport) Throttles() int64 { return t.count.Load() }
 
 // RoundTrip implements http.RoundTripper.
 func (t *Transport) RoundTrip(request *http.Request) (*http.Response, error) {
+	return t.Through(t.Next, request)
+}
+
+// Through is RoundTrip by another transport to the same store.
+func (t *Transport) Through(next http.RoundTripper, request *http.Request) (*http.Response, error) {
 	ctx := request.Context()
 	if err := t.wait(ctx); err != nil {
 		if request.Body != nil {
@@ -43,7 +48,7 @@ func (t *Transport) RoundTrip(request *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
-	answer, err := t.Next.RoundTrip(request)
+	answer, err := next.RoundTrip(request)
 	if err != nil || answer.StatusCode != http.StatusTooManyRequests && answer.StatusCode != http.StatusServiceUnavailable {
 		return answer, err
 	}
