@@ -77,7 +77,9 @@ func TestWhatIsLargerThanTheBudgetGetsItAlone(t *testing.T) {
 	if err := <-waits; !errors.Is(err, context.Canceled) {
 		t.Errorf("a second gets room beside it: %v", err)
 	}
-	release()
+	if release(); b.kept > 0 {
+		t.Errorf("%d bytes of it are kept, of 100", b.kept)
+	}
 	if _, err := b.Reserve(t.Context(), 100); err != nil {
 		t.Error(err)
 	}

@@ -21,7 +21,7 @@ import (
 )
 
 const (
-	bufferSize = 64 << 10
+	bufferSize = 32 << 10 // of each of two; what is larger goes past them when it is read
 	// mostIdle is how many connections are kept, and keepIdle for how long: servers close those that they hear nothing on.
 	mostIdle = 256
 	keepIdle = 20 * time.Second
