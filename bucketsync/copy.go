@@ -85,6 +85,9 @@ func contentOf(digests []bucket.Digest) (c content) {
 
 // tryCopy is one try. It leaves in listed what it saw of the source.
 func (e *engine) tryCopy(ctx context.Context, listed *bucket.Object, rec *Record, base *bucket.Object) error {
+	if done, err := e.within(ctx, listed, rec, base); done {
+		return err
+	}
 	t, acked, err := e.transfer(ctx, listed, rec, base)
 	switch {
 	case errors.Is(err, errRefusedWrite):
@@ -158,28 +161,37 @@ func (e *engine) transfer(ctx context.Context, listed *bucket.Object, rec *Recor
 		return nil, none, fmt.Errorf("copy %q: it has another size than it was listed with: %w", src.Key, errSourceMoved)
 	}
 	*listed = src
-	props, entries, err := e.fit(ctx, src)
+	t, err := e.prepare(ctx, src, rec, base)
 	if err != nil {
 		return nil, none, err
 	}
-	if base != nil {
-		if err := e.mayReplace(ctx, props.Lock, base, rec.owns(*base)); err != nil {
-			return nil, none, err
-		}
-	}
-	if e.opts.Strict {
-		for _, entry := range entries {
-			if entry.Fate == Lost {
-				return nil, none, fmt.Errorf("copy %q: %s would be lost (%s): %w", src.Key, entry.Property, entry.Detail, bucket.ErrUnsupported)
-			}
-		}
-	}
-	t := &transfer{key: src.Key, src: src, props: props, entries: entries, sums: newSums(e.wanted(src)...), over: base != nil, going: g}
+	t.going = g
 	if g != nil {
 		t.sums, _ = g.hashes(e.wanted(src), src.Size)
 	}
 	acked, err := e.write(ctx, t, body, raw, rec, base)
 	return t, acked, err
+}
+
+// prepare finds what the destination is to have of an object, or why it may not have it.
+func (e *engine) prepare(ctx context.Context, src bucket.Object, rec *Record, base *bucket.Object) (*transfer, error) {
+	props, entries, err := e.fit(ctx, src)
+	if err != nil {
+		return nil, err
+	}
+	if base != nil {
+		if err := e.mayReplace(ctx, props.Lock, base, rec.owns(*base)); err != nil {
+			return nil, err
+		}
+	}
+	if e.opts.Strict {
+		for _, entry := range entries {
+			if entry.Fate == Lost {
+				return nil, fmt.Errorf("copy %q: %s would be lost (%s): %w", src.Key, entry.Property, entry.Detail, bucket.ErrUnsupported)
+			}
+		}
+	}
+	return &transfer{key: src.Key, src: src, props: props, entries: entries, sums: newSums(e.wanted(src)...), over: base != nil}, nil
 }
 
 // wanted are the algorithms by which a copy of an object is compared: those that its source tells, what the
@@ -248,16 +260,7 @@ var errRefusedWrite = errors.New("the destination changed since it was listed")
 // write records the intent and writes what is read from body on the condition that the destination is still at base. Raw is
 // the memory for the whole of a small object.
 func (e *engine) write(ctx context.Context, t *transfer, body io.Reader, raw []byte, rec *Record, base *bucket.Object) (bucket.Object, error) {
-	put := bucket.PutOptions{Properties: t.props, Budget: e.memory}
-	if base == nil {
-		put.IfAbsent = e.toCaps.ConditionalPut
-	} else if e.toCaps.ConditionalWrite {
-		put.IfMatch = *base
-	}
-	intent := Record{Key: t.key, State: StateIntent, Source: seen(t.src)}
-	if base != nil && rec.owns(*base) {
-		intent.Destination = seen(*base)
-	}
+	put, intent := e.conditions(t, base), e.intent(t, rec, base)
 	in := &source{r: body, sums: t.sums, size: t.src.Size, moved: e.gate.Moved}
 	var out io.Reader = in
 	if t.src.Size <= e.small() {
@@ -296,6 +299,26 @@ func (e *engine) write(ctx context.Context, t *transfer, body io.Reader, raw []b
 		return bucket.Object{}, err
 	}
 	return acked, t.checkSource()
+}
+
+// conditions are those of a write: that the destination is still at base.
+func (e *engine) conditions(t *transfer, base *bucket.Object) bucket.PutOptions {
+	put := bucket.PutOptions{Properties: t.props, Budget: e.memory}
+	if base == nil {
+		put.IfAbsent = e.toCaps.ConditionalPut
+	} else if e.toCaps.ConditionalWrite {
+		put.IfMatch = *base
+	}
+	return put
+}
+
+// intent is what is on record before a write.
+func (e *engine) intent(t *transfer, rec *Record, base *bucket.Object) Record {
+	intent := Record{Key: t.key, State: StateIntent, Source: seen(t.src)}
+	if base != nil && rec.owns(*base) {
+		intent.Destination = seen(*base)
+	}
+	return intent
 }
 
 // checkSource compares what was read with what the source's store says of it.

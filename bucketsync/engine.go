@@ -29,6 +29,7 @@ type engine struct {
 	gate             *pace.Gate
 	ramp             *pace.Ramp
 	strain           *strain
+	declined         atomic.Bool // no copies within the server of both sides, after one was refused
 	// destinationMissing: planning on a destination that is yet to be made.
 	destinationMissing bool
 

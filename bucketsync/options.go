@@ -74,6 +74,8 @@ type Options struct {
 	Witness func() (func(Proven) error, error)
 	// AllowConflicts lets a proof hold although ConflictSkip left objects at the destination that differ.
 	AllowConflicts bool
+	// NoServerSideCopy reads and writes every object, also where both sides are on one server that could copy by itself.
+	NoServerSideCopy bool
 	// Concurrency is how many objects are under way at once. 0 finds it out: a few at first, more as long as that brings more, and fewer
 	// when a store asks to slow down.
 	Concurrency int

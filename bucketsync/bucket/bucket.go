@@ -231,8 +231,9 @@ type Capabilities struct {
 	// Locks says that Put writes locks where the bucket holds them (Guards), and Keys that it encrypts under a key that it is told.
 	Locks bool
 	Keys  bool
-	// Resumes says that the bucket is a Resumer.
+	// Resumes says that the bucket is a Resumer, Copies that it is a Copier.
 	Resumes bool
+	Copies  bool
 	// OpenTells says that a read of a whole object answers what Head would: one request then serves for both.
 	OpenTells bool
 	// FirstWrites is how many writes a second the store takes at first, where it wants to be warmed up; twice as many after 20

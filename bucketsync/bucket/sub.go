@@ -44,6 +44,17 @@ func (s *sub) MakeKeeping(ctx context.Context, what Keeping) error {
 	return ErrUnsupported
 }
 
+// CopyFrom implements Copier, where the bucket below does.
+func (s *sub) CopyFrom(ctx context.Context, key string, from Bucket, src Object, opts PutOptions) (Copied, error) {
+	below, ok := s.Bucket.(Copier)
+	if !ok {
+		return Copied{}, ErrUnsupported
+	}
+	copied, err := below.CopyFrom(ctx, s.prefix+key, from, src, opts)
+	copied.Object = s.inside(copied.Object)
+	return copied, err
+}
+
 // Abort implements Resumer, where the bucket below does.
 func (s *sub) Abort(ctx context.Context, key, id string) error {
 	if below, ok := s.Bucket.(Resumer); ok {

@@ -110,12 +110,12 @@ func fileDriver(t *testing.T) buckettest.Driver {
 
 // s3FakeDriver holds the driver against a server that keeps all that S3 promises. Signatures are not among that.
 func s3FakeDriver(t *testing.T) buckettest.Driver {
-	server := s3fake.Start(s3fake.Options{})
+	server := s3fake.Start(s3fake.Options{MaxCopy: 5 << 20})
 	t.Cleanup(server.Close)
 	const part = 5 << 20
-	return buckettest.Driver{Endpoint: server.URL(), PartSize: part, NoCredentials: true, ResumeSize: part, Open: func(t *testing.T, at buckettest.At) (bucket.Bucket, error) {
+	return buckettest.Driver{Endpoint: server.URL(), PartSize: part, NoCredentials: true, ResumeSize: part, CopySize: part, Open: func(t *testing.T, at buckettest.At) (bucket.Bucket, error) {
 		return s3.Open(t.Context(), s3.Options{
-			Bucket: at.Bucket, Endpoint: at.Endpoint, Complete: true, Region: "us-east-1", PartSize: part, PageSize: buckettest.PageSize,
+			Bucket: at.Bucket, Endpoint: at.Endpoint, Complete: true, Region: "us-east-1", PartSize: part, PageSize: buckettest.PageSize, CopySize: part,
 			Credentials: s3.Credentials{AccessKey: "key", SecretKey: "secret"}, Attempts: 2,
 		})
 	}}
@@ -123,9 +123,9 @@ func s3FakeDriver(t *testing.T) buckettest.Driver {
 
 func s3Driver(server *store.Server) buckettest.Driver {
 	const part = 5 << 20
-	return buckettest.Driver{Endpoint: server.Endpoint, PartSize: part, ResumeSize: part, Open: func(t *testing.T, at buckettest.At) (bucket.Bucket, error) {
+	return buckettest.Driver{Endpoint: server.Endpoint, PartSize: part, ResumeSize: part, CopySize: part, Open: func(t *testing.T, at buckettest.At) (bucket.Bucket, error) {
 		opts := s3.Options{
-			Bucket: at.Bucket, Endpoint: at.Endpoint, Region: server.Region, PartSize: part, PageSize: buckettest.PageSize,
+			Bucket: at.Bucket, Endpoint: at.Endpoint, Region: server.Region, PartSize: part, PageSize: buckettest.PageSize, CopySize: part,
 			Credentials: s3.Credentials{AccessKey: server.AccessKey, SecretKey: server.SecretKey}, Attempts: 2,
 		}
 		if at.WrongCredentials {
@@ -137,9 +137,9 @@ func s3Driver(server *store.Server) buckettest.Driver {
 
 func minioDriver(server *store.Server) buckettest.Driver {
 	const part = 5 << 20
-	return buckettest.Driver{Endpoint: server.Endpoint, PartSize: part, ResumeSize: part, HidesBelowObjects: true, Open: func(t *testing.T, at buckettest.At) (bucket.Bucket, error) {
+	return buckettest.Driver{Endpoint: server.Endpoint, PartSize: part, ResumeSize: part, CopySize: part, HidesBelowObjects: true, Open: func(t *testing.T, at buckettest.At) (bucket.Bucket, error) {
 		opts := minio.Options{
-			Bucket: at.Bucket, Endpoint: at.Endpoint, Region: server.Region, PartSize: part, PageSize: buckettest.PageSize,
+			Bucket: at.Bucket, Endpoint: at.Endpoint, Region: server.Region, PartSize: part, PageSize: buckettest.PageSize, CopySize: part,
 			Credentials: minio.Credentials{AccessKey: server.AccessKey, SecretKey: server.SecretKey}, Attempts: 2,
 		}
 		if at.WrongCredentials {
@@ -225,6 +225,9 @@ func TestB08_AnswerOfAnotherLengthIsAnError(t *testing.T) {
 }
 func TestB09_MetadataComesBackOrIsRefused(t *testing.T) {
 	onEveryStore(t, "B09_MetadataComesBackOrIsRefused")
+}
+func TestB10_ACopyWithinTheServerHasWhatIsSent(t *testing.T) {
+	onEveryStore(t, "B10_ACopyWithinTheServerHasWhatIsSent")
 }
 func TestB11_OversizeIsRefused(t *testing.T) { onEveryStore(t, "B11_OversizeIsRefused") }
 func TestB12_HostileKeysComeBackOrAreRefused(t *testing.T) {

@@ -27,6 +27,8 @@ type Driver struct {
 	PartSize int64
 	// ResumeSize is the size in bytes of the parts in which a write can be gone on with; 0 where it cannot.
 	ResumeSize int64
+	// CopySize is the size in bytes up to which the server copies an object at once; 0 where the driver has it copy nothing.
+	CopySize int64
 	// NoCredentials says that the store lets everybody in.
 	NoCredentials bool
 	// Unlimited says that objects of any size can be stored, as far as is known.
@@ -58,6 +60,7 @@ func hasServer(d Driver) bool      { return d.Endpoint != "" }
 func hasCredentials(d Driver) bool { return !d.NoCredentials }
 func hasParts(d Driver) bool       { return d.PartSize > 0 }
 func resumes(d Driver) bool        { return d.ResumeSize > 0 }
+func copies(d Driver) bool         { return d.CopySize > 0 }
 func hasLimit(d Driver) bool       { return !d.Unlimited }
 
 // Checks returns all checks.
@@ -72,6 +75,7 @@ func Checks() []Check {
 		{"B08_BodyOfAnotherLengthLeavesTheKeyAsItWas", checkLengths, nil},
 		{"B08_AnswerOfAnotherLengthIsAnError", checkAnswers, hasServer},
 		{"B09_MetadataComesBackOrIsRefused", checkMetadata, nil},
+		{"B10_ACopyWithinTheServerHasWhatIsSent", checkCopy, copies},
 		{"B11_OversizeIsRefused", checkOversize, hasLimit},
 		{"B12_HostileKeysComeBackOrAreRefused", checkKeys, nil},
 		{"B13_FailedListingIsNotAnEmptyOne", checkFailedListing, hasServer},

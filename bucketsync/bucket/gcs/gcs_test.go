@@ -70,3 +70,56 @@ func TestB05_WritesAskForAGeneration(t *testing.T) {
 		}
 	}
 }
+
+// A copy within the service is pinned to what was seen on both sides, and all properties go with it. The emulator holds no such
+// condition, so this is what is asked for.
+func TestB10_ACopyWithinTheServiceIsPinnedOnBothSides(t *testing.T) {
+	var asked []*http.Request
+	var sent []string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		raw, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		asked, sent = append(asked, r), append(sent, string(raw))
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"done":true,"objectSize":"5","totalBytesRewritten":"5","resource":{"name":"key","size":"5","generation":"7","metageneration":"1","md5Hash":"XUFAKrxLKna5cZ2REBfFkg=="}}`)
+	}))
+	t.Cleanup(server.Close)
+	at := func(name string, complete bool) *Bucket {
+		b, err := Open(t.Context(), Options{Bucket: name, Endpoint: server.URL, Complete: complete, Credentials: Credentials{Anonymous: true}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	to, src := at("to", true), bucket.Object{Key: "a/b", Size: 5, ETag: "3/2"}
+	props := bucket.Properties{ContentType: "text/x-new", CacheControl: "no-store", Metadata: map[string]string{"owner": "new"}}
+	copied, err := to.CopyFrom(t.Context(), "key", bucket.Sub(at("from", true), "pre/"), src, bucket.PutOptions{Properties: props, IfAbsent: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if copied.ETag != "7/1" || len(copied.Digests) == 0 || copied.Digests[0].Value != "5d41402abc4b2a76b9719d911017c592" {
+		t.Errorf("the copy is told as %+v", copied)
+	}
+	if len(asked) != 1 {
+		t.Fatalf("%d requests", len(asked))
+	}
+	query := asked[0].URL.Query()
+	for name, want := range map[string]string{"ifGenerationMatch": "0", "ifSourceGenerationMatch": "3", "ifSourceMetagenerationMatch": "2"} {
+		if query.Get(name) != want {
+			t.Errorf("%s is %q, want %s", name, query.Get(name), want)
+		}
+	}
+	if path := asked[0].URL.EscapedPath(); !strings.Contains(path, "/b/from/o/pre%2Fa%2Fb/rewriteTo/b/to/o/key") {
+		t.Errorf("asked for %s", path)
+	}
+	for _, want := range []string{"text/x-new", "no-store", `"owner":"new"`} {
+		if !strings.Contains(sent[0], want) {
+			t.Errorf("%s is not in %s", want, sent[0])
+		}
+	}
+	if _, err := at("to", false).CopyFrom(t.Context(), "key", at("from", false), src, bucket.PutOptions{}); !errors.Is(err, bucket.ErrUnsupported) {
+		t.Errorf("a server that may hold no condition is asked to copy: %v", err)
+	}
+}

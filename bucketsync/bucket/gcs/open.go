@@ -37,6 +37,9 @@ type Options struct {
 	Bucket string
 	// Endpoint is the URL of a server other than Google's, without a path: http://127.0.0.1:4443.
 	Endpoint string
+	// Complete says that the server at Endpoint holds copies within it to their conditions, as Google's service does. Emulators were
+	// seen not to: where it is not set, nothing is copied within the server.
+	Complete bool
 	// Credentials are used as they are; empty ones leave it to Google's default chain.
 	Credentials Credentials
 	// Project is what a bucket is made in. Nothing else needs it.
@@ -72,6 +75,7 @@ type Bucket struct {
 var _ interface {
 	bucket.Bucket
 	bucket.Maker
+	bucket.Copier
 	bucket.Guarded
 	bucket.Keeper
 	bucket.Pager
@@ -143,12 +147,15 @@ func (b *Bucket) Describe() bucket.Capabilities {
 	return bucket.Capabilities{
 		Provider: "gcs", URL: b.url, Endpoint: b.opts.Endpoint, PartSize: b.opts.PartSize, ListPage: cmp.Or(b.opts.PageSize, 1000), Order: bucket.ByBytes,
 		MaxObjectSize: maxObject, MaxKeyLength: maxKey, MaxMetadataSize: maxMetadata,
-		MetadataKeys: bucket.MetadataAnyCase, ConditionalPut: true, ConditionalWrite: true, KeyProblem: keyProblem,
+		MetadataKeys: bucket.MetadataAnyCase, Copies: b.complete(), ConditionalPut: true, ConditionalWrite: true, KeyProblem: keyProblem,
 		FirstWrites: firstWrites, WriteInterval: time.Second,
 		PropertyProblem: func(p bucket.Properties) string { return bucket.Problem(check(p)) },
 		Locks:           true, Keys: true,
 	}
 }
+
+// complete says that the server does all that the service promises.
+func (b *Bucket) complete() bool { return b.opts.Endpoint == "" || b.opts.Complete }
 
 // keyProblem follows https://cloud.google.com/storage/docs/objects#naming.
 func keyProblem(key string) string {

@@ -26,14 +26,8 @@ func (b *Bucket) Put(ctx context.Context, key string, r io.Reader, size int64, o
 }
 
 func (b *Bucket) put(ctx context.Context, key string, r io.Reader, size int64, opts bucket.PutOptions) (bucket.Object, error) {
-	if problem := keyProblem(key); problem != "" {
-		return bucket.Object{}, fmt.Errorf("%w: %s", bucket.ErrUnsupported, problem)
-	}
-	if size < 0 || size > maxObject {
-		return bucket.Object{}, fmt.Errorf("%w: an object of %d bytes, Cloud Storage takes %d", bucket.ErrUnsupported, size, int64(maxObject))
-	}
 	p := opts.Properties
-	if err := errors.Join(p.Fits(b.Describe()), check(p)); err != nil {
+	if err := b.refuse(key, size, p); err != nil {
 		return bucket.Object{}, err
 	}
 	handle, err := b.on(key, opts)
@@ -58,6 +52,17 @@ func (b *Bucket) put(ctx context.Context, key string, r io.Reader, size int64, o
 	}
 	obj := seen(w.Attrs())
 	return obj, b.confirm(ctx, obj, size, sum)
+}
+
+// refuse says what cannot be held.
+func (b *Bucket) refuse(key string, size int64, p bucket.Properties) error {
+	if problem := keyProblem(key); problem != "" {
+		return fmt.Errorf("%w: %s", bucket.ErrUnsupported, problem)
+	}
+	if size < 0 || size > maxObject {
+		return fmt.Errorf("%w: an object of %d bytes, Cloud Storage takes %d", bucket.ErrUnsupported, size, int64(maxObject))
+	}
+	return errors.Join(p.Fits(b.Describe()), check(p))
 }
 
 // send writes the body and returns its MD5. What fits into one chunk is in memory whole and needs no buffer of the SDK's; such a

@@ -26,6 +26,7 @@ const (
 	maxMetadata = 2 << 10
 	maxParts    = 10_000
 	minPart     = 5 << 20
+	maxCopy     = 5 << 30
 )
 
 // Options choose a bucket. Bucket and Endpoint are needed.
@@ -41,6 +42,8 @@ type Options struct {
 	// PartSize is how many bytes a part of a multipart upload has at least, and what is sent in one request at most;
 	// 0 is 8 MiB, and MinIO takes no less than 5 MiB. Objects of over 10,000 parts get larger ones.
 	PartSize int64
+	// CopySize is how many bytes one request copies within the server at most; 0 is 512 MiB, MinIO takes no more than 5 GiB.
+	CopySize int64
 	// Workers is how many parts of one object are sent at once; 0 is 4.
 	Workers int
 	// PageSize is how many keys a page of a listing has; 0 is what the server gives, at most 1,000.
@@ -76,6 +79,7 @@ var _ interface {
 	bucket.Resumer
 	bucket.Pager
 	bucket.Throttled
+	bucket.Copier
 } = (*Bucket)(nil)
 
 // Open returns the bucket. It makes no request.
@@ -130,6 +134,10 @@ func (o *Options) normalize() (*url.URL, error) {
 		o.PartSize = 8 << 20
 	}
 	o.PartSize = max(o.PartSize, minPart)
+	if o.CopySize == 0 {
+		o.CopySize = 512 << 20
+	}
+	o.CopySize = min(max(o.CopySize, minPart), maxCopy)
 	if o.Workers <= 0 {
 		o.Workers = 4
 	}
@@ -172,7 +180,7 @@ func (b *Bucket) Describe() bucket.Capabilities {
 		Provider: "minio", URL: b.url, Endpoint: b.opts.Endpoint, PartSize: b.opts.PartSize, ListPage: cmp.Or(b.opts.PageSize, 1000), Order: bucket.ByBytes,
 		MaxObjectSize: maxObject, MaxKeyLength: keys.S3Max, MaxMetadataSize: maxMetadata, MaxParts: maxParts,
 		MetadataKeys: bucket.MetadataLowerCase, ConditionalPut: true, ConditionalWrite: true,
-		Tags: true, Expires: true, KeyProblem: keys.S3OverFiles, OpenTells: true, Resumes: true, PutDigest: bucket.CRC64NVME,
+		Tags: true, Expires: true, KeyProblem: keys.S3OverFiles, OpenTells: true, Resumes: true, Copies: true, PutDigest: bucket.CRC64NVME,
 		NoneBelow: true, // a listing leaves them out
 		PropertyProblem: func(p bucket.Properties) string {
 			_, err := headers(p)

@@ -24,7 +24,7 @@ const summedForm = "crc64nvme"
 // multipart sends an object in parts. Without a log, an upload that fails is aborted.
 func (w *write) multipart(ctx context.Context, r io.Reader, query minio.PutObjectOptions) (bucket.Object, error) {
 	up := body.Upload{Log: w.log, Send: w.send, Same: w.same}
-	plan, err := w.begin(ctx, &up, query)
+	plan, err := w.begin(ctx, &up, query, w.b.opts.PartSize)
 	if err != nil {
 		return bucket.Object{}, err
 	}
@@ -36,8 +36,8 @@ func (w *write) multipart(ctx context.Context, r io.Reader, query minio.PutObjec
 }
 
 // begin takes up the upload of an earlier call, or begins one.
-func (w *write) begin(ctx context.Context, up *body.Upload, query minio.PutObjectOptions) (plan body.Plan, err error) {
-	plan = body.NewPlan(w.size, w.b.opts.PartSize, maxParts, w.b.opts.Workers)
+func (w *write) begin(ctx context.Context, up *body.Upload, query minio.PutObjectOptions, partSize int64) (plan body.Plan, err error) {
+	plan = body.NewPlan(w.size, partSize, maxParts, w.b.opts.Workers)
 	if up.Log != nil && up.Log.State.ID != "" {
 		state := up.Log.State
 		w.upload, w.summed = state.ID, state.Form == summedForm
@@ -69,6 +69,10 @@ func (w *write) create(ctx context.Context, query minio.PutObjectOptions) (id st
 	client := w.b.client
 	if w.log != nil {
 		client = w.b.once
+	}
+	if w.copies {
+		id, err = client.NewMultipartUpload(ctx, w.b.opts.Bucket, w.key, query)
+		return id, false, err
 	}
 	with := query
 	with.UserMetadata = maps.Clone(query.UserMetadata)

@@ -31,21 +31,29 @@ func (b *Bucket) Put(ctx context.Context, key string, r io.Reader, size int64, o
 }
 
 func (b *Bucket) put(ctx context.Context, key string, r io.Reader, size int64, opts bucket.PutOptions) (bucket.Object, error) {
-	if problem := keys.S3OverFiles(key); problem != "" {
-		return bucket.Object{}, fmt.Errorf("%w: %s", bucket.ErrUnsupported, problem)
-	}
-	if size < 0 || size > maxObject {
-		return bucket.Object{}, fmt.Errorf("%w: an object of %d bytes, MinIO takes %d", bucket.ErrUnsupported, size, int64(maxObject))
-	}
-	metadata, err := headers(opts.Properties)
-	if err := errors.Join(opts.Properties.Fits(b.Describe()), err); err != nil {
+	w, metadata, err := b.newWrite(key, size, opts)
+	if err != nil {
 		return bucket.Object{}, err
 	}
-	w := &write{b: b, key: key, size: size, md5: opts.MD5, budget: opts.Budget, condition: condition(opts), log: opts.Upload}
 	if size <= b.opts.PartSize {
 		return w.single(ctx, r, describe(condition(opts), opts.Properties, metadata))
 	}
 	return w.multipart(ctx, r, describe(minio.PutObjectOptions{}, opts.Properties, metadata))
+}
+
+// newWrite refuses what cannot be held, and gives the user metadata as it travels.
+func (b *Bucket) newWrite(key string, size int64, opts bucket.PutOptions) (*write, map[string]string, error) {
+	if problem := keys.S3OverFiles(key); problem != "" {
+		return nil, nil, fmt.Errorf("%w: %s", bucket.ErrUnsupported, problem)
+	}
+	if size < 0 || size > maxObject {
+		return nil, nil, fmt.Errorf("%w: an object of %d bytes, MinIO takes %d", bucket.ErrUnsupported, size, int64(maxObject))
+	}
+	metadata, err := headers(opts.Properties)
+	if err := errors.Join(opts.Properties.Fits(b.Describe()), err); err != nil {
+		return nil, nil, err
+	}
+	return &write{b: b, key: key, size: size, md5: opts.MD5, budget: opts.Budget, condition: condition(opts), log: opts.Upload}, metadata, nil
 }
 
 // headers are the user metadata as it travels, or why the properties cannot be held.
@@ -98,6 +106,7 @@ type write struct {
 	// Of a write in parts: its upload, whether its parts are checked by their CRC, and they themselves.
 	upload string
 	summed bool
+	copies bool // its parts come from within the server
 	parts  []minio.CompletePart
 }
 

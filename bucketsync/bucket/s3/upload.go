@@ -21,7 +21,7 @@ import (
 // multipart sends an object in parts. Without a log, an upload that fails is aborted.
 func (w *write) multipart(ctx context.Context, r io.Reader) (bucket.Object, error) {
 	up := body.Upload{Log: w.opts.Upload, Send: w.send, Same: func(part body.Part, tag string) bool { return hex.EncodeToString(part.MD5()) == tag }}
-	plan, err := w.begin(ctx, &up)
+	plan, err := w.begin(ctx, &up, w.b.opts.PartSize)
 	if err != nil {
 		return bucket.Object{}, err
 	}
@@ -33,8 +33,8 @@ func (w *write) multipart(ctx context.Context, r io.Reader) (bucket.Object, erro
 }
 
 // begin takes up the upload of an earlier call, or begins one.
-func (w *write) begin(ctx context.Context, up *body.Upload) (plan body.Plan, err error) {
-	plan = body.NewPlan(w.size, w.b.opts.PartSize, maxParts, w.b.opts.Workers)
+func (w *write) begin(ctx context.Context, up *body.Upload, partSize int64) (plan body.Plan, err error) {
+	plan = body.NewPlan(w.size, partSize, maxParts, w.b.opts.Workers)
 	if up.Log != nil && up.Log.State.ID != "" {
 		state := up.Log.State
 		w.upload, plan = state.ID, body.NewPlan(w.size, state.PartSize, maxParts, w.b.opts.Workers)

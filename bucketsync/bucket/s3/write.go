@@ -34,24 +34,32 @@ func (b *Bucket) Put(ctx context.Context, key string, r io.Reader, size int64, o
 }
 
 func (b *Bucket) put(ctx context.Context, key string, r io.Reader, size int64, opts bucket.PutOptions) (bucket.Object, error) {
-	if problem := b.keyProblem(key); problem != "" {
-		return bucket.Object{}, fmt.Errorf("%w: %s", bucket.ErrUnsupported, problem)
-	}
-	if size < 0 || size > maxObject {
-		return bucket.Object{}, fmt.Errorf("%w: an object of %d bytes, S3 takes %d", bucket.ErrUnsupported, size, int64(maxObject))
-	}
-	if err := opts.Properties.Fits(b.Describe()); err != nil {
-		return bucket.Object{}, err
-	}
-	metadata, err := b.headers(opts.Properties)
+	w, err := b.newWrite(key, size, opts)
 	if err != nil {
 		return bucket.Object{}, err
 	}
-	w := &write{b: b, key: key, size: size, opts: opts, metadata: metadata}
 	if size <= b.opts.PartSize {
 		return w.single(ctx, r)
 	}
 	return w.multipart(ctx, r)
+}
+
+// newWrite refuses what cannot be held.
+func (b *Bucket) newWrite(key string, size int64, opts bucket.PutOptions) (*write, error) {
+	if problem := b.keyProblem(key); problem != "" {
+		return nil, fmt.Errorf("%w: %s", bucket.ErrUnsupported, problem)
+	}
+	if size < 0 || size > maxObject {
+		return nil, fmt.Errorf("%w: an object of %d bytes, S3 takes %d", bucket.ErrUnsupported, size, int64(maxObject))
+	}
+	if err := opts.Properties.Fits(b.Describe()); err != nil {
+		return nil, err
+	}
+	metadata, err := b.headers(opts.Properties)
+	if err != nil {
+		return nil, err
+	}
+	return &write{b: b, key: key, size: size, opts: opts, metadata: metadata}, nil
 }
 
 // headers are the user metadata as it travels, or why the properties cannot be held.

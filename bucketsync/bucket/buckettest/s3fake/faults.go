@@ -25,6 +25,7 @@ const (
 	AbortUpload    Op = "abort upload"
 	ListUploads    Op = "list uploads"
 	ListParts      Op = "list parts"
+	CopyPart       Op = "copy part"
 	Unknown        Op = "unknown"
 )
 
@@ -62,6 +63,9 @@ func opOf(r request) Op {
 	case kind{method: http.MethodPut, key: true}:
 		switch {
 		case has("uploadId"):
+			if r.Header.Get("x-amz-copy-source") != "" {
+				return CopyPart
+			}
 			return UploadPart
 		case r.Header.Get("x-amz-copy-source") != "":
 			return Copy
@@ -117,6 +121,8 @@ type Fault struct {
 	Cut int64
 	// Short makes a Get say and send so many bytes less than there are.
 	Short int64
+	// Flip makes a Copy change one bit of what it copies.
+	Flip bool
 	// Torn makes a Get send this behind the first half of the object, in place of what belongs there.
 	Torn []byte
 	// Order of a List.

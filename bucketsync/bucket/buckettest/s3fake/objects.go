@@ -129,7 +129,11 @@ func (s *Server) get(w http.ResponseWriter, r request, op Op, fault Fault) error
 	if fault.Torn != nil {
 		content = append(append([]byte{}, content[:len(content)/2]...), fault.Torn...)
 	}
-	from, to, partial, err := byteRange(r.Header.Get("Range"), int64(len(content)))
+	spec := r.Header.Get("Range")
+	if r.query.Get("partNumber") == "1" && len(o.parts) > 0 {
+		spec = fmt.Sprintf("bytes=0-%d", o.parts[0]-1)
+	}
+	from, to, partial, err := byteRange(spec, int64(len(content)))
 	if err != nil {
 		return err
 	}
@@ -191,21 +195,38 @@ func byteRange(header string, size int64) (from, to int64, partial bool, err err
 	return from, to, true, nil
 }
 
-// copyObject copies within the server. Metadata and tags come along unless REPLACE is said.
-func (s *Server) copyObject(w http.ResponseWriter, r request) error {
+// copySource finds what a request copies.
+func (s *Server) copySource(r request) (*object, error) {
 	source, err := url.PathUnescape(strings.TrimPrefix(r.Header.Get("x-amz-copy-source"), "/"))
 	if err != nil {
-		return fail(http.StatusBadRequest, "InvalidArgument", "x-amz-copy-source: %v", err)
+		return nil, fail(http.StatusBadRequest, "InvalidArgument", "x-amz-copy-source: %v", err)
 	}
 	bucket, key, _ := strings.Cut(source, "/")
 	from, err := s.find(bucket, key)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if match := r.Header.Get("x-amz-copy-source-if-match"); match != "" && strings.Trim(match, `"`) != from.etag {
-		return fail(http.StatusPreconditionFailed, "PreconditionFailed", "the source's ETag is %q", from.etag)
+		return nil, fail(http.StatusPreconditionFailed, "PreconditionFailed", "the source's ETag is %q", from.etag)
 	}
-	to := &object{body: from.body, etag: from.etag, header: from.header, tags: from.tags}
+	return from, nil
+}
+
+// copyObject copies within the server. Metadata and tags come along unless REPLACE is said. The copy is of one piece, and its ETag
+// the MD5: https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html.
+func (s *Server) copyObject(w http.ResponseWriter, r request, fault Fault) error {
+	from, err := s.copySource(r)
+	if err != nil {
+		return err
+	}
+	if int64(len(from.body)) > s.opts.MaxCopy {
+		return fail(http.StatusBadRequest, "InvalidRequest", "%d bytes are copied in parts only", len(from.body))
+	}
+	content := from.body
+	if fault.Flip {
+		content = append([]byte{content[0] ^ 1}, content[1:]...)
+	}
+	to := &object{body: content, etag: sum(content), header: from.header, tags: from.tags}
 	if r.Header.Get("x-amz-metadata-directive") == "REPLACE" {
 		if to.header, err = kept(r); err != nil {
 			return err

@@ -18,6 +18,8 @@ import (
 type Options struct {
 	// MinPart is the least size of every part but the last, in bytes; 0 is 5 MiB.
 	MinPart int64
+	// MaxCopy is the size above which an object is copied in parts only, in bytes; 0 is 5 GiB.
+	MaxCopy int64
 	// Keys of the key service, and Principals in the form of ARNs, that there are; nil is any.
 	Keys, Principals []string
 }
@@ -51,13 +53,17 @@ type object struct {
 	modified time.Time
 	header   http.Header // as it was given: content headers, metadata, storage class, redirect
 	tags     url.Values
-	sealed   bool // with a customer's key
+	sealed   bool    // with a customer's key
+	parts    []int64 // sizes of those that it was made of
 }
 
 // Start starts a server on the loopback interface.
 func Start(opts Options) *Server {
 	if opts.MinPart == 0 {
 		opts.MinPart = 5 << 20
+	}
+	if opts.MaxCopy == 0 {
+		opts.MaxCopy = 5 << 30
 	}
 	s := &Server{opts: opts, buckets: map[string]*contents{}, uploads: map[string]*upload{}, calls: map[Op]int{}}
 	s.server = httptest.NewServer(s)
@@ -162,14 +168,14 @@ func (s *Server) answer(w http.ResponseWriter, r request, op Op, fault Fault) er
 	case Put:
 		return s.put(w, r)
 	case Copy:
-		return s.copyObject(w, r)
+		return s.copyObject(w, r, fault)
 	case Delete:
 		return s.deleteObject(w, r)
 	case GetTags:
 		return s.getTags(w, r)
 	case CreateUpload:
 		return s.createUpload(w, r)
-	case UploadPart:
+	case UploadPart, CopyPart:
 		return s.uploadPart(w, r)
 	case CompleteUpload:
 		return s.completeUpload(w, r)

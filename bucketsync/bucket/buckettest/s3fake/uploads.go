@@ -62,7 +62,13 @@ func (s *Server) uploadPart(w http.ResponseWriter, r request) error {
 	if err != nil || number < 1 || number > 10_000 {
 		return fail(http.StatusBadRequest, "InvalidArgument", "part number %q", r.query.Get("partNumber"))
 	}
-	raw, err := body(r)
+	copies := r.Header.Get("x-amz-copy-source") != ""
+	var raw []byte
+	if copies {
+		raw, err = s.copiedRange(r)
+	} else {
+		raw, err = body(r)
+	}
 	if err != nil {
 		return err
 	}
@@ -73,8 +79,27 @@ func (s *Server) uploadPart(w http.ResponseWriter, r request) error {
 		return err
 	}
 	u.parts[number] = raw
+	if copies {
+		return writeXML(w, struct {
+			XMLName xml.Name `xml:"CopyPartResult"`
+			ETag    string
+		}{ETag: `"` + sum(raw) + `"`})
+	}
 	w.Header().Set("ETag", `"`+sum(raw)+`"`)
 	return nil
+}
+
+// copiedRange is what a part takes over from another object: bytes alone, nothing of its metadata and tags.
+func (s *Server) copiedRange(r request) ([]byte, error) {
+	from, err := s.copySource(r)
+	if err != nil {
+		return nil, err
+	}
+	first, end, _, err := byteRange(r.Header.Get("x-amz-copy-source-range"), int64(len(from.body)))
+	if err != nil {
+		return nil, err
+	}
+	return slices.Clone(from.body[first:end]), nil
 }
 
 // completeUpload joins the parts that the client names, in their order. Its ETag is that of S3: the MD5 of the parts'
@@ -139,6 +164,7 @@ func (s *Server) join(r request, count int, part func(i int) (number int, etag s
 			return nil, fail(http.StatusBadRequest, "InvalidPart", "part %d: %v", number, err)
 		}
 		last, digests, o.body = number, append(digests, digest...), append(o.body, content...)
+		o.parts = append(o.parts, int64(len(content)))
 	}
 	o.etag = fmt.Sprintf("%s-%d", sum(digests), count)
 	return o, nil
