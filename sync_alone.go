@@ -57,6 +57,8 @@ type SyncOptions struct {
 	// Reverse brings to From what To has taken since both were proven equal by a Final sync with this Dir, and proves them equal
 	// again. What changed on both sides since is a conflict, which ConflictFail or ConflictSkip decides. Nothing else is touched.
 	Reverse bool
+	// NoServerSideCopy reads and writes every object, also where both places are on one server that could copy by itself.
+	NoServerSideCopy bool
 	// Concurrency is how many objects are under way at once. 0 finds it out.
 	Concurrency int
 	// Bandwidth bounds the bytes a second that are read from both places together, and Memory the bytes of objects in memory. 0 is no
@@ -143,7 +145,7 @@ func OpenSync(ctx context.Context, opts SyncOptions, wire Options) (*Sync, error
 		Filter: opts.Filter, Losses: cmp.Or(opts.Losses, filepath.Join(opts.Dir, syncLosses)), Manifest: filepath.Join(opts.Dir, syncManifest), Conflict: opts.Conflict,
 		Delete: opts.Delete || opts.Mirror, DeleteForeign: opts.Mirror, MaxDelete: opts.MaxDelete,
 		AcceptLostLocks: opts.AcceptLostLocks, Keys: opts.Keys, Configuration: opts.Configuration,
-		Strict: opts.Strict, Final: opts.Final, AllowExtra: opts.AllowExtra, Concurrency: opts.Concurrency,
+		Strict: opts.Strict, Final: opts.Final, AllowExtra: opts.AllowExtra, Concurrency: opts.Concurrency, NoServerSideCopy: opts.NoServerSideCopy,
 		Bandwidth: opts.Bandwidth, MaxBytes: cmp.Or(opts.Memory, wire.Memory),
 		Asked: wire.Asked, Log: s.log, Clock: wire.Clock,
 	}

@@ -31,6 +31,8 @@
 // A change of an object's tags alone shows in no listing. It is noticed when the object is looked at: by a copy, and by
 // Verify with ModeFull.
 //
+// Where both sides are on one server that can, it copies by itself: see within.go.
+//
 // A large object is written in parts that outlive the process: a run that is killed is gone on with from what the store has of
 // them, with the hashes from where they stood. See resume.go.
 //

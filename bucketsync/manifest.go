@@ -46,6 +46,9 @@ const (
 	ReadBack Evidence = "read-back"
 	// Digests: both stores report the same digest.
 	Digests Evidence = "digests"
+	// Within: one server holds both sides, copied the object from one to the other, and tells of both the same parts or checksum.
+	// Of its bytes no digest may be known, since they were never here.
+	Within Evidence = "within the server"
 	// Read: both sides were read and hashed.
 	Read Evidence = "read"
 	// Recorded: the store still has the version that was proven before.

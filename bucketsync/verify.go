@@ -339,7 +339,7 @@ func (e *engine) lookAt(ctx context.Context, p pair, f *finding, read, mayRead b
 // proves reports whether the record shows that these two versions are equal.
 func (r *Record) proves(src, dst bucket.Object) bool {
 	return r != nil && (r.State == StateCopied || r.State == StateFound) && r.Evidence != "" &&
-		(r.SHA256 != "" || r.MD5 != "") && r.Source.is(src) && r.Destination.is(dst)
+		(r.SHA256 != "" || r.MD5 != "" || r.Evidence == Within) && r.Source.is(src) && r.Destination.is(dst)
 }
 
 func (f finding) differs(kind DifferenceKind, what string) finding {

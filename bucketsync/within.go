@@ -128,7 +128,7 @@ func (e *engine) proveWithin(ctx context.Context, t *transfer, copied bucket.Cop
 	if stored.Size != t.src.Size {
 		return none, "", content{}, corrupt(fmt.Sprintf("size %d", t.src.Size), fmt.Sprintf("size %d", stored.Size))
 	}
-	evidence, known := Digests, contentOf(t.src.Digests)
+	evidence, known := Within, contentOf(t.src.Digests)
 	rel, want, got := relate(t.src.Digests, append(stored.Digests, copied.Digests...), false)
 	if rel == bucket.Unknown && copied.Proven {
 		rel = bucket.Same

@@ -102,7 +102,7 @@ func TestB10_WhatOneServerHoldsDoesNotPassThroughHere(t *testing.T) {
 	o := newOneServer(t)
 	gets, puts, uploads := o.server.Calls(s3fake.Get), o.server.Calls(s3fake.Put), o.server.Calls(s3fake.UploadPart)
 	result := o.sync(t)
-	if result.Copied != int64(len(o.want)) || result.Evidence[bucketsync.Digests] != int64(len(o.want)-1) {
+	if result.Copied != int64(len(o.want)) || result.Evidence[bucketsync.Within] != int64(len(o.want)-1) {
 		t.Errorf("%+v", result)
 	}
 	// One of no bytes is not worth a copy within the server.
@@ -115,6 +115,12 @@ func TestB10_WhatOneServerHoldsDoesNotPassThroughHere(t *testing.T) {
 	o.wantEqual(t)
 	if again := o.sync(t); again.Copied != 0 {
 		t.Errorf("again: %+v", again)
+	}
+	// What was proven as it was copied needs no reading for the proof.
+	gets = o.server.Calls(s3fake.Get)
+	report, err := bucketsync.Verify(t.Context(), bucketsync.VerifyOptions{From: o.from, To: o.to, Manifest: o.opts.Manifest, Mode: bucketsync.ModeProof})
+	if must(t, err); !report.Equal || o.server.Calls(s3fake.Get) != gets {
+		t.Errorf("the proof: %+v, and it read %d objects", report, o.server.Calls(s3fake.Get)-gets)
 	}
 }
 

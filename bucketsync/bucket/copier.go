@@ -25,10 +25,10 @@ type Copied struct {
 // Below is the driver's bucket below those that only choose some of its keys, and what it calls the key.
 func Below(b Bucket, key string) (Bucket, string) {
 	for {
-		s, ok := b.(*sub)
+		s, ok := b.(interface{ part() *sub })
 		if !ok {
 			return b, key
 		}
-		b, key = s.Bucket, s.prefix+key
+		b, key = s.part().Bucket, s.part().prefix+key
 	}
 }

@@ -25,6 +25,9 @@ type sub struct {
 	prefix string
 }
 
+// part is the same for every kind of part.
+func (s *sub) part() *sub { return s }
+
 // Make makes the bucket below, where its driver can.
 func (s *sub) Make(ctx context.Context) error {
 	if maker, ok := s.Bucket.(Maker); ok {

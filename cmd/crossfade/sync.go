@@ -84,6 +84,7 @@ env:VARIABLE or file:PATH.`,
 	flags.BoolVar(&a.opts.Final, "final", false, "copy until nothing differs, then prove both sides equal: for the time when nothing writes to the source")
 	flags.BoolVar(&a.opts.Reverse, "reverse", false, "go back: bring to FROM what was written to TO since the last --final with the same --state, prove both equal, and touch nothing else")
 	flags.BoolVar(&a.opts.AllowExtra, "allow-extra", false, "let --final hold although the destination has objects of its own")
+	flags.BoolVar(&a.opts.NoServerSideCopy, "no-server-side-copy", false, "read and write every object, also where both places are on one server that could copy by itself")
 	flags.IntVar(&a.opts.Concurrency, "concurrency", 0, "how many objects are under way at once (default as many as turn out best)")
 	flags.StringVar(&a.bandwidth, "bandwidth", "", "how many bytes a second to read at most, from both places together: 500k, 20M, 1G (default no bound)")
 	flags.StringVar(&a.memory, "memory", "", "how much memory the objects under way may take: 32Mi, 1Gi (default 32Mi, and less where the system gives the program little)")

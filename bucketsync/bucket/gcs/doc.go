@@ -4,6 +4,7 @@
 //	Head    objects.get
 //	Open    objects.get of the media at one generation, compressed as it is stored
 //	Put     one upload request up to a chunk, a resumable upload above, on ifGenerationMatch
+//	CopyFrom  objects.rewrite on the generations of both sides
 //	Delete  on ifGenerationMatch
 //
 // An object's Version is its generation, its ETag the generation with the metageneration, which changes with its

@@ -5,6 +5,7 @@
 //	Open    GetObject with If-Match, at most one range
 //	Put     one PutObject, or a multipart upload that is completed on the condition; it is aborted on any error, or where it is
 //	        remembered, gone on with from what ListParts shows
+//	CopyFrom  CopyObject, or an upload of UploadPartCopies, both with If-Match on the source and the condition on the destination
 //	Delete  HeadObject to see that it is still the one, then DeleteObject with If-Match
 //
 // The SDK's checksums are asked for only where S3 requires them: since 2025 they are trailers by default, which other
