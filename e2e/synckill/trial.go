@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -95,7 +96,7 @@ func (k *Killer) newTrial(ctx context.Context, name string, to Destination) (*tr
 
 // command is the one that is typed.
 func (t *trial) command(ctx context.Context) *exec.Cmd {
-	args := []string{"sync", "s3://source", "", "--yes", "--state", filepath.Join(t.dir, "state"), "--from-endpoint", t.k.source.server.URL,
+	args := []string{"sync", "s3://source", "", "--yes", "--state", filepath.Join(t.dir, "state"), "--concurrency", strconv.Itoa(concurrency), "--from-endpoint", t.k.source.server.URL,
 		"--from-access-key", "env:FROM_KEY", "--from-secret-key", "env:FROM_SECRET"}
 	env := append(os.Environ(), "FROM_KEY="+t.name, "FROM_SECRET=secret")
 	switch at := t.k.at[t.to]; t.to {
