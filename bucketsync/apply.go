@@ -1,6 +1,7 @@
 package bucketsync
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -28,6 +29,8 @@ type Result struct {
 	Passes    int   `json:"passes"`
 	Retries   int64 `json:"retries,omitempty"`   // requests that failed for the moment and were made again, those of the SDKs not counted
 	Throttles int64 `json:"throttles,omitempty"` // answers that asked to slow down
+	// Resumed counts keys in ranges that an earlier run, which was broken off, had finished: they were not listed again.
+	Resumed int64 `json:"resumed,omitempty"`
 	// ExtraKeys and ConflictKeys are the first ones that were found.
 	ExtraKeys    []string `json:"extraKeys,omitempty"`
 	ConflictKeys []string `json:"conflictKeys,omitempty"`
@@ -230,25 +233,53 @@ func (e *engine) pass(ctx context.Context, resort bool) (changed int64, err erro
 	defer func() { err = errors.Join(err, doomed.sorter.close()) }()
 
 	held, err := e.copyAll(ctx, resort, doomed)
+	if e.result.Resumed > 0 && e.result.Passes == 1 {
+		changed = 1 // what was left out was not looked at: a final sync makes another pass
+	}
 	if err == nil && e.result.Vanished > before.Vanished {
 		// Objects that are gone may be all that one sees of a bucket that is.
 		if cerr := e.from.Check(ctx); cerr != nil {
 			err = fmt.Errorf("check the source, whose objects vanish: %w", cerr)
 		}
 	}
-	if err != nil {
-		return e.changedSince(before), err
+	if err == nil {
+		err = e.deleteAll(ctx, doomed.sorter, held)
 	}
-	err = e.deleteAll(ctx, doomed.sorter, held)
-	return e.changedSince(before), err
+	return changed + e.changedSince(before), err
 }
 
 func (e *engine) changedSince(before Result) int64 {
 	return e.result.Copied - before.Copied + e.result.Deleted - before.Deleted + e.result.Found - before.Found + e.result.Vanished - before.Vanished
 }
 
-// copyAll walks both listings to their ends. It returns how many objects the destination holds in the range.
+// copyAll walks both listings to their ends, but for what an earlier run has finished of the first pass. It returns how many objects
+// the destination holds in the range.
 func (e *engine) copyAll(ctx context.Context, resort bool, doomed *doomed) (held int64, err error) {
+	keep := &finished{}
+	var done []stretch
+	if e.result.Passes == 1 && !resort && e.seeks() {
+		keep = e.finishedOf()
+		if done, err = e.resume(ctx, keep); err != nil {
+			return 0, err
+		}
+		if len(done) == 0 { // what there may be says nothing
+			if err := keep.close(true); err != nil {
+				return 0, err
+			}
+		}
+	}
+	over := false
+	defer func() { err = errors.Join(err, keep.close(over || errors.Is(err, errUnsorted))) }()
+	if e.result.Passes == 1 {
+		e.result.Resumed, held = keysOf(done)
+	}
+	var walked int64
+	walked, over, err = e.copySpans(ctx, walkOptions{resort: resort, done: done}, doomed, keep)
+	return held + walked, err
+}
+
+// copySpans walks what is not done. Over says that it came to the end of it, whether or not objects failed.
+func (e *engine) copySpans(ctx context.Context, how walkOptions, doomed *doomed, keep *finished) (held int64, over bool, err error) {
 	fails := &failures{op: "sync " + e.opts.Name, tell: e.failed}
 	workers, wctx := newCrew(ctx, e.gate)
 	run := func(key string, work func(ctx context.Context) error) {
@@ -260,23 +291,36 @@ func (e *engine) copyAll(ctx context.Context, resort bool, doomed *doomed) (held
 		})
 	}
 	var spans perSpan[tallied]
-	werr := e.walk(wctx, walkOptions{resort: resort}, func(at *span) visitor {
+	werr := e.walk(wctx, how, func(at *span) visitor {
 		own, above := spans.of(at), at.above
+		own.tracker = newTracker(keep, at.after, e.opts.stretch)
+		at.turned = own.tracker.turned
 		return func(p pair) error {
 			if p.dst != nil {
 				own.held++
 			}
 			if e.toCaps.NoneBelow && above.add(p) && p.src != nil {
+				own.tracker.visit(p, conflict)
 				run(p.key, func(context.Context) error {
 					return fmt.Errorf("copy %q: %s: %w", p.key, nestedWords, bucket.ErrUnsupported)
 				})
 				return nil
 			}
-			if v := compare(p); v != same {
-				return e.dispatch(p, v, run, doomed)
+			v := compare(p)
+			ended := own.tracker.visit(p, v)
+			if v == same {
+				own.skipped++
+				return nil
 			}
-			own.skipped++
-			return nil
+			return e.dispatch(p, v, func(key string, work func(context.Context) error) {
+				run(key, func(ctx context.Context) error {
+					err := work(ctx)
+					if ended != nil {
+						ended(err)
+					}
+					return err
+				})
+			}, doomed)
 		}
 	})
 	// The first worker that gives up ends the walk, so its error says more.
@@ -284,18 +328,19 @@ func (e *engine) copyAll(ctx context.Context, resort bool, doomed *doomed) (held
 	for _, own := range spans.inOrder() {
 		held += own.held
 		e.tally(func(r *Result) { r.Skipped += own.skipped })
+		werr = errors.Join(werr, own.tracker.err())
 	}
-	if err != nil {
-		return held, err
+	if err != nil || werr != nil {
+		return held, false, cmp.Or(err, werr)
 	}
-	if werr != nil {
-		return held, werr
-	}
-	return held, fails.err()
+	return held, true, fails.err()
 }
 
 // tallied is what is counted of a span without a lock.
-type tallied struct{ held, skipped int64 }
+type tallied struct {
+	held, skipped int64
+	tracker       *tracker
+}
 
 // doomed is what is to be deleted when the pass is complete. Several spans add to it.
 type doomed struct {

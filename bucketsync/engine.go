@@ -32,6 +32,8 @@ type engine struct {
 	declined         atomic.Bool // no copies within the server of both sides, after one was refused
 	// destinationMissing: planning on a destination that is yet to be made.
 	destinationMissing bool
+	// done is what a plan leaves out, as the run will that it is of.
+	done []stretch
 
 	mu     sync.Mutex
 	result Result

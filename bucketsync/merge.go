@@ -26,6 +26,7 @@ type sources struct {
 type merger struct {
 	src, dst *stream[bucket.Object]
 	rec      *stream[Record]
+	last     string // the key that was taken last
 }
 
 // openMerger starts the streams. Close must be called.
@@ -75,7 +76,7 @@ func (m *merger) least() (key string, ok bool) {
 
 // take gives what the streams have under a key, which is the least, and moves on. It reports whether a stream came to another page.
 func (m *merger) take(key string) (p pair, turned bool) {
-	p.key = key
+	p.key, m.last = key, key
 	if m.src.ok && m.src.key == key {
 		p.src = &m.src.page[m.src.at]
 		turned = m.src.advance()

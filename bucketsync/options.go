@@ -97,6 +97,8 @@ type Options struct {
 	// "delete" or "check", how long it took, and how it ended.
 	Asked func(op string, took time.Duration, err error)
 
+	// stretch is how many keys a stretch of a pass has at least; see finished.go.
+	stretch int64
 	// back is set while what the destination has taken is brought back to the source.
 	back bool
 }
@@ -154,6 +156,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MaxBytes < 1 {
 		o.MaxBytes = defaultMaxBytes
+	}
+	if o.stretch < 1 {
+		o.stretch = stretchKeys
 	}
 	if o.TempDir == "" {
 		o.TempDir = os.TempDir()

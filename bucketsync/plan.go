@@ -49,6 +49,8 @@ type Planned struct {
 	Deletions int64 `json:"deletions"`
 	Extra     int64 `json:"extra"`
 	Held      int64 `json:"held"` // objects at the destination
+	// Resumed counts keys in ranges that an earlier run, which was broken off, had finished: they are not listed again.
+	Resumed int64 `json:"resumed,omitempty"`
 	// Make says that the destination is to be made; Configure counts parts of its configuration that are to be written.
 	Make      bool  `json:"make,omitempty"`
 	Configure int64 `json:"configure,omitempty"`
@@ -85,6 +87,11 @@ func Plan(ctx context.Context, opts Options) (*plan.Plan, error) {
 		return p, nil
 	}
 	look := opts.Strict || !opts.Brief || e.guarded(ctx)
+	if !e.destinationMissing && e.seeks() {
+		if e.done, err = e.resume(ctx, e.finishedOf()); err != nil && !errors.Is(err, errUnsorted) {
+			return nil, fmt.Errorf("plan to sync %s: %w", opts.Name, err)
+		}
+	}
 	planned, err := e.survey(ctx, p, look)
 	if err != nil {
 		return nil, fmt.Errorf("plan to sync %s: %w", opts.Name, err)
@@ -216,7 +223,12 @@ func (s *surveyor) walk(ctx context.Context, resort bool) error {
 	workers, wctx := errgroup.WithContext(ctx)
 	workers.SetLimit(s.e.opts.width())
 	var spans perSpan[Planned] // what is counted without a lock
-	lerr := s.e.walk(wctx, walkOptions{resort: resort}, func(at *span) visitor {
+	how := walkOptions{resort: resort}
+	if !resort {
+		how.done = s.e.done
+	}
+	s.planned.Resumed, s.planned.Held = keysOf(how.done)
+	lerr := s.e.walk(wctx, how, func(at *span) visitor {
 		own, above := spans.of(at), at.above
 		return func(p pair) error {
 			if p.dst != nil {
@@ -414,6 +426,9 @@ func (e *engine) notes(p *plan.Plan, c Planned) {
 	name := e.opts.Name
 	if e.destinationMissing {
 		p.Note(plan.Info, name, "the destination does not exist and will be made")
+	}
+	if c.Resumed > 0 {
+		p.Note(plan.Info, name, cli.Count(int(c.Resumed), "key")+" lie in ranges that a run which was broken off had finished: they are not listed again, and what has changed there since is found by the next run")
 	}
 	if c.ToRead > 0 {
 		p.Note(plan.Info, name, cli.Count(int(c.ToRead), "object")+" of the same size on both sides will be read on both, because no digest tells whether they are equal")

@@ -56,6 +56,8 @@ type span struct {
 	probed  bool   // somebody looks for a middle
 
 	above nesting // what its first keys may lie below
+	// turned is called where a stream comes to another page, by who walks the span.
+	turned func(*merger)
 }
 
 // walkOptions choose how a range is walked.
@@ -64,6 +66,8 @@ type walkOptions struct {
 	resort bool
 	// single walks the range in one span: all pairs come in their order.
 	single bool
+	// done is left out.
+	done []stretch
 }
 
 // walk is one walk of a range.
@@ -93,7 +97,7 @@ func (e *engine) walk(ctx context.Context, how walkOptions, begin func(*span) vi
 	opts := e.opts.listing()
 	w := &walk{e: e, opts: opts, walkOptions: how, records: records, begin: begin, walked: map[*span]bool{}}
 	w.changed = sync.NewCond(&w.mu)
-	w.queue = []*span{{after: opts.After, limit: opts.Before, bound: cmp.Or(opts.Before, behind(opts.Prefix))}}
+	w.queue = gaps(opts, how.done, behind(opts.Prefix))
 	workers, wctx := errgroup.WithContext(ctx)
 	defer context.AfterFunc(wctx, func() {
 		w.mu.Lock()
@@ -112,14 +116,19 @@ func (e *engine) walk(ctx context.Context, how walkOptions, begin func(*span) vi
 
 // listings is how many spans may be walked at once.
 func (w *walk) listings() int {
-	seeks := func(b, below bucket.Bucket) bool {
-		_, ok := below.(bucket.Pager)
-		return ok && b.Describe().Order == bucket.ByBytes
-	}
-	if w.resort || w.single || !seeks(w.e.from, w.e.opts.From) || !w.e.destinationMissing && !seeks(w.e.to, w.e.opts.To) {
+	if w.resort || w.single || !w.e.seeks() {
 		return 1
 	}
 	return min(defaultListings, w.e.opts.width())
+}
+
+// seeks reports whether both stores list in order and from any key on.
+func (e *engine) seeks() bool {
+	can := func(b bucket.Bucket) bool {
+		_, ok := b.(bucket.Pager)
+		return ok && b.Describe().Order == bucket.ByBytes
+	}
+	return can(e.opts.From) && (e.destinationMissing || can(e.opts.To))
 }
 
 // behind is the first text behind all that begin with a prefix, or "" where there is none.
@@ -322,7 +331,13 @@ func (w *walk) run(ctx context.Context, s *span) error {
 			return all(p)
 		}
 	}
-	if err := m.merge(func(m *merger) string { return w.turned(s, m) }, visit); err != nil {
+	turned := func(m *merger) string {
+		if s.turned != nil && m.last != "" {
+			s.turned(m)
+		}
+		return w.turned(s, m)
+	}
+	if err := m.merge(turned, visit); err != nil {
 		return err
 	}
 	return w.proveBorder(ctx, s, m)
