@@ -23,8 +23,8 @@ func newCrew(ctx context.Context, gate *pace.Gate) (*crew, context.Context) {
 	return &crew{ctx: ctx, gate: gate, group: group, next: make(chan func() error)}, ctx
 }
 
-// do has work done, as soon as there is room for it. Where the context has ended it does nothing: Wait says why. One goroutine
-// calls it.
+// do has work done, as soon as there is room for it. Where the context has ended it does nothing: Wait says why. Several goroutines
+// may call it, and none after Wait.
 func (c *crew) do(work func() error) {
 	if c.gate.Enter(c.ctx) != nil {
 		return
