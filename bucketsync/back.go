@@ -135,7 +135,7 @@ func (o Options) deriveBack(path string) error {
 		err = os.MkdirAll(filepath.Dir(path), 0o700)
 	}
 	if err == nil {
-		err = removeIfThere(back.logPath())
+		err = errors.Join(removeIfThere(back.logPath()), removeIfThere(finishedPath(back.path)))
 	}
 	if err == nil {
 		err = back.rewrite(reversedRecords(forward.all()))

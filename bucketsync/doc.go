@@ -14,7 +14,8 @@
 //
 // Listings come and are compared page by page. Where both stores can begin a listing anywhere, the range is split into spans that are
 // walked side by side, and whoever has nothing left takes a part of what another one has; see walk.go. The manifest, a sorted file
-// and a log, is read from any key on, so that each span has its own part of it.
+// and a log, is read from any key on, so that each span has its own part of it. A pass that is broken off leaves beside it which
+// ranges it has finished, and the next run goes on behind them; see finished.go.
 //
 // Plan lists and compares, Apply copies, Verify compares the content of both sides, Delta says how much is left. With
 // Options.Final, Apply goes on until a pass finds nothing to do and then proves both sides equal; that is for the freeze.

@@ -73,10 +73,12 @@ func (e *engine) finishedOf() *finished {
 	if err != nil || o.Manifest == "" {
 		return &finished{}
 	}
-	return &finished{path: o.Manifest + ".finished", header: finishedHeader{
+	return &finished{path: finishedPath(o.Manifest), header: finishedHeader{
 		Format: finishedFormat, From: e.fromCaps.URL, To: e.toCaps.URL, Choice: string(choice), Began: o.Clock.Now().UTC(),
 	}}
 }
+
+func finishedPath(manifest string) string { return manifest + ".finished" }
 
 // load reads what an earlier run has finished, with neighbours as one. It changes nothing. What cannot be read, or is of another choice
 // or too old, counts as nothing: those ranges are listed again.
