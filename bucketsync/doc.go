@@ -37,6 +37,9 @@
 // A large object is written in parts that outlive the process: a run that is killed is gone on with from what the store has of
 // them, with the hashes from where they stood. See resume.go.
 //
+// How many objects are under way at once is found out as it runs (internal/pace), unless Options.Concurrency pins it. What they take of
+// memory, in the engine and in both drivers, comes from one budget (internal/budget). Options.Bandwidth bounds what is read.
+//
 // The engine works on the range of keys that it is given. Several ranges of one bucket can be synced at once, each with
 // a manifest of its own.
 package bucketsync
