@@ -36,8 +36,9 @@ func transient(err error) bool {
 			return false
 		}
 	}
+	// An EOF that comes out of a request is the end of its connection before there was an answer.
 	for _, passing := range []error{
-		bucket.ErrSlowDown, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.ECONNREFUSED, syscall.ECONNABORTED, syscall.EPIPE, syscall.ETIMEDOUT,
+		bucket.ErrSlowDown, io.ErrUnexpectedEOF, io.EOF, syscall.ECONNRESET, syscall.ECONNREFUSED, syscall.ECONNABORTED, syscall.EPIPE, syscall.ETIMEDOUT,
 	} {
 		if errors.Is(err, passing) {
 			return true

@@ -4,9 +4,13 @@ package pairs
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
@@ -44,22 +48,51 @@ func overFiles() []string {
 		trapCollide, trapSpace, trap2K, trap8K, trapManyTags, trapForeignTag, trapOddTag}
 }
 
-// start starts every server once.
-func start(t *testing.T) map[string]*side {
+// servers are started when a test first asks for one, and stopped after all tests.
+type servers struct {
+	dir     string
+	mu      sync.Mutex
+	running map[store.Kind]*store.Server
+}
+
+var shared = servers{running: map[store.Kind]*store.Server{}}
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "pairs")
+	if err != nil {
+		slog.Error("make a directory for servers", "error", err)
+		os.Exit(1)
+	}
+	shared.dir = dir
+	code := m.Run()
+	for _, server := range shared.running {
+		err = errors.Join(err, server.Stop(context.Background()))
+	}
+	if err := errors.Join(err, os.RemoveAll(dir)); err != nil {
+		slog.Error("stop servers", "error", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func (s *servers) get(t *testing.T, kind store.Kind) *store.Server {
 	t.Helper()
-	run := func(kind store.Kind) *store.Server {
-		s, err := store.Start(t.Context(), kind, store.Options{Dir: filepath.Join(t.TempDir(), string(kind))})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.running[kind] == nil {
+		server, err := store.Start(context.WithoutCancel(t.Context()), kind, store.Options{Dir: filepath.Join(s.dir, string(kind))})
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() {
-			if err := s.Stop(context.WithoutCancel(t.Context())); err != nil {
-				t.Error(err)
-			}
-		})
-		return s
+		s.running[kind] = server
 	}
-	versity, minioServer, fakeGCS, azurite := run(store.VersityGW), run(store.MinIO), run(store.FakeGCS), run(store.Azurite)
+	return s.running[kind]
+}
+
+// start starts every server.
+func start(t *testing.T) map[string]*side {
+	t.Helper()
+	versity, minioServer, fakeGCS, azurite := shared.get(t, store.VersityGW), shared.get(t, store.MinIO), shared.get(t, store.FakeGCS), shared.get(t, store.Azurite)
 	fake := s3fake.Start(s3fake.Options{})
 	t.Cleanup(fake.Close)
 	dir := t.TempDir()

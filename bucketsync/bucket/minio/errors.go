@@ -2,7 +2,11 @@ package minio
 
 import (
 	"errors"
+	"fmt"
+	"io"
 	"net/http"
+	"net/url"
+	"strings"
 
 	"github.com/minio/minio-go/v7"
 
@@ -17,7 +21,16 @@ func (b *Bucket) fail(op, key string, err error) error {
 	if found == nil && (op == "head" || op == "open") && needsKey(err) {
 		found = bucket.ErrKeyNeeded
 	}
-	return bucket.Wrap(op, b.url, key, found, err)
+	return bucket.Wrap(op, b.url, key, found, ended(err))
+}
+
+// ended says of a connection that ended before an answer that it did: the SDK puts words of its own in the place of that error.
+func ended(err error) error {
+	var broken *url.Error
+	if errors.As(err, &broken) && strings.HasPrefix(broken.Err.Error(), "Connection closed by foreign host") {
+		return fmt.Errorf("%s of the server: %w", broken.Op, io.ErrUnexpectedEOF)
+	}
+	return err
 }
 
 // kind finds the sentinel by the error's code, and by its status where the code says nothing.
