@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"net/url"
 	"syscall"
 	"time"
 
@@ -36,6 +35,10 @@ func transient(err error) bool {
 			return false
 		}
 	}
+	var exhausted *exhaustedError
+	if errors.As(err, &exhausted) {
+		return false
+	}
 	// An EOF that comes out of a request is the end of its connection before there was an answer.
 	for _, passing := range []error{
 		bucket.ErrSlowDown, io.ErrUnexpectedEOF, io.EOF, syscall.ECONNRESET, syscall.ECONNREFUSED, syscall.ECONNABORTED, syscall.EPIPE, syscall.ETIMEDOUT,
@@ -43,10 +46,6 @@ func transient(err error) bool {
 		if errors.Is(err, passing) {
 			return true
 		}
-	}
-	var request *url.Error
-	if errors.As(err, &request) && errors.Is(request.Err, io.EOF) {
-		return true // the server closed the connection instead of answering
 	}
 	var status interface{ HTTPStatusCode() int }
 	if errors.As(err, &status) {
@@ -99,11 +98,21 @@ func (p patience) again(ctx context.Context, try int, op, key string, err error)
 func (p patience) do(ctx context.Context, op, key string, f func() error) error {
 	for try := 1; ; try++ {
 		err := f()
-		if err == nil || !p.again(ctx, try, op, key, err) {
+		if err == nil || !transient(err) {
 			return err
+		}
+		if !p.again(ctx, try, op, key, err) {
+			return &exhaustedError{err}
 		}
 	}
 }
+
+// exhaustedError is a failure of a request that was repeated often enough. What the request is part of is not repeated for
+// it: a dead store would be asked for each object as often as both allow, multiplied.
+type exhaustedError struct{ error }
+
+// Unwrap returns the failure.
+func (e *exhaustedError) Unwrap() error { return e.error }
 
 // retrying repeats requests of a bucket that failed for the moment. Put is not among them: its body can be read only
 // once, so the copy as a whole is repeated.
