@@ -165,6 +165,7 @@ func (e *engine) unmoved(ctx context.Context, c plan.Change, planned Planned) er
 		{"the range", fmt.Sprint(planned.Range), fmt.Sprint(e.opts.Range)},
 		{"the choice of keys", planned.Filter.String(), e.opts.Filter.String()},
 		{"what may be deleted", deletionWords(planned.Delete, planned.DeleteForeign), deletionWords(e.opts.Delete, e.opts.DeleteForeign)},
+		{"whether versions are copied", fmt.Sprint(planned.Versions), fmt.Sprint(e.opts.Versions)},
 		{"the policy for conflicts", string(planned.Conflict), string(e.opts.Conflict)},
 	} {
 		if end.was != end.now {
@@ -223,6 +224,9 @@ func (e *engine) sortedPass(ctx context.Context) (int64, error) {
 // pass lists both sides once and mends what differs. Deletions come last, after both listings are complete and everything
 // was copied (I4, B13). It returns how much it changed.
 func (e *engine) pass(ctx context.Context, resort bool) (changed int64, err error) {
+	if e.opts.Versions {
+		return e.passVersions(ctx)
+	}
 	if err := e.manifest.compact(); err != nil {
 		return 0, err
 	}

@@ -102,7 +102,7 @@ func (o Options) reversed(manifest string) Options {
 	o.From, o.To, o.Manifest = o.To, o.From, manifest
 	o.Create, o.Delete, o.DeleteForeign, o.Configuration = false, true, false, ConfigureIgnore
 	o.Final, o.AllowExtra, o.AllowConflicts = true, true, o.Conflict == ConflictSkip
-	o.back, o.Keys = true, turned(o.Keys)
+	o.back, o.Keys, o.Versions = true, turned(o.Keys), false
 	return o
 }
 

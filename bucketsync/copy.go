@@ -102,7 +102,7 @@ func (e *engine) tryCopy(ctx context.Context, listed *bucket.Object, rec *Record
 	if err != nil {
 		// What is there is not what was intended, but it is this migration's, and the next try or run may replace it.
 		mine := Record{Key: t.key, State: StateIntent, Source: seen(t.src), Destination: seen(acked)}
-		return errors.Join(err, e.manifest.add(mine))
+		return errors.Join(err, e.enter(mine))
 	}
 	return e.finish(t, stored, t.sums.content(), evidence)
 }
@@ -278,7 +278,7 @@ func (e *engine) write(ctx context.Context, t *transfer, body io.Reader, raw []b
 	if err := e.stillAt(ctx, t.key, base, put); err != nil {
 		return bucket.Object{}, err
 	}
-	if err := e.manifest.add(intent); err != nil {
+	if err := e.enter(intent); err != nil {
 		return bucket.Object{}, err
 	}
 	if err := e.ramp.Wait(ctx); err != nil {
@@ -357,7 +357,7 @@ func (e *engine) settle(ctx context.Context, t *transfer, rec *Record, base *buc
 		return fmt.Errorf("look at %q at the destination: %w", t.key, err)
 	}
 	if rec.proves(t.src, dst) {
-		return e.manifest.add(*rec) // a listing out of order hid it; the intent is withdrawn
+		return e.enter(*rec) // a listing out of order hid it; the intent is withdrawn
 	}
 	if rec.owns(dst) && (base == nil || !seen(*base).is(dst)) {
 		return e.tryCopy(ctx, &t.src, rec, &dst)
@@ -377,7 +377,7 @@ func (e *engine) settle(ctx context.Context, t *transfer, rec *Record, base *buc
 	if rec != nil && rec.State != StateIntent {
 		withdrawn = *rec
 	}
-	if err := e.manifest.add(withdrawn); err != nil {
+	if err := e.enter(withdrawn); err != nil {
 		return err
 	}
 	return e.conflictError(t.key, "it was written there while the sync ran; "+what)
@@ -436,7 +436,7 @@ func (e *engine) finish(t *transfer, stored bucket.Object, c content, evidence E
 	if err := e.ledger.add(t.key, t.entries); err != nil {
 		return err
 	}
-	err := e.manifest.add(Record{
+	err := e.enter(Record{
 		Key: t.key, State: StateCopied, Source: seen(t.src), Destination: seen(stored),
 		SHA256: c.sha256, MD5: c.md5,
 		Properties: fingerprint(*stored.Properties, e.toCaps), Evidence: evidence,

@@ -38,7 +38,12 @@ type engine struct {
 	mu     sync.Mutex
 	result Result
 
-	guards guardsOnce // of the destination
+	guards *guardsOnce // of the destination
+
+	versions *versions // nil where current objects alone are copied
+	// version is the source's version that this engine sees (see at), and entered what it remembered last.
+	version string
+	entered Record
 }
 
 // newEngine needs options with their defaults.
@@ -53,7 +58,7 @@ func newEngine(opts Options) (*engine, error) {
 		opts: opts, from: retrying{through(opts.From, limiter, opts.Clock), p}, to: retrying{through(opts.To, limiter, opts.Clock), p},
 		fromCaps: opts.From.Describe(), toCaps: opts.To.Describe(), patience: p,
 		ledger: &ledger{}, shapes: &shapes{}, memory: opts.memory(), progress: &progress{tell: opts.Progress},
-		result: Result{Evidence: map[Evidence]int64{}},
+		result: Result{Evidence: map[Evidence]int64{}}, guards: &guardsOnce{},
 	}
 	e.strain = borne
 	e.strain.begun = e.told()
@@ -70,6 +75,11 @@ func newEngine(opts Options) (*engine, error) {
 	var err error
 	if e.manifest, err = openManifest(opts.Manifest, opts.TempDir, e.fromCaps, e.toCaps); err != nil {
 		return e, err
+	}
+	if opts.Versions {
+		if e.versions, err = e.openVersions(); err != nil {
+			return e, err
+		}
 	}
 	e.uploads, err = loadUploads(opts.Manifest, e.manifest.header)
 	return e, err

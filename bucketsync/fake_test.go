@@ -24,8 +24,9 @@ import (
 type fake struct {
 	*memory.Bucket
 	caps func(*bucket.Capabilities)
-	// before is called before each request with its name and key.
-	before func(op, key string) error
+	// before is called before each request with its name and key, answered after a write.
+	before   func(op, key string) error
+	answered func(op string) error
 	// listed is called for each object that a listing is about to yield.
 	listed func(n int, o bucket.Object) error
 	order  func([]bucket.Object)
@@ -192,7 +193,28 @@ func (f *fake) Put(ctx context.Context, key string, body io.Reader, size int64, 
 		body, size = bytes.NewReader(raw), int64(len(raw))
 	}
 	o, err := f.Bucket.Put(ctx, key, body, size, opts)
+	if err == nil && f.answered != nil {
+		err = f.answered("put")
+	}
 	return f.seen(o), err
+}
+
+func (f *fake) Mark(ctx context.Context, key string) (bucket.Version, error) {
+	if err := f.request("mark", key); err != nil {
+		return bucket.Version{}, err
+	}
+	v, err := f.Bucket.Mark(ctx, key)
+	if err == nil && f.answered != nil {
+		err = f.answered("mark")
+	}
+	return v, err
+}
+
+func (f *fake) DeleteVersion(ctx context.Context, key, id string) error {
+	if err := f.request("delete version", key); err != nil {
+		return err
+	}
+	return f.Bucket.DeleteVersion(ctx, key, id)
 }
 
 func (f *fake) Delete(ctx context.Context, o bucket.Object) error {

@@ -140,7 +140,7 @@ func (e *engine) mayReplace(ctx context.Context, lock bucket.Lock, base *bucket.
 		return nil
 	}
 	held := there.Properties.Lock.At(e.opts.Clock.Now())
-	if held == (bucket.Lock{}) || own && guards.KeepsLocked && lock.Covers(held) {
+	if held == (bucket.Lock{}) || e.version != "" && guards.KeepsLocked || own && guards.KeepsLocked && lock.Covers(held) {
 		return nil
 	}
 	return &misfit{
@@ -202,12 +202,12 @@ func (e *engine) askGuards(ctx context.Context) (guards bucket.Guards, err error
 func (e *engine) keeping(ctx context.Context) (bucket.Keeping, error) {
 	guards, err := e.sourceGuards(ctx)
 	if errors.Is(err, bucket.ErrDenied) {
-		return bucket.Keeping{}, nil // the locks of its objects are seen when they are looked at
+		return bucket.Keeping{Versions: e.opts.Versions}, nil // the locks of its objects are seen when they are looked at
 	}
 	if err != nil {
 		return bucket.Keeping{}, fmt.Errorf("find out which locks the source holds: %w", err)
 	}
-	return bucket.Keeping{Locks: guards.Retention}, nil
+	return bucket.Keeping{Locks: guards.Retention, Versions: e.opts.Versions}, nil
 }
 
 func (e *engine) sourceGuards(ctx context.Context) (guards bucket.Guards, err error) {

@@ -63,6 +63,9 @@ type Options struct {
 	// Losses is a file to which Apply appends every property that the destination cannot hold as it is, of each object, as it is
 	// copied: a line of JSON for each. Empty keeps sums and examples alone. ForeseenLosses is a file that Plan writes anew with what it foresees.
 	Losses, ForeseenLosses string
+	// Versions copies every version of every key, delete markers among them, in their order. Both sides have to keep versions;
+	// a destination that is made is made so. The way back brings current objects only.
+	Versions bool
 	// Final goes on until a pass finds nothing to do, then proves both sides equal with the mode Proof. It belongs in a freeze.
 	Final bool
 	// Proof is how Final proves. Default ModeProof.

@@ -37,8 +37,11 @@ type Planned struct {
 	DeleteForeign bool     `json:"deleteForeign,omitempty"`
 	Conflict      Conflict `json:"conflict"`
 	Final         bool     `json:"final,omitempty"`
+	Versions      bool     `json:"versions,omitempty"`
 
 	Copy int64 `json:"copy"`
+	// Markers counts the delete markers to copy, where versions are.
+	Markers int64 `json:"markers,omitempty"`
 	// Replace counts those of Copy that replace what the destination has.
 	Replace   int64 `json:"replace,omitempty"`
 	CopyBytes int64 `json:"copyBytes"`
@@ -67,7 +70,7 @@ type Planned struct {
 
 // Idle reports that nothing would be done: both listings were complete, and what they show is as it was left.
 func (c Planned) Idle() bool {
-	return c.Copy+c.ToRead+c.Deletions+c.Configure == 0 && !c.Make && !c.Unsettled && !c.Final
+	return c.Copy+c.Markers+c.ToRead+c.Deletions+c.Configure == 0 && !c.Make && !c.Unsettled && !c.Final
 }
 
 // Plan lists both sides, compares them, and looks at the properties of what is to be copied. It changes nothing.
@@ -134,7 +137,7 @@ func Delta(ctx context.Context, opts Options) (objects, bytes int64, err error) 
 	if err != nil {
 		return 0, 0, fmt.Errorf("count what is left of %s: %w", opts.Name, err)
 	}
-	return planned.Copy + planned.ToRead + planned.Conflicts + planned.Deletions, planned.CopyBytes, nil
+	return planned.Copy + planned.Markers + planned.ToRead + planned.Conflicts + planned.Deletions, planned.CopyBytes, nil
 }
 
 // checkEnds finds out whether both buckets are there and are two.
@@ -169,6 +172,11 @@ func (e *engine) checkEnds(ctx context.Context, p *plan.Plan) (usable bool, err 
 	case err != nil:
 		return false, unreached("destination", err)
 	}
+	if e.opts.Versions {
+		if err := e.versionEnds(ctx, p); err != nil {
+			return false, err
+		}
+	}
 	return len(p.Refusals) == 0, nil
 }
 
@@ -183,13 +191,13 @@ func (e *engine) survey(ctx context.Context, p *plan.Plan, look bool) (Planned, 
 	for _, resort := range []bool{false, true} {
 		s := &surveyor{e: e, refusals: &refusals{}, look: look, planned: Planned{
 			Name: e.opts.Name, From: e.fromCaps.URL, To: e.toCaps.URL, Prefix: e.opts.Prefix, Range: e.opts.Range, Filter: e.opts.Filter,
-			Delete: e.opts.Delete, DeleteForeign: e.opts.DeleteForeign, Conflict: e.opts.Conflict, Final: e.opts.Final,
+			Delete: e.opts.Delete, DeleteForeign: e.opts.DeleteForeign, Conflict: e.opts.Conflict, Final: e.opts.Final, Versions: e.opts.Versions,
 			Unsettled: e.unsettled(),
 		}}
 		e.ledger = &ledger{path: e.opts.ForeseenLosses, anew: true}
 		err := e.ledger.add("", nil) // a file without lines says that nothing is lost
 		if err == nil {
-			err = s.walk(ctx, resort)
+			err = s.everything(ctx, resort)
 		}
 		err = errors.Join(err, e.ledger.close())
 		if errors.Is(err, errUnsorted) && !resort {
@@ -201,6 +209,14 @@ func (e *engine) survey(ctx context.Context, p *plan.Plan, look bool) (Planned, 
 		return s.planned, err
 	}
 	return Planned{}, errUnsorted // a sorted listing is in order
+}
+
+// everything walks objects, or where versions are copied histories.
+func (s *surveyor) everything(ctx context.Context, resort bool) error {
+	if s.e.opts.Versions {
+		return s.e.surveyVersions(ctx, s)
+	}
+	return s.walk(ctx, resort)
 }
 
 type surveyor struct {
@@ -501,6 +517,7 @@ func (c Planned) words() string {
 	if c.ToRead > 0 {
 		fmt.Fprintf(&b, "; compare %d by reading", c.ToRead)
 	}
+	b.WriteString(versionWords(c))
 	if c.Final {
 		b.WriteString("; again until nothing is left, then prove both sides equal")
 	}

@@ -50,7 +50,9 @@ type VerifyOptions struct {
 	// Manifest is that of the sync, or empty.
 	Manifest string
 	// AllowExtra does not count objects that only the destination has as differences.
-	AllowExtra  bool
+	AllowExtra bool
+	// Versions compares histories: every version of every key, in order.
+	Versions    bool
 	Concurrency int
 	TempDir     string
 	// Witness is told what is proven equal; see Options.
@@ -125,7 +127,7 @@ const (
 func Verify(ctx context.Context, opts VerifyOptions) (Report, error) {
 	o := Options{
 		From: opts.From, To: opts.To, Prefix: opts.Prefix, Range: opts.Range, Filter: opts.Filter, Manifest: opts.Manifest,
-		AllowExtra: opts.AllowExtra, Concurrency: opts.Concurrency, TempDir: opts.TempDir, Witness: opts.Witness, Log: opts.Log, Clock: opts.Clock,
+		AllowExtra: opts.AllowExtra, Versions: opts.Versions, Concurrency: opts.Concurrency, TempDir: opts.TempDir, Witness: opts.Witness, Log: opts.Log, Clock: opts.Clock,
 	}
 	e, err := newEngine(o.withDefaults())
 	if err != nil {
@@ -147,6 +149,7 @@ type finding struct {
 	content    content
 	properties string
 	at         Seen // the destination's
+	old        bool // an older version, or a marker: not what a reader finds under the key
 }
 
 // leaf is what the roots are computed from. Its content begins with the name of the algorithm; where none is known, with the side, so that it equals
@@ -202,6 +205,15 @@ func (e *engine) verifyOnce(ctx context.Context, mode Mode, sampleSize int, seed
 	workers := &errgroup.Group{}
 	workers.SetLimit(e.opts.width())
 	var spans perSpan[summary]
+	if e.opts.Versions {
+		s := &summary{report: report, allowExtra: e.opts.AllowExtra, most: e.opts.Concurrency, witness: witness}
+		err := e.verifyVersions(ctx, mode, reads, s, workers)
+		werr := workers.Wait()
+		if err == nil && werr == nil {
+			werr = s.settle(0)
+		}
+		return s.close(), cmp.Or(err, werr)
+	}
 	err := e.walk(ctx, walkOptions{resort: resort, single: witness != nil}, func(at *span) visitor {
 		s := spans.of(at)
 		s.allowExtra, s.most, s.witness = e.opts.AllowExtra, e.opts.width(), witness
@@ -437,7 +449,7 @@ func (s *summary) add(f *finding) error {
 			r.Evidence = map[Evidence]int64{}
 		}
 		r.Evidence[f.evidence]++
-		if s.witness == nil {
+		if s.witness == nil || f.old {
 			return nil
 		}
 		return s.witness(Proven{

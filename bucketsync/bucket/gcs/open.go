@@ -80,6 +80,7 @@ var _ interface {
 	bucket.Keeper
 	bucket.Pager
 	bucket.Throttled
+	bucket.Versioned
 } = (*Bucket)(nil)
 
 // Open returns the bucket. It makes no request to the store.

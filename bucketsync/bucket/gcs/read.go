@@ -70,7 +70,12 @@ const maxPage = 1000
 
 // Head implements bucket.Reader.
 func (b *Bucket) Head(ctx context.Context, key string) (bucket.Object, error) {
-	attrs, err := b.bucket.Object(key).Attrs(ctx)
+	return b.look(ctx, b.bucket.Object(key), key)
+}
+
+// look is a head of what a handle names.
+func (b *Bucket) look(ctx context.Context, handle *storage.ObjectHandle, key string) (bucket.Object, error) {
+	attrs, err := handle.Attrs(ctx)
 	if err != nil {
 		return bucket.Object{}, b.fail("head", key, err)
 	}
@@ -145,7 +150,11 @@ func generations(obj bucket.Object) (storage.Conditions, error) {
 
 // Open implements bucket.Reader.
 func (b *Bucket) Open(ctx context.Context, key string, opts bucket.ReadOptions) (io.ReadCloser, bucket.Object, error) {
-	handle := b.bucket.Object(key)
+	return b.open(ctx, b.bucket.Object(key), key, opts)
+}
+
+// open reads what a handle names: the current object, or one of its versions.
+func (b *Bucket) open(ctx context.Context, handle *storage.ObjectHandle, key string, opts bucket.ReadOptions) (io.ReadCloser, bucket.Object, error) {
 	if opts.Pin.ETag != "" {
 		pin, err := generations(opts.Pin)
 		if err != nil {

@@ -28,6 +28,8 @@ type Options struct {
 	Now func() time.Time
 	// Guards are the locks that the bucket takes, and what it does about them. Zero takes none.
 	Guards bucket.Guards
+	// Versions keeps what is written over or deleted.
+	Versions bool
 	// Absent opens a bucket that is not there until it is made.
 	Absent bool
 }
@@ -42,6 +44,7 @@ type Bucket struct {
 	made     bool
 	versions int64
 	objects  map[string]stored
+	past     map[string][]past // of each key the oldest first; nil where none are kept
 }
 
 type stored struct {
@@ -54,6 +57,7 @@ var _ interface {
 	bucket.Bucket
 	bucket.Maker
 	bucket.Guarded
+	bucket.Versioned
 } = (*Bucket)(nil)
 
 // Open returns a bucket of its own.
@@ -64,7 +68,11 @@ func Open(ctx context.Context, opts Options) (*Bucket, error) {
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
-	return &Bucket{name: opts.Name, now: opts.Now, guards: opts.Guards, made: !opts.Absent, objects: map[string]stored{}}, nil
+	b := &Bucket{name: opts.Name, now: opts.Now, guards: opts.Guards, made: !opts.Absent, objects: map[string]stored{}}
+	if opts.Versions {
+		b.past = map[string][]past{}
+	}
+	return b, nil
 }
 
 // Describe implements bucket.Bucket.
@@ -242,6 +250,7 @@ func (b *Bucket) Put(ctx context.Context, key string, r io.Reader, size int64, o
 		Digests: []bucket.Digest{{Algorithm: bucket.MD5, Value: hex.EncodeToString(part.MD5())}},
 	}
 	b.objects[key] = s
+	b.remember(key, past{stored: s})
 	return s.seen(false), nil
 }
 
@@ -256,10 +265,11 @@ func (b *Bucket) Delete(ctx context.Context, obj bucket.Object) error {
 	if exists && obj.ETag != "" && obj.ETag != old.object.ETag {
 		return fmt.Errorf("delete %s in memory://%s: %w", obj.Key, b.name, bucket.ErrPrecondition)
 	}
-	if err := b.locked(old, bucket.Lock{}, true); err != nil {
+	if err := b.locked(old, bucket.Lock{}, b.past == nil); err != nil {
 		return fmt.Errorf("delete %s in memory://%s: %w", obj.Key, b.name, err)
 	}
 	delete(b.objects, obj.Key)
+	b.remember(obj.Key, b.marker(obj.Key))
 	return nil
 }
 

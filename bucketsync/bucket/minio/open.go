@@ -76,6 +76,7 @@ var _ interface {
 	bucket.Maker
 	bucket.Guarded
 	bucket.Keeper
+	bucket.Versioned
 	bucket.Resumer
 	bucket.Pager
 	bucket.Throttled

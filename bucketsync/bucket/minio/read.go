@@ -18,7 +18,12 @@ import (
 
 // Head implements bucket.Reader.
 func (b *Bucket) Head(ctx context.Context, key string) (bucket.Object, error) {
-	info, err := b.client.StatObject(ctx, b.opts.Bucket, key, minio.StatObjectOptions{})
+	return b.look(ctx, key, "")
+}
+
+// look is a head of one version, or without an id of what is current.
+func (b *Bucket) look(ctx context.Context, key, id string) (bucket.Object, error) {
+	info, err := b.client.StatObject(ctx, b.opts.Bucket, key, minio.StatObjectOptions{VersionID: id})
 	if err != nil {
 		return bucket.Object{}, b.fail("head", key, err)
 	}
@@ -90,7 +95,12 @@ func properties(info minio.ObjectInfo) *bucket.Properties {
 
 // Open implements bucket.Reader.
 func (b *Bucket) Open(ctx context.Context, key string, opts bucket.ReadOptions) (io.ReadCloser, bucket.Object, error) {
-	var query minio.GetObjectOptions
+	return b.open(ctx, key, "", opts)
+}
+
+// open reads one version, or without an id what is current.
+func (b *Bucket) open(ctx context.Context, key, id string, opts bucket.ReadOptions) (io.ReadCloser, bucket.Object, error) {
+	query := minio.GetObjectOptions{VersionID: id}
 	if opts.Pin.ETag != "" {
 		if err := query.SetMatchETag(opts.Pin.ETag); err != nil {
 			return nil, bucket.Object{}, b.fail("open", key, err)

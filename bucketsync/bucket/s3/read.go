@@ -21,7 +21,12 @@ import (
 
 // Head implements bucket.Reader.
 func (b *Bucket) Head(ctx context.Context, key string) (bucket.Object, error) {
-	head, err := b.head(ctx, key)
+	return b.look(ctx, key, nil)
+}
+
+// look is a head of one version, or without an id of what is current.
+func (b *Bucket) look(ctx context.Context, key string, id *string) (bucket.Object, error) {
+	head, err := b.head(ctx, key, id)
 	if err != nil {
 		return bucket.Object{}, b.fail("head", key, err)
 	}
@@ -47,8 +52,8 @@ func (b *Bucket) told(ctx context.Context, key string, head *s3.HeadObjectOutput
 	return obj, nil
 }
 
-func (b *Bucket) head(ctx context.Context, key string) (*s3.HeadObjectOutput, error) {
-	return b.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &b.opts.Bucket, Key: &key, ChecksumMode: types.ChecksumModeEnabled})
+func (b *Bucket) head(ctx context.Context, key string, id *string) (*s3.HeadObjectOutput, error) {
+	return b.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &b.opts.Bucket, Key: &key, VersionId: id, ChecksumMode: types.ChecksumModeEnabled})
 }
 
 // tags asks for an object's tags, unless it is certain that there are none. The answer to a head leaves their number out
@@ -149,7 +154,12 @@ func (b *Bucket) digests(head *s3.HeadObjectOutput) []bucket.Digest {
 
 // Open implements bucket.Reader.
 func (b *Bucket) Open(ctx context.Context, key string, opts bucket.ReadOptions) (io.ReadCloser, bucket.Object, error) {
-	in := &s3.GetObjectInput{Bucket: &b.opts.Bucket, Key: &key, Range: byteRange(opts)}
+	return b.open(ctx, key, nil, opts)
+}
+
+// open reads one version, or without an id what is current.
+func (b *Bucket) open(ctx context.Context, key string, id *string, opts bucket.ReadOptions) (io.ReadCloser, bucket.Object, error) {
+	in := &s3.GetObjectInput{Bucket: &b.opts.Bucket, Key: &key, VersionId: id, Range: byteRange(opts)}
 	if in.Range == nil {
 		in.ChecksumMode = types.ChecksumModeEnabled
 	}

@@ -133,7 +133,7 @@ func (w *write) ifMatch() *string {
 func (b *Bucket) Delete(ctx context.Context, obj bucket.Object) error {
 	in := &s3.DeleteObjectInput{Bucket: &b.opts.Bucket, Key: &obj.Key}
 	if obj.ETag != "" {
-		head, err := b.head(ctx, obj.Key)
+		head, err := b.head(ctx, obj.Key, nil)
 		if errors.Is(kind(err), bucket.ErrNotExist) {
 			return nil
 		}
