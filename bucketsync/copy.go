@@ -305,7 +305,7 @@ func (e *engine) write(ctx context.Context, t *transfer, body io.Reader, raw []b
 func (e *engine) conditions(t *transfer, base *bucket.Object) bucket.PutOptions {
 	put := bucket.PutOptions{Properties: t.props, Budget: e.memory}
 	if base == nil {
-		put.IfAbsent = e.toCaps.ConditionalPut
+		put.IfAbsent = e.toCaps.ConditionalPut && !e.afterMarker
 	} else if e.toCaps.ConditionalWrite {
 		put.IfMatch = *base
 	}

@@ -44,6 +44,9 @@ type engine struct {
 	// version is the source's version that this engine sees (see at), and entered what it remembered last.
 	version string
 	entered Record
+	// afterMarker says that the destination's last version is a delete marker. Not every server takes that for absence when a write
+	// is to happen only where nothing is; it is looked at instead (see stillAt), and no write of somebody else's is lost, since all are kept.
+	afterMarker bool
 }
 
 // newEngine needs options with their defaults.

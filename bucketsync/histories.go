@@ -223,7 +223,8 @@ type step struct {
 }
 
 // align walks two histories side by side. A problem says why the destination's cannot become the source's by adding to it.
-func align(h history) (steps []step, problem string) {
+// Without markers of their own, one at the end is no version but a state, which goes when another version comes.
+func align(h history, markers bool) (steps []step, problem string) {
 	bySource, byCopy := map[string]*Record{}, map[string]*Record{}
 	for i := range h.recs {
 		r := &h.recs[i]
@@ -255,6 +256,11 @@ func align(h history) (steps []step, problem string) {
 		rec := recordOf(*src)
 		owner := byCopy[dst.Version]
 		switch {
+		case !markers && dst.Marker && !src.Marker:
+			j++
+		case !markers && dst.Marker:
+			steps = append(steps, step{kind: stepSame, src: src, dst: dst, rec: rec})
+			i, j = i+1, j+1
 		case rec != nil && dst.Version != "" && rec.Destination.is(dst.Object):
 			steps = append(steps, step{kind: stepSame, src: src, dst: dst, rec: rec})
 			i, j = i+1, j+1
@@ -324,6 +330,7 @@ func (e *engine) enter(r Record) error {
 	if e.versions != nil && e.version != "" {
 		e.entered = r
 		r.Key = versionKey(r.Key, e.version)
+		r.Source.Modified, r.Destination.Modified = 0, 0 // a version is known by its id and its tag, and some servers move its time
 	}
 	return e.manifest.add(r)
 }

@@ -81,7 +81,7 @@ func (e *engine) copyHistories(ctx context.Context, doomed *sorter[doomedVersion
 				return err
 			}
 			held += int64(len(h.dst))
-			steps, problem := align(h)
+			steps, problem := align(h, e.versions.markers)
 			for _, s := range steps {
 				if err := e.doomVersion(s, doomed); err != nil {
 					return err
@@ -208,6 +208,7 @@ func (e *engine) copyVersion(ctx context.Context, src bucket.Version, last *buck
 		base = &last.Object
 	}
 	one := e.at(&src, nil)
+	one.afterMarker = last != nil && last.Marker
 	err := one.copyObject(ctx, src.Object, nil, base)
 	e.tally(func(r *Result) { r.add(one.result) })
 	if err != nil || one.result.Vanished > 0 {

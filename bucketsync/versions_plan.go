@@ -58,7 +58,7 @@ func (e *engine) surveyVersions(ctx context.Context, s *surveyor) error {
 				return err
 			}
 			s.count(func(c *Planned) { c.Held += int64(len(h.dst)) })
-			steps, problem := align(h)
+			steps, problem := align(h, e.versions.markers)
 			if problem != "" {
 				s.count(func(c *Planned) { c.Conflicts++ })
 				if e.opts.Conflict != ConflictSkip {

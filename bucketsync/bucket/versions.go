@@ -1,7 +1,6 @@
 package bucket
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -70,13 +69,26 @@ func VersionedOf(b Bucket) (Versioned, bool) {
 }
 
 // OldestFirst turns a listing that gives versions key by key, of each key the newest first, into what ListVersions promises.
-// Versions of one time stay in the order of the listing, as far as one that is the latest does not stand before another.
-func OldestFirst(versions iter.Seq2[Version, error]) iter.Seq2[Version, error] {
+// Older compares two versions of a key; nil goes by their times. Those that it takes for equal stay in the order of the listing. The
+// latest is always the last.
+func OldestFirst(versions iter.Seq2[Version, error], older func(a, b Version) int) iter.Seq2[Version, error] {
+	if older == nil {
+		older = func(a, b Version) int { return a.Modified.Compare(b.Modified) }
+	}
+	order := func(a, b Version) int {
+		switch {
+		case a.Latest == b.Latest:
+			return older(a, b)
+		case a.Latest:
+			return 1
+		}
+		return -1
+	}
 	return func(yield func(Version, error) bool) {
 		var of []Version
 		flush := func() bool {
 			slices.Reverse(of)
-			slices.SortStableFunc(of, older)
+			slices.SortStableFunc(of, order)
 			for _, v := range of {
 				if !yield(v, nil) {
 					return false
@@ -103,16 +115,6 @@ func OldestFirst(versions iter.Seq2[Version, error]) iter.Seq2[Version, error] {
 		}
 		flush()
 	}
-}
-
-func older(a, b Version) int {
-	if a.Latest != b.Latest {
-		if a.Latest {
-			return 1
-		}
-		return -1
-	}
-	return cmp.Compare(a.Modified.UnixNano(), b.Modified.UnixNano())
 }
 
 // subVersions are the versions of a part of a bucket.

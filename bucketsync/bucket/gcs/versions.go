@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"slices"
 	"strconv"
 
 	"cloud.google.com/go/storage"
@@ -25,43 +26,49 @@ func (b *Bucket) KeepsVersions(ctx context.Context) (bucket.VersionKeeping, erro
 	return bucket.VersionKeeping{Enabled: attrs.VersioningEnabled}, nil
 }
 
-// ListVersions implements bucket.Versioned. Generations are listed by name, and of one name by their numbers, which grow. A name
-// without a current one ends with a marker that has no id.
+// ListVersions implements bucket.Versioned. Generations are listed by name; their numbers grow. A name without a current one
+// ends with a marker that has no id.
 func (b *Bucket) ListVersions(ctx context.Context, opts bucket.ListOptions) iter.Seq2[bucket.Version, error] {
 	return func(yield func(bucket.Version, error) bool) {
 		query := &storage.Query{Prefix: opts.Prefix, StartOffset: opts.After, EndOffset: opts.Before, Projection: storage.ProjectionNoACL, Versions: true}
 		objects := b.bucket.Objects(ctx, query)
 		objects.PageInfo().MaxSize = b.opts.PageSize
-		var last *bucket.Version
+		var of []bucket.Version // of one name
 		for {
 			attrs, err := objects.Next()
 			done := errors.Is(err, iterator.Done)
-			if err == nil && last != nil && last.Key == attrs.Name && compareIDs(last.Version, strconv.FormatInt(attrs.Generation, 10)) >= 0 {
-				err = fmt.Errorf("the listing of generations is out of order: %d of %q after %s", attrs.Generation, attrs.Name, last.Version)
+			if err == nil && len(of) > 0 && attrs.Name < of[0].Key {
+				err = fmt.Errorf("the listing of generations is out of order: %q after %q", attrs.Name, of[0].Key)
 			}
 			if err != nil && !done {
 				yield(bucket.Version{}, b.fail("list versions", "", err))
 				return
 			}
-			if last != nil && !last.Latest && (done || last.Key != attrs.Name) {
-				marker := bucket.Version{Object: bucket.Object{Key: last.Key}, Latest: true, Marker: true}
-				if !yield(marker, nil) {
-					return
+			if len(of) > 0 && (done || attrs.Name != of[0].Key) {
+				for _, v := range inOrder(of) {
+					if !yield(v, nil) {
+						return
+					}
 				}
+				of = of[:0]
 			}
 			if done {
 				return
 			}
-			if !opts.Holds(attrs.Name) {
-				last = nil
-				continue
-			}
-			last = &bucket.Version{Object: seen(attrs), Latest: attrs.Deleted.IsZero()}
-			if !yield(*last, nil) {
-				return
+			if opts.Holds(attrs.Name) {
+				of = append(of, bucket.Version{Object: seen(attrs), Latest: attrs.Deleted.IsZero()})
 			}
 		}
 	}
+}
+
+// inOrder puts the generations of one name in the order of their numbers, with a marker at the end where none is current.
+func inOrder(of []bucket.Version) []bucket.Version {
+	slices.SortFunc(of, func(x, y bucket.Version) int { return compareIDs(x.Version, y.Version) })
+	if last := of[len(of)-1]; !last.Latest {
+		of = append(of, bucket.Version{Object: bucket.Object{Key: last.Key}, Latest: true, Marker: true})
+	}
+	return of
 }
 
 // compareIDs compares two generations, which are numbers without leading zeros.

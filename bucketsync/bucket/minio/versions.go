@@ -51,7 +51,7 @@ func (b *Bucket) ListVersions(ctx context.Context, opts bucket.ListOptions) iter
 		if err := ctx.Err(); err != nil {
 			yield(bucket.Version{}, b.fail("list versions", "", err))
 		}
-	})
+	}, nil)
 }
 
 // HeadVersion implements bucket.Versioned.

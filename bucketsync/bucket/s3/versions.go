@@ -9,11 +9,14 @@ import (
 	"io"
 	"iter"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	smithy "github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
@@ -66,7 +69,20 @@ func (b *Bucket) ListVersions(ctx context.Context, opts bucket.ListOptions) iter
 			}
 			in.KeyMarker, in.VersionIdMarker = page.nextKey, page.nextVersion
 		}
-	})
+	}, older)
+}
+
+// older compares two versions of a key. S3 lists them in order, and their times are whole seconds; versitygw does not, and its times of
+// markers move, but its ids are ULIDs, which grow: https://github.com/ulid/spec.
+func older(a, b bucket.Version) int {
+	if ulid(a.Version) && ulid(b.Version) {
+		return strings.Compare(a.Version, b.Version)
+	}
+	return a.Modified.Compare(b.Modified)
+}
+
+func ulid(id string) bool {
+	return len(id) == 26 && id[0] <= '7' && !strings.ContainsFunc(id, func(r rune) bool { return !strings.ContainsRune("0123456789ABCDEFGHJKMNPQRSTVWXYZ", r) })
 }
 
 type versionsPage struct {
@@ -101,6 +117,8 @@ func (b *Bucket) versionsPage(ctx context.Context, in *s3.ListObjectVersionsInpu
 		page.nextKey = &plain
 	}
 	page.versions, err = versionsIn(raw, encoded)
+	// Some servers list all markers of a page before all versions of it.
+	slices.SortStableFunc(page.versions, func(x, y bucket.Version) int { return strings.Compare(x.Key, y.Key) })
 	if err == nil && len(page.versions) != len(out.Versions)+len(out.DeleteMarkers) {
 		err = fmt.Errorf("the answer has %d versions, and %d could be read", len(out.Versions)+len(out.DeleteMarkers), len(page.versions))
 	}
@@ -210,8 +228,14 @@ func (b *Bucket) DeleteVersion(ctx context.Context, key, id string) error {
 		return err
 	}
 	_, err := b.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &b.opts.Bucket, Key: &key, VersionId: &id})
-	if errors.Is(kind(err), bucket.ErrNotExist) {
+	if errors.Is(kind(err), bucket.ErrNotExist) || noSuchID(err) {
 		return nil
 	}
 	return b.fail("delete version", key, err)
+}
+
+// noSuchID says that no version has the id: some servers call one that is gone invalid.
+func noSuchID(err error) bool {
+	var api smithy.APIError
+	return errors.As(err, &api) && (api.ErrorCode() == "NoSuchVersion" || api.ErrorCode() == "InvalidArgument" && strings.Contains(api.ErrorMessage(), "version id"))
 }
