@@ -41,7 +41,7 @@ func (m *Migration) syncOptions(ctx context.Context, stage string, b migration.B
 		Migration: m.file.Name, Stage: stage, Name: b.Name, From: from, To: to, Create: b.Create,
 		Manifest: m.manifest(b), Delete: true, Conflict: bucketsync.Conflict(b.Conflict), AllowExtra: b.AllowExtra, MaxDelete: b.MaxDelete,
 		Memory: m.memory, Bandwidth: bandwidth,
-		AcceptLostLocks: b.Locks == locksDrop, Keys: b.KMS,
+		AcceptLostLocks: b.Locks == locksDrop, Keys: b.KMS, Versions: b.Versions,
 		Configuration: bucketsync.ConfigurationMode(b.Configuration),
 		Asked:         m.opts.Asked, Log: m.opts.Log, Clock: m.opts.Clock, Observer: observer{m},
 		Progress: func(p bucketsync.Progress) { m.event(Event{Kind: Copying, Stage: stage, Copy: &p}) },

@@ -43,6 +43,8 @@ type SyncOptions struct {
 	Strict bool
 	// Configuration says when the source's configuration is written to the destination. Default bucketsync.ConfigureCreate.
 	Configuration bucketsync.ConfigurationMode
+	// Versions copies, and compares, every version of every key, delete markers among them, in their order.
+	Versions bool
 	// AcceptLostLocks copies objects without the locks that the destination cannot hold. Else they are refused.
 	AcceptLostLocks bool
 	// Keys says for each key of a key service that the source uses which one the destination is to use; see bucketsync.Options.
@@ -144,7 +146,7 @@ func OpenSync(ctx context.Context, opts SyncOptions, wire Options) (*Sync, error
 		Migration: syncName, Stage: syncName, Name: name, Alone: true, From: from, To: to, Create: opts.Create,
 		Filter: opts.Filter, Losses: cmp.Or(opts.Losses, filepath.Join(opts.Dir, syncLosses)), Manifest: filepath.Join(opts.Dir, syncManifest), Conflict: opts.Conflict,
 		Delete: opts.Delete || opts.Mirror, DeleteForeign: opts.Mirror, MaxDelete: opts.MaxDelete,
-		AcceptLostLocks: opts.AcceptLostLocks, Keys: opts.Keys, Configuration: opts.Configuration,
+		AcceptLostLocks: opts.AcceptLostLocks, Keys: opts.Keys, Versions: opts.Versions, Configuration: opts.Configuration,
 		Strict: opts.Strict, Final: opts.Final, AllowExtra: opts.AllowExtra, Concurrency: opts.Concurrency, NoServerSideCopy: opts.NoServerSideCopy,
 		Bandwidth: opts.Bandwidth, MaxBytes: cmp.Or(opts.Memory, wire.Memory),
 		Asked: wire.Asked, Log: s.log, Clock: wire.Clock,
@@ -307,7 +309,7 @@ func (s *Sync) Verify(ctx context.Context, opts VerifyOptions) (_ *Verification,
 	}
 	o := bucketsync.VerifyOptions{
 		From: s.engine.From, To: s.engine.To, Filter: s.opts.Filter, Mode: checked, SampleSize: opts.SampleSize, Seed: seed, AllowExtra: s.opts.AllowExtra,
-		Concurrency: s.opts.Concurrency, Log: s.log, Clock: s.engine.Clock,
+		Versions: s.opts.Versions, Concurrency: s.opts.Concurrency, Log: s.log, Clock: s.engine.Clock,
 	}
 	if bucketsync.HasManifest(s.engine.Manifest) {
 		o.Manifest = s.engine.Manifest

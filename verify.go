@@ -76,7 +76,7 @@ func (m *Migration) Verify(ctx context.Context, opts VerifyOptions) (_ *Verifica
 		if err != nil {
 			return nil, err
 		}
-		r, err := bucketsync.Verify(ctx, bucketsync.VerifyOptions{From: from, To: to, Mode: mode, SampleSize: opts.SampleSize, Seed: seed, Manifest: m.manifest(b), Log: m.opts.Log, Clock: m.opts.Clock})
+		r, err := bucketsync.Verify(ctx, bucketsync.VerifyOptions{From: from, To: to, Mode: mode, SampleSize: opts.SampleSize, Seed: seed, Manifest: m.manifest(b), Versions: b.Versions, Log: m.opts.Log, Clock: m.opts.Clock})
 		if err != nil {
 			return nil, fmt.Errorf("verify bucket %s: %w", b.Name, err)
 		}

@@ -29,6 +29,9 @@
 // A bucket is more than objects: a destination that is made gets the source's policy, rules and tags, as far as it can hold them.
 // See configuration.go.
 //
+// With Options.Versions each key is a history, whose versions are copied oldest first. See histories.go. Locks and keys of
+// encryption go with each object, or it is refused. See guards.go.
+//
 // A change of an object's tags alone shows in no listing. It is noticed when the object is looked at: by a copy, and by
 // Verify with ModeFull.
 //

@@ -62,7 +62,7 @@ func (e *engine) carryKey(src bucket.Encryption) (bucket.Encryption, []Entry, *m
 	case !ok || to == "":
 		return none, nil, &misfit{
 			why:  fmt.Sprintf("encrypted under the key %s of a key service, and no key of the destination is named for it", src.Key),
-			mend: fmt.Sprintf("name one: kms of the bucket in the migration file, or --kms %s=KEY; %q in its stead leaves it to the destination's default", src.Key, KeyProvider),
+			mend: fmt.Sprintf("name one: %s; %q in its stead leaves it to the destination's default", e.opts.said("kms of the bucket in the migration file", "--kms "+src.Key+"=KEY"), KeyProvider),
 		}
 	case to == KeyProvider:
 		return none, []Entry{{Property: "encryption key", Fate: Mapped, Detail: src.Key + " is not used, the destination encrypts as it does by default"}}, nil
@@ -113,7 +113,7 @@ func (e *engine) carryLock(ctx context.Context, src bucket.Lock) (bucket.Lock, [
 	if !e.opts.AcceptLostLocks {
 		return lock, nil, &misfit{
 			why:  "locked, which the destination cannot hold",
-			mend: "choose or make a destination with object lock (S3, MinIO), object retention (Cloud Storage) or version-level immutability (Azure); or accept that the locks are lost: locks: drop of the bucket in the migration file, or --accept-lost-locks",
+			mend: "choose or make a destination with object lock (S3, MinIO), object retention (Cloud Storage) or version-level immutability (Azure); or accept that the locks are lost: " + e.opts.said("locks: drop of the bucket in the migration file", "--accept-lost-locks"),
 		}, nil
 	}
 	return lock, append(entries, Entry{Property: "lock", Fate: Lost, Detail: lost.String()}), nil, nil

@@ -10,6 +10,9 @@ import (
 
 // copier is the destination's ability to copy within its server, where both sides are on one; else nil.
 func (e *engine) copier() bucket.Copier {
+	if e.version != "" { // it would copy what is current
+		return nil
+	}
 	if e.opts.NoServerSideCopy || !e.toCaps.Copies || e.fromCaps.Provider != e.toCaps.Provider || e.fromCaps.Endpoint != e.toCaps.Endpoint {
 		return nil
 	}

@@ -35,7 +35,7 @@ func TestPlaceScripts(t *testing.T) {
 		Dir: filepath.Join("testdata", "places"), Setup: setupPlaces, RequireUniqueNames: true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": cmdExitsAt, "objects": cmdObjects, "odd": cmdOdd, "shows": cmdShows, "gone": cmdGone, "asked": cmdAsked, "count": cmdCount, "slow": cmdSlow,
-			"configure": cmdConfigure, "configured": cmdConfigured,
+			"guard": cmdGuard, "configure": cmdConfigure, "configured": cmdConfigured,
 			"hang": cmdHang, "broken": cmdBroken, "heal": cmdHeal, "stop-at": cmdStopAt, "change": cmdChange, "cut": cmdCut, "takes": cmdTakesAt, "dropping": cmdDropping,
 		},
 	})
@@ -133,6 +133,21 @@ func (a *account) unsigned(r *http.Request) string {
 		return "signed with another secret"
 	}
 	return ""
+}
+
+// cmdGuard makes something of an object that keeps it: guard ACCOUNT encrypt|archive|restore|seal BUCKET KEY [KEY NAME|CLASS].
+func cmdGuard(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 4 {
+		ts.Fatalf("usage: guard ACCOUNT encrypt|archive|restore|seal BUCKET KEY [KEY NAME|CLASS]")
+	}
+	a, last := accountOf(ts, args[0]), args[len(args)-1]
+	do := map[string]func(bucket, key string) error{
+		"encrypt": func(b, k string) error { return a.Encrypt(b, k, last) },
+		"archive": func(b, k string) error { return a.Archive(b, k, last) },
+		"restore": func(b, k string) error { return a.Restore(b, k, true) },
+		"seal":    a.Seal,
+	}[args[1]]
+	ts.Check(do(args[2], args[3]))
 }
 
 func accountOf(ts *testscript.TestScript, name string) *account {

@@ -77,6 +77,7 @@ env:VARIABLE or file:PATH.`,
 	flags.StringVar(&a.settings, "configuration", string(bucketsync.ConfigureCreate), "when the source's policy, lifecycle, CORS, versioning, encryption, tags and public access are written to the destination: create (where the sync makes it), apply (also where it was there) or ignore")
 	flags.StringVar(&a.conflict, "conflict", string(bucketsync.ConflictFail), "what to do about an object that somebody else wrote at the destination: fail, skip or overwrite")
 	flags.BoolVar(&a.opts.Strict, "strict", false, "refuse when a property of an object cannot be kept")
+	flags.BoolVar(&a.opts.Versions, "versions", false, "copy every version of every key, delete markers among them, oldest first; both places must keep versions")
 	flags.BoolVar(&a.opts.AcceptLostLocks, "accept-lost-locks", false, "copy objects without the locks that the destination cannot hold; else they are refused")
 	flags.StringToStringVar(&a.opts.Keys, "kms", nil, "`SOURCE=DESTINATION`: for a key of a key service that the source uses, the one that the destination is to use, or \"provider\" for its default; else its objects are refused")
 	flags.BoolVar(&a.opts.Warm, "warm", false, "copy again and again until at most --max-delta objects differ")

@@ -156,6 +156,9 @@ type Bucket struct {
 	// MaxDelete is the share of a side's objects above which nothing of it is deleted: of green's by a sync, of blue's by a
 	// rollback. From 0 to 1; 0 means the default of 0.30. Ten objects may always be deleted.
 	MaxDelete float64 `yaml:"maxDelete,omitempty" json:"maxDelete,omitempty" jsonschema:"minimum=0,maximum=1"`
+	// Versions copies every version of every key, delete markers among them, in their order. Both sides must keep versions; a
+	// destination that is made is made so. The way back brings current objects.
+	Versions bool `yaml:"versions,omitempty" json:"versions,omitempty"`
 	// Locks says what becomes of objects whose locks the destination cannot hold: refuse, which is the default, or drop, which copies
 	// them without and enters each in the ledger of losses.
 	Locks string `yaml:"locks,omitempty" json:"locks,omitempty" jsonschema:"enum=refuse,enum=drop"`

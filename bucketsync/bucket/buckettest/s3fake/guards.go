@@ -64,6 +64,15 @@ func (s *Server) Seal(bucket, key string) error {
 	return s.change(bucket, key, func(o *object) { o.sealed = true })
 }
 
+// Encrypt makes an object one that is encrypted under a key of the key service.
+func (s *Server) Encrypt(bucket, key, name string) error {
+	return s.change(bucket, key, func(o *object) {
+		o.header.Set("X-Amz-Server-Side-Encryption", "aws:kms")
+		o.header.Set("X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id", name)
+		o.etag = etagOf(o.body, o.header)
+	})
+}
+
 // Archive puts an object into a class that has to be restored before it is read.
 func (s *Server) Archive(bucket, key, class string) error {
 	return s.change(bucket, key, func(o *object) {
