@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"golang.org/x/time/rate"
+
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
 	"github.com/crossfade-project/crossfade/bucketsync/internal/budget"
 	"github.com/crossfade-project/crossfade/bucketsync/internal/pace"
@@ -29,7 +31,8 @@ type engine struct {
 	gate             *pace.Gate
 	ramp             *pace.Ramp
 	strain           *strain
-	declined         atomic.Bool // no copies within the server of both sides, after one was refused
+	declined         atomic.Bool   // no copies within the server of both sides, after one was refused
+	limiter          *rate.Limiter // of bandwidth; nil is no bound
 	// destinationMissing: planning on a destination that is yet to be made.
 	destinationMissing bool
 	// done is what a plan leaves out, as the run will that it is of.
@@ -58,7 +61,8 @@ func newEngine(opts Options) (*engine, error) {
 	p := patience{clock: opts.Clock, log: opts.Log, strain: borne, asked: opts.Asked}
 	limiter := newLimiter(opts.Bandwidth)
 	e := &engine{
-		opts: opts, from: retrying{through(opts.From, limiter, opts.Clock), p}, to: retrying{through(opts.To, limiter, opts.Clock), p},
+		limiter: limiter,
+		opts:    opts, from: retrying{through(opts.From, limiter, opts.Clock), p}, to: retrying{through(opts.To, limiter, opts.Clock), p},
 		fromCaps: opts.From.Describe(), toCaps: opts.To.Describe(), patience: p,
 		ledger: &ledger{}, shapes: &shapes{}, memory: opts.memory(), progress: &progress{tell: opts.Progress},
 		result: Result{Evidence: map[Evidence]int64{}}, guards: &guardsOnce{},

@@ -206,7 +206,7 @@ func (e *engine) verifyOnce(ctx context.Context, mode Mode, sampleSize int, seed
 	workers.SetLimit(e.opts.width())
 	var spans perSpan[summary]
 	if e.opts.Versions {
-		s := &summary{report: report, allowExtra: e.opts.AllowExtra, most: e.opts.Concurrency, witness: witness}
+		s := &summary{report: report, allowExtra: e.opts.AllowExtra, most: e.opts.width(), witness: witness}
 		err := e.verifyVersions(ctx, mode, reads, s, workers)
 		werr := workers.Wait()
 		if err == nil && werr == nil {

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
 )
 
@@ -73,8 +71,7 @@ type doomedVersion struct {
 
 func (e *engine) copyHistories(ctx context.Context, doomed *sorter[doomedVersion]) (held int64, err error) {
 	fails := &failures{op: "sync " + e.opts.Name}
-	workers, wctx := errgroup.WithContext(ctx)
-	workers.SetLimit(e.opts.Concurrency)
+	workers, wctx := newCrew(ctx, e.gate)
 	walk := func() error {
 		for h, err := range e.histories(wctx) {
 			if err != nil {
@@ -87,7 +84,7 @@ func (e *engine) copyHistories(ctx context.Context, doomed *sorter[doomedVersion
 					return err
 				}
 			}
-			workers.Go(func() error {
+			workers.do(func() error {
 				if err := e.copyHistory(wctx, h, steps, problem); err != nil {
 					return fails.add(wctx, h.key, err)
 				}
@@ -97,7 +94,7 @@ func (e *engine) copyHistories(ctx context.Context, doomed *sorter[doomedVersion
 		return wctx.Err()
 	}
 	werr := walk()
-	if err := workers.Wait(); err != nil {
+	if err := workers.wait(); err != nil {
 		return held, err
 	}
 	if werr != nil {

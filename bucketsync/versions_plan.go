@@ -51,7 +51,7 @@ func (e *engine) surveyVersions(ctx context.Context, s *surveyor) error {
 		return err
 	}
 	workers, wctx := errgroup.WithContext(ctx)
-	workers.SetLimit(e.opts.Concurrency)
+	workers.SetLimit(e.opts.width())
 	walk := func() error {
 		for h, err := range e.histories(wctx) {
 			if err != nil {

@@ -132,6 +132,9 @@ func (b *Bucket) open(ctx context.Context, key, id string, opts bucket.ReadOptio
 
 // get reads an object or a range of it.
 func (b *Bucket) get(ctx context.Context, key string, query minio.GetObjectOptions) (io.ReadCloser, minio.ObjectInfo, http.Header, error) {
+	if query.VersionID != "" {
+		return b.client.GetObject(ctx, b.opts.Bucket, key, query) // the short way knows current objects only
+	}
 	if answer := b.wire.get(ctx, key, query.Header()); answer != nil {
 		info, err := minio.ToObjectInfo(b.opts.Bucket, key, answer.Header)
 		if err != nil {
