@@ -36,7 +36,7 @@ func (b *contents) guarded(r request, header http.Header) error {
 	if locks && !bytes.Contains(b.configuration["object-lock"], []byte("Enabled")) {
 		return fail(http.StatusBadRequest, "InvalidRequest", "Bucket is missing Object Lock Configuration")
 	}
-	if locks && r.Method == http.MethodPut && r.Header.Get("Content-MD5") == "" {
+	if locks && r.Method == http.MethodPut && r.Header.Get("x-amz-copy-source") == "" && r.Header.Get("Content-MD5") == "" {
 		return fail(http.StatusBadRequest, "InvalidRequest", "Content-MD5 or a checksum is required with Object Lock parameters")
 	}
 	if until != "" {
