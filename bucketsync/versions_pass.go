@@ -270,7 +270,9 @@ func (e *engine) checkVersion(ctx context.Context, src, dst bucket.Version) (*Re
 		if what != "" {
 			return nil, &ConflictError{Op: "copy the versions of", Key: src.Key, What: "of its version " + dst.Version + " " + what, Hint: versionsMend}
 		}
-		e.ledger.add(src.Key, entries)
+		if err := e.ledger.add(src.Key, entries); err != nil {
+			return nil, err
+		}
 		rec.SHA256, rec.MD5, rec.Properties = known.sha256, known.md5, fingerprint(*b.Properties, e.toCaps)
 	}
 	if dst.Version == "" {

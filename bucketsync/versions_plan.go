@@ -150,8 +150,7 @@ func (s *surveyor) lookAtVersion(ctx context.Context, v bucket.Version) error {
 		s.refusals.add(bad.why, v.Key, bad.mend)
 		return nil
 	}
-	s.e.ledger.add(v.Key, entries)
-	return nil
+	return s.e.ledger.add(v.Key, entries)
 }
 
 // verifyVersions finds out about every version of every key, in order: histories are equal where they have as many, one after

@@ -34,13 +34,13 @@ func versionRig(t *testing.T) *rig {
 func past(t *testing.T, f *fake) []string {
 	t.Helper()
 	var out []string
-	for v, err := range f.Bucket.ListVersions(context.Background(), bucket.ListOptions{}) {
+	for v, err := range f.ListVersions(context.Background(), bucket.ListOptions{}) {
 		if err != nil {
 			t.Fatal(err)
 		}
 		text := "(marker)"
 		if !v.Marker {
-			body, o, err := f.Bucket.OpenVersion(context.Background(), v.Key, v.Version, bucket.ReadOptions{})
+			body, o, err := f.OpenVersion(context.Background(), v.Key, v.Version, bucket.ReadOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -48,7 +48,7 @@ func past(t *testing.T, f *fake) []string {
 			if err != nil {
 				t.Fatal(err)
 			}
-			head, err := f.Bucket.HeadVersion(context.Background(), v.Key, v.Version)
+			head, err := f.HeadVersion(context.Background(), v.Key, v.Version)
 			if err != nil {
 				t.Fatal(err)
 			}
