@@ -47,7 +47,7 @@ func faults() []faulty {
 		{name: "overwritten while it is read", at: "source", fault: s3fake.Fault{Op: s3fake.Get, Key: "k/07", Times: 2, Status: http.StatusPreconditionFailed, Code: "PreconditionFailed"}},
 		{name: "read that is never the version that was seen", at: "source", fault: s3fake.Fault{Op: s3fake.Get, Key: "k/07", Status: http.StatusPreconditionFailed, Code: "PreconditionFailed"}, want: `"k/07"`},
 		{name: "write whose condition does not hold", at: "destination", fault: s3fake.Fault{Op: s3fake.Put, Key: "k/07", Status: http.StatusPreconditionFailed, Code: "PreconditionFailed"}, want: `"k/07"`},
-		{name: "SlowDown for ever", at: "destination", fault: slow(s3fake.Put, 0), want: "slow down"},
+		{name: "SlowDown for ever", at: "destination", fault: s3fake.Fault{Op: s3fake.Put, Key: "k/07", Status: http.StatusServiceUnavailable, Code: "SlowDown"}, want: "slow down"},
 		{name: "body that is cut, again and again", at: "source", fault: s3fake.Fault{Op: s3fake.Get, Key: "k/07", Cut: 3}, want: `"k/07"`},
 		{name: "body that is short, and says so", at: "source", fault: s3fake.Fault{Op: s3fake.Get, Key: "k/07", Short: 3}, want: `"k/07"`},
 		{name: "large body that is short", at: "source", fault: s3fake.Fault{Op: s3fake.Get, Key: largeKey, Short: 6 << 20}, want: `"large/one"`},
