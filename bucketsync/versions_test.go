@@ -173,7 +173,7 @@ func TestB17_DeletingAnOldVersionLeavesTheLiveObject(t *testing.T) {
 	someVersions(t, r.from)
 	r.mustSync(t)
 	var old bucket.Version
-	for v, err := range r.from.Bucket.ListVersions(t.Context(), bucket.ListOptions{Prefix: "live"}) {
+	for v, err := range r.from.ListVersions(t.Context(), bucket.ListOptions{Prefix: "live"}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -269,7 +269,7 @@ func TestB17_TheProofComparesHistories(t *testing.T) {
 				t.Fatalf("%+v, %v", report, err)
 			}
 			var ids []string
-			for v, err := range r.to.Bucket.ListVersions(t.Context(), bucket.ListOptions{}) {
+			for v, err := range r.to.ListVersions(t.Context(), bucket.ListOptions{}) {
 				must(t, err)
 				ids = append(ids, v.Version)
 			}
