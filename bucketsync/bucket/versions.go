@@ -47,6 +47,15 @@ type Versioned interface {
 // ErrNoVersion says that a version was meant and none was named.
 var ErrNoVersion = errors.New("a version is named by its id, and there is none")
 
+// AnsweredVersion refuses an answer that is about another version than the one that was asked for: content of the live object in
+// the place of an old one would be copied as if it were that. An object from before versioning began has the id "null", which answers leave out.
+func AnsweredVersion(op, url, key, asked, answered string) error {
+	if answered == asked || answered == "" && asked == "null" {
+		return nil
+	}
+	return Wrap(op, url, key, nil, fmt.Errorf("the answer is about version %q, and %q was asked for", answered, asked))
+}
+
 // NeedVersion refuses to go on without a version's id.
 func NeedVersion(op, url, key, id string) error {
 	if id == "" {

@@ -70,8 +70,14 @@ func (b *Bucket) OpenVersion(ctx context.Context, key, id string, opts bucket.Re
 		return nil, bucket.Object{}, err
 	}
 	body, obj, err := b.open(ctx, key, id, opts)
+	if err != nil {
+		return nil, bucket.Object{}, err
+	}
+	if err := bucket.AnsweredVersion("open version", b.url, key, id, obj.Version); err != nil {
+		return nil, bucket.Object{}, errors.Join(err, body.Close())
+	}
 	obj.Version = id
-	return body, obj, err
+	return body, obj, nil
 }
 
 // Mark implements bucket.Versioned. Of the SDK's deletions only that of several objects tells the marker.

@@ -34,7 +34,7 @@ func programs() map[Kind]program {
 					"MINIO_BROWSER=off", "MINIO_UPDATE=off", "MINIO_SCANNER_SPEED=slowest",
 				}
 			},
-			health: "/minio/health/live", healthStatus: 200,
+			health: "/minio/health/cluster", healthStatus: 200, // the others answer 200 before the server takes requests
 		},
 		Azurite: {
 			install: func(ctx context.Context, in *install.Installer) ([]string, error) {
