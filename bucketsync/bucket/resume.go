@@ -104,3 +104,20 @@ func (s UploadState) Clone() UploadState {
 	s.Tags = maps.Clone(s.Tags)
 	return s
 }
+
+// NoteOpening notes that an upload under key is about to begin, beside those that are there. Where they may not be listed, nothing
+// could be told apart later, and nothing is noted.
+func NoteOpening(ctx context.Context, at Resumer, key string, log *Upload) error {
+	found, err := at.Unfinished(ctx, key)
+	if errors.Is(err, ErrDenied) || errors.Is(err, ErrUnsupported) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	note := UploadNote{Opens: true}
+	for _, other := range found {
+		note.Others = append(note.Others, other.ID)
+	}
+	return log.Note(note)
+}

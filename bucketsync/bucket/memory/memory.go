@@ -127,18 +127,24 @@ func (b *Bucket) usable(ctx context.Context, op string) error {
 
 // List implements bucket.Lister: it shows the bucket as it is when the listing starts.
 func (b *Bucket) List(ctx context.Context, opts bucket.ListOptions) iter.Seq2[bucket.Object, error] {
-	return func(yield func(bucket.Object, error) bool) {
-		found, err := b.snapshot(ctx, opts)
+	return shown(ctx, "list memory://"+b.name, func() ([]bucket.Object, error) { return b.snapshot(ctx, opts) })
+}
+
+// shown yields what look finds, until the context ends.
+func shown[T any](ctx context.Context, op string, look func() ([]T, error)) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		var none T
+		found, err := look()
 		if err != nil {
-			yield(bucket.Object{}, err)
+			yield(none, err)
 			return
 		}
-		for _, obj := range found {
+		for _, one := range found {
 			if err := ctx.Err(); err != nil {
-				yield(bucket.Object{}, fmt.Errorf("list memory://%s: %w", b.name, err))
+				yield(none, fmt.Errorf("%s: %w", op, err))
 				return
 			}
-			if !yield(obj, nil) {
+			if !yield(one, nil) {
 				return
 			}
 		}

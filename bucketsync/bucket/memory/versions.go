@@ -40,22 +40,7 @@ func (b *Bucket) KeepsVersions(context.Context) (bucket.VersionKeeping, error) {
 
 // ListVersions implements bucket.Versioned: it shows the bucket as it is when the listing starts.
 func (b *Bucket) ListVersions(ctx context.Context, opts bucket.ListOptions) iter.Seq2[bucket.Version, error] {
-	return func(yield func(bucket.Version, error) bool) {
-		found, err := b.histories(ctx, opts)
-		if err != nil {
-			yield(bucket.Version{}, err)
-			return
-		}
-		for _, v := range found {
-			if err := ctx.Err(); err != nil {
-				yield(bucket.Version{}, fmt.Errorf("list versions in memory://%s: %w", b.name, err))
-				return
-			}
-			if !yield(v, nil) {
-				return
-			}
-		}
-	}
+	return shown(ctx, "list versions in memory://"+b.name, func() ([]bucket.Version, error) { return b.histories(ctx, opts) })
 }
 
 func (b *Bucket) histories(ctx context.Context, opts bucket.ListOptions) ([]bucket.Version, error) {

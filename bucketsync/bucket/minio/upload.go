@@ -46,7 +46,7 @@ func (w *write) begin(ctx context.Context, up *body.Upload, query minio.PutObjec
 		return plan, err
 	}
 	if up.Log != nil {
-		if err := w.opens(ctx, up.Log); err != nil {
+		if err := bucket.NoteOpening(ctx, w.b, w.key, up.Log); err != nil {
 			return plan, err
 		}
 	}
@@ -84,23 +84,6 @@ func (w *write) create(ctx context.Context, query minio.PutObjectOptions) (id st
 		return id, false, err
 	}
 	return id, true, err
-}
-
-// opens notes that an upload is about to begin, beside those that are there. Where they may not be listed, nothing could be told
-// apart later, and nothing is noted.
-func (w *write) opens(ctx context.Context, log *bucket.Upload) error {
-	found, err := w.b.Unfinished(ctx, w.key)
-	if errors.Is(err, bucket.ErrDenied) || errors.Is(err, bucket.ErrUnsupported) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	note := bucket.UploadNote{Opens: true}
-	for _, other := range found {
-		note.Others = append(note.Others, other.ID)
-	}
-	return log.Note(note)
 }
 
 // send stores a part.

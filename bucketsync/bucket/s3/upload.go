@@ -42,7 +42,7 @@ func (w *write) begin(ctx context.Context, up *body.Upload, partSize int64) (pla
 		return plan, err
 	}
 	if up.Log != nil {
-		if err := w.opens(ctx, up.Log); err != nil {
+		if err := bucket.NoteOpening(ctx, w.b, w.key, up.Log); err != nil {
 			return plan, err
 		}
 	}
@@ -72,23 +72,6 @@ func (w *write) tries(o *s3.Options) {
 	if w.opts.Upload != nil {
 		o.RetryMaxAttempts = 1
 	}
-}
-
-// opens notes that an upload is about to begin, beside those that are there. Where they may not be listed, nothing could be told
-// apart later, and nothing is noted.
-func (w *write) opens(ctx context.Context, log *bucket.Upload) error {
-	found, err := w.b.Unfinished(ctx, w.key)
-	if errors.Is(err, bucket.ErrDenied) || errors.Is(err, bucket.ErrUnsupported) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	note := bucket.UploadNote{Opens: true}
-	for _, other := range found {
-		note.Others = append(note.Others, other.ID)
-	}
-	return log.Note(note)
 }
 
 // send stores a part; its tag is its ETag.
