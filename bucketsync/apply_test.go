@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -352,16 +353,16 @@ func TestI04_BeforeADeleteTheSourceIsAskedAgain(t *testing.T) {
 	r.mustSync(t)
 	r.from.remove(t, "b")
 	p := r.plan(t)
-	r.to.before = func(op, key string) error {
+	var listed atomic.Bool
+	r.to.before = func(op, _ string) error {
 		if op == "list" {
-			r.from.mu.Lock()
-			defer r.from.mu.Unlock()
-			r.from.before = func(op, key string) error {
-				if op == "head" && key == "b" {
-					r.from.write(t, "b", "back")
-				}
-				return nil
-			}
+			listed.Store(true)
+		}
+		return nil
+	}
+	r.from.before = func(op, key string) error {
+		if op == "head" && key == "b" && listed.Load() {
+			r.from.write(t, "b", "back")
 		}
 		return nil
 	}
