@@ -151,6 +151,13 @@ func OpenSync(ctx context.Context, opts SyncOptions, wire Options) (*Sync, error
 		Bandwidth: opts.Bandwidth, MaxBytes: cmp.Or(opts.Memory, wire.Memory),
 		Asked: wire.Asked, Log: s.log, Clock: wire.Clock,
 	}
+	read := prices.Default
+	if opts.Prices != "" {
+		read = func() (*prices.Table, error) { return prices.Read(opts.Prices) }
+	}
+	if s.engine.Prices, err = read(); err != nil {
+		return nil, s.redact.Error(err)
+	}
 	s.engine.Progress = func(p bucketsync.Progress) { wire.Events(Event{Kind: Copying, Stage: syncName, Copy: &p}) }
 	return s, nil
 }
@@ -164,22 +171,14 @@ type SyncPlanOptions struct {
 // Plan lists both sides and returns what Run would do, and an estimate of what that costs. It changes nothing.
 func (s *Sync) Plan(ctx context.Context, opts SyncPlanOptions) (_ *SyncPlan, err error) {
 	defer func() { err = s.redact.Error(err) }()
-	read := prices.Default
-	if s.opts.Prices != "" {
-		read = func() (*prices.Table, error) { return prices.Read(s.opts.Prices) }
-	}
-	table, err := read()
-	if err != nil {
-		return nil, err
-	}
 	engine := s.engine
-	engine.Prices, engine.ForeseenLosses = table, opts.Losses
+	engine.ForeseenLosses = opts.Losses
 	p, err := s.planned(ctx, engine)
 	if err != nil {
 		return nil, err
 	}
 	out := &SyncPlan{Overview: &Overview{Migration: syncName, Plans: []*Plan{p}}}
-	return out, s.cost(out, p, table)
+	return out, s.cost(out, p, engine.Prices)
 }
 
 func (s *Sync) planned(ctx context.Context, engine bucketsync.Options) (*Plan, error) {

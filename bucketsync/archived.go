@@ -69,8 +69,17 @@ func (s *surveyor) archived(src bucket.Object) {
 }
 
 // sumArchived puts the sums into the plan, with what they cost.
-func (s *surveyor) sumArchived() {
+func (s *surveyor) sumArchived() error {
+	if len(s.cold) == 0 {
+		return nil
+	}
 	table := s.e.opts.Prices
+	if table == nil {
+		var err error
+		if table, err = prices.Default(); err != nil {
+			return err
+		}
+	}
 	entry := table.Find(prices.Store{Provider: s.e.fromCaps.Provider, Endpoint: s.e.fromCaps.Endpoint})
 	for _, sum := range s.cold {
 		for _, way := range entry.Retrieval(sum.Class) {
@@ -83,6 +92,7 @@ func (s *surveyor) sumArchived() {
 	slices.SortFunc(s.planned.Archived, func(a, b ArchivedSum) int {
 		return cmp.Or(cmp.Compare(a.Class, b.Class), cmp.Compare(fmt.Sprint(a.Offline), fmt.Sprint(b.Offline)))
 	})
+	return nil
 }
 
 // archivedNotes tell what reading archived objects costs, before anything is read.

@@ -12,7 +12,6 @@ import (
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
 	"github.com/crossfade-project/crossfade/bucketsync/internal/budget"
 	"github.com/crossfade-project/crossfade/bucketsync/internal/pace"
-	"github.com/crossfade-project/crossfade/internal/prices"
 )
 
 // engine is one call of Plan, Apply, Verify or Delta on one range of one pair of buckets.
@@ -72,13 +71,6 @@ func newEngine(opts Options) (*engine, error) {
 	e.gate = pace.NewGate(pace.Options{Fixed: opts.Concurrency}, opts.Clock, e.throttles)
 	e.ramp = pace.NewRamp(e.toCaps.FirstWrites, opts.Clock)
 	e.streams = make(chan struct{}, max(1, e.memory.Total()/streamBytes))
-	if opts.Prices == nil {
-		table, err := prices.Default()
-		if err != nil {
-			return nil, err
-		}
-		e.opts.Prices = table
-	}
 	var err error
 	if e.manifest, err = openManifest(opts.Manifest, opts.TempDir, e.fromCaps, e.toCaps); err != nil {
 		return e, err

@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"unicode/utf8"
 
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
 )
@@ -72,7 +71,7 @@ type Record struct {
 	Evidence   Evidence
 }
 
-// recordJSON is the form of a Record on file. Keys that are not UTF-8 are kept byte for byte.
+// recordJSON is the form of a Record on file in format 1, which is only read any more. Keys that are not UTF-8 are kept byte for byte.
 type recordJSON struct {
 	Key         string   `json:"key"`
 	Raw         []byte   `json:"rawKey,omitempty"`
@@ -83,15 +82,6 @@ type recordJSON struct {
 	MD5         string   `json:"md5,omitempty"`
 	Properties  string   `json:"properties,omitempty"`
 	Evidence    Evidence `json:"evidence,omitempty"`
-}
-
-// MarshalJSON implements json.Marshaler.
-func (r Record) MarshalJSON() ([]byte, error) {
-	out := recordJSON{Key: r.Key, State: r.State, Source: r.Source, Destination: r.Destination, SHA256: r.SHA256, MD5: r.MD5, Properties: r.Properties, Evidence: r.Evidence}
-	if !utf8.ValidString(r.Key) {
-		out.Key, out.Raw = "", []byte(r.Key)
-	}
-	return json.Marshal(out)
 }
 
 // UnmarshalJSON implements json.Unmarshaler.

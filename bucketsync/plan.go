@@ -205,7 +205,7 @@ func (e *engine) survey(ctx context.Context, p *plan.Plan, look bool) (Planned, 
 		}
 		s.refusals.into(p, e.opts.Name)
 		e.foresee(&s.planned)
-		s.sumArchived()
+		err = errors.Join(err, s.sumArchived()) // before planned is read: the sums go into it
 		return s.planned, err
 	}
 	return Planned{}, errUnsorted // a sorted listing is in order

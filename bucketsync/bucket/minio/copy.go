@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/minio/minio-go/v7"
@@ -65,12 +64,7 @@ func (c *within) inParts(ctx context.Context, source *Bucket, query minio.PutObj
 		}
 		return bucket.Copied{}, err
 	}
-	return bucket.Copied{Object: obj, Proven: obj.ETag == c.src.ETag && partsForm.MatchString(obj.ETag) && c.plain()}, nil
-}
-
-// plain says that ETags are made of MD5s of the content (B2).
-func (c *within) plain() bool {
-	return c.src.Properties != nil && c.src.Properties.Encryption == bucket.Encryption{}
+	return bucket.Copied{Object: obj, Proven: obj.ETag == c.src.ETag && body.MadeOfParts(obj.ETag) && body.Plain(c.src)}, nil
 }
 
 // copyParts copies those that the upload lacks, and completes it.
@@ -105,7 +99,7 @@ func (c *within) copyParts(ctx context.Context, up *body.Upload, plan body.Plan)
 		return bucket.Object{}, err
 	}
 	var digests []bucket.Digest
-	if etag := c.parts[0].ETag; len(c.parts) == 1 && md5Form.MatchString(etag) && c.plain() {
+	if etag := c.parts[0].ETag; len(c.parts) == 1 && body.MadeOfBytes(etag) && body.Plain(c.src) {
 		digests = append(digests, bucket.Digest{Algorithm: bucket.MD5, Value: etag}) // of the one part, which is the whole
 	}
 	return c.object(info, digests), nil
@@ -113,7 +107,7 @@ func (c *within) copyParts(ctx context.Context, up *body.Upload, plan body.Plan)
 
 // partsOf finds out whether an object was made of parts of one size, as far as the first tells.
 func (b *Bucket) partsOf(ctx context.Context, key string, src bucket.Object) (size int64, alike bool) {
-	if !partsForm.MatchString(src.ETag) {
+	if !body.MadeOfParts(src.ETag) {
 		return 0, false
 	}
 	opts := minio.StatObjectOptions{PartNumber: 1}
@@ -124,10 +118,5 @@ func (b *Bucket) partsOf(ctx context.Context, key string, src bucket.Object) (si
 	if err != nil || info.Size < minPart || info.Size > maxCopy {
 		return 0, false // the copy itself will say what else is wrong
 	}
-	return info.Size, strings.HasSuffix(src.ETag, fmt.Sprintf("-%d", (src.Size+info.Size-1)/info.Size))
+	return info.Size, body.Alike(src, info.Size)
 }
-
-var (
-	partsForm = regexp.MustCompile(`^[0-9a-f]{32}-[0-9]+$`)
-	md5Form   = regexp.MustCompile(`^[0-9a-f]{32}$`)
-)

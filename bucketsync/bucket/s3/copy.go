@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"regexp"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -106,7 +105,7 @@ func (c *within) inParts(ctx context.Context, source *Bucket) (bucket.Copied, er
 		}
 		return bucket.Copied{}, err
 	}
-	return bucket.Copied{Object: obj, Proven: obj.ETag == c.src.ETag && madeOfParts(obj.ETag) && plainEncryption(c.src)}, nil
+	return bucket.Copied{Object: obj, Proven: obj.ETag == c.src.ETag && body.MadeOfParts(obj.ETag) && body.Plain(c.src)}, nil
 }
 
 // parts copies those that the upload lacks, and completes it.
@@ -129,7 +128,7 @@ func (c *within) parts(ctx context.Context, up *body.Upload, plan body.Plan) (bu
 		return bucket.Object{}, err
 	}
 	var digests []bucket.Digest
-	if sse := out.ServerSideEncryption; len(c.tags) == 1 && md5Form.MatchString(c.tags[0]) && (sse == "" || sse == types.ServerSideEncryptionAes256) {
+	if sse := out.ServerSideEncryption; len(c.tags) == 1 && body.MadeOfBytes(c.tags[0]) && (sse == "" || sse == types.ServerSideEncryptionAes256) {
 		digests = append(digests, bucket.Digest{Algorithm: bucket.MD5, Value: c.tags[0]}) // of the one part, which is the whole
 	}
 	return c.object(out.ETag, out.VersionId, digests), nil
@@ -157,7 +156,7 @@ func (c *within) part(ctx context.Context, up *body.Upload, plan body.Plan, numb
 
 // partsOf finds out whether an object was made of parts of one size, as far as the first tells.
 func (b *Bucket) partsOf(ctx context.Context, key string, src bucket.Object) (size int64, alike bool) {
-	if !madeOfParts(src.ETag) {
+	if !body.MadeOfParts(src.ETag) {
 		return 0, false
 	}
 	head, err := b.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &b.opts.Bucket, Key: &key, PartNumber: aws.Int32(1), IfMatch: aws.String(quote(src.ETag))})
@@ -168,18 +167,5 @@ func (b *Bucket) partsOf(ctx context.Context, key string, src bucket.Object) (si
 	if size < minPart || size > maxCopy {
 		return 0, false
 	}
-	count := (src.Size + size - 1) / size
-	return size, strings.HasSuffix(src.ETag, fmt.Sprintf("-%d", count))
+	return size, body.Alike(src, size)
 }
-
-// plainEncryption says that ETags are made of MD5s of the content (B2).
-func plainEncryption(src bucket.Object) bool {
-	return src.Properties != nil && src.Properties.Encryption == bucket.Encryption{}
-}
-
-var (
-	partsForm = regexp.MustCompile(`^[0-9a-f]{32}-[0-9]+$`)
-	md5Form   = regexp.MustCompile(`^[0-9a-f]{32}$`)
-)
-
-func madeOfParts(etag string) bool { return partsForm.MatchString(etag) }
