@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/crossfade-project/crossfade/internal/cli"
 )
 
 // ErrConflict says that the destination holds something that this migration did not write.
@@ -108,7 +110,7 @@ type FailedError struct {
 // Error lists the first failures.
 func (e *FailedError) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %d objects failed", e.Op, e.Count)
+	fmt.Fprintf(&b, "%s: %s failed", e.Op, cli.Count(int(e.Count), "object"))
 	for _, err := range e.Failures {
 		fmt.Fprintf(&b, "\n  %v", err)
 	}

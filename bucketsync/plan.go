@@ -333,6 +333,20 @@ func (s *surveyor) copies(ctx context.Context, p pair, workers *errgroup.Group) 
 
 const unfitMend = "rename, shorten or split it at the source, leave it out of the choice of keys, or choose another destination"
 
+// denied refuses an object that this account may not look at.
+func (s *surveyor) denied(key string, err error) bool {
+	if !errors.Is(err, bucket.ErrDenied) {
+		return false
+	}
+	why, mend := "it may not be read: "+bucket.ErrDenied.Error(), "give this account the right to read it"
+	var told *bucket.Error
+	if errors.As(err, &told) {
+		why, mend = fmt.Sprintf("access denied: %s it in %s", told.Op, told.URL), cmp.Or(told.Hint, mend)
+	}
+	s.refusals.add(why, key, mend+"; or leave it out of the choice of keys")
+	return true
+}
+
 // lookAt asks for an object's properties and enters what they lose.
 func (s *surveyor) lookAt(ctx context.Context, p pair) error {
 	src, err := s.e.from.Head(ctx, p.key)
@@ -341,6 +355,9 @@ func (s *surveyor) lookAt(ctx context.Context, p pair) error {
 	}
 	if errors.Is(err, bucket.ErrKeyNeeded) {
 		s.refusals.add(keyNeededWords, p.key, keyNeededMend)
+		return nil
+	}
+	if s.denied(p.key, err) {
 		return nil
 	}
 	if err != nil {
@@ -375,6 +392,9 @@ func (s *surveyor) tell(ctx context.Context, p pair) error {
 	}
 	if errors.Is(err, bucket.ErrKeyNeeded) {
 		s.refusals.add(keyNeededWords, p.key, keyNeededMend)
+		return nil
+	}
+	if s.denied(p.key, err) {
 		return nil
 	}
 	if err != nil {

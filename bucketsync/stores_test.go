@@ -104,9 +104,9 @@ func syncFinally(t *testing.T, from, to bucket.Bucket, manifest string) bucketsy
 	return result
 }
 
-func start(t *testing.T, kind store.Kind) *store.Server {
+func start(t *testing.T, kind store.Kind, env ...string) *store.Server {
 	t.Helper()
-	server, err := store.Start(t.Context(), kind, store.Options{Dir: t.TempDir()})
+	server, err := store.Start(t.Context(), kind, store.Options{Dir: t.TempDir(), Env: env})
 	must(t, err)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)

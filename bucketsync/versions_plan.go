@@ -135,6 +135,9 @@ func (s *surveyor) lookAtVersion(ctx context.Context, v bucket.Version) error {
 		s.refusals.add(keyNeededWords, v.Key, keyNeededMend)
 		return nil
 	}
+	if s.denied(v.Key, err) {
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("look at version %s of %q at the source: %w", v.Version, v.Key, err)
 	}

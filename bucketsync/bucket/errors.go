@@ -8,7 +8,7 @@ import (
 
 // Error is what a driver returns when a request fails. Errors.Is finds its kind, one of the sentinels, and its cause.
 type Error struct {
-	Op   string // "list", "head", "open", "put", "delete", "check", "make", "abort", "copy"
+	Op   string // "list", "head", "open", "put", "delete", "check", "make", "abort", "copy" and the like
 	Key  string // empty where the whole bucket is meant
 	URL  string // of the bucket, without credentials
 	Kind error  // one of the sentinels, or nil
@@ -53,6 +53,18 @@ func Wrap(op, url, key string, kind, cause error) error {
 		}
 	}
 	return &Error{Op: op, URL: url, Key: key, Kind: kind, Err: cause, Hint: hint(kind, key)}
+}
+
+// Lacks names in an error of Wrap the right that was missing, in the provider's own words, where it is a denial. Any other error
+// stays as it is, and so does one without a right to name.
+func Lacks(right string, err error) error {
+	var denied *Error
+	if right == "" || !errors.Is(err, ErrDenied) || !errors.As(err, &denied) {
+		return err
+	}
+	said := *denied
+	said.Hint = "allow this account " + right
+	return &said
 }
 
 func hint(kind error, key string) string {

@@ -26,7 +26,36 @@ func (b *Bucket) fail(op, key string, err error) error {
 	if errors.As(err, &answer) {
 		err = fmt.Errorf("the service answers %d %s", answer.StatusCode, answer.ErrorCode)
 	}
-	return bucket.Wrap(op, b.url, key, found, err)
+	wrapped := bucket.Wrap(op, b.url, key, found, err)
+	if answer != nil && bloberror.Code(answer.ErrorCode) == bloberror.AuthenticationFailed {
+		return wrapped // the credentials as such
+	}
+	return bucket.Lacks(right(op), wrapped)
+}
+
+// opTags is the operation that reads the tags of a blob that was found.
+const opTags = "read the tags of"
+
+// right is the role that an operation needs, and the letters of a shared access signature, as
+// https://learn.microsoft.com/en-us/rest/api/storageservices/authorize-with-azure-active-directory and
+// https://learn.microsoft.com/en-us/rest/api/storageservices/create-service-sas have them.
+func right(op string) string {
+	const data = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/"
+	switch op {
+	case "list", "check":
+		return data + "read (the role Storage Blob Data Reader, or l of a shared access signature)"
+	case "head", "open":
+		return data + "read (the role Storage Blob Data Reader, or r of a shared access signature)"
+	case opTags:
+		return data + "tags/read (the role Storage Blob Data Owner, or t of a shared access signature)"
+	case "put":
+		return data + "write, and for what has tags " + data + "tags/write (the role Storage Blob Data Contributor or Owner, or w and t of a shared access signature)"
+	case "delete":
+		return data + "delete (the role Storage Blob Data Contributor, or d of a shared access signature)"
+	case "make":
+		return "Microsoft.Storage/storageAccounts/blobServices/containers/write (the role Storage Blob Data Contributor)"
+	}
+	return ""
 }
 
 // kind finds the sentinel by the error's code, and by the status where an answer has no code.

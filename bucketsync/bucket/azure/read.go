@@ -3,7 +3,6 @@ package azure
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"iter"
 	"strings"
@@ -73,7 +72,7 @@ func (b *Bucket) Head(ctx context.Context, key string) (bucket.Object, error) {
 	}
 	answer, err := client.GetTags(ctx, nil)
 	if err != nil {
-		return bucket.Object{}, b.fail("head", key, fmt.Errorf("read tags: %w", err))
+		return bucket.Object{}, b.fail(opTags, key, err)
 	}
 	obj.Properties.Tags = map[string]string{}
 	for _, tag := range answer.BlobTagSet {

@@ -14,7 +14,31 @@ func (b *Bucket) fail(op, key string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return bucket.Wrap(op, b.url, key, kind(err), err)
+	return bucket.Lacks(right(op), bucket.Wrap(op, b.url, key, kind(err), err))
+}
+
+// right is the permission that an operation needs, as https://cloud.google.com/storage/docs/access-control/iam-json names it. The service
+// answers a request without any credentials in the same way.
+func right(op string) string {
+	switch op {
+	case "list", "check", "list versions":
+		return "storage.objects.list"
+	case "head", "open":
+		return "storage.objects.get"
+	case "put":
+		return "storage.objects.create, and storage.objects.delete to replace what is there"
+	case "copy":
+		return "storage.objects.get at the source, and storage.objects.create and storage.objects.delete at the destination"
+	case "delete", "delete version", "mark as deleted":
+		return "storage.objects.delete"
+	case "make":
+		return "storage.buckets.create in the project"
+	case "ask for versioning", "ask for the retention", "read the configuration":
+		return "storage.buckets.get"
+	case "read the policy":
+		return "storage.buckets.getIamPolicy"
+	}
+	return ""
 }
 
 // kind finds the sentinel by the answer's status.

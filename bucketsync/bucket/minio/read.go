@@ -14,6 +14,7 @@ import (
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/body"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/headertext"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/s3rights"
 )
 
 // Head implements bucket.Reader.
@@ -46,7 +47,7 @@ func (b *Bucket) told(ctx context.Context, key string, info minio.ObjectInfo) (b
 	}
 	tags, err := b.client.GetObjectTagging(ctx, b.opts.Bucket, key, minio.GetObjectTaggingOptions{VersionID: info.VersionID})
 	if err != nil {
-		return bucket.Object{}, fmt.Errorf("read tags: %w", err)
+		return bucket.Object{}, b.fail(s3rights.OpTags, key, err)
 	}
 	if found := tags.ToMap(); len(found) > 0 {
 		obj.Properties.Tags = found

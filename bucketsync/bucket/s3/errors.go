@@ -9,17 +9,39 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/s3rights"
 )
 
 func (b *Bucket) fail(op, key string, err error) error {
 	if err == nil {
 		return nil
 	}
+	var said *bucket.Error
+	if errors.As(err, &said) {
+		return err // of a request that this one needed
+	}
 	found := kind(err)
 	if found == nil && (op == "head" || op == "open") && needsKey(err) {
 		found = bucket.ErrKeyNeeded
 	}
-	return bucket.Wrap(op, b.url, key, found, err)
+	wrapped := bucket.Wrap(op, b.url, key, found, err)
+	if unknown(err) {
+		return wrapped
+	}
+	return bucket.Lacks(s3rights.Of(op), wrapped)
+}
+
+// unknown reports whether the credentials as such were not accepted. An answer without a body, as to a HEAD, does not say.
+func unknown(err error) bool {
+	var api smithy.APIError
+	if !errors.As(err, &api) {
+		return false
+	}
+	switch api.ErrorCode() {
+	case "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken":
+		return true
+	}
+	return false
 }
 
 // kind finds the sentinel by the error's code, and by the status where an answer has no body, as to a HEAD.

@@ -17,6 +17,7 @@ import (
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/body"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/headertext"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/s3rights"
 )
 
 // Head implements bucket.Reader.
@@ -47,7 +48,7 @@ func (b *Bucket) told(ctx context.Context, key string, head *s3.HeadObjectOutput
 		return obj, nil
 	}
 	if obj.Properties.Tags, err = b.tags(ctx, key, head); err != nil {
-		return obj, fmt.Errorf("read tags: %w", err)
+		return obj, b.fail(s3rights.OpTags, key, err)
 	}
 	return obj, nil
 }
