@@ -3,6 +3,7 @@ package bucket
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 )
 
@@ -65,6 +66,23 @@ func Lacks(right string, err error) error {
 	said := *denied
 	said.Hint = "allow this account " + right
 	return &said
+}
+
+// KindOfStatus is the sentinel that the HTTP status of an answer stands for, where its body says nothing more exact, or nil.
+func KindOfStatus(status int) error {
+	switch status {
+	case http.StatusNotFound:
+		return ErrNotExist
+	case http.StatusPreconditionFailed:
+		return ErrPrecondition
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return ErrDenied
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		return ErrSlowDown
+	case http.StatusNotImplemented, http.StatusMethodNotAllowed, http.StatusRequestedRangeNotSatisfiable:
+		return ErrUnsupported
+	}
+	return nil
 }
 
 func hint(kind error, key string) string {

@@ -3,7 +3,6 @@ package azure
 import (
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -83,17 +82,5 @@ func kind(err error) error {
 		bloberror.InvalidResourceName, bloberror.RequestBodyTooLarge, bloberror.BlockCountExceedsLimit, bloberror.InvalidBlobTier:
 		return bucket.ErrUnsupported
 	}
-	switch answer.StatusCode {
-	case http.StatusNotFound:
-		return bucket.ErrNotExist
-	case http.StatusPreconditionFailed:
-		return bucket.ErrPrecondition
-	case http.StatusUnauthorized, http.StatusForbidden:
-		return bucket.ErrDenied
-	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		return bucket.ErrSlowDown
-	case http.StatusRequestedRangeNotSatisfiable, http.StatusNotImplemented:
-		return bucket.ErrUnsupported
-	}
-	return nil
+	return bucket.KindOfStatus(answer.StatusCode)
 }

@@ -2,7 +2,6 @@ package gcs
 
 import (
 	"errors"
-	"net/http"
 
 	"cloud.google.com/go/storage"
 	"google.golang.org/api/googleapi"
@@ -52,19 +51,7 @@ func kind(err error) error {
 	case "resourceIsEncryptedWithCustomerEncryptionKey":
 		return bucket.ErrKeyNeeded
 	}
-	switch status(err) {
-	case http.StatusNotFound:
-		return bucket.ErrNotExist
-	case http.StatusPreconditionFailed:
-		return bucket.ErrPrecondition
-	case http.StatusUnauthorized, http.StatusForbidden:
-		return bucket.ErrDenied
-	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		return bucket.ErrSlowDown
-	case http.StatusRequestedRangeNotSatisfiable, http.StatusNotImplemented:
-		return bucket.ErrUnsupported
-	}
-	return nil
+	return bucket.KindOfStatus(status(err))
 }
 
 func status(err error) int {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"net/url"
 	"strings"
 
@@ -78,17 +77,5 @@ func kind(err error) error {
 		"XMinioInvalidObjectName", "XMinioInvalidResourceName", "XMinioObjectExistsAsDirectory", "XMinioParentIsObject":
 		return bucket.ErrUnsupported
 	}
-	switch answer.StatusCode {
-	case http.StatusNotFound:
-		return bucket.ErrNotExist
-	case http.StatusPreconditionFailed:
-		return bucket.ErrPrecondition
-	case http.StatusUnauthorized, http.StatusForbidden:
-		return bucket.ErrDenied
-	case http.StatusNotImplemented, http.StatusRequestedRangeNotSatisfiable:
-		return bucket.ErrUnsupported
-	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		return bucket.ErrSlowDown
-	}
-	return nil
+	return bucket.KindOfStatus(answer.StatusCode)
 }

@@ -2,7 +2,6 @@ package s3
 
 import (
 	"errors"
-	"net/http"
 	"strings"
 
 	smithy "github.com/aws/smithy-go"
@@ -76,17 +75,5 @@ func kind(err error) error {
 	if !errors.As(err, &answer) {
 		return nil
 	}
-	switch answer.HTTPStatusCode() {
-	case http.StatusNotFound:
-		return bucket.ErrNotExist
-	case http.StatusPreconditionFailed:
-		return bucket.ErrPrecondition
-	case http.StatusUnauthorized, http.StatusForbidden:
-		return bucket.ErrDenied
-	case http.StatusNotImplemented, http.StatusMethodNotAllowed, http.StatusRequestedRangeNotSatisfiable:
-		return bucket.ErrUnsupported
-	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		return bucket.ErrSlowDown
-	}
-	return nil
+	return bucket.KindOfStatus(answer.HTTPStatusCode())
 }
