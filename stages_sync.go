@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/crossfade-project/crossfade/bucketsync"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket"
 	"github.com/crossfade-project/crossfade/internal/attest"
 	"github.com/crossfade-project/crossfade/internal/cli"
 	"github.com/crossfade-project/crossfade/internal/migration"
@@ -40,7 +41,7 @@ func (m *Migration) syncOptions(ctx context.Context, stage string, b migration.B
 	return bucketsync.Options{
 		Migration: m.file.Name, Stage: stage, Name: b.Name, From: from, To: to, Create: b.Create,
 		Manifest: m.manifest(b), Delete: true, Conflict: bucketsync.Conflict(b.Conflict), AllowExtra: b.AllowExtra, MaxDelete: b.MaxDelete,
-		Memory: m.memory, Bandwidth: bandwidth,
+		Memory: m.memory, Bandwidth: bandwidth, Hash: bucket.Algorithm(b.Hash),
 		AcceptLostLocks: b.Locks == locksDrop, Keys: b.KMS, Versions: b.Versions,
 		Configuration: bucketsync.ConfigurationMode(b.Configuration),
 		Asked:         m.opts.Asked, Log: m.opts.Log, Clock: m.opts.Clock, Observer: observer{m},

@@ -61,6 +61,8 @@ type SyncOptions struct {
 	Reverse bool
 	// NoServerSideCopy reads and writes every object, also where both places are on one server that could copy by itself.
 	NoServerSideCopy bool
+	// Hash is the identity of content in the manifest and in proofs; see bucketsync.Options.
+	Hash bucket.Algorithm
 	// Concurrency is how many objects are under way at once. 0 finds it out.
 	Concurrency int
 	// Bandwidth bounds the bytes a second that are read from both places together, and Memory the bytes of objects in memory. 0 is no
@@ -148,7 +150,7 @@ func OpenSync(ctx context.Context, opts SyncOptions, wire Options) (*Sync, error
 		Delete: opts.Delete || opts.Mirror, DeleteForeign: opts.Mirror, MaxDelete: opts.MaxDelete,
 		AcceptLostLocks: opts.AcceptLostLocks, Keys: opts.Keys, Versions: opts.Versions, Configuration: opts.Configuration,
 		Strict: opts.Strict, Final: opts.Final, AllowExtra: opts.AllowExtra, Concurrency: opts.Concurrency, NoServerSideCopy: opts.NoServerSideCopy,
-		Bandwidth: opts.Bandwidth, MaxBytes: cmp.Or(opts.Memory, wire.Memory),
+		Hash: opts.Hash, Bandwidth: opts.Bandwidth, MaxBytes: cmp.Or(opts.Memory, wire.Memory),
 		Asked: wire.Asked, Log: s.log, Clock: wire.Clock,
 	}
 	read := prices.Default
@@ -308,7 +310,7 @@ func (s *Sync) Verify(ctx context.Context, opts VerifyOptions) (_ *Verification,
 	}
 	o := bucketsync.VerifyOptions{
 		From: s.engine.From, To: s.engine.To, Filter: s.opts.Filter, Mode: checked, SampleSize: opts.SampleSize, Seed: seed, AllowExtra: s.opts.AllowExtra,
-		Versions: s.opts.Versions, Concurrency: s.opts.Concurrency, Log: s.log, Clock: s.engine.Clock,
+		Versions: s.opts.Versions, Hash: s.opts.Hash, Concurrency: s.opts.Concurrency, Log: s.log, Clock: s.engine.Clock,
 	}
 	if bucketsync.HasManifest(s.engine.Manifest) {
 		o.Manifest = s.engine.Manifest

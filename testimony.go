@@ -13,6 +13,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/crossfade-project/crossfade/bucketsync"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket"
 	"github.com/crossfade-project/crossfade/internal/attest"
 	"github.com/crossfade-project/crossfade/internal/cli"
 	"github.com/crossfade-project/crossfade/internal/clock"
@@ -55,10 +56,17 @@ func (t *testimony) begin() (func(bucketsync.Proven) error, error) {
 	}
 	t.out = out
 	return func(p bucketsync.Proven) error {
-		return out.Add(attest.Entry{
-			Key: p.Key, Size: p.Size, SHA256: p.SHA256, MD5: p.MD5, Properties: p.Properties,
+		e := attest.Entry{
+			Key: p.Key, Size: p.Size, MD5: p.MD5, Properties: p.Properties,
 			Tag: p.Destination.ETag, Version: p.Destination.Version, Modified: p.Destination.Modified,
-		})
+		}
+		switch hash := bucket.ParseDigest(p.Hash); hash.Algorithm {
+		case bucket.BLAKE3:
+			e.BLAKE3 = hash.Value
+		case bucket.SHA256:
+			e.SHA256 = hash.Value
+		}
+		return out.Add(e)
 	}, nil
 }
 
@@ -202,8 +210,9 @@ var errStopped = errors.New("stopped")
 func provenOf(path string) iter.Seq2[bucketsync.Proven, error] {
 	return func(yield func(bucketsync.Proven, error) bool) {
 		_, _, err := attest.Read(path, attest.ReadOptions{Each: func(e attest.Entry) error {
+			hash := cmp.Or(bucket.Digest{Algorithm: bucket.BLAKE3, Value: e.BLAKE3}.String(), bucket.Digest{Algorithm: bucket.SHA256, Value: e.SHA256}.String())
 			if !yield(bucketsync.Proven{
-				Key: e.Key, Size: e.Size, SHA256: e.SHA256, MD5: e.MD5, Properties: e.Properties,
+				Key: e.Key, Size: e.Size, Hash: hash, MD5: e.MD5, Properties: e.Properties,
 				Destination: bucketsync.Seen{ETag: e.Tag, Version: e.Version, Size: e.Size, Modified: e.Modified},
 			}, nil) {
 				return errStopped

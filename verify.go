@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/crossfade-project/crossfade/bucketsync"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket"
 	"github.com/crossfade-project/crossfade/internal/archive"
 	"github.com/crossfade-project/crossfade/internal/cli"
 )
@@ -76,7 +77,7 @@ func (m *Migration) Verify(ctx context.Context, opts VerifyOptions) (_ *Verifica
 		if err != nil {
 			return nil, err
 		}
-		r, err := bucketsync.Verify(ctx, bucketsync.VerifyOptions{From: from, To: to, Mode: mode, SampleSize: opts.SampleSize, Seed: seed, Manifest: m.manifest(b), Versions: b.Versions, Log: m.opts.Log, Clock: m.opts.Clock})
+		r, err := bucketsync.Verify(ctx, bucketsync.VerifyOptions{From: from, To: to, Mode: mode, SampleSize: opts.SampleSize, Seed: seed, Manifest: m.manifest(b), Versions: b.Versions, Hash: bucket.Algorithm(b.Hash), Log: m.opts.Log, Clock: m.opts.Clock})
 		if err != nil {
 			return nil, fmt.Errorf("verify bucket %s: %w", b.Name, err)
 		}

@@ -471,7 +471,7 @@ func (e *engine) resolve(ctx context.Context, p pair) error {
 		r.Evidence[evidence]++
 	})
 	return e.manifest.add(Record{
-		Key: p.key, State: StateFound, Source: seen(src), Destination: seen(dst), SHA256: known.sha256, MD5: known.md5,
+		Key: p.key, State: StateFound, Source: seen(src), Destination: seen(dst), Hash: known.hash, MD5: known.md5,
 		Properties: fingerprint(*dst.Properties, e.toCaps), Evidence: evidence,
 	})
 }

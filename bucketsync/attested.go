@@ -142,7 +142,7 @@ func (a *attested) atSight(key string, p *Proven, obj *bucket.Object) (f finding
 		return f, true
 	case !a.reads(key) && p.Destination.is(*obj):
 		f.evidence = Recorded
-		f.agree(content{p.SHA256, p.MD5}, p.Properties)
+		f.agree(p.content(), p.Properties)
 		return f, true
 	}
 	return f, false
@@ -162,7 +162,8 @@ func (a *attested) lookAt(ctx context.Context, p Proven, f finding) finding {
 	if a.properties && obj.Properties != nil && p.Properties != "" && fingerprint(*obj.Properties, a.toCaps) != p.Properties {
 		return f.differs(Differ, "its properties are not those that were proven")
 	}
-	rel, of, _ := relate(p.digests(), obj.Digests, true)
+	was := p.content().digests()
+	rel, of, _ := relate(was, obj.Digests, true)
 	read := a.reads(p.Key)
 	switch {
 	case obj.Size != p.Size:
@@ -173,12 +174,12 @@ func (a *attested) lookAt(ctx context.Context, p Proven, f finding) finding {
 		f.evidence = Digests
 		f.agree(contentOf([]bucket.Digest{of}), properties)
 		return f
-	case p.SHA256 == "" && p.MD5 == "":
+	case len(was) == 0:
 		return f.differs(Unproven, "no digest of it was kept")
 	case !read && a.mode != ModeProof:
 		return f.differs(Unproven, "it is another version, and the store reports no digest of the algorithm that was kept")
 	}
-	sums, err := hashOf(ctx, a.patience, a.to, obj)
+	sums, err := hashOf(ctx, a.patience, a.to, obj, algorithmsOf(was)...)
 	if errors.Is(err, errSourceMoved) {
 		return f.differs(Differ, "it changed while it was looked at")
 	}
@@ -186,20 +187,12 @@ func (a *attested) lookAt(ctx context.Context, p Proven, f finding) finding {
 		f.err = err
 		return f
 	}
-	if rel, of, _ := relate(p.digests(), sums.digests(), true); rel != bucket.Same {
+	if rel, of, _ := relate(was, sums.digests(), true); rel != bucket.Same {
 		return f.differs(Differ, "its bytes differ: its "+string(of.Algorithm)+" is another")
 	}
 	f.evidence = Read
-	f.agree(content{p.SHA256, p.MD5}, properties)
+	f.agree(p.content(), properties)
 	return f
 }
 
-func (p Proven) digests() []bucket.Digest {
-	var out []bucket.Digest
-	for _, d := range []bucket.Digest{{Algorithm: bucket.SHA256, Value: p.SHA256}, {Algorithm: bucket.MD5, Value: p.MD5}} {
-		if d.Value != "" {
-			out = append(out, d)
-		}
-	}
-	return out
-}
+func (p Proven) content() content { return content{p.Hash, p.MD5} }

@@ -104,12 +104,12 @@ func BenchmarkCompare(b *testing.B) {
 }
 
 func BenchmarkManifest(b *testing.B) {
-	for _, format := range []int{formatJSON, formatTabs} {
+	for _, format := range []int{formatJSON, formatTyped} {
 		b.Run(fmt.Sprintf("format=%d", format), func(b *testing.B) {
 			r := Record{
 				State: StateCopied, Source: Seen{ETag: "b1946ac92492d2347c6235b4d2611184", Size: 4096, Modified: 1_700_000_000},
 				Destination: Seen{ETag: "b1946ac92492d2347c6235b4d2611184", Size: 4096, Modified: 1_700_000_000}, MD5: "b1946ac92492d2347c6235b4d2611184",
-				SHA256:     "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03",
+				Hash:       "sha256:5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03",
 				Properties: "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a", Evidence: Acknowledged,
 			}
 			path := filepath.Join(b.TempDir(), "manifest")

@@ -65,22 +65,35 @@ type transfer struct {
 	going   *going // the write that is gone on with, or nil
 }
 
-// content is what is known of an object's bytes, in hexadecimal.
-type content struct{ sha256, md5 string }
+// content is what is known of an object's bytes: the hash that is its identity, with its algorithm (bucket.Digest.String), and the MD5 in
+// hexadecimal.
+type content struct{ hash, md5 string }
 
-func (s *sums) content() content { return content{s.hex(bucket.SHA256), s.hex(bucket.MD5)} }
+func (s *sums) content() content { return contentOf(s.digests()) }
 
+// contentOf takes the first of several identities.
 func contentOf(digests []bucket.Digest) (c content) {
 	for _, d := range digests {
-		switch d.Algorithm {
-		case bucket.SHA256:
-			c.sha256 = d.Value
-		case bucket.MD5:
+		switch {
+		case isIdentity(d.Algorithm):
+			c.hash = cmp.Or(c.hash, d.String())
+		case d.Algorithm == bucket.MD5:
 			c.md5 = d.Value
-		case bucket.CRC32C, bucket.CRC64NVME:
 		}
 	}
 	return c
+}
+
+// digests are those that are known of a content, and that this program can compute.
+func (c content) digests() []bucket.Digest {
+	out := make([]bucket.Digest, 0, 2)
+	if d := bucket.ParseDigest(c.hash); isIdentity(d.Algorithm) {
+		out = append(out, d)
+	}
+	if c.md5 != "" {
+		out = append(out, bucket.Digest{Algorithm: bucket.MD5, Value: c.md5})
+	}
+	return out
 }
 
 // tryCopy is one try. It leaves in listed what it saw of the source.
@@ -194,15 +207,15 @@ func (e *engine) prepare(ctx context.Context, src bucket.Object, rec *Record, ba
 	return &transfer{key: src.Key, src: src, props: props, entries: entries, sums: newSums(e.wanted(src)...), over: base != nil}, nil
 }
 
-// wanted are the algorithms by which a copy of an object is compared: those that its source tells, what the
+// wanted are the algorithms by which a copy of an object is compared: its identity, those that its source tells, what the
 // destination acknowledges of a large one, and the MD5 that goes with a small one.
 func (e *engine) wanted(src bucket.Object) []bucket.Algorithm {
-	list := []bucket.Algorithm{cmp.Or(e.toCaps.PutDigest, bucket.MD5)}
-	if src.Size <= e.small() {
+	list := append(algorithmsOf(src.Digests), e.opts.Hash)
+	switch {
+	case src.Size <= e.small():
 		list = append(list, bucket.MD5)
-	}
-	for _, d := range src.Digests {
-		list = append(list, d.Algorithm)
+	case !e.toCaps.PutHashed:
+		list = append(list, cmp.Or(e.toCaps.PutDigest, bucket.MD5))
 	}
 	return list
 }
@@ -412,7 +425,7 @@ func (e *engine) prove(ctx context.Context, t *transfer, acked bucket.Object) (b
 	}
 	if rel == bucket.Unknown {
 		evidence = ReadBack
-		back, err := hashOf(ctx, e.patience, e.to, stored)
+		back, err := hashOf(ctx, e.patience, e.to, stored, e.opts.Hash)
 		if err != nil {
 			return none, "", fmt.Errorf("read %q back: %w", t.key, err)
 		}
@@ -438,7 +451,7 @@ func (e *engine) finish(t *transfer, stored bucket.Object, c content, evidence E
 	}
 	err := e.enter(Record{
 		Key: t.key, State: StateCopied, Source: seen(t.src), Destination: seen(stored),
-		SHA256: c.sha256, MD5: c.md5,
+		Hash: c.hash, MD5: c.md5,
 		Properties: fingerprint(*stored.Properties, e.toCaps), Evidence: evidence,
 	})
 	if err != nil {
@@ -469,18 +482,31 @@ func (e *engine) contentDiffers(ctx context.Context, src, dst bucket.Object) (st
 		return "", Digests, contentOf([]bucket.Digest{a}), nil
 	case bucket.Unknown:
 	}
-	mine, err := hashOf(ctx, e.patience, e.from, src)
-	if err != nil {
-		return "", "", content{}, fmt.Errorf("read %q at the source: %w", src.Key, err)
-	}
-	theirs, err := hashOf(ctx, e.patience, e.to, dst)
-	if err != nil {
-		return "", "", content{}, fmt.Errorf("read %q at the destination: %w", dst.Key, err)
-	}
-	if mine.content() != theirs.content() {
+	mine, theirs, err := e.readBoth(ctx, src, dst)
+	switch {
+	case err != nil:
+		return "", "", content{}, err
+	case mine != theirs:
 		return "its bytes differ", "", content{}, nil
 	}
-	return "", Read, mine.content(), nil
+	return "", Read, mine, nil
+}
+
+// readBoth hashes what both sides have: with the identity, and with the MD5 where a side tells one, for later comparisons without reading.
+func (e *engine) readBoth(ctx context.Context, src, dst bucket.Object) (mine, theirs content, err error) {
+	wanted := []bucket.Algorithm{e.opts.Hash}
+	if contentOf(src.Digests).md5 != "" || contentOf(dst.Digests).md5 != "" {
+		wanted = append(wanted, bucket.MD5)
+	}
+	a, err := hashOf(ctx, e.patience, e.from, src, wanted...)
+	if err != nil {
+		return mine, theirs, fmt.Errorf("read %q at the source: %w", src.Key, err)
+	}
+	b, err := hashOf(ctx, e.patience, e.to, dst, wanted...)
+	if err != nil {
+		return mine, theirs, fmt.Errorf("read %q at the destination: %w", dst.Key, err)
+	}
+	return a.content(), b.content(), nil
 }
 
 func firstDifference(want bucket.Properties, dst bucket.Object, to bucket.Capabilities) string {
@@ -494,8 +520,8 @@ func firstDifference(want bucket.Properties, dst bucket.Object, to bucket.Capabi
 	return fmt.Sprintf("its %s is %q there and %q at the source", diffs[0].property, diffs[0].got, diffs[0].want)
 }
 
-// hashOf reads the version of an object that was seen, and no other.
-func hashOf(ctx context.Context, patience patience, b bucket.Bucket, obj bucket.Object) (*sums, error) {
+// hashOf reads the version of an object that was seen, and no other, and hashes it with the algorithms that are wanted.
+func hashOf(ctx context.Context, patience patience, b bucket.Bucket, obj bucket.Object, wanted ...bucket.Algorithm) (*sums, error) {
 	var out *sums
 	err := patience.do(ctx, "read", obj.Key, func() error {
 		body, _, err := b.Open(ctx, obj.Key, bucket.ReadOptions{Pin: obj})
@@ -503,7 +529,7 @@ func hashOf(ctx context.Context, patience patience, b bucket.Bucket, obj bucket.
 			return readError(obj.Key, err)
 		}
 		defer func() { _ = body.Close() }() // only read
-		out = allSums()
+		out = newSums(wanted...)
 		_, err = io.Copy(io.Discard, &source{r: body, sums: out, size: obj.Size})
 		return readError(obj.Key, err)
 	})

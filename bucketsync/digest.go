@@ -9,34 +9,50 @@ import (
 	"fmt"
 	"hash"
 	"hash/crc32"
+	"runtime"
 	"slices"
 
 	"github.com/minio/crc64nvme"
 
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
+	"github.com/crossfade-project/crossfade/bucketsync/internal/blake3"
 )
 
-// sums hashes a stream once, with every algorithm that is asked for. SHA-256 is always among them: it is the identity of
-// content in manifests and proofs.
+// defaultHash is the identity of content where none is chosen: of the two cryptographic ones that which is cheaper here. BLAKE3 is where
+// its chunks are hashed side by side by the processor's vectors, for which the library has code on amd64; elsewhere processors have
+// instructions for SHA-256, and the library has none for BLAKE3. A manifest names the algorithm of each hash, so that both may be in one.
+func defaultHash() bucket.Algorithm {
+	if runtime.GOARCH == "amd64" {
+		return bucket.BLAKE3
+	}
+	return bucket.SHA256
+}
+
+// isIdentity reports whether an algorithm may be the identity of content: two that are equal are of the same bytes, whoever chose them.
+func isIdentity(a bucket.Algorithm) bool { return a == bucket.BLAKE3 || a == bucket.SHA256 }
+
+// sums hashes a stream once, with every algorithm that is asked for.
 type sums struct {
-	hashes [4]hash.Hash // in the order of algorithms; nil where one is not wanted
+	hashes [5]hash.Hash // in the order of algorithms; nil where one is not wanted
 	n      int64
 }
 
-// algorithms are those that stores tell, the strongest first. MD5 is what most of them tell, and as dear as SHA-256; the CRCs
-// cost next to nothing beside them.
-func algorithms() [4]bucket.Algorithm {
-	return [4]bucket.Algorithm{bucket.SHA256, bucket.MD5, bucket.CRC64NVME, bucket.CRC32C}
+// algorithms are those that stores tell or that are an identity, the strongest first. MD5 is what most stores tell, and dearer than both
+// of those before it; the CRCs cost next to nothing beside them.
+func algorithms() [5]bucket.Algorithm {
+	return [5]bucket.Algorithm{bucket.BLAKE3, bucket.SHA256, bucket.MD5, bucket.CRC64NVME, bucket.CRC32C}
 }
 
-// newSums hashes with SHA-256 and with those of the others that are wanted.
+// newSums hashes with the algorithms that are wanted.
 func newSums(wanted ...bucket.Algorithm) *sums {
 	s := &sums{}
 	for i, a := range algorithms() {
-		if a != bucket.SHA256 && !slices.Contains(wanted, a) {
+		if !slices.Contains(wanted, a) {
 			continue
 		}
 		switch a {
+		case bucket.BLAKE3:
+			s.hashes[i] = blake3.New()
 		case bucket.SHA256:
 			s.hashes[i] = sha256.New()
 		case bucket.MD5:
@@ -50,8 +66,14 @@ func newSums(wanted ...bucket.Algorithm) *sums {
 	return s
 }
 
-// allSums hashes with everything, where it is not known what the result is compared with.
-func allSums() *sums { return newSums(bucket.MD5, bucket.CRC64NVME, bucket.CRC32C) }
+// algorithmsOf are those of digests.
+func algorithmsOf(digests []bucket.Digest) []bucket.Algorithm {
+	out := make([]bucket.Algorithm, 0, len(digests)+1)
+	for _, d := range digests {
+		out = append(out, d.Algorithm)
+	}
+	return out
+}
 
 // sumsState is where hashing stands, for going on in another process.
 type sumsState struct {
@@ -147,7 +169,7 @@ func relate(a, b []bucket.Digest, identity bool) (bucket.Comparison, bucket.Dige
 				return bucket.Different, x, y
 			case bucket.Same:
 			}
-			if !identity || x.Algorithm == bucket.SHA256 || x.Algorithm == bucket.MD5 {
+			if !identity || isIdentity(x.Algorithm) || x.Algorithm == bucket.MD5 {
 				rel, ra, rb = bucket.Same, x, y
 			}
 		}

@@ -56,6 +56,9 @@ func newEngine(opts Options) (*engine, error) {
 	if opts.From == nil || opts.To == nil {
 		return nil, errors.New("both buckets must be given")
 	}
+	if !isIdentity(opts.Hash) {
+		return nil, fmt.Errorf("no hash of content is known as %q: choose %s or %s", opts.Hash, bucket.BLAKE3, bucket.SHA256)
+	}
 	borne := &strain{}
 	p := patience{clock: opts.Clock, log: opts.Log, strain: borne, asked: opts.Asked}
 	limiter := newLimiter(opts.Bandwidth)

@@ -64,8 +64,8 @@ type Record struct {
 	Source Seen
 	// Destination is the version that was written or found; in an intent, the one of this migration that is to be replaced.
 	Destination Seen
-	// SHA256 and MD5 of the content in hexadecimal, where known.
-	SHA256, MD5 string
+	// Hash of the content with its algorithm, as bucket.Digest.String writes it, and MD5 in hexadecimal, where known.
+	Hash, MD5 string
 	// Properties is a fingerprint of the destination's, which were compared with the source's.
 	Properties string
 	Evidence   Evidence
@@ -96,7 +96,7 @@ func (r *Record) UnmarshalJSON(raw []byte) error {
 	if len(in.Raw) > 0 {
 		in.Key = string(in.Raw)
 	}
-	*r = Record{Key: in.Key, State: in.State, Source: in.Source, Destination: in.Destination, SHA256: in.SHA256, MD5: in.MD5, Properties: in.Properties, Evidence: in.Evidence}
+	*r = Record{Key: in.Key, State: in.State, Source: in.Source, Destination: in.Destination, Hash: bucket.ParseDigest(in.SHA256).String(), MD5: in.MD5, Properties: in.Properties, Evidence: in.Evidence}
 	return nil
 }
 

@@ -195,22 +195,22 @@ func TestManifest_LastWordCountsAndSurvivesATornLine(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, r := range all {
-			fmt.Fprintf(&out, "%q %s %s;", r.Key, r.State, r.SHA256)
+			fmt.Fprintf(&out, "%q %s %s;", r.Key, r.State, r.Hash)
 		}
 		return out.String()
 	}
 	m := open()
 	for _, r := range []Record{
 		{Key: "b", State: StateIntent},
-		{Key: "b", State: StateCopied, SHA256: "1"},
-		{Key: "a\xff", State: StateCopied, SHA256: "2"},
+		{Key: "b", State: StateCopied, Hash: "sha256:1"},
+		{Key: "a\xff", State: StateCopied, Hash: "sha256:2"},
 		{Key: "c", State: StateCopied}, {Key: "c", State: StateForgotten},
 	} {
 		if err := m.add(r); err != nil {
 			t.Fatal(err)
 		}
 	}
-	const want = `"a\xff" copied 2;"b" copied 1;`
+	const want = `"a\xff" copied sha256:2;"b" copied sha256:1;`
 	if got := read(open()); got != want {
 		t.Fatalf("with the log: %s", got)
 	}

@@ -77,6 +77,9 @@ type Options struct {
 	Witness func() (func(Proven) error, error)
 	// AllowConflicts lets a proof hold although ConflictSkip left objects at the destination that differ.
 	AllowConflicts bool
+	// Hash is the identity of content in the manifest and in proofs: BLAKE3 or SHA256. Empty is that of the two which is cheaper on this
+	// machine. What was recorded with the other one stays as good.
+	Hash bucket.Algorithm
 	// NoServerSideCopy reads and writes every object, also where both sides are on one server that could copy by itself.
 	NoServerSideCopy bool
 	// Concurrency is how many objects are under way at once. 0 finds it out: a few at first, more as long as that brings more, and fewer
@@ -145,6 +148,9 @@ const (
 )
 
 func (o Options) withDefaults() Options {
+	if o.Hash == "" {
+		o.Hash = defaultHash()
+	}
 	if o.Conflict == "" {
 		o.Conflict = ConflictFail
 	}

@@ -16,14 +16,15 @@ import (
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
 )
 
-// The forms of a manifest. Each line behind the header is a record: in format 1 a JSON object, in format 2 its fields
-// between tabs, in the order of fields, with \\, \t and \n for a backslash, a tab and the end of a line. Both are read, the latter is
-// written: it is read in a tenth of the time.
+// The forms of a manifest. Each line behind the header is a record: in format 1 a JSON object, in formats 2 and 3 its fields
+// between tabs, in the order of fields, with \\, \t and \n for a backslash, a tab and the end of a line. Before format 3 the hash of a
+// content was a SHA-256; from then on its algorithm stands before it, with a colon. All are read, the last is written.
 const (
-	formatJSON = 1
-	formatTabs = 2
+	formatJSON  = 1
+	formatTabs  = 2
+	formatTyped = 3
 	// manifestFormat is the form that is written. Readers refuse a later one.
-	manifestFormat = formatTabs
+	manifestFormat = formatTyped
 )
 
 // recordFields is how many fields a line has.
@@ -39,7 +40,7 @@ func appendRecord(to []byte, r *Record) []byte {
 		to = strconv.AppendInt(append(to, '\t'), s.Size, 10)
 		to = strconv.AppendInt(append(to, '\t'), s.Modified, 10)
 	}
-	to = appendField(append(to, '\t'), r.SHA256)
+	to = appendField(append(to, '\t'), r.Hash)
 	to = appendField(append(to, '\t'), r.MD5)
 	to = appendField(append(to, '\t'), r.Properties)
 	to = appendField(append(to, '\t'), string(r.Evidence))
@@ -124,7 +125,10 @@ func parseRecord(line string, format int, r *Record) error {
 		}
 		*s = Seen{ETag: fields[at], Version: fields[at+1], Size: size, Modified: modified}
 	}
-	r.SHA256, r.MD5, r.Properties, r.Evidence = fields[10], fields[11], fields[12], Evidence(fields[13])
+	r.Hash, r.MD5, r.Properties, r.Evidence = fields[10], fields[11], fields[12], Evidence(fields[13])
+	if format < formatTyped {
+		r.Hash = bucket.ParseDigest(r.Hash).String()
+	}
 	return nil
 }
 

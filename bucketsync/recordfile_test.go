@@ -61,10 +61,10 @@ func TestRecordFile_AnyRangeIsWhatItWouldBeOfTheWhole(t *testing.T) {
 	keys = append(keys, "b", "b/", strings.Repeat("k", 1000), "c\xff", "\x00")
 	slices.Sort(keys)
 	keys = slices.Compact(keys)
-	for _, format := range []int{formatJSON, formatTabs} {
+	for _, format := range []int{formatJSON, formatTyped} {
 		path := filepath.Join(t.TempDir(), "manifest")
 		writeManifest(t, path, format, len(keys), func(i int) Record {
-			return Record{Key: keys[i], State: StateCopied, SHA256: strings.Repeat("0", 64), Properties: strings.Repeat("x", 64)}
+			return Record{Key: keys[i], State: StateCopied, Hash: "blake3:" + strings.Repeat("0", 64), Properties: strings.Repeat("x", 64)}
 		})
 		file, err := openRecords(path)
 		if err != nil {
@@ -142,14 +142,21 @@ func TestRecordFile_NoFieldIsForgotten(t *testing.T) {
 		t.Fatalf("%q is more than one line", line)
 	}
 	var again Record
-	if err := parseRecord(strings.TrimSuffix(string(line), "\n"), formatTabs, &again); err != nil || again != r {
+	if err := parseRecord(strings.TrimSuffix(string(line), "\n"), formatTyped, &again); err != nil || again != r {
 		t.Fatalf("%+v is read as %+v, %v", r, again, err)
 	}
 }
 
-// A manifest of the format before is read, and written in the new one with the next change.
+// A manifest of an older format is read, what it proves stays proven, and it is written in the new one with the next change.
 func TestRecordFile_AnOldManifestGoesOn(t *testing.T) {
+	for _, format := range []int{formatJSON, formatTabs} {
+		t.Run(fmt.Sprint(format), func(t *testing.T) { anOldManifestGoesOn(t, format) })
+	}
+}
+
+func anOldManifestGoesOn(t *testing.T, format int) {
 	r := newRig(t)
+	r.opts.Hash = bucket.SHA256
 	for i := range 30 {
 		r.from.write(t, fmt.Sprintf("k%02d", i), "x")
 	}
@@ -162,13 +169,30 @@ func TestRecordFile_AnOldManifestGoesOn(t *testing.T) {
 			}
 		}
 	})
-	writeManifest(t, r.opts.Manifest, formatJSON, len(keys), func(i int) Record { return now[keys[i]] })
+	writeManifest(t, r.opts.Manifest, format, len(keys), func(i int) Record {
+		old := now[keys[i]]
+		old.Hash = bucket.ParseDigest(old.Hash).Value // as it was written before
+		return old
+	})
+	r.from.noDigests, r.to.noDigests, r.opts.Hash = true, true, bucket.BLAKE3
+	if report := r.verify(t, ModeListing); !report.Equal || report.Evidence[Acknowledged] != 30 {
+		t.Fatalf("%+v", report)
+	}
 	r.from.write(t, "k07", "changed")
 	if result := r.mustSync(t); result.Copied != 1 || result.Skipped != 29 {
 		t.Fatalf("%+v", result)
 	}
 	raw, err := os.ReadFile(r.opts.Manifest)
-	if err != nil || !bytes.HasPrefix(raw, []byte(`{"format":2,`)) || len(r.recorded(t)) != 30 {
-		t.Fatalf("%.60q, %d records, %v", raw, len(r.recorded(t)), err)
+	after := r.recorded(t)
+	if err != nil || !bytes.HasPrefix(raw, []byte(`{"format":3,`)) || len(after) != 30 {
+		t.Fatalf("%.60q, %d records, %v", raw, len(after), err)
+	}
+	// Both hashes are in one manifest, each under its name: printf x | sha256sum, and printf changed | b3sum.
+	if after["k06"].Hash != "sha256:2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881" ||
+		after["k07"].Hash != "blake3:6a9f75eec6464a34f0a7967471bc2b468914240a1bd29215340487264cb279e2" {
+		t.Fatalf("%+v, %+v", after["k06"], after["k07"])
+	}
+	if report := r.verify(t, ModeListing); !report.Equal {
+		t.Fatalf("%+v", report)
 	}
 }

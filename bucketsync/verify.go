@@ -52,7 +52,9 @@ type VerifyOptions struct {
 	// AllowExtra does not count objects that only the destination has as differences.
 	AllowExtra bool
 	// Versions compares histories: every version of every key, in order.
-	Versions    bool
+	Versions bool
+	// Hash is the identity by which content that is read is compared; see Options.
+	Hash        bucket.Algorithm
 	Concurrency int
 	TempDir     string
 	// Witness is told what is proven equal; see Options.
@@ -65,8 +67,8 @@ type VerifyOptions struct {
 type Proven struct {
 	Key  string
 	Size int64
-	// SHA256 and MD5 of the content in hexadecimal, where known.
-	SHA256, MD5 string
+	// Hash of the content with its algorithm, as bucket.Digest.String writes it, and MD5 in hexadecimal, where known.
+	Hash, MD5 string
 	// Properties is a fingerprint of them, as the destination keeps them.
 	Properties string
 	// Destination is the version there.
@@ -127,7 +129,7 @@ const (
 func Verify(ctx context.Context, opts VerifyOptions) (Report, error) {
 	o := Options{
 		From: opts.From, To: opts.To, Prefix: opts.Prefix, Range: opts.Range, Filter: opts.Filter, Manifest: opts.Manifest,
-		AllowExtra: opts.AllowExtra, Versions: opts.Versions, Concurrency: opts.Concurrency, TempDir: opts.TempDir, Witness: opts.Witness, Log: opts.Log, Clock: opts.Clock,
+		AllowExtra: opts.AllowExtra, Versions: opts.Versions, Hash: opts.Hash, Concurrency: opts.Concurrency, TempDir: opts.TempDir, Witness: opts.Witness, Log: opts.Log, Clock: opts.Clock,
 	}
 	e, err := newEngine(o.withDefaults())
 	if err != nil {
@@ -290,7 +292,7 @@ func (e *engine) atSight(p pair, mode Mode, read bool) (f finding, certain bool)
 		return f, true
 	case !read && p.rec.proves(*p.src, *p.dst):
 		f.evidence = p.rec.Evidence
-		f.agree(content{p.rec.SHA256, p.rec.MD5}, p.rec.Properties)
+		f.agree(content{p.rec.Hash, p.rec.MD5}, p.rec.Properties)
 		return f, true
 	}
 	return f, false
@@ -329,18 +331,14 @@ func (e *engine) lookAt(ctx context.Context, p pair, f *finding, read, mayRead b
 		*f = f.differs(Unproven, "the stores report no digest of the same algorithm")
 		return nil
 	}
-	mine, err := hashOf(ctx, e.patience, e.from, src)
+	mine, theirs, err := e.readBoth(ctx, src, dst)
 	if err != nil {
 		return err
 	}
-	theirs, err := hashOf(ctx, e.patience, e.to, dst)
-	if err != nil {
-		return err
-	}
-	f.content, f.properties, f.at = theirs.content(), properties, seen(dst)
-	f.src.content, f.src.properties = mine.content().String(), properties
-	f.dst.content, f.dst.properties = theirs.content().String(), properties
-	if mine.content() != theirs.content() {
+	f.content, f.properties, f.at = theirs, properties, seen(dst)
+	f.src.content, f.src.properties = mine.String(), properties
+	f.dst.content, f.dst.properties = theirs.String(), properties
+	if mine != theirs {
 		*f = f.differs(Differ, "its bytes differ")
 		return nil
 	}
@@ -351,7 +349,7 @@ func (e *engine) lookAt(ctx context.Context, p pair, f *finding, read, mayRead b
 // proves reports whether the record shows that these two versions are equal.
 func (r *Record) proves(src, dst bucket.Object) bool {
 	return r != nil && (r.State == StateCopied || r.State == StateFound) && r.Evidence != "" &&
-		(r.SHA256 != "" || r.MD5 != "" || r.Evidence == Within) && r.Source.is(src) && r.Destination.is(dst)
+		(r.Hash != "" || r.MD5 != "" || r.Evidence == Within) && r.Source.is(src) && r.Destination.is(dst)
 }
 
 func (f finding) differs(kind DifferenceKind, what string) finding {
@@ -368,8 +366,8 @@ func (f *finding) agree(c content, properties string) {
 
 // String names the strongest digest that is known.
 func (c content) String() string {
-	if c.sha256 != "" {
-		return "sha256:" + c.sha256
+	if c.hash != "" {
+		return c.hash
 	}
 	return "md5:" + c.md5
 }
@@ -453,7 +451,7 @@ func (s *summary) add(f *finding) error {
 			return nil
 		}
 		return s.witness(Proven{
-			Key: f.key, Size: f.bytes, SHA256: f.content.sha256, MD5: f.content.md5, Properties: f.properties, Destination: f.at, Evidence: f.evidence,
+			Key: f.key, Size: f.bytes, Hash: f.content.hash, MD5: f.content.md5, Properties: f.properties, Destination: f.at, Evidence: f.evidence,
 		})
 	}
 	switch f.diff.Kind {

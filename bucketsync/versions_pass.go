@@ -273,7 +273,7 @@ func (e *engine) checkVersion(ctx context.Context, src, dst bucket.Version) (*Re
 		if err := e.ledger.add(src.Key, entries); err != nil {
 			return nil, err
 		}
-		rec.SHA256, rec.MD5, rec.Properties = known.sha256, known.md5, fingerprint(*b.Properties, e.toCaps)
+		rec.Hash, rec.MD5, rec.Properties = known.hash, known.md5, fingerprint(*b.Properties, e.toCaps)
 	}
 	if dst.Version == "" {
 		return &rec, nil // a marker without an id is the same each time

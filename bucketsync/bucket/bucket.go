@@ -35,6 +35,7 @@ type Algorithm string
 
 // The digests that stores give or that Crossfade computes.
 const (
+	BLAKE3    Algorithm = "blake3" // of 32 bytes
 	MD5       Algorithm = "md5"
 	SHA256    Algorithm = "sha256"
 	CRC32C    Algorithm = "crc32c"
@@ -217,8 +218,10 @@ type Capabilities struct {
 	PartSize int64
 	// ListPage is how many keys one request of a listing returns at most; 0 is that a listing is no request.
 	ListPage int
-	// PutDigest is what Put acknowledges of an object that it sent in parts; empty is MD5.
+	// PutDigest is what Put acknowledges of an object that it sent in parts; empty is MD5. PutHashed says that it acknowledges whatever
+	// digests a Hashed body knows, since the store has checked every part.
 	PutDigest    Algorithm
+	PutHashed    bool
 	MetadataKeys MetadataKeys
 	// MetadataName gives the name under which the store keeps a key of user metadata that it cannot keep as it is;
 	// the driver turns it back. Nil means that names are kept.

@@ -1,5 +1,27 @@
 package bucket
 
+import "strings"
+
+// String is the digest as it is written down: its algorithm, a colon, its value; empty where it is unknown.
+func (d Digest) String() string {
+	if d.Algorithm == "" || d.Value == "" {
+		return ""
+	}
+	return string(d.Algorithm) + ":" + d.Value
+}
+
+// ParseDigest reads what String writes. A value without an algorithm is a SHA-256: so older versions wrote it.
+func ParseDigest(text string) Digest {
+	algorithm, value, typed := strings.Cut(text, ":")
+	switch {
+	case typed:
+		return Digest{Algorithm: Algorithm(algorithm), Value: value}
+	case text != "":
+		return Digest{Algorithm: SHA256, Value: text}
+	}
+	return Digest{}
+}
+
 // Equal says that both digests are known, of the same algorithm, and the same. An unknown digest equals nothing (B2).
 func (d Digest) Equal(other Digest) bool {
 	return d.Algorithm != "" && d.Value != "" && d == other

@@ -19,3 +19,14 @@ func TestB02_UnknownDigestEqualsNothing(t *testing.T) {
 		t.Error("a digest that differs is outvoted by one that is the same")
 	}
 }
+
+func TestDigestsAreReadAsTheyAreWritten(t *testing.T) {
+	for _, d := range []Digest{{}, {BLAKE3, "00"}, {SHA256, "ff"}, {MD5, "aa"}} {
+		if got := ParseDigest(d.String()); got != d {
+			t.Errorf("%+v is read as %+v", d, got)
+		}
+	}
+	if got := ParseDigest("00ff"); got != (Digest{SHA256, "00ff"}) {
+		t.Errorf("a value alone is %+v", got)
+	}
+}

@@ -76,6 +76,11 @@ func (p *program) openSync(ctx context.Context, e *ends, opts crossfade.SyncOpti
 	if err := e.filter.Check(); err != nil {
 		return nil, &usageError{err}
 	}
+	switch opts.Hash {
+	case "", bucket.BLAKE3, bucket.SHA256:
+	default:
+		return nil, &usageError{fmt.Errorf("--hash is %q: it must be blake3 or sha256", opts.Hash)}
+	}
 	opts.Filter, opts.Dir = e.filter, e.state
 	if opts.Dir == "" {
 		sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q", args[0], e.from.endpoint, args[1], e.to.endpoint))

@@ -11,6 +11,7 @@ import (
 
 	"github.com/crossfade-project/crossfade"
 	"github.com/crossfade-project/crossfade/bucketsync"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket"
 	"github.com/crossfade-project/crossfade/internal/cli"
 	"github.com/crossfade-project/crossfade/internal/prices"
 )
@@ -86,6 +87,7 @@ env:VARIABLE or file:PATH.`,
 	flags.BoolVar(&a.opts.Reverse, "reverse", false, "go back: bring to FROM what was written to TO since the last --final with the same --state, prove both equal, and touch nothing else")
 	flags.BoolVar(&a.opts.AllowExtra, "allow-extra", false, "let --final hold although the destination has objects of its own")
 	flags.BoolVar(&a.opts.NoServerSideCopy, "no-server-side-copy", false, "read and write every object, also where both places are on one server that could copy by itself")
+	hashFlag(flags, &a.opts.Hash)
 	flags.IntVar(&a.opts.Concurrency, "concurrency", 0, "how many objects are under way at once (default as many as turn out best)")
 	flags.StringVar(&a.bandwidth, "bandwidth", "", "how many bytes a second to read at most, from both places together: 500k, 20M, 1G (default no bound)")
 	flags.StringVar(&a.memory, "memory", "", "how much memory the objects under way may take: 32Mi, 1Gi (default 32Mi, and less where the system gives the program little)")
@@ -98,6 +100,10 @@ env:VARIABLE or file:PATH.`,
 	a.ends.flags(c)
 	ofTwoPlaces(c, "dry-run", "yes", "redo", "metrics")
 	return c
+}
+
+func hashFlag(flags *pflag.FlagSet, hash *bucket.Algorithm) {
+	flags.StringVar((*string)(hash), "hash", "", "hash that proofs of content are made of: blake3 or sha256 (default blake3 on amd64, and sha256 on processors that have instructions for that alone)")
 }
 
 // annotationAlone marks flags that only a sync or a verification of two places has.

@@ -62,6 +62,7 @@ func (v *comparison) flags(c *cobra.Command) {
 	f.BoolVar(&v.opts.SkipArchive, "skip-archive", false, "do not read the archive")
 	f.BoolVar(&v.alone.AllowExtra, "allow-extra", false, "let two places be equal although the destination has objects of its own")
 	f.BoolVar(&v.alone.Versions, "versions", false, "compare every version of every key of two places, delete markers among them, in their order")
+	hashFlag(f, &v.alone.Hash)
 	f.IntVar(&v.alone.Concurrency, "concurrency", 16, "how many objects are under way at once")
 	f.StringVar(&v.alone.WriteManifest, "write-manifest", "", "file for a signed manifest of both places, where they are equal")
 	f.StringVar(&v.alone.SignKey, "sign-key", "", "private ed25519 key that signs it, as ssh-keygen makes them (default signing.key in --state, made where it is missing)")

@@ -108,7 +108,7 @@ func made(t testing.TB, entries ...Entry) (path string, key *Key) {
 
 func some() []Entry {
 	return []Entry{
-		{Key: "a", Size: 3, SHA256: "aa", Properties: "p", Tag: "t"}, {Key: "a/b", Size: 4, MD5: "bb"},
+		{Key: "a", Size: 3, SHA256: "aa", Properties: "p", Tag: "t"}, {Key: "a/b", Size: 4, BLAKE3: "cc", MD5: "bb"},
 		{Key: "bad\xff", Size: 5}, {Key: "c \"quoted\" <&>\u2028", Size: 6, Version: "7", Modified: 8},
 	}
 }

@@ -34,8 +34,8 @@ type Header struct {
 type Entry struct {
 	Key  string
 	Size int64 // bytes
-	// SHA256 and MD5 of the content in hexadecimal, where they are known.
-	SHA256, MD5 string
+	// BLAKE3, SHA256 and MD5 of the content in hexadecimal, where they are known: one of the former two, mostly.
+	BLAKE3, SHA256, MD5 string
 	// Properties is a fingerprint of them, as the place that is attested keeps them.
 	Properties string
 	// Tag, Version and Modified (seconds since 1970) identify the version at that place.
@@ -47,6 +47,7 @@ type entryJSON struct {
 	Key        string `json:"key"`
 	Raw        []byte `json:"rawKey,omitempty"` // of a key that is not UTF-8
 	Size       int64  `json:"size"`
+	BLAKE3     string `json:"blake3,omitempty"`
 	SHA256     string `json:"sha256,omitempty"`
 	MD5        string `json:"md5,omitempty"`
 	Properties string `json:"properties,omitempty"`
@@ -57,7 +58,7 @@ type entryJSON struct {
 
 // MarshalJSON implements json.Marshaler.
 func (e Entry) MarshalJSON() ([]byte, error) {
-	out := entryJSON{Key: e.Key, Size: e.Size, SHA256: e.SHA256, MD5: e.MD5, Properties: e.Properties, Tag: e.Tag, Version: e.Version, Modified: e.Modified}
+	out := entryJSON{Key: e.Key, Size: e.Size, BLAKE3: e.BLAKE3, SHA256: e.SHA256, MD5: e.MD5, Properties: e.Properties, Tag: e.Tag, Version: e.Version, Modified: e.Modified}
 	if !utf8.ValidString(e.Key) {
 		out.Key, out.Raw = "", []byte(e.Key)
 	}
@@ -79,6 +80,6 @@ func (e *Entry) UnmarshalJSON(raw []byte) error {
 	case in.Size < 0:
 		return fmt.Errorf("the entry of %q has a size of %d", in.Key, in.Size)
 	}
-	*e = Entry{Key: in.Key, Size: in.Size, SHA256: in.SHA256, MD5: in.MD5, Properties: in.Properties, Tag: in.Tag, Version: in.Version, Modified: in.Modified}
+	*e = Entry{Key: in.Key, Size: in.Size, BLAKE3: in.BLAKE3, SHA256: in.SHA256, MD5: in.MD5, Properties: in.Properties, Tag: in.Tag, Version: in.Version, Modified: in.Modified}
 	return nil
 }

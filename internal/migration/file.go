@@ -167,6 +167,8 @@ type Bucket struct {
 	KMS map[string]string `yaml:"kms,omitempty" json:"kms,omitempty"`
 	// Bandwidth bounds how many bytes a second are read of the bucket's objects, as in 500k, 20M or 1G. Default no bound.
 	Bandwidth string `yaml:"bandwidth,omitempty" json:"bandwidth,omitempty"`
+	// Hash is the hash that proofs of content are made of: blake3 or sha256. Default the one that is cheaper on the machine that copies.
+	Hash string `yaml:"hash,omitempty" json:"hash,omitempty" jsonschema:"enum=blake3,enum=sha256"`
 	// Bind writes the destination's coordinates into objects on their way to green.
 	Bind []Bind `yaml:"bind,omitempty" json:"bind,omitempty"`
 }
