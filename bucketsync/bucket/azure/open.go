@@ -17,6 +17,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/service"
 
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/direct"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/hot"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/throttle"
 	"github.com/crossfade-project/crossfade/internal/silence"
 )
@@ -69,6 +71,7 @@ type Bucket struct {
 	url      string
 	client   *container.Client
 	account  *service.Client
+	wire     *wire
 	throttle *throttle.Transport
 }
 
@@ -106,6 +109,9 @@ func Open(ctx context.Context, opts Options) (*Bucket, error) {
 		return nil, fmt.Errorf("open %s: %w", b.url, err)
 	}
 	b.client = b.account.NewContainerClient(opts.Container)
+	if err := b.wire.aim(b.client.URL(), opts.Credentials); err != nil {
+		return nil, fmt.Errorf("open %s: %w", b.url, err)
+	}
 	return b, nil
 }
 
@@ -142,6 +148,8 @@ func (o Options) connect(address string, b *Bucket) (*service.Client, error) {
 		retries = -1 // 0 is the SDK's own number
 	}
 	b.throttle = &throttle.Transport{Next: transport}
+	lean := &direct.Transport{Dial: o.Silence.Dial(), TLS: transport.TLSClientConfig, Otherwise: transport}
+	b.wire = &wire{hot: hot.Wire{Throttle: b.throttle, By: lean}, account: o.Account}
 	options := &service.ClientOptions{ClientOptions: policy.ClientOptions{
 		Transport: &http.Client{Transport: b.throttle},
 		Retry:     policy.RetryOptions{MaxRetries: retries, RetryDelay: 500 * time.Millisecond, MaxRetryDelay: 20 * time.Second},
@@ -151,7 +159,7 @@ func (o Options) connect(address string, b *Bucket) (*service.Client, error) {
 	case c.AccountKey != "":
 		key, err := service.NewSharedKeyCredential(o.Account, c.AccountKey)
 		if err != nil {
-			return nil, errors.New("the account's key is no base64")
+			return nil, errKey
 		}
 		return service.NewClientWithSharedKeyCredential(address, key, options)
 	case c.SAS != "":
@@ -163,8 +171,11 @@ func (o Options) connect(address string, b *Bucket) (*service.Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find credentials: %w", err)
 	}
+	b.wire.tokens = &tokens{from: chain}
 	return service.NewClient(address, chain, options)
 }
+
+var errKey = errors.New("the account's key is no base64")
 
 // Throttles implements bucket.Throttled.
 func (b *Bucket) Throttles() int64 { return b.throttle.Throttles() }

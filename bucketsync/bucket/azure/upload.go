@@ -58,7 +58,7 @@ func (w *write) inBlocks(ctx context.Context, r io.Reader, size int64, opts Opti
 	for i, sum := range w.blocks {
 		ids[i] = w.block(i+1, sum)
 	}
-	answer, err := w.client.CommitBlockList(ctx, ids, &blockblob.CommitBlockListOptions{
+	answer, err := w.client().CommitBlockList(ctx, ids, &blockblob.CommitBlockListOptions{
 		Tags: w.opts.Properties.Tags, Metadata: w.metadata, Tier: w.tier(), HTTPHeaders: w.headers(hashed.Sum()), AccessConditions: w.conditions(),
 		ImmutabilityPolicyMode: w.retention(), ImmutabilityPolicyExpiryTime: w.until(), LegalHold: w.hold(), CPKScopeInfo: w.scope(),
 	})
@@ -78,7 +78,7 @@ func (w *write) block(number int, sum string) string {
 func (w *write) send(ctx context.Context, part body.Part) (string, error) {
 	raw := part.MD5()
 	sum := hex.EncodeToString(raw)
-	_, err := w.client.StageBlock(ctx, w.block(part.Number, sum), streaming.NopCloser(part.Reader()), &blockblob.StageBlockOptions{
+	_, err := w.client().StageBlock(ctx, w.block(part.Number, sum), streaming.NopCloser(part.Reader()), &blockblob.StageBlockOptions{
 		TransactionalValidation: blob.TransferValidationTypeMD5(raw), CPKScopeInfo: w.scope(),
 	})
 	if err != nil {
@@ -92,7 +92,7 @@ func (w *write) send(ctx context.Context, part body.Part) (string, error) {
 // and none is there, the upload was completed or has expired.
 func (w *write) have(ctx context.Context, plan body.Plan, state bucket.UploadState) (map[int]string, error) {
 	have := map[int]string{}
-	answer, err := w.client.GetBlockList(ctx, blockblob.BlockListTypeUncommitted, nil)
+	answer, err := w.client().GetBlockList(ctx, blockblob.BlockListTypeUncommitted, nil)
 	if err != nil && !errors.Is(kind(err), bucket.ErrNotExist) {
 		return nil, fmt.Errorf("list the blocks of the unfinished upload: %w", err)
 	}

@@ -42,7 +42,7 @@ func (b *Bucket) put(ctx context.Context, key string, r io.Reader, size int64, o
 	if err := errors.Join(p.Fits(b.Describe()), err); err != nil {
 		return bucket.Object{}, err
 	}
-	w := &write{client: b.client.NewBlockBlobClient(key), opts: opts, metadata: metadata}
+	w := &write{b: b, key: key, opts: opts, metadata: metadata}
 	var tag *azcore.ETag
 	var sum []byte
 	if size <= b.opts.PartSize {
@@ -69,7 +69,8 @@ func headers(p bucket.Properties) (map[string]*string, error) {
 
 // write is one Put.
 type write struct {
-	client   *blockblob.Client
+	b        *Bucket
+	key      string
 	opts     bucket.PutOptions
 	metadata map[string]*string
 	// Of a write in blocks: the part of their names that is the upload's own, and their MD5s.
@@ -84,13 +85,20 @@ func (w *write) single(ctx context.Context, r io.Reader, size int64) (tag *azcor
 	}
 	defer part.Done()
 	sum = part.MD5()
-	answer, err := w.client.Upload(ctx, streaming.NopCloser(part.Reader()), &blockblob.UploadOptions{
+	query := &blockblob.UploadOptions{
 		Tags: w.opts.Properties.Tags, Metadata: w.metadata, Tier: w.tier(), HTTPHeaders: w.headers(sum), AccessConditions: w.conditions(),
 		ImmutabilityPolicyMode: w.retention(), ImmutabilityPolicyExpiryTime: w.until(), LegalHold: w.hold(), CPKScopeInfo: w.scope(),
 		TransactionalValidation: blob.TransferValidationTypeMD5(sum),
-	})
+	}
+	if tag = w.b.wire.put(ctx, w.key, part, query); tag != nil {
+		return tag, sum, nil
+	}
+	answer, err := w.client().Upload(ctx, streaming.NopCloser(part.Reader()), query)
 	return answer.ETag, sum, err
 }
+
+// client is the SDK's for this blob.
+func (w *write) client() *blockblob.Client { return w.b.client.NewBlockBlobClient(w.key) }
 
 func (w *write) headers(sum []byte) *blob.HTTPHeaders {
 	p := w.opts.Properties

@@ -14,6 +14,7 @@ import (
 
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/direct"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/hot"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/keys"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/s3page"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/throttle"
@@ -110,8 +111,9 @@ func Open(ctx context.Context, opts Options) (*Bucket, error) {
 	}
 	u := bucket.URL{Scheme: bucket.SchemeMinIO, Host: endpoint.Host, Bucket: opts.Bucket, Plain: endpoint.Scheme == "http"}
 	lean := &direct.Transport{Dial: opts.Silence.Dial(), TLS: plain.TLSClientConfig, Otherwise: plain}
-	hot := &wire{throttle: transport, direct: lean, credentials: access, endpoint: endpoint, bucket: opts.Bucket, region: opts.Region}
-	return &Bucket{opts: opts, url: u.String(), client: client, once: once, wire: hot, throttle: transport}, nil
+	w := &wire{credentials: access, endpoint: endpoint, bucket: opts.Bucket, region: opts.Region}
+	w.hot = hot.Wire{Throttle: transport, By: lean, Sign: w.sign}
+	return &Bucket{opts: opts, url: u.String(), client: client, once: once, wire: w, throttle: transport}, nil
 }
 
 func (o *Options) normalize() (*url.URL, error) {

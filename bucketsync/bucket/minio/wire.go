@@ -16,15 +16,12 @@ import (
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/body"
-	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/throttle"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/hot"
 )
 
-// wire makes the two requests of which a copy has one for each object, a read and a write of it whole, without the SDK: that prepares
-// and signs them at several times the cost. It knows success only. Whatever else comes of a request, the SDK makes it again and
-// says what it means, and tries again what may pass.
+// wire makes the two requests of which a copy has one for each object, a read and a write of it whole, past the SDK.
 type wire struct {
-	throttle    *throttle.Transport
-	direct      http.RoundTripper
+	hot         hot.Wire
 	credentials *credentials.Credentials
 	endpoint    *url.URL
 	bucket      string
@@ -42,56 +39,23 @@ const unsignedPayload = "UNSIGNED-PAYLOAD"
 
 // get asks for an object. Nil says to ask by the SDK.
 func (w *wire) get(ctx context.Context, key string, header http.Header) *http.Response {
-	request := w.request(ctx, http.MethodGet, key, header)
-	return w.do(request)
+	return w.hot.Get(ctx, w.url(key), header)
 }
 
 // put writes an object in one piece and returns the answer's headers. Nil says to do it by the SDK.
 func (w *wire) put(ctx context.Context, key string, part body.Part, header http.Header) http.Header {
-	request := w.request(ctx, http.MethodPut, key, header)
-	request.ContentLength, request.Body = int64(len(part.Data)), http.NoBody
-	if len(part.Data) > 0 {
-		request.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(part.Reader()), nil }
-		request.Body = io.NopCloser(part.Reader())
-	}
-	answer := w.do(request)
-	if answer == nil {
-		return nil
-	}
-	defer func() { _ = answer.Body.Close() }() // only read
-	drain(answer.Body)
-	return answer.Header
-}
-
-func (w *wire) request(ctx context.Context, method, key string, header http.Header) *http.Request {
-	path := "/" + w.bucket + "/" + key
-	u := &url.URL{Scheme: w.endpoint.Scheme, Host: w.endpoint.Host, Path: path, RawPath: escape(path)}
-	request := &http.Request{Method: method, URL: u, Host: u.Host, Header: header, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
-	return request.WithContext(ctx)
-}
-
-func (w *wire) do(request *http.Request) *http.Response {
-	if !w.sign(request, time.Now().UTC()) {
-		return nil
-	}
-	answer, err := w.throttle.Through(w.direct, request)
-	if err != nil {
-		return nil
-	}
-	if answer.StatusCode != http.StatusOK && answer.StatusCode != http.StatusPartialContent {
-		drain(answer.Body)
-		_ = answer.Body.Close() // only read
-		return nil
-	}
+	answer, _ := w.hot.Write(ctx, http.MethodPut, w.url(key), header, hot.Body{Part: part})
 	return answer
 }
 
-// drain reads what is left of a small answer, so that its connection can be used again.
-func drain(answer io.Reader) { _, _ = io.Copy(io.Discard, io.LimitReader(answer, 64<<10)) }
+func (w *wire) url(key string) *url.URL {
+	path := "/" + w.bucket + "/" + key
+	return &url.URL{Scheme: w.endpoint.Scheme, Host: w.endpoint.Host, Path: path, RawPath: hot.Escape(path)}
+}
 
 // sign signs all headers. It leaves the payload out: what is written has its MD5 among the headers. False says that the credentials
 // are not to be had, or are for another kind of signature.
-func (w *wire) sign(request *http.Request, now time.Time) bool {
+func (w *wire) sign(request *http.Request) bool {
 	value, err := w.credentials.GetWithContext(&credentials.CredContext{Context: request.Context()})
 	if err != nil || value.SignerType.IsV2() {
 		return false
@@ -99,7 +63,7 @@ func (w *wire) sign(request *http.Request, now time.Time) bool {
 	if value.SignerType.IsAnonymous() || value.AccessKeyID == "" {
 		return true
 	}
-	stamp := now.Format("20060102T150405Z")
+	stamp := time.Now().UTC().Format("20060102T150405Z")
 	day := stamp[:8]
 	header := request.Header
 	header["X-Amz-Date"] = []string{stamp}
@@ -166,30 +130,4 @@ func canonicalRequest(request *http.Request) (canonical []byte, signed string) {
 	canonical = append(canonical, signed...)
 	canonical = append(canonical, '\n')
 	return append(canonical, unsignedPayload...), signed
-}
-
-// escape writes every byte but those that signatures leave as they are as %XX, slashes excepted.
-func escape(path string) string {
-	const digits = "0123456789ABCDEF"
-	plain := func(c byte) bool {
-		return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_' || c == '.' || c == '~' || c == '/'
-	}
-	odd := 0
-	for i := range len(path) {
-		if !plain(path[i]) {
-			odd++
-		}
-	}
-	if odd == 0 {
-		return path
-	}
-	out := make([]byte, 0, len(path)+2*odd)
-	for i := range len(path) {
-		if c := path[i]; plain(c) {
-			out = append(out, c)
-		} else {
-			out = append(out, '%', digits[c>>4], digits[c&15])
-		}
-	}
-	return string(out)
 }

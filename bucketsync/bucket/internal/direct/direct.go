@@ -149,6 +149,7 @@ func (t *Transport) connect(request *http.Request) (*conn, error) {
 		if settings.ServerName == "" {
 			settings.ServerName = u.Hostname()
 		}
+		settings.NextProtos = nil // net/http puts HTTP/2 among those of its own transports
 		secure := tls.Client(plain, settings)
 		if err := secure.HandshakeContext(request.Context()); err != nil {
 			return nil, errors.Join(err, plain.Close())

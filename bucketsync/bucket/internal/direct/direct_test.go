@@ -102,6 +102,20 @@ func TestRequestsShareAConnection(t *testing.T) {
 	}
 }
 
+// The TLS settings of a transport of net/http offer HTTP/2, which this one does not speak.
+func TestHTTP2IsNotOffered(t *testing.T) {
+	server, _ := echo(t, func(s *httptest.Server) {
+		s.EnableHTTP2 = true
+		s.StartTLS()
+	})
+	transport := transportTo(server)
+	transport.TLS = transport.TLS.Clone()
+	transport.TLS.NextProtos = []string{"h2", "http/1.1"}
+	if got, err := send(t.Context(), transport, server.URL, "text"); err != nil || got != "text" {
+		t.Errorf("answers %q: %v", got, err)
+	}
+}
+
 func TestEveryRequestGetsItsOwnAnswer(t *testing.T) {
 	server, connections := echo(t, plain)
 	transport := transportTo(server)

@@ -1,0 +1,123 @@
+package hot
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/body"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/throttle"
+)
+
+// Wire carries the requests to one store.
+type Wire struct {
+	Throttle *throttle.Transport
+	// By is what carries a request to the store; nil is what carries those of the SDK.
+	By http.RoundTripper
+	// Sign adds the credentials. False says that they are not to be had here; nil adds none.
+	Sign func(request *http.Request) bool
+}
+
+// Body is what a write sends: a part, and what goes before and behind it.
+type Body struct {
+	Before, After []byte
+	Part          body.Part
+}
+
+// Get asks for an object. Nil says to ask by the SDK.
+func (w *Wire) Get(ctx context.Context, u *url.URL, header http.Header) *http.Response {
+	return w.do(request(ctx, http.MethodGet, u, header))
+}
+
+// Write sends a body. It returns the answer's headers and what it has behind them; nil headers say to do it by the SDK.
+func (w *Wire) Write(ctx context.Context, method string, u *url.URL, header http.Header, content Body) (http.Header, []byte) {
+	r := request(ctx, method, u, header)
+	r.Body = http.NoBody
+	if r.ContentLength = content.length(); r.ContentLength > 0 {
+		r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(content.reader()), nil }
+		r.Body = io.NopCloser(content.reader())
+	}
+	answer := w.do(r)
+	if answer == nil {
+		return nil, nil
+	}
+	defer func() { _ = answer.Body.Close() }() // only read
+	text, err := io.ReadAll(io.LimitReader(answer.Body, mostAnswer))
+	if err != nil {
+		return nil, nil
+	}
+	return answer.Header, text
+}
+
+// mostAnswer is how much of an answer to a write is read. What is longer is no answer to one.
+const mostAnswer = 64 << 10
+
+func (b Body) length() int64 { return int64(len(b.Before) + len(b.Part.Data) + len(b.After)) }
+
+func (b Body) reader() io.Reader {
+	switch {
+	case len(b.Part.Data) == 0:
+		return io.MultiReader(bytes.NewReader(b.Before), bytes.NewReader(b.After))
+	case len(b.Before) == 0 && len(b.After) == 0:
+		return b.Part.Reader()
+	}
+	return io.MultiReader(bytes.NewReader(b.Before), b.Part.Reader(), bytes.NewReader(b.After))
+}
+
+func request(ctx context.Context, method string, u *url.URL, header http.Header) *http.Request {
+	r := &http.Request{Method: method, URL: u, Host: u.Host, Header: header, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
+	return r.WithContext(ctx)
+}
+
+func (w *Wire) do(r *http.Request) *http.Response {
+	if w.Sign != nil && !w.Sign(r) {
+		return nil
+	}
+	by := w.By
+	if by == nil {
+		by = w.Throttle.Next
+	}
+	answer, err := w.Throttle.Through(by, r)
+	if err != nil {
+		return nil
+	}
+	switch answer.StatusCode {
+	case http.StatusOK, http.StatusCreated, http.StatusPartialContent:
+		return answer
+	}
+	// A small answer is read to its end, so that its connection can be used again.
+	_, _ = io.Copy(io.Discard, io.LimitReader(answer.Body, mostAnswer))
+	_ = answer.Body.Close() // only read
+	return nil
+}
+
+// Escape writes every byte of a path but slashes and those that signatures leave as they are as %XX.
+func Escape(path string) string {
+	const digits = "0123456789ABCDEF"
+	odd := 0
+	for i := range len(path) {
+		if !plain(path[i]) {
+			odd++
+		}
+	}
+	if odd == 0 {
+		return path
+	}
+	var out strings.Builder
+	out.Grow(len(path) + 2*odd)
+	for i := range len(path) {
+		if c := path[i]; plain(c) {
+			out.WriteByte(c)
+		} else {
+			out.Write([]byte{'%', digits[c>>4], digits[c&15]})
+		}
+	}
+	return out.String()
+}
+
+func plain(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_' || c == '.' || c == '~' || c == '/'
+}
