@@ -3,7 +3,7 @@
 //	List    List Blobs, flat; its order is nobody's promise, so the driver claims none and cuts ranges out itself
 //	Head    Get Blob Properties, then the tags where there are any
 //	Open    Get Blob with If-Match
-//	Put     one Put Blob, or blocks and their list, which carries the condition
+//	Put     one Put Blob, made here (wire.go), or blocks and their list, which carries the condition, by the SDK
 //	Delete  Delete Blob with If-Match
 //
 // Azure checks the MD5 of each request, and neither computes nor checks one over a list of blocks. So every block is

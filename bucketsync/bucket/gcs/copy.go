@@ -35,11 +35,11 @@ func (b *Bucket) copyFrom(ctx context.Context, key string, from bucket.Bucket, s
 	if err != nil {
 		return bucket.Copied{}, err
 	}
-	handle, err := b.on(key, opts)
+	match, err := conditions(opts)
 	if err != nil {
 		return bucket.Copied{}, err
 	}
-	c := handle.CopierFrom(source.bucket.Object(srcKey).If(pin))
+	c := b.on(key, match).CopierFrom(source.bucket.Object(srcKey).If(pin))
 	c.ObjectAttrs = storage.ObjectAttrs{
 		ContentType: p.ContentType, ContentEncoding: headertext.StripChunked(p.ContentEncoding), ContentLanguage: p.ContentLanguage,
 		ContentDisposition: p.ContentDisposition, CacheControl: p.CacheControl, Metadata: p.Metadata, StorageClass: p.StorageClass,

@@ -3,7 +3,7 @@
 //	List    objects.list with the range's ends
 //	Head    objects.get
 //	Open    objects.get of the media at one generation, compressed as it is stored
-//	Put     one upload request up to a chunk, a resumable upload above, on ifGenerationMatch
+//	Put     one upload request up to a chunk, made here (wire.go), a resumable upload of the SDK's above, on ifGenerationMatch
 //	CopyFrom  objects.rewrite on the generations of both sides
 //	Delete  on ifGenerationMatch
 //

@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 )
 
-// media is the transport of reads.
+// media is the transport of reads. Of writes it tells the wire where the SDK sends them.
 //
 // It asks for objects as they are stored: without the header that it sets, the service inflates those of
 // Content-Encoding gzip on their way out. The SDK's ReadCompressed means the same, but cannot be used with JSON reads:
@@ -15,7 +15,10 @@ import (
 //
 // And it bounds how often one read is tried: where an answer breaks off, the SDK asks for the rest, at once and
 // without an end, also of a server that breaks off every time.
-type media struct{ next http.RoundTripper }
+type media struct {
+	next http.RoundTripper
+	wire *wire
+}
 
 // tries is how often a read may still be tried.
 type tries struct{}
@@ -28,6 +31,7 @@ func withTries(ctx context.Context, n int) context.Context {
 
 // RoundTrip implements http.RoundTripper.
 func (t media) RoundTrip(request *http.Request) (*http.Response, error) {
+	t.wire.learn(request)
 	if request.Method != http.MethodGet || request.URL.Query().Get("alt") != "media" {
 		return t.next.RoundTrip(request)
 	}

@@ -17,6 +17,8 @@ import (
 	transport "google.golang.org/api/transport/http"
 
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/direct"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/hot"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/throttle"
 	"github.com/crossfade-project/crossfade/internal/silence"
 )
@@ -69,6 +71,7 @@ type Bucket struct {
 	opts     Options
 	url      string
 	bucket   *storage.BucketHandle
+	wire     *wire
 	throttle *throttle.Transport
 }
 
@@ -99,16 +102,17 @@ func Open(ctx context.Context, opts Options) (*Bucket, error) {
 		opts.Attempts = 3
 	}
 	slow := &throttle.Transport{}
-	client, err := newClient(ctx, opts, slow)
+	w := &wire{bucket: opts.Bucket, hot: hot.Wire{Throttle: slow}}
+	client, err := newClient(ctx, opts, w)
 	if err != nil {
 		return nil, fmt.Errorf("open gs://%s: %w", opts.Bucket, err)
 	}
 	// A Put is tried again whatever its condition: its body is buffered chunk by chunk, and writing it twice writes the same.
 	handle := client.Bucket(opts.Bucket).Retryer(storage.WithPolicy(storage.RetryAlways), storage.WithMaxAttempts(opts.Attempts))
-	return &Bucket{opts: opts, url: "gs://" + opts.Bucket, bucket: handle, throttle: slow}, nil
+	return &Bucket{opts: opts, url: "gs://" + opts.Bucket, bucket: handle, wire: w, throttle: slow}, nil
 }
 
-func newClient(ctx context.Context, opts Options, slow *throttle.Transport) (*storage.Client, error) {
+func newClient(ctx context.Context, opts Options, w *wire) (*storage.Client, error) {
 	auth := []option.ClientOption{option.WithScopes(storage.ScopeFullControl), option.WithTelemetryDisabled()}
 	switch c := opts.Credentials; {
 	case c.Anonymous:
@@ -127,12 +131,13 @@ func newClient(ctx context.Context, opts Options, slow *throttle.Transport) (*st
 	base.MaxIdleConns, base.MaxIdleConnsPerHost = 0, 256
 	base.DisableCompression = true
 	base.ReadBufferSize, base.WriteBufferSize = 64<<10, 64<<10
-	signed, err := transport.NewTransport(ctx, base, auth...)
+	short := &direct.Transport{Dial: opts.Silence.Dial(), TLS: base.TLSClientConfig, Otherwise: base}
+	signed, err := transport.NewTransport(ctx, fork{lean: short, plain: base}, auth...)
 	if err != nil {
 		return nil, fmt.Errorf("find credentials: %w", err)
 	}
-	slow.Next = signed
-	client := []option.ClientOption{option.WithHTTPClient(&http.Client{Transport: media{slow}}), storage.WithJSONReads()}
+	w.hot.Throttle.Next = signed
+	client := []option.ClientOption{option.WithHTTPClient(&http.Client{Transport: media{next: w.hot.Throttle, wire: w}}), storage.WithJSONReads()}
 	if opts.Endpoint != "" {
 		client = append(client, option.WithEndpoint(strings.TrimSuffix(opts.Endpoint, "/")+"/storage/v1/"))
 	}

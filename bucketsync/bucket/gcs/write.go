@@ -30,27 +30,26 @@ func (b *Bucket) put(ctx context.Context, key string, r io.Reader, size int64, o
 	if err := b.refuse(key, size, p); err != nil {
 		return bucket.Object{}, err
 	}
-	handle, err := b.on(key, opts)
+	match, err := conditions(opts)
 	if err != nil {
 		return bucket.Object{}, err
 	}
-	// Ending the context is how an upload is given up; closing the writer would complete it.
-	ctx, giveUp := context.WithCancel(ctx)
-	defer giveUp()
-	w := handle.NewWriter(ctx)
-	w.ObjectAttrs = storage.ObjectAttrs{
+	w := &write{b: b, match: match, attrs: storage.ObjectAttrs{
 		Name: key, ContentType: p.ContentType, ContentEncoding: headertext.StripChunked(p.ContentEncoding), ContentLanguage: p.ContentLanguage,
 		ContentDisposition: p.ContentDisposition, CacheControl: p.CacheControl, Metadata: p.Metadata, StorageClass: p.StorageClass, MD5: opts.MD5,
+	}}
+	guard(&w.attrs, p)
+	var stored *storage.ObjectAttrs
+	var sum []byte
+	if size <= b.opts.PartSize {
+		stored, sum, err = w.single(ctx, r, size, opts)
+	} else {
+		stored, sum, err = w.inChunks(ctx, r, size, opts)
 	}
-	guard(&w.ObjectAttrs, p)
-	w.ForceEmptyContentType = p.ContentType == ""
-	sum, err := b.send(ctx, w, r, size, opts)
 	if err != nil {
-		giveUp()
-		_ = w.Close() // which fails, since it was given up
 		return bucket.Object{}, err
 	}
-	obj := seen(w.Attrs())
+	obj := seen(stored)
 	return obj, b.confirm(ctx, obj, size, sum)
 }
 
@@ -65,37 +64,64 @@ func (b *Bucket) refuse(key string, size int64, p bucket.Properties) error {
 	return errors.Join(p.Fits(b.Describe()), check(p))
 }
 
-// send writes the body and returns its MD5. What fits into one chunk is in memory whole and needs no buffer of the SDK's; such a
-// request is not tried again by the SDK but by the engine. A larger one takes a buffer of a chunk, which the SDK sends again.
-func (b *Bucket) send(ctx context.Context, w *storage.Writer, r io.Reader, size int64, opts bucket.PutOptions) (sum []byte, err error) {
-	if size <= b.opts.PartSize {
-		part, err := body.Whole(ctx, r, size, opts.MD5, opts.Budget)
-		if err != nil {
-			return nil, err
-		}
-		defer part.Done()
-		w.ChunkSize, w.MD5 = 0, part.MD5()
-		if _, err = io.Copy(w, part.Reader()); err != nil {
-			return nil, err
-		}
-		return w.MD5, w.Close()
+// write is one Put.
+type write struct {
+	b     *Bucket
+	attrs storage.ObjectAttrs
+	match *storage.Conditions
+}
+
+// single writes what fits into one chunk: it is in memory whole and needs no buffer of the SDK's. Such a request is not tried again by
+// the SDK but by the engine.
+func (w *write) single(ctx context.Context, r io.Reader, size int64, opts bucket.PutOptions) (stored *storage.ObjectAttrs, sum []byte, err error) {
+	part, err := body.Whole(ctx, r, size, opts.MD5, opts.Budget)
+	if err != nil {
+		return nil, nil, err
 	}
-	w.ChunkSize = int(b.opts.PartSize)
+	defer part.Done()
+	w.attrs.MD5 = part.MD5()
+	if stored = w.b.wire.put(ctx, &w.attrs, w.match, part); stored != nil {
+		return stored, w.attrs.MD5, nil
+	}
+	stored, err = w.send(ctx, 0, part.Reader(), func() error { return nil })
+	return stored, w.attrs.MD5, err
+}
+
+// inChunks writes a larger object. It takes a buffer of a chunk, which the SDK sends again.
+func (w *write) inChunks(ctx context.Context, r io.Reader, size int64, opts bucket.PutOptions) (stored *storage.ObjectAttrs, sum []byte, err error) {
 	if opts.Budget != nil {
-		release, err := opts.Budget.Reserve(ctx, b.opts.PartSize)
+		release, err := opts.Budget.Reserve(ctx, w.b.opts.PartSize)
 		if err != nil {
-			return nil, fmt.Errorf("wait for memory: %w", err)
+			return nil, nil, fmt.Errorf("wait for memory: %w", err)
 		}
 		defer release()
 	}
 	hashed := body.NewHash(body.Exact(r, size), true)
-	if _, err = io.Copy(w, hashed); err == nil {
-		err = body.CheckMD5(hashed.Sum(), opts.MD5)
+	stored, err = w.send(ctx, int(w.b.opts.PartSize), hashed, func() error { return body.CheckMD5(hashed.Sum(), opts.MD5) })
+	return stored, hashed.Sum(), err
+}
+
+// send has the SDK write a body in chunks of so many bytes, or in one request where it is 0. What was read is checked before the
+// object is there.
+func (w *write) send(ctx context.Context, chunk int, r io.Reader, check func() error) (*storage.ObjectAttrs, error) {
+	// Ending the context is how an upload is given up; closing the writer would complete it.
+	ctx, giveUp := context.WithCancel(ctx)
+	defer giveUp()
+	to := w.b.on(w.attrs.Name, w.match).NewWriter(ctx)
+	to.ObjectAttrs, to.ForceEmptyContentType, to.ChunkSize = w.attrs, w.attrs.ContentType == "", chunk
+	_, err := io.Copy(to, r)
+	if err == nil {
+		err = check()
+	}
+	if err == nil {
+		err = to.Close()
 	}
 	if err != nil {
-		return nil, err // closing the writer would complete the upload
+		giveUp()
+		_ = to.Close() // which fails, since it was given up
+		return nil, err
 	}
-	return hashed.Sum(), w.Close()
+	return to.Attrs(), nil
 }
 
 // check says why properties cannot be held.
@@ -113,16 +139,25 @@ func (b *Bucket) confirm(ctx context.Context, obj bucket.Object, size int64, sum
 	return errors.Join(err, b.Delete(ctx, obj))
 }
 
-func (b *Bucket) on(key string, opts bucket.PutOptions) (*storage.ObjectHandle, error) {
-	handle := b.bucket.Object(key)
+// conditions are the write's; nil is none.
+func conditions(opts bucket.PutOptions) (*storage.Conditions, error) {
 	switch {
 	case opts.IfAbsent:
-		return handle.If(storage.Conditions{DoesNotExist: true}), nil
+		return &storage.Conditions{DoesNotExist: true}, nil
 	case opts.IfMatch.ETag != "":
 		match, err := generations(opts.IfMatch)
-		return handle.If(match), err
+		return &match, err
 	}
-	return handle, nil
+	return nil, nil
+}
+
+// on is an object as it is written on a condition.
+func (b *Bucket) on(key string, match *storage.Conditions) *storage.ObjectHandle {
+	handle := b.bucket.Object(key)
+	if match != nil {
+		handle = handle.If(*match)
+	}
+	return handle
 }
 
 // checkMetadata refuses more than the service takes; keys and values it keeps as they are.
