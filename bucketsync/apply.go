@@ -95,7 +95,7 @@ func recorded(p *plan.Plan, rec plan.Recorder, result Result) (Result, error) {
 }
 
 func makeDestination(ctx context.Context, opts Options) error {
-	e, err := newEngine(opts)
+	e, err := begin(ctx, opts)
 	if err != nil {
 		return err
 	}
@@ -133,7 +133,7 @@ func applySync(ctx context.Context, c plan.Change, opts Options) (result Result,
 		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 		opts.Manifest = filepath.Join(dir, "manifest")
 	}
-	e, err := newEngine(opts)
+	e, err := begin(ctx, opts)
 	if err != nil {
 		return Result{}, err
 	}
@@ -300,10 +300,11 @@ func (e *engine) copySpans(ctx context.Context, how walkOptions, doomed *doomed,
 		own.tracker = newTracker(keep, at.after, e.opts.stretch)
 		at.turned = own.tracker.turned
 		return func(p pair) error {
-			if p.dst != nil {
+			below := e.toCaps.NoneBelow && above.add(p)
+			if p = underFolders(p); p.dst != nil {
 				own.held++
 			}
-			if e.toCaps.NoneBelow && above.add(p) && p.src != nil {
+			if below && p.src != nil {
 				own.tracker.visit(p, conflict)
 				run(p.key, func(context.Context) error {
 					return fmt.Errorf("copy %q: %s: %w", p.key, nestedWords, bucket.ErrUnsupported)
@@ -379,7 +380,7 @@ func (e *engine) dispatch(p pair, v verdict, run func(string, func(context.Conte
 			run(p.key, func(ctx context.Context) error { return e.conflicting(ctx, p, orphanWords) })
 			return nil
 		}
-		if e.opts.deletes(v == extraOwn) {
+		if e.dooms(p, v) {
 			return doomed.add(*p.dst)
 		}
 		e.extra(p.key)
@@ -491,15 +492,24 @@ func (e *engine) deleteAll(ctx context.Context, doomed *sorter[bucket.Object], h
 			Hint: e.opts.deleteHint(),
 		}
 	}
+	remove := func(obj bucket.Object) error {
+		if err := e.deleteOne(ctx, obj); err != nil {
+			return fmt.Errorf("delete %q at the destination: %w", obj.Key, err)
+		}
+		return nil
+	}
 	for obj, err := range doomed.sorted() {
 		if err != nil {
 			return err
 		}
-		if err := e.deleteOne(ctx, obj); err != nil {
-			return fmt.Errorf("delete %q at the destination: %w", obj.Key, err)
+		if obj.Folder != bucket.NotFolder {
+			continue // once nothing lies in them
+		}
+		if err := remove(obj); err != nil {
+			return err
 		}
 	}
-	return nil
+	return e.deleteFolders(remove, doomed)
 }
 
 func (e *engine) deleteOne(ctx context.Context, obj bucket.Object) error {
@@ -534,6 +544,11 @@ func (e *engine) deleteOne(ctx context.Context, obj bucket.Object) error {
 	if errors.Is(err, bucket.ErrPrecondition) {
 		e.extra(obj.Key)
 		return nil
+	}
+	if errors.Is(err, bucket.ErrNotEmpty) {
+		// Others' objects lie in the directory: it is theirs now.
+		e.extra(obj.Key)
+		return e.manifest.add(Record{Key: obj.Key, State: StateForgotten})
 	}
 	if err != nil {
 		return err

@@ -40,7 +40,7 @@ func VerifyProven(ctx context.Context, opts ProvenOptions) (Report, error) {
 		From: opts.Bucket, To: opts.Bucket, Filter: opts.Filter, AllowExtra: opts.AllowExtra, Concurrency: opts.Concurrency,
 		TempDir: opts.TempDir, Log: opts.Log, Clock: opts.Clock,
 	}
-	e, err := newEngine(o.withDefaults())
+	e, err := begin(ctx, o.withDefaults())
 	if err != nil {
 		return Report{}, fmt.Errorf("verify: %w", err)
 	}
@@ -105,7 +105,7 @@ func (a *attested) examineAll(ctx context.Context, resort bool, s *summary) (err
 			return ctx.Err()
 		}
 		p, obj := was.last(key), now.last(key)
-		if !a.opts.Filter.takes(key) {
+		if !a.opts.Filter.takes(key) || p == nil && obj.Folder.Bare() {
 			continue
 		}
 		f, certain := a.atSight(key, p, obj)

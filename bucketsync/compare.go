@@ -14,6 +14,7 @@ type verdict int
 //	yes    | as recorded              | source as recorded     | same
 //	yes    | as recorded, ours        | source has moved       | copyOver
 //	yes    | ours, of a broken-off try| intent                 | copyOver
+//	yes    | a bare directory         | none, or other         | copyOver: see folders.go
 //	yes    | not ours, size differs   | none, or other         | conflict
 //	yes    | not ours, digest differs | none, or other         | conflict
 //	yes    | not ours, same size      | none, or other         | unsure: heads, then bytes are read
@@ -48,7 +49,7 @@ func compare(p pair) verdict {
 		return copyNew
 	case p.rec != nil && p.rec.State != StateIntent && p.rec.Destination.is(*p.dst) && p.rec.Source.is(*p.src):
 		return same
-	case p.rec.owns(*p.dst):
+	case p.rec.owns(*p.dst), p.dst.Folder.Bare():
 		return copyOver
 	case p.src.Size != p.dst.Size:
 		return conflict

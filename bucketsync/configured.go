@@ -41,7 +41,7 @@ func applyPart(ctx context.Context, c plan.Change, opts Options) (ConfiguredPart
 // writePart writes one part, reads it back, and says what became of it.
 func writePart(ctx context.Context, c plan.Change, data configureData, opts Options) (ConfiguredPart, error) {
 	out := ConfiguredPart{Part: data.Part, Fate: configuration.Kept}
-	e, err := newEngine(opts)
+	e, err := begin(ctx, opts)
 	if err != nil {
 		return out, err
 	}

@@ -1,6 +1,7 @@
 package bucketsync
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -49,6 +50,19 @@ type engine struct {
 	// afterMarker says that the destination's last version is a delete marker. Not every server takes that for absence when a write
 	// is to happen only where nothing is; it is looked at instead (see stillAt), and no write of somebody else's is lost, since all are kept.
 	afterMarker bool
+}
+
+// begin is newEngine, once both stores were asked what their capabilities rest on.
+func begin(ctx context.Context, opts Options) (*engine, error) {
+	for _, b := range []bucket.Bucket{opts.From, opts.To} {
+		if b == nil {
+			continue
+		}
+		if err := bucket.Probe(ctx, b); err != nil {
+			return nil, err
+		}
+	}
+	return newEngine(opts)
 }
 
 // newEngine needs options with their defaults.

@@ -78,7 +78,7 @@ func (c Planned) Idle() bool {
 func Plan(ctx context.Context, opts Options) (*plan.Plan, error) {
 	opts = opts.withDefaults()
 	p := plan.New(opts.Migration, opts.Stage)
-	e, err := newEngine(opts)
+	e, err := begin(ctx, opts)
 	if err != nil {
 		return nil, fmt.Errorf("plan to sync %s: %w", opts.Name, err)
 	}
@@ -126,7 +126,7 @@ func PlannedOf(p *plan.Plan) (Planned, error) {
 // copy, to compare or to delete, and the bytes of the first two.
 func Delta(ctx context.Context, opts Options) (objects, bytes int64, err error) {
 	opts = opts.withDefaults()
-	e, err := newEngine(opts)
+	e, err := begin(ctx, opts)
 	if err != nil {
 		return 0, 0, fmt.Errorf("count what is left of %s: %w", opts.Name, err)
 	}
@@ -247,11 +247,11 @@ func (s *surveyor) walk(ctx context.Context, resort bool) error {
 	lerr := s.e.walk(wctx, how, func(at *span) visitor {
 		own, above := spans.of(at), at.above
 		return func(p pair) error {
-			if p.dst != nil {
-				own.Held++
-			}
 			if s.e.toCaps.NoneBelow && above.add(p) {
 				s.refusals.add(nestedWords, p.key, unfitMend)
+			}
+			if p = underFolders(p); p.dst != nil {
+				own.Held++
 			}
 			if v := compare(p); v == same {
 				own.Same++
@@ -292,7 +292,7 @@ func (s *surveyor) judge(ctx context.Context, p pair, v verdict, workers *errgro
 			s.conflicts(ctx, p, nil, orphanWords)
 			return
 		}
-		if s.e.opts.deletes(v == extraOwn) {
+		if s.e.dooms(p, v) {
 			s.count(func(c *Planned) {
 				c.Deletions++
 				foreseeDeletion(c)

@@ -131,7 +131,7 @@ func Verify(ctx context.Context, opts VerifyOptions) (Report, error) {
 		From: opts.From, To: opts.To, Prefix: opts.Prefix, Range: opts.Range, Filter: opts.Filter, Manifest: opts.Manifest,
 		AllowExtra: opts.AllowExtra, Versions: opts.Versions, Hash: opts.Hash, Concurrency: opts.Concurrency, TempDir: opts.TempDir, Witness: opts.Witness, Log: opts.Log, Clock: opts.Clock,
 	}
-	e, err := newEngine(o.withDefaults())
+	e, err := begin(ctx, o.withDefaults())
 	if err != nil {
 		return Report{}, fmt.Errorf("verify: %w", err)
 	}
@@ -234,6 +234,7 @@ func (e *engine) verifyOnce(ctx context.Context, mode Mode, sampleSize int, seed
 
 // examine finds out about one key.
 func (e *engine) examine(ctx context.Context, p pair, mode Mode, read bool, s *summary, workers *errgroup.Group) error {
+	p = underFolders(p)
 	if mode == ModeSize && p.src != nil && p.dst != nil && p.src.Size == p.dst.Size && len(s.waiting) == 0 && s.witness == nil {
 		s.addSize(p.key, p.src.Size)
 		return nil
@@ -547,7 +548,7 @@ func (e *engine) sample(ctx context.Context, size int, seed string) (map[string]
 			return nil, fmt.Errorf("list the source: %w", err)
 		}
 		for i := range page {
-			if e.opts.Filter.takes(page[i].Key) {
+			if e.opts.Filter.takes(page[i].Key) && page[i].Folder != bucket.FolderHolding {
 				drawn.add(page[i].Key)
 			}
 		}

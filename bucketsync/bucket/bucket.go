@@ -26,6 +26,8 @@ var (
 	ErrLocked = errors.New("locked")
 	// ErrSlowDown says that the store asked for fewer requests and still did when the SDK's own retries were used up.
 	ErrSlowDown = errors.New("the store asks to slow down")
+	// ErrNotEmpty says that a directory of the store's own holds something, and is not deleted for that.
+	ErrNotEmpty = errors.New("the directory is not empty")
 	// ErrUnordered says that a listing showed another order than the store declares (B1).
 	ErrUnordered = errors.New("listing out of order")
 )
@@ -58,6 +60,8 @@ type Object struct {
 	Digests  []Digest  // only those that the store proves to be of the whole content
 	// Archived is nil where reading costs no more than its transfer. Listings show it too.
 	Archived *Archived
+	// Folder says that this is a directory of the store's own. Its key ends with a slash.
+	Folder Folder
 	// Properties is nil in a listing: only Head fills it.
 	Properties *Properties
 }
@@ -89,9 +93,31 @@ type ListOptions struct {
 	Prefix string
 	After  string // only keys greater than After
 	Before string // only keys less than Before; empty means no end
+	// Folders shows the directories of a store that has its own, too. Without it, only objects are shown.
+	Folders bool
 	// Limit says that no more than so many objects will be taken. A driver may ask for a page of that size; 0 says nothing.
 	Limit int
 }
+
+// Folder is what is known of a directory that a store has of its own, beside its objects: one that comes into being with the
+// first key below it, and stays when the last one is deleted. Elsewhere an object of zero bytes whose key ends with a slash
+// stands for it.
+type Folder uint8
+
+// Kinds of directories.
+const (
+	// NotFolder is an object.
+	NotFolder Folder = iota
+	// FolderOwn has properties of its own.
+	FolderOwn
+	// FolderEmpty has none, and nothing is known to lie in it.
+	FolderEmpty
+	// FolderHolding has none, and something lies in it: the keys below it say all that is to be said of it. Only listings tell.
+	FolderHolding
+)
+
+// Bare reports whether it is a directory without properties of its own: nobody need have made it.
+func (f Folder) Bare() bool { return f >= FolderEmpty }
 
 // ReadOptions choose the bytes of an object and pin which version of it they come from.
 type ReadOptions struct {
@@ -176,7 +202,7 @@ type Bucket interface {
 	Lister
 	Reader
 	Writer
-	// Describe returns what the store can do. It makes no request.
+	// Describe returns what the store can do. It makes no request; see Prober.
 	Describe() Capabilities
 	// Check finds out whether the bucket is there and may be listed: nil, ErrNotExist, ErrDenied or another error.
 	Check(ctx context.Context) error
@@ -185,6 +211,21 @@ type Bucket interface {
 // Maker is the optional ability to make the bucket itself. Making one that exists is not an error.
 type Maker interface {
 	Make(ctx context.Context) error
+}
+
+// Prober is the optional ability to find out from the store what Describe says of it. Where the store does not tell, Describe stays
+// as it is: the error is only that of the context.
+type Prober interface {
+	Probe(ctx context.Context) error
+}
+
+// Probe asks a bucket's store what its Describe has to know, where its driver does so. What is not there, or does not answer, shows
+// in Check.
+func Probe(ctx context.Context, b Bucket) error {
+	if p, ok := b.(Prober); ok {
+		return p.Probe(ctx)
+	}
+	return nil
 }
 
 // Throttled is the optional ability to tell how many answers of the store have asked to slow down so far. A driver that has it waits as long as

@@ -74,6 +74,9 @@ func (s *sub) Unfinished(ctx context.Context, key string) ([]Unfinished, error) 
 	return nil, ErrUnsupported
 }
 
+// Probe implements Prober, where the bucket below does.
+func (s *sub) Probe(ctx context.Context) error { return Probe(ctx, s.Bucket) }
+
 // Throttles is what the bucket below tells.
 func (s *sub) Throttles() int64 {
 	if t, ok := s.Bucket.(Throttled); ok {

@@ -44,6 +44,9 @@ func (b *Bucket) Configuration(ctx context.Context) (bucket.Configuration, error
 		c.Lock = &bucket.Retention{Enabled: true}
 		c.Note("immutability", fmt.Sprintf("policy %v, legal hold %v, of versions %v", set(got.HasImmutabilityPolicy), set(got.HasLegalHold), set(got.IsImmutableStorageWithVersioningEnabled)))
 	}
+	if b.hierarchical() {
+		c.Note("hierarchical namespace", "on, of the account; owners, groups and access control lists of its paths are not read")
+	}
 	const elsewhere = "it is on Azure's management plane"
 	for _, part := range []bucket.Part{bucket.PartVersioning, bucket.PartLifecycle, bucket.PartReplication, bucket.PartNotification} {
 		c.Unread(part, bucket.WhyElsewhere, elsewhere)

@@ -6,6 +6,8 @@
 //	Put     one Put Blob, made here (wire.go), or blocks and their list, which carries the condition, by the SDK
 //	Delete  Delete Blob with If-Match
 //
+// An account with a hierarchical namespace has directories too, which stand under keys that end with a slash; see namespace.go.
+//
 // Azure checks the MD5 of each request, and neither computes nor checks one over a list of blocks. So every block is
 // sent with its own, and Content-MD5 is set to the MD5 of all bytes that went through here (B3). For the same reason a
 // Content-MD5 that is read proves nothing, and is given as no digest.

@@ -57,6 +57,17 @@ func right(op string) string {
 	return ""
 }
 
+// Codes of accounts with a hierarchical namespace, which the SDK has no names for. They were seen in
+// https://github.com/Azure/azure-cli/issues/23062, https://github.com/Azure/azure-storage-fuse/issues/1068 and
+// https://github.com/Azure/azure-storage-node/issues/632; the first two are in
+// https://learn.microsoft.com/rest/api/storageservices/datalakestoragegen2/path/create too.
+const (
+	directoryIsNotEmpty bloberror.Code = "DirectoryIsNotEmpty"
+	pathConflict        bloberror.Code = "PathConflict"
+	notOnDirectory      bloberror.Code = "OperationNotSupportedOnDirectory"
+	notYetHierarchical  bloberror.Code = "FeatureNotYetSupportedForHierarchicalNamespaceAccounts"
+)
+
 // kind finds the sentinel by the error's code, and by the status where an answer has no code.
 func kind(err error) error {
 	var answer *azcore.ResponseError
@@ -78,6 +89,10 @@ func kind(err error) error {
 		return bucket.ErrKeyNeeded
 	case bloberror.ServerBusy:
 		return bucket.ErrSlowDown
+	case directoryIsNotEmpty:
+		return bucket.ErrNotEmpty
+	case pathConflict, notOnDirectory, notYetHierarchical, bloberror.InvalidURI, bloberror.ResourceTypeMismatch:
+		return bucket.ErrUnsupported
 	case bloberror.InvalidRange, bloberror.MetadataTooLarge, bloberror.InvalidMetadata, bloberror.EmptyMetadataKey,
 		bloberror.InvalidResourceName, bloberror.RequestBodyTooLarge, bloberror.BlockCountExceedsLimit, bloberror.InvalidBlobTier:
 		return bucket.ErrUnsupported

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -73,12 +74,14 @@ type Bucket struct {
 	account  *service.Client
 	wire     *wire
 	throttle *throttle.Transport
+	space    atomic.Uint32 // a namespace
 }
 
 var _ interface {
 	bucket.Bucket
 	bucket.Maker
 	bucket.Guarded
+	bucket.Prober
 	bucket.Resumer
 	bucket.Throttled
 } = (*Bucket)(nil)
@@ -182,7 +185,7 @@ func (b *Bucket) Throttles() int64 { return b.throttle.Throttles() }
 
 // Describe implements bucket.Bucket.
 func (b *Bucket) Describe() bucket.Capabilities {
-	return bucket.Capabilities{
+	caps := bucket.Capabilities{
 		Provider: "azure", URL: b.url, Endpoint: b.opts.Endpoint, PartSize: b.opts.PartSize, ListPage: cmp.Or(b.opts.PageSize, 5000), Order: bucket.Unordered,
 		MaxObjectSize: maxObject, MaxKeyLength: maxKey, MaxMetadataSize: maxMetadata, MaxParts: maxBlocks,
 		MetadataKeys: bucket.MetadataAnyCase, MetadataName: metadataName,
@@ -193,6 +196,10 @@ func (b *Bucket) Describe() bucket.Capabilities {
 		},
 		Locks: true, Keys: true,
 	}
+	if b.hierarchical() {
+		limit(&caps)
+	}
+	return caps
 }
 
 // Check implements bucket.Bucket.

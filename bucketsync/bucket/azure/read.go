@@ -4,61 +4,25 @@ import (
 	"context"
 	"errors"
 	"io"
-	"iter"
+	"net/http"
 	"strings"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
-	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/body"
 )
 
-// List implements bucket.Lister. Nothing but the prefix narrows what the service lists, so a range is cut out of all.
-func (b *Bucket) List(ctx context.Context, opts bucket.ListOptions) iter.Seq2[bucket.Object, error] {
-	return func(yield func(bucket.Object, error) bool) {
-		query := &container.ListBlobsFlatOptions{}
-		if opts.Prefix != "" {
-			query.Prefix = &opts.Prefix
-		}
-		if b.opts.PageSize > 0 {
-			size := int32(min(b.opts.PageSize, 5000))
-			query.MaxResults = &size
-		}
-		pages := b.client.NewListBlobsFlatPager(query)
-		for pages.More() {
-			page, err := pages.NextPage(ctx)
-			if err == nil && (page.Segment == nil || value(page.ContainerName) != b.opts.Container) {
-				// An answer without a listing in it would read as one that ends here (B13).
-				err = errors.New("the answer is no page of a listing of this container")
-			}
-			if err != nil {
-				yield(bucket.Object{}, b.fail("list", "", err))
-				return
-			}
-			for _, item := range page.Segment.BlobItems {
-				if item.Name == nil || item.Properties == nil {
-					yield(bucket.Object{}, b.fail("list", "", errors.New("an object of the listing has no name or no properties")))
-					return
-				}
-				obj := bucket.Object{
-					Key: *item.Name, Size: value(item.Properties.ContentLength),
-					ETag: unquote(item.Properties.ETag), Modified: value(item.Properties.LastModified),
-					Archived: archived(string(value(item.Properties.AccessTier)), string(value(item.Properties.ArchiveStatus))),
-				}
-				if opts.Holds(obj.Key) && !yield(obj, nil) {
-					return
-				}
-			}
-		}
-	}
-}
-
 // Head implements bucket.Reader.
 func (b *Bucket) Head(ctx context.Context, key string) (bucket.Object, error) {
-	client := b.client.NewBlobClient(key)
+	client := b.client.NewBlobClient(b.name(key))
+	var raw *http.Response
+	if b.hierarchical() {
+		ctx = policy.WithCaptureResponse(ctx, &raw)
+	}
 	head, err := client.GetProperties(ctx, nil)
 	if err != nil {
 		return bucket.Object{}, b.fail("head", key, err)
@@ -66,6 +30,9 @@ func (b *Bucket) Head(ctx context.Context, key string) (bucket.Object, error) {
 	obj := bucket.Object{
 		Key: key, Size: value(head.ContentLength), ETag: unquote(head.ETag), Modified: value(head.LastModified), Properties: properties(head),
 		Archived: archived(value(head.AccessTier), value(head.ArchiveStatus)),
+	}
+	if raw != nil {
+		return obj, b.fail("head", key, asFolder(&obj, raw.Header))
 	}
 	if value(head.TagCount) == 0 {
 		return obj, nil
@@ -110,6 +77,9 @@ func properties(head blob.GetPropertiesResponse) *bucket.Properties {
 
 // Open implements bucket.Reader.
 func (b *Bucket) Open(ctx context.Context, key string, opts bucket.ReadOptions) (io.ReadCloser, bucket.Object, error) {
+	if b.isFolderKey(key) {
+		return b.openFolder(ctx, key, opts)
+	}
 	query := &blob.DownloadStreamOptions{Range: blob.HTTPRange{Offset: opts.Offset, Count: opts.Length}}
 	if opts.Pin.ETag != "" {
 		query.AccessConditions = ifMatch(opts.Pin.ETag)

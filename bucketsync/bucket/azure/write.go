@@ -31,15 +31,18 @@ func (b *Bucket) Put(ctx context.Context, key string, r io.Reader, size int64, o
 }
 
 func (b *Bucket) put(ctx context.Context, key string, r io.Reader, size int64, opts bucket.PutOptions) (bucket.Object, error) {
-	if problem := keyProblem(key); problem != "" {
+	if problem := b.Describe().KeyProblem(key); problem != "" {
 		return bucket.Object{}, fmt.Errorf("%w: %s", bucket.ErrUnsupported, problem)
+	}
+	if b.isFolderKey(key) {
+		return b.putFolder(ctx, key, r, size, opts)
 	}
 	if size < 0 || size > maxObject {
 		return bucket.Object{}, fmt.Errorf("%w: an object of %d bytes, Azure takes %d", bucket.ErrUnsupported, size, int64(maxObject))
 	}
 	p := opts.Properties
 	metadata, err := headers(p)
-	if err := errors.Join(p.Fits(b.Describe()), err); err != nil {
+	if err := errors.Join(p.Fits(b.Describe()), err, b.fits(p)); err != nil {
 		return bucket.Object{}, err
 	}
 	w := &write{b: b, key: key, opts: opts, metadata: metadata}
@@ -141,7 +144,12 @@ func (b *Bucket) Delete(ctx context.Context, obj bucket.Object) error {
 	if obj.ETag != "" {
 		query.AccessConditions = ifMatch(obj.ETag)
 	}
-	client := b.client.NewBlobClient(obj.Key)
+	if b.hierarchical() && obj.ETag == "" { // a tag is of a blob or of a directory; a name may be of either
+		if _, err := b.Head(ctx, obj.Key); err != nil {
+			return notExistIsFine(err)
+		}
+	}
+	client := b.client.NewBlobClient(b.name(obj.Key))
 	_, err := client.Delete(ctx, query)
 	if errors.Is(kind(err), bucket.ErrPrecondition) {
 		// No condition holds of what is not there.

@@ -15,6 +15,7 @@ import (
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/azure"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/buckettest"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket/buckettest/azurefake"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/buckettest/s3fake"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/file"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/gcs"
@@ -83,10 +84,11 @@ func (s *servers) get(t *testing.T, kind store.Kind) *store.Server {
 func drivers() map[string]func(t *testing.T) buckettest.Driver {
 	return map[string]func(*testing.T) buckettest.Driver{
 		"memory": memoryDriver, "file": fileDriver, "s3 fake": s3FakeDriver,
-		"azure":        func(t *testing.T) buckettest.Driver { return azureDriver(shared.get(t, store.Azurite)) },
-		"gcs":          func(t *testing.T) buckettest.Driver { return gcsDriver(shared.get(t, store.FakeGCS)) },
-		"minio":        func(t *testing.T) buckettest.Driver { return minioDriver(shared.get(t, store.MinIO)) },
-		"s3 versitygw": func(t *testing.T) buckettest.Driver { return s3Driver(shared.get(t, store.VersityGW)) },
+		"azure, hierarchical": hierarchicalDriver,
+		"azure":               func(t *testing.T) buckettest.Driver { return azureDriver(shared.get(t, store.Azurite)) },
+		"gcs":                 func(t *testing.T) buckettest.Driver { return gcsDriver(shared.get(t, store.FakeGCS)) },
+		"minio":               func(t *testing.T) buckettest.Driver { return minioDriver(shared.get(t, store.MinIO)) },
+		"s3 versitygw":        func(t *testing.T) buckettest.Driver { return s3Driver(shared.get(t, store.VersityGW)) },
 		"s3 minio": func(t *testing.T) buckettest.Driver {
 			d := s3Driver(shared.get(t, store.MinIO))
 			d.HidesBelowObjects = true
@@ -173,6 +175,23 @@ func azureDriver(server *store.Server) buckettest.Driver {
 	}}
 }
 
+// hierarchicalDriver holds the driver against a fake of an account with directories of its own.
+func hierarchicalDriver(t *testing.T) buckettest.Driver {
+	server := azurefake.Start(azurefake.Options{})
+	t.Cleanup(server.Close)
+	const part = 1 << 20
+	return buckettest.Driver{Endpoint: server.URL(), PartSize: part, ResumeSize: part, NoCredentials: true, Open: func(t *testing.T, at buckettest.At) (bucket.Bucket, error) {
+		b, err := azure.Open(t.Context(), azure.Options{
+			Account: azurefake.Account, Container: at.Bucket, Endpoint: at.Endpoint, PartSize: part, PageSize: buckettest.PageSize,
+			Credentials: azure.Credentials{AccountKey: azurefake.Key}, Attempts: 2,
+		})
+		if err != nil {
+			return nil, err
+		}
+		return b, b.Probe(t.Context())
+	}}
+}
+
 // onEveryStore runs one check against all drivers.
 func onEveryStore(t *testing.T, name string) {
 	t.Helper()
@@ -195,7 +214,7 @@ func onEveryStore(t *testing.T, name string) {
 
 // cannotStart says why a store's server is not started here.
 func cannotStart(store string) string {
-	if store == "memory" || store == "file" || store == "s3 fake" {
+	if store == "memory" || store == "file" || store == "s3 fake" || store == "azure, hierarchical" {
 		return ""
 	}
 	if testing.Short() {

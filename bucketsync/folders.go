@@ -1,0 +1,77 @@
+package bucketsync
+
+import (
+	"errors"
+
+	"github.com/crossfade-project/crossfade/bucketsync/bucket"
+)
+
+// Some stores have directories of their own, which their listings show beside objects (bucket.Folder). What is done about one,
+// where "bare" is without properties of its own, and "as recorded" that the manifest says that this migration made it, or found it
+// equal:
+//
+//	source                   | destination        | what
+//	-------------------------+--------------------+-------------------------------------------------------------
+//	bare, something is in it | none, or bare      | nothing: the keys below it say the same
+//	empty, or of properties  | none               | copied, as the marker of a folder that other stores have for it
+//	an object with a slash   | bare, not recorded | copied: it makes the directory its own, and takes nothing away
+//	none                     | bare, not recorded | nothing: it comes with keys, and stays when they are deleted
+//	none                     | as recorded        | deleted, where copies are, after everything that lies in it
+//	none                     | of properties      | it stays, also where foreign objects are deleted: it is no object, and others' keys may need it
+
+// underFolders is a pair without the directories that are nothing of themselves.
+func underFolders(p pair) pair {
+	if p.src != nil && p.src.Folder == bucket.FolderHolding && (p.dst == nil || p.dst.Folder.Bare() && !p.rec.knows(*p.dst)) {
+		p.src = nil
+	}
+	if p.src == nil && p.dst != nil && p.dst.Folder.Bare() && !p.rec.knows(*p.dst) {
+		p.dst = nil
+	}
+	return p
+}
+
+// knows reports whether the record is of just this version at the destination.
+func (r *Record) knows(dst bucket.Object) bool {
+	return r != nil && r.State != StateForgotten && r.State != StateForeign && (r.Destination.is(dst) || r.owns(dst))
+}
+
+// dooms reports whether what only the destination has is to be deleted.
+func (e *engine) dooms(p pair, v verdict) bool {
+	return e.opts.deletes(v == extraOwn) && (v == extraOwn || p.dst.Folder == bucket.NotFolder)
+}
+
+// deepestFirst orders directories so that what lies in one comes before it: backwards, by the bytes of keys.
+func deepestFirst(o bucket.Object) string {
+	turned := make([]byte, len(o.Key)+1)
+	for i := range len(o.Key) {
+		turned[i] = ^o.Key[i]
+	}
+	turned[len(o.Key)] = 0xff // behind all that goes on; no key of UTF-8 has a byte 0
+	return string(turned)
+}
+
+// deleteFolders removes the directories that a pass doomed, of which nothing is left but themselves.
+func (e *engine) deleteFolders(remove func(bucket.Object) error, doomed *sorter[bucket.Object]) (err error) {
+	folders := newSorter(e.opts.TempDir, deepestFirst)
+	defer func() { err = errors.Join(err, folders.close()) }()
+	for obj, err := range doomed.sorted() {
+		if err != nil {
+			return err
+		}
+		if obj.Folder == bucket.NotFolder {
+			continue
+		}
+		if err := folders.add(obj); err != nil {
+			return err
+		}
+	}
+	for obj, err := range folders.sorted() {
+		if err != nil {
+			return err
+		}
+		if err := remove(obj); err != nil {
+			return err
+		}
+	}
+	return nil
+}
