@@ -121,7 +121,7 @@ func (b *Bucket) putFolder(ctx context.Context, key string, r io.Reader, size in
 		if err != nil {
 			return bucket.Object{}, err
 		}
-		w := &write{client: b.client.NewBlockBlobClient(key), opts: made, metadata: metadata}
+		w := &write{b: b, key: key, opts: made, metadata: metadata}
 		tag, sum, err := w.single(ctx, r, 0)
 		if absent && opts.IfMatch.ETag == "" && errors.Is(kind(err), bucket.ErrPrecondition) {
 			continue
