@@ -38,7 +38,12 @@ func (m *Migration) syncOptions(ctx context.Context, stage string, b migration.B
 	if err != nil {
 		return bucketsync.Options{}, fmt.Errorf("read the bandwidth of %s: %w", b.Name, err)
 	}
+	table, err := readPrices(m.file.Resolve(m.file.Prices))
+	if err != nil {
+		return bucketsync.Options{}, err
+	}
 	return bucketsync.Options{
+		Prices:    table,
 		Migration: m.file.Name, Stage: stage, Name: b.Name, From: from, To: to, Create: b.Create,
 		Manifest: m.manifest(b), Delete: true, Conflict: bucketsync.Conflict(b.Conflict), AllowExtra: b.AllowExtra, MaxDelete: b.MaxDelete,
 		Memory: m.memory, Bandwidth: bandwidth, Hash: bucket.Algorithm(b.Hash),
@@ -58,7 +63,13 @@ func (m *Migration) manifest(b migration.Bucket) string {
 func (m *Migration) syncStage(name string, b migration.Bucket) stage {
 	return backedUp(withStep(m, stage{name: name, verb: "sync", bucket: b.Name, title: "clone bucket " + b.Name + " while blue writes to it"},
 		func(ctx context.Context) (bucketsync.Options, error) { return m.syncOptions(ctx, name, b) },
-		planSync, m.warmSync))
+		func(ctx context.Context, opts bucketsync.Options) (*plan.Plan, error) {
+			p, err := planSync(ctx, opts)
+			if err != nil {
+				return p, err
+			}
+			return p, m.noteCosts(ctx, p, b, opts.Prices)
+		}, m.warmSync))
 }
 
 // planSync refuses, before anything is frozen, what would only fail the proof of equality within the freeze.

@@ -19,7 +19,6 @@ import (
 	"github.com/crossfade-project/crossfade/internal/clock"
 	"github.com/crossfade-project/crossfade/internal/mend"
 	"github.com/crossfade-project/crossfade/internal/plan"
-	"github.com/crossfade-project/crossfade/internal/prices"
 	"github.com/crossfade-project/crossfade/internal/redact"
 )
 
@@ -153,11 +152,7 @@ func OpenSync(ctx context.Context, opts SyncOptions, wire Options) (*Sync, error
 		Hash: opts.Hash, Bandwidth: opts.Bandwidth, MaxBytes: cmp.Or(opts.Memory, wire.Memory),
 		Asked: wire.Asked, Log: s.log, Clock: wire.Clock,
 	}
-	read := prices.Default
-	if opts.Prices != "" {
-		read = func() (*prices.Table, error) { return prices.Read(opts.Prices) }
-	}
-	if s.engine.Prices, err = read(); err != nil {
+	if s.engine.Prices, err = readPrices(opts.Prices); err != nil {
 		return nil, s.redact.Error(err)
 	}
 	s.engine.Progress = func(p bucketsync.Progress) { wire.Events(Event{Kind: Copying, Stage: syncName, Copy: &p}) }

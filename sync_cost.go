@@ -2,12 +2,15 @@ package crossfade
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"io"
 	"strings"
 
 	"github.com/crossfade-project/crossfade/bucketsync"
 	"github.com/crossfade-project/crossfade/internal/cli"
+	"github.com/crossfade-project/crossfade/internal/migration"
+	"github.com/crossfade-project/crossfade/internal/plan"
 	"github.com/crossfade-project/crossfade/internal/prices"
 )
 
@@ -39,6 +42,12 @@ func (s *Sync) cost(out *SyncPlan, p *Plan, table *prices.Table) error {
 		from, to = to, from
 	}
 	out.Objects, out.Bytes = planned.Copy, planned.CopyBytes
+	out.Cost = costs(planned, from, to, table)
+	return nil
+}
+
+// costs are what both places are going to be asked for.
+func costs(planned bucketsync.Planned, from, to Store, table *prices.Table) (out []PlaceCost) {
 	for _, side := range []struct {
 		place string
 		store Store
@@ -46,7 +55,35 @@ func (s *Sync) cost(out *SyncPlan, p *Plan, table *prices.Table) error {
 	}{{planned.From, from, planned.FromRequests}, {planned.To, to, planned.ToRequests}} {
 		counts := countsOf(side.asked)
 		at := prices.Store{Provider: side.store.Provider, Endpoint: side.store.Endpoint, Region: side.store.Region}
-		out.Cost = append(out.Cost, PlaceCost{Place: side.place, Counts: counts, Estimate: table.Estimate(at, counts)})
+		out = append(out, PlaceCost{Place: side.place, Counts: counts, Estimate: table.Estimate(at, counts)})
+	}
+	return out
+}
+
+// readPrices reads a table of prices; no path is the table of the program.
+func readPrices(path string) (*prices.Table, error) {
+	if path == "" {
+		return prices.Default()
+	}
+	return prices.Read(path)
+}
+
+// noteCosts says in the plan of a migration's bucket what each side is going to be asked for, and what that costs.
+func (m *Migration) noteCosts(ctx context.Context, p *plan.Plan, b migration.Bucket, table *prices.Table) error {
+	planned, err := bucketsync.PlannedOf(p)
+	if err != nil || len(p.Data) == 0 || planned.Idle() {
+		return err
+	}
+	from, err := m.store(ctx, b.From.Store)
+	if err != nil {
+		return err
+	}
+	to, err := m.store(ctx, b.To.Store)
+	if err != nil {
+		return err
+	}
+	for _, c := range costs(planned, from, to, table) {
+		p.Note(plan.Info, c.Place, c.asked()+"; "+c.Estimate.String())
 	}
 	return nil
 }

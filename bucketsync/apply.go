@@ -464,7 +464,8 @@ func (e *engine) resolve(ctx context.Context, p pair) error {
 		p.dst = &dst
 		return e.conflicting(ctx, p, what)
 	}
-	if err := e.ledger.add(p.key, entries); err != nil {
+	_, lost := asFolder(p.key, want, *dst.Properties, e.toCaps)
+	if err := e.ledger.add(p.key, append(entries, lost...)); err != nil {
 		return err
 	}
 	e.tally(func(r *Result) {

@@ -102,7 +102,7 @@ func (e *engine) archivedNotes(p *plan.Plan, c Planned) {
 		fmt.Fprintf(&b, "%s, %s, in class %s: ", cli.Count(int(sum.Objects), "object"), cli.Bytes(sum.Bytes), sum.Class)
 		switch {
 		case len(sum.Retrieval) == 0:
-			b.WriteString("reading them may cost by the byte, and no price of it is known (a table of your own can tell it: --prices)")
+			b.WriteString("reading them may cost by the byte, and no price of it is known (a table of your own can tell it: " + e.opts.said("prices in the migration file", "--prices") + ")")
 		case sum.Offline:
 			b.WriteString("restoring them costs " + waysOf(sum.Retrieval))
 		default:

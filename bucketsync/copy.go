@@ -405,7 +405,7 @@ func (e *engine) prove(ctx context.Context, t *transfer, acked bucket.Object) (b
 	if rel == bucket.Different {
 		return none, "", &CorruptError{Key: t.key, Where: "destination", Want: typed(want), Got: typed(got)}
 	}
-	if rel == bucket.Same && !e.shapes.due(t.props) {
+	if rel == bucket.Same && !takesForFolder(t.key, e.toCaps) && !e.shapes.due(t.props) {
 		acked.Properties = &t.props
 		return acked, Acknowledged, nil
 	}
@@ -437,7 +437,9 @@ func (e *engine) prove(ctx context.Context, t *transfer, acked bucket.Object) (b
 	if stored.Properties == nil {
 		return none, "", fmt.Errorf("the destination tells no properties of %q: %w", t.key, bucket.ErrUnsupported)
 	}
-	if diffs := differences(t.props, *stored.Properties, e.toCaps); len(diffs) > 0 {
+	props, lost := asFolder(t.key, t.props, *stored.Properties, e.toCaps)
+	t.entries = append(t.entries, lost...)
+	if diffs := differences(props, *stored.Properties, e.toCaps); len(diffs) > 0 {
 		return none, "", &PropertyError{Key: t.key, Property: diffs[0].property, Want: diffs[0].want, Got: diffs[0].got}
 	}
 	return stored, evidence, nil
@@ -513,6 +515,7 @@ func firstDifference(want bucket.Properties, dst bucket.Object, to bucket.Capabi
 	if dst.Properties == nil {
 		return "the store tells no properties of it"
 	}
+	want, _ = asFolder(dst.Key, want, *dst.Properties, to)
 	diffs := differences(want, *dst.Properties, to)
 	if len(diffs) == 0 {
 		return ""

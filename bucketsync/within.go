@@ -161,7 +161,9 @@ func (e *engine) proveWithin(ctx context.Context, t *transfer, copied bucket.Cop
 	if stored.Properties == nil {
 		return none, "", content{}, fmt.Errorf("the destination tells no properties of %q: %w", t.key, bucket.ErrUnsupported)
 	}
-	if diffs := differences(t.props, *stored.Properties, e.toCaps); len(diffs) > 0 {
+	props, lost := asFolder(t.key, t.props, *stored.Properties, e.toCaps)
+	t.entries = append(t.entries, lost...)
+	if diffs := differences(props, *stored.Properties, e.toCaps); len(diffs) > 0 {
 		return none, "", content{}, &PropertyError{Key: t.key, Property: diffs[0].property, Want: diffs[0].want, Got: diffs[0].got}
 	}
 	return stored, evidence, known, nil

@@ -24,6 +24,9 @@ type File struct {
 	Stores map[string]Store `yaml:"stores,omitempty" json:"stores,omitempty"`
 	// Buckets are cloned from one store to another.
 	Buckets []Bucket `yaml:"buckets,omitempty" json:"buckets,omitempty"`
+	// Prices is a file with the prices of stores, in the form that crossfade sync --print-prices prints, for the estimates in plans. Default
+	// those of the program.
+	Prices string `yaml:"prices,omitempty" json:"prices,omitempty"`
 	// Maps say what is called otherwise on green.
 	Maps Maps `yaml:"maps,omitempty" json:"maps,omitempty"`
 	// Restore sets how objects are written to green.
