@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/md5"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
@@ -63,6 +66,37 @@ type transfer struct {
 	sums    *sums
 	over    bool   // the destination had something under the key
 	going   *going // the write that is gone on with, or nil
+
+	// md5 is that of a small object, in hexadecimal: what its source tells, where that is held against what arrives at the
+	// destination (told), and else computed.
+	md5  string
+	told bool
+}
+
+// digests are those of what was read.
+func (t *transfer) digests() []bucket.Digest {
+	out := t.sums.digests()
+	if t.md5 != "" {
+		out = append(out, bucket.Digest{Algorithm: bucket.MD5, Value: t.md5})
+	}
+	return out
+}
+
+// sum is the MD5 that goes with a small object: that which its source tells, where the destination checks it.
+func (t *transfer) sum(raw []byte, checks bool) []byte {
+	t.md5 = contentOf(t.src.Digests).md5
+	sum, err := hex.DecodeString(t.md5)
+	if t.told = checks && err == nil && len(sum) == md5.Size; t.told {
+		return sum
+	}
+	return t.compute(raw)
+}
+
+// compute finds out the MD5 of a small object by itself.
+func (t *transfer) compute(raw []byte) []byte {
+	sum := md5.Sum(raw)
+	t.md5, t.told = hex.EncodeToString(sum[:]), false
+	return sum[:]
 }
 
 // content is what is known of an object's bytes: the hash that is its identity, with its algorithm (bucket.Digest.String), and the MD5 in
@@ -117,7 +151,7 @@ func (e *engine) tryCopy(ctx context.Context, listed *bucket.Object, rec *Record
 		mine := Record{Key: t.key, State: StateIntent, Source: seen(t.src), Destination: seen(acked)}
 		return errors.Join(err, e.enter(mine))
 	}
-	return e.finish(t, stored, t.sums.content(), evidence)
+	return e.finish(t, stored, contentOf(t.digests()), evidence)
 }
 
 // memoryFor waits until there is memory for an object: a buffer for the whole of a small one, and for a large one a place among those whose
@@ -207,13 +241,13 @@ func (e *engine) prepare(ctx context.Context, src bucket.Object, rec *Record, ba
 	return &transfer{key: src.Key, src: src, props: props, entries: entries, sums: newSums(e.wanted(src)...), over: base != nil}, nil
 }
 
-// wanted are the algorithms by which a copy of an object is compared: its identity, those that its source tells, what the
-// destination acknowledges of a large one, and the MD5 that goes with a small one.
+// wanted are the algorithms by which a copy of an object is hashed as it is read: its identity, those that its source tells, and what the
+// destination acknowledges of a large one. A small one's MD5 is not among them: see transfer.
 func (e *engine) wanted(src bucket.Object) []bucket.Algorithm {
 	list := append(algorithmsOf(src.Digests), e.opts.Hash)
 	switch {
 	case src.Size <= e.small():
-		list = append(list, bucket.MD5)
+		list = slices.DeleteFunc(list, func(a bucket.Algorithm) bool { return a == bucket.MD5 })
 	case !e.toCaps.PutHashed:
 		list = append(list, cmp.Or(e.toCaps.PutDigest, bucket.MD5))
 	}
@@ -280,11 +314,10 @@ func (e *engine) write(ctx context.Context, t *transfer, body io.Reader, raw []b
 		if err := in.fill(raw); err != nil {
 			return bucket.Object{}, readError(t.key, err)
 		}
+		put.MD5, intent.MD5 = t.sum(raw, e.toCaps.ChecksMD5), t.md5
 		if err := t.checkSource(); err != nil {
 			return bucket.Object{}, err
 		}
-		put.MD5 = t.sums.raw(bucket.MD5)
-		intent.MD5 = t.sums.hex(bucket.MD5)
 		out = &held{Reader: bytes.NewReader(raw), raw: raw}
 	}
 	put.Upload = e.upload(t, in)
@@ -302,16 +335,19 @@ func (e *engine) write(ctx context.Context, t *transfer, body io.Reader, raw []b
 		// The destination's error is only the echo of the source's.
 		return bucket.Object{}, readError(t.key, rerr)
 	}
+	if t.told && (errors.Is(err, bucket.ErrDigest) || err == nil && contentOf(acked.Digests).md5 != t.md5) {
+		// What the source told was refused, or nobody says that it was compared: who is wrong is found out here.
+		if t.compute(raw); err != nil {
+			err = cmp.Or(t.checkSource(), err)
+		}
+	}
 	if errors.Is(err, bucket.ErrPrecondition) {
 		return bucket.Object{}, errRefusedWrite
 	}
 	if err != nil {
 		return bucket.Object{}, fmt.Errorf("write %q: %w", t.key, err)
 	}
-	if err := e.uploads.add(uploadLine{Key: t.key, Over: true}); err != nil {
-		return bucket.Object{}, err
-	}
-	return acked, t.checkSource()
+	return acked, e.uploads.add(uploadLine{Key: t.key, Over: true})
 }
 
 // conditions are those of a write: that the destination is still at base.
@@ -336,7 +372,7 @@ func (e *engine) intent(t *transfer, rec *Record, base *bucket.Object) Record {
 
 // checkSource compares what was read with what the source's store says of it.
 func (t *transfer) checkSource() error {
-	if rel, want, got := relate(t.sums.digests(), t.src.Digests, false); rel == bucket.Different {
+	if rel, want, got := relate(t.digests(), t.src.Digests, false); rel == bucket.Different {
 		return &CorruptError{Key: t.key, Where: "source", Want: typed(want), Got: typed(got)}
 	}
 	return nil
@@ -400,7 +436,10 @@ func (e *engine) settle(ctx context.Context, t *transfer, rec *Record, base *buc
 // back. The properties are compared too, of every object whose content was not acknowledged, and else of a sample (see shapes).
 func (e *engine) prove(ctx context.Context, t *transfer, acked bucket.Object) (bucket.Object, Evidence, error) {
 	none := bucket.Object{}
-	mine := t.sums.digests()
+	if err := t.checkSource(); err != nil {
+		return none, "", err
+	}
+	mine := t.digests()
 	rel, want, got := relate(mine, acked.Digests, false)
 	if rel == bucket.Different {
 		return none, "", &CorruptError{Key: t.key, Where: "destination", Want: typed(want), Got: typed(got)}

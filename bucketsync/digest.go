@@ -133,18 +133,6 @@ func (s *sums) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// raw is one sum, nil where it was not wanted.
-func (s *sums) raw(a bucket.Algorithm) []byte {
-	for i, of := range algorithms() {
-		if of == a && s.hashes[i] != nil {
-			return s.hashes[i].Sum(nil)
-		}
-	}
-	return nil
-}
-
-func (s *sums) hex(a bucket.Algorithm) string { return hex.EncodeToString(s.raw(a)) }
-
 func (s *sums) digests() []bucket.Digest {
 	out := make([]bucket.Digest, 0, len(s.hashes))
 	for i, a := range algorithms() {

@@ -35,6 +35,7 @@ type fake struct {
 	opened     func(key string, offset int64)
 	noDigests  bool
 	badDigests bool
+	wrongMD5   bool              // in place of the right one
 	other      map[string]string // shown as Properties.Other
 	archived   *bucket.Archived  // of all objects
 	guards     bucket.Guards     // asked by the engine
@@ -92,6 +93,9 @@ func (f *fake) seen(o bucket.Object) bucket.Object {
 	o.Archived = f.archived
 	if f.noDigests {
 		o.Digests = nil
+	}
+	if f.wrongMD5 && o.Digests != nil {
+		o.Digests = []bucket.Digest{{Algorithm: bucket.MD5, Value: strings.Repeat("0", 32)}}
 	}
 	if f.badDigests {
 		o.Digests = []bucket.Digest{{Algorithm: bucket.SHA256, Value: strings.Repeat("0", 64)}}

@@ -159,7 +159,7 @@ func (e *engine) completed(ctx context.Context, key string, rec *Record, base *b
 	if err != nil {
 		return false, err
 	}
-	if err := e.finish(t, stored, t.sums.content(), evidence); err != nil {
+	if err := e.finish(t, stored, contentOf(t.digests()), evidence); err != nil {
 		return false, err
 	}
 	return true, e.uploads.add(uploadLine{Key: key, Over: true})

@@ -41,7 +41,7 @@ func transient(err error) bool {
 	}
 	// An EOF that comes out of a request is the end of its connection before there was an answer.
 	for _, passing := range []error{
-		bucket.ErrSlowDown, io.ErrUnexpectedEOF, io.EOF, syscall.ECONNRESET, syscall.ECONNREFUSED, syscall.ECONNABORTED, syscall.EPIPE, syscall.ETIMEDOUT,
+		bucket.ErrSlowDown, bucket.ErrDigest, io.ErrUnexpectedEOF, io.EOF, syscall.ECONNRESET, syscall.ECONNREFUSED, syscall.ECONNABORTED, syscall.EPIPE, syscall.ETIMEDOUT,
 	} {
 		if errors.Is(err, passing) {
 			return true

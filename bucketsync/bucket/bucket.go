@@ -28,6 +28,8 @@ var (
 	ErrSlowDown = errors.New("the store asks to slow down")
 	// ErrNotEmpty says that a directory of the store's own holds something, and is not deleted for that.
 	ErrNotEmpty = errors.New("the directory is not empty")
+	// ErrDigest says that the bytes of a write were not those of the digest that came with them: nothing was stored.
+	ErrDigest = errors.New("the bytes are not those of the given digest")
 	// ErrUnordered says that a listing showed another order than the store declares (B1).
 	ErrUnordered = errors.New("listing out of order")
 )
@@ -135,7 +137,8 @@ type PutOptions struct {
 	IfAbsent bool
 	// IfMatch writes only over the object as it was seen. A zero Object asks for nothing.
 	IfMatch Object
-	// MD5 of the whole body, 16 bytes, where the caller knows it; the store checks it where it can.
+	// MD5 of the whole body, 16 bytes, where the caller knows it. Where the body has another one, nothing is stored and the error is
+	// ErrDigest; see Capabilities.ChecksMD5.
 	MD5 []byte
 	// Upload lets a write in parts be gone on with later; see Resumer. Nil, and where Capabilities.Resumes is not set, a write
 	// that fails leaves nothing.
@@ -261,8 +264,11 @@ type Capabilities struct {
 	ListPage int
 	// PutDigest is what Put acknowledges of an object that it sent in parts; empty is MD5. PutHashed says that it acknowledges whatever
 	// digests a Hashed body knows, since the store has checked every part.
-	PutDigest    Algorithm
-	PutHashed    bool
+	PutDigest Algorithm
+	PutHashed bool
+	// ChecksMD5 says that Put holds what the store received at once against PutOptions.MD5, and acknowledges an MD5 only where that was done: what
+	// somebody else says of the bytes may then be given, and need not be computed here.
+	ChecksMD5    bool
 	MetadataKeys MetadataKeys
 	// MetadataName gives the name under which the store keeps a key of user metadata that it cannot keep as it is;
 	// the driver turns it back. Nil means that names are kept.

@@ -48,7 +48,7 @@ func Wrap(op, url, key string, kind, cause error) error {
 	if cause == nil && kind == nil {
 		return nil
 	}
-	for _, known := range []error{ErrNotExist, ErrPrecondition, ErrUnsupported, ErrDenied, ErrArchived, ErrKeyNeeded, ErrLocked, ErrSlowDown, ErrUploadGone} {
+	for _, known := range []error{ErrNotExist, ErrPrecondition, ErrUnsupported, ErrDenied, ErrArchived, ErrKeyNeeded, ErrLocked, ErrSlowDown, ErrUploadGone, ErrDigest} {
 		if kind == nil && errors.Is(cause, known) {
 			return &Error{Op: op, URL: url, Key: key, Err: cause, Hint: hint(known, key)}
 		}

@@ -83,6 +83,8 @@ func kind(err error) error {
 		return bucket.ErrDenied
 	case bloberror.BlobArchived, bloberror.BlobBeingRehydrated:
 		return bucket.ErrArchived
+	case bloberror.MD5Mismatch:
+		return bucket.ErrDigest
 	case bloberror.BlobImmutableDueToPolicy:
 		return bucket.ErrLocked
 	case bloberror.BlobUsesCustomerSpecifiedEncryption:

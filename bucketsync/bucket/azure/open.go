@@ -189,7 +189,7 @@ func (b *Bucket) Describe() bucket.Capabilities {
 		Provider: "azure", URL: b.url, Endpoint: b.opts.Endpoint, PartSize: b.opts.PartSize, ListPage: cmp.Or(b.opts.PageSize, 5000), Order: bucket.Unordered,
 		MaxObjectSize: maxObject, MaxKeyLength: maxKey, MaxMetadataSize: maxMetadata, MaxParts: maxBlocks,
 		MetadataKeys: bucket.MetadataAnyCase, MetadataName: metadataName,
-		ConditionalPut: true, ConditionalWrite: true, Tags: true, Resumes: true, KeyProblem: keyProblem,
+		ConditionalPut: true, ChecksMD5: true, ConditionalWrite: true, Tags: true, Resumes: true, KeyProblem: keyProblem,
 		PropertyProblem: func(p bucket.Properties) string {
 			_, err := headers(p)
 			return bucket.Problem(err)

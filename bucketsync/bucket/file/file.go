@@ -75,7 +75,7 @@ func (b *Bucket) Describe() bucket.Capabilities {
 	return bucket.Capabilities{
 		Provider: "file", URL: bucket.URL{Scheme: bucket.SchemeFile, Path: b.dir}.String(), Order: bucket.ByBytes,
 		MaxKeyLength: maxKey, MetadataKeys: bucket.MetadataAnyCase,
-		ConditionalPut: true, ConditionalWrite: true, Tags: true, WebsiteRedirect: true, Expires: true,
+		ConditionalPut: true, ChecksMD5: true, ConditionalWrite: true, Tags: true, WebsiteRedirect: true, Expires: true,
 		Resumes: true, KeyProblem: b.naming.problem,
 		PropertyProblem: func(p bucket.Properties) string {
 			_, err := newSidecar("", p, true)

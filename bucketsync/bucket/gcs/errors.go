@@ -2,6 +2,8 @@ package gcs
 
 import (
 	"errors"
+	"net/http"
+	"strings"
 
 	"cloud.google.com/go/storage"
 	"google.golang.org/api/googleapi"
@@ -50,6 +52,10 @@ func kind(err error) error {
 		return bucket.ErrLocked
 	case "resourceIsEncryptedWithCustomerEncryptionKey":
 		return bucket.ErrKeyNeeded
+	}
+	if said := (*googleapi.Error)(nil); errors.As(err, &said) && said.Code == http.StatusBadRequest && strings.Contains(said.Message, "doesn't match calculated") {
+		// Of an MD5 that was given, as https://github.com/GoogleCloudPlatform/gsutil/pull/1382 shows it; the reason says "invalid", as of much else.
+		return bucket.ErrDigest
 	}
 	return bucket.KindOfStatus(status(err))
 }

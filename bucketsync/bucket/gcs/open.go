@@ -153,7 +153,7 @@ func (b *Bucket) Describe() bucket.Capabilities {
 	return bucket.Capabilities{
 		Provider: "gcs", URL: b.url, Endpoint: b.opts.Endpoint, PartSize: b.opts.PartSize, ListPage: cmp.Or(b.opts.PageSize, 1000), Order: bucket.ByBytes,
 		MaxObjectSize: maxObject, MaxKeyLength: maxKey, MaxMetadataSize: maxMetadata,
-		MetadataKeys: bucket.MetadataAnyCase, Copies: b.complete(), ConditionalPut: true, ConditionalWrite: true, KeyProblem: keyProblem,
+		MetadataKeys: bucket.MetadataAnyCase, Copies: b.complete(), ConditionalPut: true, ChecksMD5: true, ConditionalWrite: true, KeyProblem: keyProblem,
 		FirstWrites: firstWrites, WriteInterval: time.Second,
 		PropertyProblem: func(p bucket.Properties) string { return bucket.Problem(check(p)) },
 		Locks:           true, Keys: true,

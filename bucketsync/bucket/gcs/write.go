@@ -135,7 +135,7 @@ func (b *Bucket) confirm(ctx context.Context, obj bucket.Object, size int64, sum
 	if obj.Size == size && bucket.Compare(obj.Digests, sent) != bucket.Different {
 		return nil
 	}
-	err := fmt.Errorf("the service stored %d bytes with the digests %v, sent were %d with %v", obj.Size, obj.Digests, size, sent)
+	err := fmt.Errorf("%w: the service stored %d bytes with the digests %v, sent were %d with %v", bucket.ErrDigest, obj.Size, obj.Digests, size, sent)
 	return errors.Join(err, b.Delete(ctx, obj))
 }
 

@@ -79,7 +79,7 @@ func Open(ctx context.Context, opts Options) (*Bucket, error) {
 func (b *Bucket) Describe() bucket.Capabilities {
 	return bucket.Capabilities{
 		Provider: "memory", URL: "memory://" + b.name, Order: bucket.ByBytes, MetadataKeys: bucket.MetadataAnyCase,
-		ConditionalPut: true, ConditionalWrite: true, Tags: true, WebsiteRedirect: true, Expires: true,
+		ConditionalPut: true, ChecksMD5: true, ConditionalWrite: true, Tags: true, WebsiteRedirect: true, Expires: true,
 		Locks: true, Keys: true,
 	}
 }

@@ -67,6 +67,8 @@ func kind(err error) error {
 		return bucket.ErrUploadGone
 	case "PreconditionFailed":
 		return bucket.ErrPrecondition
+	case "BadDigest":
+		return bucket.ErrDigest
 	case "InvalidObjectState":
 		return bucket.ErrArchived
 	case "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidTokenId":

@@ -182,7 +182,7 @@ func (b *Bucket) Describe() bucket.Capabilities {
 	return bucket.Capabilities{
 		Provider: "minio", URL: b.url, Endpoint: b.opts.Endpoint, PartSize: b.opts.PartSize, ListPage: cmp.Or(b.opts.PageSize, 1000), Order: bucket.ByBytes,
 		MaxObjectSize: maxObject, MaxKeyLength: keys.S3Max, MaxMetadataSize: maxMetadata, MaxParts: maxParts,
-		MetadataKeys: bucket.MetadataLowerCase, ConditionalPut: true, ConditionalWrite: true,
+		MetadataKeys: bucket.MetadataLowerCase, ConditionalPut: true, ChecksMD5: true, ConditionalWrite: true,
 		Tags: true, Expires: true, KeyProblem: keys.S3OverFiles, OpenTells: true, Resumes: true, Copies: true, PutDigest: bucket.CRC64NVME,
 		NoneBelow: true, // a listing leaves them out
 		PropertyProblem: func(p bucket.Properties) string {

@@ -54,6 +54,8 @@ func kind(err error) error {
 			return bucket.ErrUploadGone
 		case "PreconditionFailed", "ConditionalRequestConflict":
 			return bucket.ErrPrecondition
+		case "BadDigest":
+			return bucket.ErrDigest
 		case "InvalidObjectState":
 			return bucket.ErrArchived
 		case "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "Forbidden":

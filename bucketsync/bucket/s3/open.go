@@ -204,7 +204,7 @@ func (b *Bucket) Describe() bucket.Capabilities {
 	caps := bucket.Capabilities{
 		Provider: "s3", URL: b.url, Endpoint: b.opts.Endpoint, PartSize: b.opts.PartSize, ListPage: cmp.Or(b.opts.PageSize, 1000), Order: bucket.ByBytes,
 		MaxObjectSize: maxObject, MaxKeyLength: keys.S3Max, MaxMetadataSize: maxMetadata, MaxParts: maxParts, PutHashed: true, OpenTells: true, Resumes: true, Copies: true,
-		MetadataKeys: bucket.MetadataLowerCase, ConditionalPut: true, ConditionalWrite: true,
+		MetadataKeys: bucket.MetadataLowerCase, ConditionalPut: true, ChecksMD5: true, ConditionalWrite: true,
 		Tags: true, WebsiteRedirect: b.complete(), Expires: true, KeyProblem: b.keyProblem, NoneBelow: !b.complete(), FoldersEmpty: !b.complete(),
 		PropertyProblem: func(p bucket.Properties) string {
 			_, err := b.headers(p)

@@ -104,7 +104,11 @@ func (w *write) single(ctx context.Context, r io.Reader) (bucket.Object, error) 
 	if err != nil {
 		return bucket.Object{}, err
 	}
-	return w.object(out.ETag, out.VersionId, []bucket.Digest{{Algorithm: bucket.MD5, Value: hex.EncodeToString(sum)}}), nil
+	acknowledged := []bucket.Digest{{Algorithm: bucket.MD5, Value: hex.EncodeToString(sum)}}
+	if !w.b.complete() && unquote(aws.ToString(out.ETag)) != acknowledged[0].Value {
+		acknowledged = nil // a server that does not know Content-MD5 leaves it aside
+	}
+	return w.object(out.ETag, out.VersionId, acknowledged), nil
 }
 
 func (w *write) object(etag, id *string, digests []bucket.Digest) bucket.Object {

@@ -46,12 +46,12 @@ func kept(r request) (http.Header, error) {
 }
 
 // body reads a request's body and holds it against its length and Content-MD5.
-func body(r request) ([]byte, error) {
+func (s *Server) body(r request) ([]byte, error) {
 	raw, err := io.ReadAll(r.Body)
 	if err != nil || r.ContentLength >= 0 && int64(len(raw)) != r.ContentLength {
 		return nil, fail(http.StatusBadRequest, "IncompleteBody", "%d bytes of %d: %v", len(raw), r.ContentLength, err)
 	}
-	if want := r.Header.Get("Content-MD5"); want != "" {
+	if want := r.Header.Get("Content-MD5"); want != "" && !s.opts.IgnoresMD5 {
 		digest := md5.Sum(raw) //nolint:gosec // Content-MD5
 		if base64.StdEncoding.EncodeToString(digest[:]) != want {
 			return nil, fail(http.StatusBadRequest, "BadDigest", "the body is not what Content-MD5 says")
@@ -61,7 +61,7 @@ func body(r request) ([]byte, error) {
 }
 
 func (s *Server) put(w http.ResponseWriter, r request) error {
-	raw, err := body(r)
+	raw, err := s.body(r)
 	if err != nil {
 		return err
 	}

@@ -20,6 +20,8 @@ type Options struct {
 	MinPart int64
 	// MaxCopy is the size above which an object is copied in parts only, in bytes; 0 is 5 GiB.
 	MaxCopy int64
+	// IgnoresMD5 leaves Content-MD5 aside, as a server does that does not know it.
+	IgnoresMD5 bool
 	// Keys of the key service, and Principals in the form of ARNs, that there are; nil is any.
 	Keys, Principals []string
 }

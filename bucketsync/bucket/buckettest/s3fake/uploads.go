@@ -67,7 +67,7 @@ func (s *Server) uploadPart(w http.ResponseWriter, r request) error {
 	if copies {
 		raw, err = s.copiedRange(r)
 	} else {
-		raw, err = body(r)
+		raw, err = s.body(r)
 	}
 	if err != nil {
 		return err

@@ -278,13 +278,10 @@ func (h *Hash) Digests() []bucket.Digest {
 	return []bucket.Digest{{Algorithm: bucket.MD5, Value: hex.EncodeToString(h.Sum())}}
 }
 
-// ErrMD5 says that a body is not the one that its caller meant.
-var ErrMD5 = errors.New("MD5 of the body is not the given one")
-
-// CheckMD5 compares two sums; a nil want is not compared.
+// CheckMD5 compares two sums, and says with bucket.ErrDigest that they differ; a nil want is not compared.
 func CheckMD5(have, want []byte) error {
 	if want != nil && !bytes.Equal(have, want) {
-		return fmt.Errorf("%w: have %x, want %x", ErrMD5, have, want)
+		return fmt.Errorf("%w: MD5 %x, and not %x", bucket.ErrDigest, have, want)
 	}
 	return nil
 }
