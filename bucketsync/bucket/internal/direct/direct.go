@@ -1,5 +1,6 @@
 // Package direct is a transport of HTTP/1.1 without the two goroutines and the channels that net/http has for each connection: for requests of
-// which a copy makes thousands a second. Requests and answers are written and read by net/http.
+// which a copy makes thousands a second. Answers are read by net/http, and so are requests written but for the plain ones: those
+// whose bodies are in memory (Pieces) or that have none.
 //
 //	RoundTrip ── a connection that is kept, else a new one ── request ── answer ── its body is read to the end ──> kept
 //	                                                                            └─ closed before, or broken ────> closed
@@ -171,7 +172,7 @@ func (t *Transport) exchange(c *conn, request *http.Request, reused bool) (*http
 		}
 		return nil, err
 	}
-	err := request.Write(c.out)
+	err := c.write(request)
 	if err == nil {
 		err = c.out.Flush()
 	}

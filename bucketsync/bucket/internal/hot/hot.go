@@ -37,8 +37,8 @@ func (w *Wire) Write(ctx context.Context, method string, u *url.URL, header http
 	r := request(ctx, method, u, header)
 	r.Body = http.NoBody
 	if r.ContentLength = content.length(); r.ContentLength > 0 {
-		r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(content.reader()), nil }
-		r.Body = io.NopCloser(content.reader())
+		r.GetBody = func() (io.ReadCloser, error) { return content.open(), nil }
+		r.Body = content.open()
 	}
 	answer := w.do(r)
 	if answer == nil {
@@ -57,14 +57,24 @@ const mostAnswer = 64 << 10
 
 func (b Body) length() int64 { return int64(len(b.Before) + len(b.Part.Data) + len(b.After)) }
 
-func (b Body) reader() io.Reader {
-	switch {
-	case len(b.Part.Data) == 0:
-		return io.MultiReader(bytes.NewReader(b.Before), bytes.NewReader(b.After))
-	case len(b.Before) == 0 && len(b.After) == 0:
-		return b.Part.Reader()
+// sending is a body on its way: to be read, or, by package direct, to be had as it is.
+type sending struct {
+	io.Reader
+	pieces [][]byte
+}
+
+// Pieces implements direct.Pieces. The part's memory is the caller's until Write returns.
+func (s *sending) Pieces() [][]byte { return s.pieces }
+
+// Close implements io.Closer.
+func (s *sending) Close() error { return nil }
+
+func (b Body) open() *sending {
+	readers := []io.Reader{bytes.NewReader(b.Before), nil, bytes.NewReader(b.After)}
+	if readers[1] = bytes.NewReader(nil); len(b.Part.Data) > 0 {
+		readers[1] = b.Part.Reader()
 	}
-	return io.MultiReader(bytes.NewReader(b.Before), b.Part.Reader(), bytes.NewReader(b.After))
+	return &sending{Reader: io.MultiReader(readers...), pieces: [][]byte{b.Before, b.Part.Data, b.After}}
 }
 
 func request(ctx context.Context, method string, u *url.URL, header http.Header) *http.Request {
