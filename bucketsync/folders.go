@@ -40,15 +40,8 @@ func (e *engine) dooms(p pair, v verdict) bool {
 	return e.opts.deletes(v == extraOwn) && (v == extraOwn || p.dst.Folder == bucket.NotFolder)
 }
 
-// deepestFirst orders directories so that what lies in one comes before it: backwards, by the bytes of keys.
-func deepestFirst(o bucket.Object) string {
-	turned := make([]byte, len(o.Key)+1)
-	for i := range len(o.Key) {
-		turned[i] = ^o.Key[i]
-	}
-	turned[len(o.Key)] = 0xff // behind all that goes on; no key of UTF-8 has a byte 0
-	return string(turned)
-}
+// deepestFirst orders directories so that what lies in one comes before it: UTF-8 has no byte that is greater.
+func deepestFirst(o bucket.Object) string { return o.Key + "\xff" }
 
 // deleteFolders removes the directories that a pass doomed, of which nothing is left but themselves.
 func (e *engine) deleteFolders(remove func(bucket.Object) error, doomed *sorter[bucket.Object]) (err error) {

@@ -124,7 +124,7 @@ func hostile() []object {
 			{trap: trapMarker, key: "described/", props: props{metaPrefix + "owner": "shop"}},
 		},
 		key("", "folder/x", "folder/inner/y"),
-		[]object{{trap: trapHDI, key: "hadoop folder", props: props{metaPrefix + "hdi_isfolder": "true"}}, {trap: trapHDI, key: "hadoop_$folder$"}},
+		[]object{{trap: trapHDI, key: "hadoop folder", props: props{metaPrefix + "hdi_isfolder": "true"}}, {trap: trapDollar, key: "hadoop_$folder$"}},
 		key("", "beside", "beside-between"), key(trapBeside, "beside/below", "beside/deeper/below"),
 		key(trapDots, "dots/./x", "dots/../x", "./x", "../x", "dots/..", "dots/."), key(trapDotAlone, ".", ".."),
 		key(trapDotEnd, "ends.", "dir./x", "three..."),
@@ -154,7 +154,8 @@ const (
 	trapLeading    = "a slash at the front"
 	trapTrailing   = "a slash at the end, with content"
 	trapMarker     = "a folder's marker (a slash at the end, zero bytes)"
-	trapHDI        = "a Hadoop folder's marker (`hdi_isfolder`, `_$folder$`)"
+	trapHDI        = "a Hadoop folder's marker (`hdi_isfolder`)"
+	trapDollar     = "a Hadoop folder's marker (`_$folder$`)"
 	trapBeside     = "`a/b` beside `a`"
 	trapDots       = "`.` or `..` between slashes"
 	trapDotAlone   = "`.` or `..` as the whole key"

@@ -6,7 +6,8 @@
 //	             (another SDK, or plain HTTP)      plan, ledger                    bytes, every property
 //
 // What the destination cannot hold must be named by the plan's refusals, and every property that is not the same must be in the
-// ledger of losses. What no server at home holds (a/b beside a on S3) goes between s3fake, which does, and each provider.
+// ledger of losses. What no server at home holds (a/b beside a on S3, directories of an Azure account) goes between a fake that does
+// and each provider.
 //
 // The tables of docs/buckets.md are what was seen; run the test with -update after a change that is meant.
 package pairs

@@ -6,15 +6,18 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/azure"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket/buckettest/azurefake"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/buckettest/s3fake"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/file"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/gcs"
@@ -32,15 +35,47 @@ type side struct {
 	refuses []string
 	// folds says that the store's metadata has no case.
 	folds bool
+	// few says that of the plain objects only those go whose properties matter: a fake shows no more of the others.
+	few bool
+	// folders says that the store has directories of its own: a marker without properties, below which something lies, says nothing
+	// there, and its client does not show it.
+	folders bool
 }
 
 // holds reports whether the store can hold an object.
 func (s *side) holds(o object) bool { return o.trap == "" || !slices.Contains(s.refuses, o.trap) }
 
-// providers are the names of all sides in the order of the tables; the last is the fake that holds all that S3 does.
+// shows leaves of what a store was given what its client shows again.
+func shows[T any](s *side, all map[string]T, bare func(T) bool) map[string]T {
+	shown := maps.Clone(all)
+	if s.folders {
+		maps.DeleteFunc(shown, func(key string, o T) bool {
+			return strings.HasSuffix(key, "/") && bare(o) && holdsAny(key, all)
+		})
+	}
+	return shown
+}
+
+func holdsAny[T any](folder string, all map[string]T) bool {
+	for key := range all {
+		if key != folder && strings.HasPrefix(key, folder) {
+			return true
+		}
+	}
+	return false
+}
+
+// providers are those of which a server or an emulator runs here.
 func providers() []string { return []string{"s3", "minio", "gcs", "azure", "file"} }
 
-const fakeS3 = "s3 itself"
+// The fakes of what does not: all that S3 holds, and Azure with a hierarchical namespace.
+const (
+	fakeS3   = "s3 itself"
+	fakeLake = "azure hierarchical"
+)
+
+// everySide is in the order of the tables.
+func everySide() []string { return append(providers(), fakeS3, fakeLake) }
 
 // overFiles are the traps of S3 servers that keep objects as files.
 func overFiles() []string {
@@ -93,8 +128,9 @@ func (s *servers) get(t *testing.T, kind store.Kind) *store.Server {
 func start(t *testing.T) map[string]*side {
 	t.Helper()
 	versity, minioServer, fakeGCS, azurite := shared.get(t, store.VersityGW), shared.get(t, store.MinIO), shared.get(t, store.FakeGCS), shared.get(t, store.Azurite)
-	fake := s3fake.Start(s3fake.Options{})
+	fake, lake := s3fake.Start(s3fake.Options{}), azurefake.Start(azurefake.Options{})
 	t.Cleanup(fake.Close)
+	t.Cleanup(lake.Close)
 	dir := t.TempDir()
 	must := func(c client, err error) client {
 		if err != nil {
@@ -153,7 +189,20 @@ func start(t *testing.T) map[string]*side {
 		fakeS3: {
 			client:  viaXML{fake.URL(), &http.Client{Transport: newTransport()}},
 			open:    onS3(fake.URL(), "key", "secret", true),
-			refuses: []string{trapCollide, trapSpace, trap2K, trap8K, trapManyTags, trapOddTag}, folds: true,
+			refuses: []string{trapCollide, trapSpace, trap2K, trap8K, trapManyTags, trapOddTag}, folds: true, few: true,
+		},
+		fakeLake: {
+			client: must(newViaDirectories(lake.URL(), azurefake.Account, azurefake.Key)),
+			open: func(ctx context.Context, name string) (bucket.Bucket, error) {
+				return azure.Open(ctx, azure.Options{
+					Account: azurefake.Account, Container: name, Endpoint: lake.URL(), PartSize: partAzure,
+					Credentials: azure.Credentials{AccountKey: azurefake.Key},
+				})
+			},
+			refuses: []string{
+				trapSlashes, trapLeading, trapTrailing, trapBeside, trapHDI, trapDots, trapDotAlone, trapDotEnd, trapControl, trapBreak, trapBackslash, trap8K,
+			},
+			few: true, folders: true,
 		},
 	}
 }

@@ -142,6 +142,10 @@ func TestB05_DirectoriesAreWrittenOnCondition(t *testing.T) {
 	if err != nil || head.ETag != third.ETag || len(head.Properties.Metadata) != 0 || head.Folder != bucket.FolderEmpty {
 		t.Errorf("%+v, %v", head, err)
 	}
+	// Where nothing would change, nothing is written.
+	if same, err := put("ours/", bucket.PutOptions{IfAbsent: true}); err != nil || same.ETag != third.ETag {
+		t.Errorf("a marker for a directory that is there: %+v, %v", same, err)
+	}
 	if err := b.Delete(t.Context(), bucket.Object{Key: "ours/", ETag: first.ETag}); !errors.Is(err, bucket.ErrPrecondition) {
 		t.Errorf("a directory is deleted that is another by now: %v", err)
 	}
