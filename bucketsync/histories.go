@@ -88,16 +88,21 @@ func grouped[T any](seq iter.Seq2[T, error], keyOf func(T) string) iter.Seq2[key
 // histories walks both listings of versions and what is remembered of them.
 func (e *engine) histories(ctx context.Context) iter.Seq2[history, error] {
 	opts := e.opts.listing()
-	side := func(b bucket.Versioned) iter.Seq2[keyed[bucket.Version], error] {
-		return grouped(b.ListVersions(ctx, opts), func(v bucket.Version) string { return v.Key })
+	keyOf := func(v bucket.Version) string { return v.Key }
+	side := func(b bucket.Versioned, order bucket.Order) iter.Seq2[keyed[bucket.Version], error] {
+		all := b.ListVersions(ctx, opts)
+		if order != bucket.ByBytes {
+			all = inKeyOrder(all, keyOf, e.opts.TempDir)
+		}
+		return grouped(all, keyOf)
 	}
-	dst := side(e.versions.to)
+	dst := side(e.versions.to, e.toCaps.Order)
 	if e.destinationMissing {
 		dst = func(func(keyed[bucket.Version], error) bool) {}
 	}
 	recs := grouped(e.versions.records(opts.Prefix), func(r Record) string { return keyOfVersion(r.Key) })
 	return func(yield func(history, error) bool) {
-		a := puller("list the source's versions", side(e.versions.from))
+		a := puller("list the source's versions", side(e.versions.from, e.fromCaps.Order))
 		defer a.stop()
 		b := puller("list the destination's versions", dst)
 		defer b.stop()

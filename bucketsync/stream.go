@@ -24,32 +24,38 @@ func listing(ctx context.Context, b bucket.Bucket, opts bucket.ListOptions, reso
 
 // resorted yields objects in order, from a sort on disk.
 func resorted(objects iter.Seq2[bucket.Object, error], dir string) iter.Seq2[[]bucket.Object, error] {
-	return func(yield func([]bucket.Object, error) bool) {
-		s := newSorter(dir, func(o bucket.Object) string { return o.Key })
+	return bucket.Paged(inKeyOrder(objects, func(o bucket.Object) string { return o.Key }, dir))
+}
+
+// inKeyOrder yields entries in the order of the bytes of their keys, from a sort on disk. Those of one key stay in their order. An error of
+// the entries is all that it yields.
+func inKeyOrder[T any](entries iter.Seq2[T, error], key func(T) string, dir string) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		s := newSorter(dir, key)
 		fill := func() error {
-			for obj, err := range objects {
+			for entry, err := range entries {
 				if err != nil {
 					return err
 				}
-				if err := s.add(obj); err != nil {
+				if err := s.add(entry); err != nil {
 					return err
 				}
 			}
 			return nil
 		}
 		if err := fill(); err != nil {
-			yield(nil, errors.Join(err, s.close()))
+			yield(*new(T), errors.Join(err, s.close()))
 			return
 		}
 		stopped := false
-		for page, err := range bucket.Paged(s.sorted()) {
-			if !yield(page, err) {
+		for entry, err := range s.sorted() {
+			if !yield(entry, err) {
 				stopped = true
 				break
 			}
 		}
 		if err := s.close(); err != nil && !stopped {
-			yield(nil, err)
+			yield(*new(T), err)
 		}
 	}
 }

@@ -39,10 +39,14 @@ func (e *engine) readyVersions(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !to.Enabled {
-		return fmt.Errorf("the destination %s keeps no versions: turn on its versioning: %w", e.toCaps.URL, bucket.ErrUnsupported)
+	if !to.Enabled && !to.Unknown {
+		return e.keepsNone()
 	}
 	return nil
+}
+
+func (e *engine) keepsNone() error {
+	return fmt.Errorf("the destination %s keeps no versions: turn on its versioning: %w", e.toCaps.URL, bucket.ErrUnsupported)
 }
 
 // askVersions asks both sides what they keep.
@@ -210,6 +214,10 @@ func (e *engine) copyVersion(ctx context.Context, src bucket.Version, last *buck
 	e.tally(func(r *Result) { r.add(one.result) })
 	if err != nil || one.result.Vanished > 0 {
 		return nil, err
+	}
+	if one.entered.Destination.Version == "" {
+		// The next one would replace it.
+		return nil, e.keepsNone()
 	}
 	return &one.entered, nil
 }

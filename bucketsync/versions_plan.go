@@ -23,7 +23,7 @@ func (e *engine) versionEnds(ctx context.Context, p *plan.Plan) error {
 			if _, ok := bucket.VersionedOf(b); !ok {
 				caps := b.Describe()
 				p.Refuse(what, "versions are to be copied, and Crossfade neither reads nor writes versions of "+caps.URL+", a store of kind "+caps.Provider,
-					"copy the current objects only, or choose S3, MinIO or Cloud Storage for both sides")
+					"copy the current objects only, or choose S3, MinIO, Cloud Storage or Azure for both sides")
 			}
 		}
 		return nil
@@ -36,6 +36,8 @@ func (e *engine) versionEnds(ctx context.Context, p *plan.Plan) error {
 		if _, ok := bucket.KeeperOf(e.opts.To); !ok {
 			p.Refuse(what, "the destination "+e.toCaps.URL+" cannot be made so that it keeps versions", "make it yourself, with versioning on")
 		}
+	} else if to.Unknown {
+		p.Note(plan.Warning, what, "whether the destination "+e.toCaps.URL+" keeps versions is told by no request before something was written there: if it keeps none, each object fails once its first version is there, and none is written over")
 	} else if !to.Enabled {
 		p.Refuse(what, "versions are to be copied, and the destination "+e.toCaps.URL+" keeps none", "turn on its versioning")
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -349,6 +350,93 @@ func TestB17_AnyHistoryIsCloned(t *testing.T) {
 			r.opts.Final = random.IntN(2) == 0
 			r.mustSync(t)
 			r.samePast(t)
+		}
+	}
+}
+
+// backwards lists keys in the opposite order, each key's versions the oldest first, and cannot tell beforehand that it keeps them.
+type backwards struct {
+	*fake
+	keeps bool
+}
+
+func (b backwards) Describe() bucket.Capabilities {
+	caps := b.fake.Describe()
+	caps.Order = bucket.Unordered
+	return caps
+}
+
+func (b backwards) KeepsVersions(context.Context) (bucket.VersionKeeping, error) {
+	return bucket.VersionKeeping{Unknown: true, Markers: true}, nil
+}
+
+func (b backwards) ListVersions(ctx context.Context, opts bucket.ListOptions) iter.Seq2[bucket.Version, error] {
+	return func(yield func(bucket.Version, error) bool) {
+		var all []bucket.Version
+		for v, err := range b.fake.ListVersions(ctx, opts) {
+			if err != nil {
+				yield(v, err)
+				return
+			}
+			all = append(all, v)
+		}
+		slices.SortStableFunc(all, func(x, y bucket.Version) int { return strings.Compare(y.Key, x.Key) })
+		for _, v := range all {
+			if !yield(v, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (b backwards) Put(ctx context.Context, key string, body io.Reader, size int64, opts bucket.PutOptions) (bucket.Object, error) {
+	o, err := b.fake.Put(ctx, key, body, size, opts)
+	if !b.keeps {
+		o.Version = ""
+	}
+	return o, err
+}
+
+func (b backwards) Head(ctx context.Context, key string) (bucket.Object, error) {
+	o, err := b.fake.Head(ctx, key)
+	if !b.keeps {
+		o.Version = ""
+	}
+	return o, err
+}
+
+// Histories are put in order where a store lists in another one (B1). What a store keeps shows in its first answer, where nothing else tells.
+func TestB17_HistoriesOfAStoreThatListsInAnotherOrder(t *testing.T) {
+	for _, side := range []string{"source", "destination", "both"} {
+		r := versionRig(t)
+		r.opts.Final = true
+		if side != "destination" {
+			r.opts.From = backwards{r.from, true}
+		}
+		if side != "source" {
+			r.opts.To = backwards{r.to, true}
+		}
+		someVersions(t, r.from)
+		if result := r.mustSync(t); result.Copied != 11 || !result.Proof.Equal {
+			t.Fatalf("%s: %+v", side, result)
+		}
+		r.samePast(t)
+		if result := r.mustSync(t); result.Copied != 0 {
+			t.Fatalf("%s, again: %+v", side, result)
+		}
+	}
+}
+
+func TestB17_AStoreThatTurnsOutToKeepNoneIsNotWrittenOver(t *testing.T) {
+	r := versionRig(t)
+	r.opts.To = backwards{r.to, false}
+	someVersions(t, r.from)
+	if _, err := r.sync(t); !errors.Is(err, bucket.ErrUnsupported) || !strings.Contains(err.Error(), "turn on its versioning") {
+		t.Fatalf("got %v", err)
+	}
+	for v, err := range r.to.ListVersions(t.Context(), bucket.ListOptions{}) {
+		if must(t, err); !v.Latest {
+			t.Fatalf("%q was written over", v.Key)
 		}
 	}
 }

@@ -21,6 +21,8 @@ type Version struct {
 type VersionKeeping struct {
 	// Enabled says that it keeps versions now.
 	Enabled bool
+	// Unknown says that no request tells, until something has been written: what is written then has a version or has none.
+	Unknown bool
 	// Markers says that a deletion is a version of its own, with its place among the others. Else a listing shows only whether
 	// there is an object now: then a marker is the last of its key, and has no id.
 	Markers bool
@@ -30,8 +32,8 @@ type VersionKeeping struct {
 type Versioned interface {
 	// KeepsVersions asks whether the bucket keeps versions.
 	KeepsVersions(ctx context.Context) (VersionKeeping, error)
-	// ListVersions yields all versions of the range, in the order of the bytes of their keys, of each key the oldest first. A
-	// bucket that keeps none yields its objects. It ends as Lister.List does (B13).
+	// ListVersions yields all versions of the range, in the order of the bytes of their keys where Capabilities.Order says so, and
+	// at any rate key by key, of each key the oldest first. A bucket that keeps none yields its objects. It ends as Lister.List does (B13).
 	ListVersions(ctx context.Context, opts ListOptions) iter.Seq2[Version, error]
 	// HeadVersion is Head of one version, and OpenVersion is Open.
 	HeadVersion(ctx context.Context, key, id string) (Object, error)
