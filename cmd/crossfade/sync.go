@@ -81,6 +81,7 @@ env:VARIABLE or file:PATH.`,
 	flags.BoolVar(&a.opts.Versions, "versions", false, "copy every version of every key, delete markers among them, oldest first; both places must keep versions")
 	flags.BoolVar(&a.opts.AcceptLostLocks, "accept-lost-locks", false, "copy objects without the locks that the destination cannot hold; else they are refused")
 	flags.StringToStringVar(&a.opts.Keys, "kms", nil, "`SOURCE=DESTINATION`: for a key of a key service that the source uses, the one that the destination is to use, or \"provider\" for its default; else its objects are refused")
+	flags.Lookup("kms").DefValue = "" // else the help shows an empty list
 	flags.BoolVar(&a.opts.Warm, "warm", false, "copy again and again until at most --max-delta objects differ")
 	flags.Int64Var(&a.opts.MaxDelta, "max-delta", 1000, "how many objects may differ when --warm ends")
 	flags.BoolVar(&a.opts.Final, "final", false, "copy until nothing differs, then prove both sides equal: for the time when nothing writes to the source")
