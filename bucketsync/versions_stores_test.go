@@ -14,16 +14,21 @@ import (
 	"github.com/crossfade-project/crossfade/bucketsync"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/azure"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket/buckettest/azurefake"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/file"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/gcs"
 	"github.com/crossfade-project/crossfade/e2e/rig/store"
 )
 
-// keeping is a bucket of a driver that keeps versions.
-type keeping interface {
+// versioned is a bucket of a driver that keeps versions, and keeping one that is made so.
+type versioned interface {
 	bucket.Bucket
-	bucket.Keeper
 	bucket.Versioned
+}
+
+type keeping interface {
+	versioned
+	bucket.Keeper
 }
 
 // someHistory writes objects and deletions: one key with three versions, one that is gone, one that was gone in between and has
@@ -133,7 +138,7 @@ func TestB17_HistoriesBetweenRealStores(t *testing.T) {
 }
 
 // deletesByID deletes the oldest version of a key and expects the live object to stay; and nothing to happen where no id is given.
-func deletesByID(t *testing.T, b keeping, key string) {
+func deletesByID(t *testing.T, b versioned, key string) {
 	t.Helper()
 	versions := func() (ids []string) {
 		for v, err := range b.ListVersions(t.Context(), bucket.ListOptions{Prefix: key}) {
@@ -156,22 +161,65 @@ func deletesByID(t *testing.T, b keeping, key string) {
 	}
 }
 
-// fake-gcs-server keeps generations. A deletion between two of them is not kept; whether there is an object now is.
+// fake-gcs-server keeps generations, and Azure versions. A deletion between two of them is not kept; whether there is an object now is.
 func TestB17_GenerationsOfCloudStorage(t *testing.T) {
 	needServers(t)
-	server, minioServer := start(t, store.FakeGCS), start(t, store.MinIO)
-	onGCS := func(name string) keeping {
-		b, err := gcs.Open(t.Context(), gcs.Options{Bucket: name, Endpoint: server.Endpoint, Project: "test", Credentials: gcs.Credentials{Anonymous: true}})
-		must(t, err)
-		return b
+	server := start(t, store.FakeGCS)
+	via, err := gcs.Open(t.Context(), gcs.Options{Bucket: "via", Endpoint: server.Endpoint, Project: "test", Credentials: gcs.Credentials{Anonymous: true}})
+	must(t, err)
+	historiesThereAndBack(t, via)
+}
+
+// Azurite keeps no versions: the account is a fake.
+func TestB17_VersionsOfAzure(t *testing.T) {
+	needServers(t)
+	via := versionedAzure(t, "via")
+	must(t, via.Make(t.Context()))
+	if keeps, err := via.KeepsVersions(t.Context()); err != nil || !keeps.Unknown || keeps.Enabled {
+		t.Errorf("of an empty container: %+v, %v", keeps, err)
 	}
-	from, via, back := minioOn(t, minioServer, "from"), onGCS("via"), s3Server(t, minioServer, "back")
+	historiesThereAndBack(t, via)
+	if keeps, err := via.KeepsVersions(t.Context()); err != nil || !keeps.Enabled {
+		t.Errorf("of one with versions: %+v, %v", keeps, err)
+	}
+	live := headOf(t, via, "a/live")
+	if err := via.DeleteVersion(t.Context(), "a/live", live.Version); !errors.Is(err, bucket.ErrDenied) {
+		t.Errorf("the current version is deleted by its id: %v", err)
+	}
+	if _, err := via.HeadVersion(t.Context(), "a/live", "2020-01-01T00:00:00.0000000Z"); !errors.Is(err, bucket.ErrNotExist) {
+		t.Errorf("a version that never was: %v", err)
+	}
+	if headOf(t, via, "a/live").Version != live.Version {
+		t.Error("the live object is another one")
+	}
+}
+
+func versionedAzure(t *testing.T, name string) *azure.Bucket {
+	t.Helper()
+	server := azurefake.Start(azurefake.Options{Versions: true})
+	t.Cleanup(server.Close)
+	b, err := azure.Open(t.Context(), azure.Options{
+		Account: azurefake.Account, Container: name, Endpoint: server.URL(), PartSize: 1 << 18, PageSize: 3,
+		Credentials: azure.Credentials{AccountKey: azurefake.Key},
+	})
+	must(t, err)
+	return b
+}
+
+// historiesThereAndBack takes a history to a store that keeps no markers, and from there to where it came from.
+func historiesThereAndBack(t *testing.T, via versioned) {
+	t.Helper()
+	minioServer := start(t, store.MinIO)
+	from, back := minioOn(t, minioServer, "from"), s3Server(t, minioServer, "back")
 	must(t, from.MakeKeeping(t.Context(), bucket.Keeping{Versions: true}))
 	someHistory(t, from)
-	for i, pair := range [][2]keeping{{from, via}, {via, back}} {
+	for _, key := range []string{"u/\uff61", "u/\U00010000"} { // in UTF-16 the other way round
+		put(t, from, key, "text", bucket.Properties{})
+	}
+	for i, pair := range [][2]versioned{{from, via}, {via, back}} {
 		opts := optionsFor(t, pair[0], pair[1])
 		opts.Versions, opts.Final = true, true
-		if result := syncNow(t, opts); result.Copied != 10 || !result.Proof.Equal {
+		if result := syncNow(t, opts); result.Copied != 12 || !result.Proof.Equal {
 			t.Fatalf("leg %d: %+v", i, result)
 		}
 		if result := syncNow(t, opts); result.Copied != 0 {
@@ -191,15 +239,12 @@ func TestB17_GenerationsOfCloudStorage(t *testing.T) {
 }
 
 // Stores of which Crossfade reads no versions are refused, with their names.
-func TestB17_AzureAndDirectoriesAreRefused(t *testing.T) {
+func TestB17_DirectoriesAreRefused(t *testing.T) {
 	server := fakeS3(t)
 	from := onFake(t, server, "from")
 	must(t, from.Make(t.Context()))
 	dir, err := file.Open(t.Context(), file.Options{Dir: t.TempDir()})
 	must(t, err)
-	if _, ok := bucket.VersionedOf(bucket.Bucket(&azure.Bucket{})); ok {
-		t.Error("the driver of Azure says that it knows versions")
-	}
 	opts := optionsFor(t, from, dir)
 	opts.Versions = true
 	if text := refusals(t, opts); !strings.Contains(text, "neither reads nor writes versions of file://") {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"slices"
 	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
@@ -40,25 +41,16 @@ func (l *lister) run(ctx context.Context) error {
 			return err
 		}
 	}
-	pages := l.b.client.NewListBlobsFlatPager(l.query(nested))
-	for pages.More() {
-		page, err := pages.NextPage(ctx)
-		if err == nil && (page.Segment == nil || value(page.ContainerName) != l.b.opts.Container) {
-			// An answer without a listing in it would read as one that ends here (B13).
-			err = errors.New("the answer is no page of a listing of this container")
-		}
+	for items, err := range l.b.pages(ctx, l.query(nested)) {
 		if err != nil {
 			return err
 		}
-		if items := page.Segment.BlobItems; !nested && len(items) > 0 && typed(items[0]) {
+		if !nested && len(items) > 0 && typed(items[0]) {
 			// Entries have a type from the first page on, and nothing was given away.
 			l.b.learn(true)
 			return l.run(ctx)
 		}
-		for _, item := range page.Segment.BlobItems {
-			if item.Name == nil || item.Properties == nil {
-				return errors.New("an object of the listing has no name or no properties")
-			}
+		for _, item := range items {
 			if l.entry(item, nested); l.left {
 				return nil
 			}
@@ -68,15 +60,46 @@ func (l *lister) run(ctx context.Context) error {
 	return nil
 }
 
-func (l *lister) query(nested bool) *container.ListBlobsFlatOptions {
-	query := &container.ListBlobsFlatOptions{}
-	if l.opts.Prefix != "" {
-		query.Prefix = &l.opts.Prefix
+// pages gives the entries that the service answers at once.
+func (b *Bucket) pages(ctx context.Context, query *container.ListBlobsFlatOptions) iter.Seq2[[]*container.BlobItem, error] {
+	return func(yield func([]*container.BlobItem, error) bool) {
+		for pages := b.client.NewListBlobsFlatPager(query); pages.More(); {
+			page, err := pages.NextPage(ctx)
+			if err == nil && (page.Segment == nil || value(page.ContainerName) != b.opts.Container) {
+				// An answer without a listing in it would read as one that ends here (B13).
+				err = errors.New("the answer is no page of a listing of this container")
+			}
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			items := page.Segment.BlobItems
+			if slices.ContainsFunc(items, func(item *container.BlobItem) bool { return item.Name == nil || item.Properties == nil }) {
+				yield(nil, errors.New("an object of the listing has no name or no properties"))
+				return
+			}
+			if !yield(items, nil) {
+				return
+			}
+		}
 	}
-	if l.b.opts.PageSize > 0 {
-		size := int32(min(l.b.opts.PageSize, 5000))
+}
+
+// query asks for what begins with a prefix.
+func (b *Bucket) query(prefix string) *container.ListBlobsFlatOptions {
+	query := &container.ListBlobsFlatOptions{}
+	if prefix != "" {
+		query.Prefix = &prefix
+	}
+	if b.opts.PageSize > 0 {
+		size := int32(min(b.opts.PageSize, 5000))
 		query.MaxResults = &size
 	}
+	return query
+}
+
+func (l *lister) query(nested bool) *container.ListBlobsFlatOptions {
+	query := l.b.query(l.opts.Prefix)
 	if nested && l.opts.Folders {
 		query.Include = container.ListBlobsInclude{Metadata: true, Permissions: true}
 	}
@@ -97,12 +120,16 @@ func (l *lister) top(ctx context.Context) error {
 	return nil
 }
 
-func (l *lister) entry(item *container.BlobItem, nested bool) {
-	obj := bucket.Object{
+func listed(item *container.BlobItem) bucket.Object {
+	return bucket.Object{
 		Key: *item.Name, Size: value(item.Properties.ContentLength),
 		ETag: unquote(item.Properties.ETag), Modified: value(item.Properties.LastModified),
 		Archived: archived(string(value(item.Properties.AccessTier)), string(value(item.Properties.ArchiveStatus))),
 	}
+}
+
+func (l *lister) entry(item *container.BlobItem, nested bool) {
+	obj := listed(item)
 	if nested && isFolder(value(item.Properties.ResourceType), item.Metadata) {
 		obj.Key, obj.Size, obj.Archived, obj.Folder = strings.TrimSuffix(obj.Key, "/")+"/", 0, nil, folderOf(item)
 	}

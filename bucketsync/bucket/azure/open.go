@@ -84,6 +84,7 @@ var _ interface {
 	bucket.Prober
 	bucket.Resumer
 	bucket.Throttled
+	bucket.Versioned
 } = (*Bucket)(nil)
 
 // Open returns the container. It makes no request to the store.

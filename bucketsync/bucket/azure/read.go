@@ -18,7 +18,11 @@ import (
 
 // Head implements bucket.Reader.
 func (b *Bucket) Head(ctx context.Context, key string) (bucket.Object, error) {
-	client := b.client.NewBlobClient(b.name(key))
+	return b.look(ctx, b.client.NewBlobClient(b.name(key)), key)
+}
+
+// look is Head of what a client is about.
+func (b *Bucket) look(ctx context.Context, client *blob.Client, key string) (bucket.Object, error) {
 	var raw *http.Response
 	if b.hierarchical() {
 		ctx = policy.WithCaptureResponse(ctx, &raw)
@@ -29,7 +33,7 @@ func (b *Bucket) Head(ctx context.Context, key string) (bucket.Object, error) {
 	}
 	obj := bucket.Object{
 		Key: key, Size: value(head.ContentLength), ETag: unquote(head.ETag), Modified: value(head.LastModified), Properties: properties(head),
-		Archived: archived(value(head.AccessTier), value(head.ArchiveStatus)),
+		Archived: archived(value(head.AccessTier), value(head.ArchiveStatus)), Version: value(head.VersionID),
 	}
 	if raw != nil {
 		return obj, b.fail("head", key, asFolder(&obj, raw.Header))
@@ -80,15 +84,20 @@ func (b *Bucket) Open(ctx context.Context, key string, opts bucket.ReadOptions) 
 	if b.isFolderKey(key) {
 		return b.openFolder(ctx, key, opts)
 	}
+	return b.open(ctx, b.client.NewBlobClient(key), key, opts)
+}
+
+// open is Open of what a client is about.
+func (b *Bucket) open(ctx context.Context, client *blob.Client, key string, opts bucket.ReadOptions) (io.ReadCloser, bucket.Object, error) {
 	query := &blob.DownloadStreamOptions{Range: blob.HTTPRange{Offset: opts.Offset, Count: opts.Length}}
 	if opts.Pin.ETag != "" {
 		query.AccessConditions = ifMatch(opts.Pin.ETag)
 	}
-	answer, err := b.client.NewBlobClient(key).DownloadStream(ctx, query)
+	answer, err := client.DownloadStream(ctx, query)
 	if err != nil {
 		return nil, bucket.Object{}, b.fail("open", key, err)
 	}
-	obj := bucket.Object{Key: key, ETag: unquote(answer.ETag), Modified: value(answer.LastModified)}
+	obj := bucket.Object{Key: key, ETag: unquote(answer.ETag), Modified: value(answer.LastModified), Version: value(answer.VersionID)}
 	want, err := body.Answered(opts, &obj, value(answer.ContentLength), value(answer.ContentRange))
 	if err != nil {
 		return nil, bucket.Object{}, b.fail("open", key, errors.Join(err, answer.Body.Close()))

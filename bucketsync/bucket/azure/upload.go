@@ -62,6 +62,7 @@ func (w *write) inBlocks(ctx context.Context, r io.Reader, size int64, opts Opti
 		Tags: w.opts.Properties.Tags, Metadata: w.metadata, Tier: w.tier(), HTTPHeaders: w.headers(hashed.Sum()), AccessConditions: w.conditions(),
 		ImmutabilityPolicyMode: w.retention(), ImmutabilityPolicyExpiryTime: w.until(), LegalHold: w.hold(), CPKScopeInfo: w.scope(),
 	})
+	w.version = value(answer.VersionID)
 	return answer.ETag, hashed.Sum(), err
 }
 

@@ -50,18 +50,16 @@ func (w *wire) aim(container string, c Credentials) error {
 	return nil
 }
 
-// put writes a blob in one piece and returns its ETag. Nil says to do it by the SDK.
-func (w *wire) put(ctx context.Context, key string, part body.Part, query *blockblob.UploadOptions) *azcore.ETag {
+// put writes a blob in one piece and returns the answer's headers. Nil says to do it by the SDK.
+func (w *wire) put(ctx context.Context, key string, part body.Part, query *blockblob.UploadOptions) http.Header {
 	u := *w.base
 	u.RawPath = u.EscapedPath() + "/" + url.PathEscape(key) // slashes too, as the SDK does it
 	u.Path += "/" + key
 	answer, _ := w.hot.Write(ctx, http.MethodPut, &u, putHeaders(query), hot.Body{Part: part})
 	if answer == nil {
 		w.tokens.forget()
-		return nil
 	}
-	tag := azcore.ETag(answer.Get("ETag"))
-	return &tag
+	return answer
 }
 
 // putHeaders are what the SDK makes of the same options: https://learn.microsoft.com/rest/api/storageservices/put-blob.

@@ -61,7 +61,7 @@ type dated struct{ *recorder }
 
 // Do implements policy.Policy.
 func (d dated) Do(request *policy.Request) (*http.Response, error) {
-	request.Raw().Header.Set("x-ms-date", d.date)
+	request.Raw().Header["x-ms-date"] = []string{d.date} // in this spelling the SDK finds it and sets none
 	return request.Next()
 }
 

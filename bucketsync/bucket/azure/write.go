@@ -56,7 +56,7 @@ func (b *Bucket) put(ctx context.Context, key string, r io.Reader, size int64, o
 	if err != nil {
 		return bucket.Object{}, err
 	}
-	obj := bucket.Object{Key: key, Size: size, ETag: unquote(tag)}
+	obj := bucket.Object{Key: key, Size: size, ETag: unquote(tag), Version: w.version}
 	// Every block's MD5 was checked by the service, and this one was computed over the same bytes.
 	obj.Digests = []bucket.Digest{{Algorithm: bucket.MD5, Value: hex.EncodeToString(sum)}}
 	return obj, nil
@@ -76,6 +76,7 @@ type write struct {
 	key      string
 	opts     bucket.PutOptions
 	metadata map[string]*string
+	version  string // that was made, where the account keeps versions
 	// Of a write in blocks: the part of their names that is the upload's own, and their MD5s.
 	upload string
 	blocks []string
@@ -93,10 +94,13 @@ func (w *write) single(ctx context.Context, r io.Reader, size int64) (tag *azcor
 		ImmutabilityPolicyMode: w.retention(), ImmutabilityPolicyExpiryTime: w.until(), LegalHold: w.hold(), CPKScopeInfo: w.scope(),
 		TransactionalValidation: blob.TransferValidationTypeMD5(sum),
 	}
-	if tag = w.b.wire.put(ctx, w.key, part, query); tag != nil {
-		return tag, sum, nil
+	if answer := w.b.wire.put(ctx, w.key, part, query); answer != nil {
+		etag := azcore.ETag(answer.Get("ETag"))
+		w.version = answer.Get("x-ms-version-id")
+		return &etag, sum, nil
 	}
 	answer, err := w.client().Upload(ctx, streaming.NopCloser(part.Reader()), query)
+	w.version = value(answer.VersionID)
 	return answer.ETag, sum, err
 }
 

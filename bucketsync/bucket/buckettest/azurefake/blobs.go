@@ -44,7 +44,7 @@ func (s *Server) put(w http.ResponseWriter, r request, comp string) error {
 	case comp != "" || r.Header.Get("x-ms-blob-type") != "BlockBlob":
 		return fail(http.StatusConflict, "FeatureNotYetSupportedForHierarchicalNamespaceAccounts", "comp=%q, a %q", comp, r.Header.Get("x-ms-blob-type"))
 	}
-	directory := strings.EqualFold(r.Header.Get("x-ms-meta-hdi_isfolder"), "true")
+	directory := !c.flat && strings.EqualFold(r.Header.Get("x-ms-meta-hdi_isfolder"), "true")
 	switch {
 	case r.slash && !directory:
 		return fail(http.StatusBadRequest, "InvalidUri", "a blob whose name ends with a slash")
@@ -83,7 +83,7 @@ func (s *Server) commit(w http.ResponseWriter, r request, c *container, now, the
 	if err := conditions(r, now); err != nil {
 		return err
 	}
-	if err := c.room(r.path, s.implied); err != nil {
+	if err := s.room(c, r.path); err != nil {
 		return err
 	}
 	then.header = http.Header{}
@@ -96,6 +96,9 @@ func (s *Server) commit(w http.ResponseWriter, r request, c *container, now, the
 		then.rights = now.rights // those of a path stay when it is written over
 	}
 	then.etag, then.modified = s.stamp()
+	if c.flat {
+		c.supersede(w, r.path, then)
+	}
 	c.set(r.path, then)
 	delete(c.blocks, r.path)
 	w.Header().Set("ETag", `"`+then.etag+`"`)
@@ -123,7 +126,7 @@ func (s *Server) putBlock(w http.ResponseWriter, r request, c *container, now *n
 	case now != nil && now.foreign:
 		return fail(http.StatusConflict, "InvalidBlobOrBlock", "%q was made by the API of Data Lake Storage", r.path)
 	}
-	if err := c.room(r.path, s.implied); err != nil {
+	if err := s.room(c, r.path); err != nil {
 		return err
 	}
 	id := r.query.Get("blockid")
@@ -190,8 +193,9 @@ func (s *Server) get(w http.ResponseWriter, r request) error {
 	c := s.containers[r.container]
 	var n *node
 	if c != nil {
-		n = c.nodes[r.path]
+		n = c.version(r.path, r.query.Get("versionid"))
 	}
+	current := c != nil && n == c.nodes[r.path]
 	s.mu.Unlock()
 	switch {
 	case c == nil:
@@ -202,7 +206,11 @@ func (s *Server) get(w http.ResponseWriter, r request) error {
 	if err := conditions(r, n); err != nil {
 		return err
 	}
-	n.describe(w.Header())
+	if n.describe(w.Header()); n.version == "" {
+		n.describePath(w.Header())
+	} else {
+		n.describeVersion(w.Header(), current)
+	}
 	from, to, status := 0, len(n.body), http.StatusOK
 	if text := r.Header.Get("x-ms-range"); text != "" {
 		first, last, err := interval(text, len(n.body))
@@ -233,6 +241,10 @@ func (n *node) describe(h http.Header) {
 	h.Set("ETag", `"`+n.etag+`"`)
 	h.Set("Last-Modified", n.modified.Format(http.TimeFormat))
 	h.Set("x-ms-blob-type", "BlockBlob")
+}
+
+// describePath tells what only a hierarchical namespace has.
+func (n *node) describePath(h http.Header) {
 	h.Set("x-ms-resource-type", n.kind())
 	h.Set("x-ms-owner", n.owner())
 	h.Set("x-ms-group", n.group())
@@ -268,6 +280,9 @@ func (s *Server) deleteBlob(w http.ResponseWriter, r request) error {
 	if c == nil {
 		return fail(http.StatusNotFound, "ContainerNotFound", "%s", r.container)
 	}
+	if id := r.query.Get("versionid"); id != "" {
+		return c.deleteVersion(w, r.path, id)
+	}
 	n := c.nodes[r.path]
 	if n == nil {
 		if r.Header.Get("If-Match") != "" {
@@ -283,6 +298,9 @@ func (s *Server) deleteBlob(w http.ResponseWriter, r request) error {
 	}
 	if n.directory && c.holds(r.path) {
 		return fail(http.StatusConflict, "DirectoryIsNotEmpty", "%q", r.path)
+	}
+	if c.flat {
+		c.past[r.path] = append(c.past[r.path], n)
 	}
 	c.remove(r.path)
 	w.WriteHeader(http.StatusAccepted)

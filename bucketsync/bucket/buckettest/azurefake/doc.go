@@ -24,6 +24,10 @@
 //     (https://github.com/Azure/azure-sdk-for-net/issues/39388), 409 for a path of which a part is of the other kind
 //     (https://github.com/Azure/azure-storage-azcopy/issues/798).
 //
+// With Options.Versions it is an account with a flat namespace that keeps versions: a write and a deletion make a previous version of what was
+// there, versions are listed the oldest first, and the current one is not deleted by its id
+// (https://learn.microsoft.com/azure/storage/blobs/versioning-overview, https://learn.microsoft.com/rest/api/storageservices/delete-blob).
+//
 // Where neither says how the service refuses something, the fake refuses it in a way of its own: empty names between slashes, a blob where
 // a directory is, tags on a write. Signatures are not checked.
 package azurefake

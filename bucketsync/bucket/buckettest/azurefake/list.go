@@ -1,6 +1,7 @@
 package azurefake
 
 import (
+	"cmp"
 	"encoding/xml"
 	"net/http"
 	"slices"
@@ -19,6 +20,8 @@ type page struct {
 
 type entry struct {
 	Name       string     `xml:"Name"`
+	Version    string     `xml:"VersionId,omitempty"`
+	Current    bool       `xml:"IsCurrentVersion,omitempty"`
 	Properties properties `xml:"Properties"`
 	Metadata   *metadata  `xml:"Metadata"`
 }
@@ -34,7 +37,7 @@ type properties struct {
 	CacheControl string `xml:"Cache-Control"`
 	MD5          string `xml:"Content-MD5,omitempty"`
 	BlobType     string `xml:"BlobType"`
-	ResourceType string `xml:"ResourceType"`
+	ResourceType string `xml:"ResourceType,omitempty"`
 	Owner        string `xml:"Owner,omitempty"`
 	Group        string `xml:"Group,omitempty"`
 	Permissions  string `xml:"Permissions,omitempty"`
@@ -74,35 +77,68 @@ func (c *container) list(w http.ResponseWriter, r request) error {
 	if above := c.blobAbove(prefix); above != "" {
 		return fail(http.StatusBadRequest, "InvalidQueryParameterValue", "the prefix leads through %q, which is a blob", above)
 	}
-	paths := c.sorted()
+	after := ""
 	if text := r.query.Get("marker"); text != "" {
-		after, err := unmark(text)
-		if err != nil {
+		var err error
+		if after, err = unmark(text); err != nil {
 			return err
 		}
-		at, there := slices.BinarySearchFunc(paths, after, byParts)
-		if there {
-			at++
-		}
-		paths = paths[at:]
 	}
 	answer := page{Service: "http://" + r.Host + "/" + Account, ContainerName: r.container}
 	include := strings.Split(r.query.Get("include"), ",")
-	for _, path := range paths {
-		if !strings.HasPrefix(path, prefix) {
+	for _, at := range c.entries(slices.Contains(include, "versions")) {
+		if !strings.HasPrefix(at.path, prefix) || after != "" && c.compare(at.place(), after) <= 0 {
 			continue
 		}
 		if len(answer.Blobs) == most {
-			answer.NextMarker = marker(answer.Blobs[most-1].Name)
 			break
 		}
-		answer.Blobs = append(answer.Blobs, c.nodes[path].entry(path, include))
+		answer.NextMarker = marker(at.place())
+		answer.Blobs = append(answer.Blobs, at.entry(c.nodes[at.path] == at.node, include))
+	}
+	if len(answer.Blobs) < most {
+		answer.NextMarker = ""
 	}
 	return writeXML(w, answer)
 }
 
+// entries are what a listing shows, in its order.
+func (c *container) entries(versions bool) []placed {
+	var out []placed
+	for _, path := range c.sorted() {
+		if versions {
+			for _, n := range c.past[path] {
+				out = append(out, placed{n, path})
+			}
+		}
+		if n := c.nodes[path]; n != nil {
+			out = append(out, placed{n, path})
+		}
+	}
+	return out
+}
+
+// placed is a node under its path.
+type placed struct {
+	*node
+	path string
+}
+
+// place is where it stands in a listing.
+func (p placed) place() string { return p.path + "\x00" + p.version }
+
+// compare compares two places.
+func (c *container) compare(a, b string) int {
+	pathA, versionA, _ := strings.Cut(a, "\x00")
+	pathB, versionB, _ := strings.Cut(b, "\x00")
+	return cmp.Or(c.order(pathA, pathB), strings.Compare(versionA, versionB))
+}
+
 // blobAbove is a blob in the middle of a prefix.
 func (c *container) blobAbove(prefix string) string {
+	if c.flat {
+		return ""
+	}
 	for i := range len(prefix) {
 		if prefix[i] != '/' {
 			continue
@@ -114,13 +150,18 @@ func (c *container) blobAbove(prefix string) string {
 	return ""
 }
 
-func (n *node) entry(path string, include []string) entry {
+func (n placed) entry(current bool, include []string) entry {
 	given := func(name string) string { return n.header.Get("x-ms-blob-" + name) }
-	e := entry{Name: path, Properties: properties{
+	e := entry{Name: n.path, Properties: properties{
 		LastModified: n.modified.Format(http.TimeFormat), ETag: `"` + n.etag + `"`, Length: len(n.body), Type: n.contentType(),
 		Encoding: given("content-encoding"), Language: given("content-language"), Disposition: given("content-disposition"), CacheControl: given("cache-control"),
-		MD5: given("content-md5"), BlobType: "BlockBlob", ResourceType: n.kind(),
+		MD5: given("content-md5"), BlobType: "BlockBlob",
 	}}
+	if n.version == "" {
+		e.Properties.ResourceType = n.kind()
+	} else if slices.Contains(include, "versions") {
+		e.Version, e.Current = n.version, current
+	}
 	if slices.Contains(include, "metadata") {
 		all := metadata(n.metadata())
 		e.Metadata = &all

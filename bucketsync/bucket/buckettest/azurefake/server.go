@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -16,6 +17,8 @@ import (
 type Options struct {
 	// Secretive refuses Get Account Information, as the service does with tokens of identities that lack the right.
 	Secretive bool
+	// Versions is an account that keeps versions, which has a flat namespace: no directories, and keys in the order of UTF-16.
+	Versions bool
 }
 
 // Server is the fake of one account. It may be used by several goroutines.
@@ -67,7 +70,7 @@ func (s *Server) make(in, path string, n *node) error {
 	if c == nil {
 		return fmt.Errorf("there is no container %s", in)
 	}
-	if err := c.room(path, s.implied); err != nil {
+	if err := s.room(c, path); err != nil {
 		return err
 	}
 	n.etag, n.modified = s.stamp()
@@ -117,7 +120,7 @@ type request struct {
 	query           url.Values
 }
 
-func take(r *http.Request) (request, error) {
+func (s *Server) take(r *http.Request) (request, error) {
 	path, err := url.PathUnescape(r.URL.EscapedPath())
 	if err != nil {
 		return request{}, fail(http.StatusBadRequest, "InvalidUri", "%v", err)
@@ -128,6 +131,9 @@ func take(r *http.Request) (request, error) {
 	}
 	in, name, _ := strings.Cut(rest, "/")
 	req := request{Request: r, container: in, path: name, query: r.URL.Query()}
+	if s.opts.Versions {
+		return req, nil
+	}
 	req.path, req.slash = strings.CutSuffix(name, "/")
 	return req, nil
 }
@@ -136,7 +142,7 @@ func take(r *http.Request) (request, error) {
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Server", "azurefake (a fake)")
 	w.Header().Set("x-ms-version", r.Header.Get("x-ms-version"))
-	req, err := take(r)
+	req, err := s.take(r)
 	if err == nil {
 		err = s.answer(w, req)
 	}
@@ -180,7 +186,7 @@ func (s *Server) account(w http.ResponseWriter) error {
 	}
 	w.Header().Set("x-ms-sku-name", "Standard_LRS")
 	w.Header().Set("x-ms-account-kind", "StorageV2")
-	w.Header().Set("x-ms-is-hns-enabled", "true")
+	w.Header().Set("x-ms-is-hns-enabled", strconv.FormatBool(!s.opts.Versions))
 	return nil
 }
 
@@ -193,7 +199,7 @@ func (s *Server) onContainer(w http.ResponseWriter, r request, comp string) erro
 		if c != nil {
 			return fail(http.StatusConflict, "ContainerAlreadyExists", "%s", r.container)
 		}
-		s.containers[r.container] = newContainer()
+		s.containers[r.container] = newContainer(s.opts.Versions)
 		w.WriteHeader(http.StatusCreated)
 		return nil
 	case c == nil:

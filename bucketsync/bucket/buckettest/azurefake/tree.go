@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf16"
 )
 
 // maxParts is how many parts a path has below its container: 63, less the host and the container.
@@ -21,20 +22,23 @@ type node struct {
 	etag      string      // without quotes
 	modified  time.Time
 	rights    Rights
-	foreign   bool // made by the API of Data Lake Storage
+	foreign   bool   // made by the API of Data Lake Storage
+	version   string // its id, in an account that keeps versions
 }
 
-// container is a tree of nodes by their paths, which have no slash at the ends.
+// container is a tree of nodes by their paths, which have no slash at the ends. A flat one has blobs alone, under any names.
 type container struct {
+	flat   bool
 	nodes  map[string]*node
-	paths  []string          // in the order of listings; nil after a change
-	blocks map[string]blocks // uncommitted, by path
+	paths  []string           // in the order of listings; nil after a change
+	blocks map[string]blocks  // uncommitted, by path
+	past   map[string][]*node // previous versions in a flat one, the oldest first
 }
 
 type blocks map[string][]byte // by the block's name
 
-func newContainer() *container {
-	return &container{nodes: map[string]*node{}, blocks: map[string]blocks{}}
+func newContainer(flat bool) *container {
+	return &container{flat: flat, nodes: map[string]*node{}, blocks: map[string]blocks{}, past: map[string][]*node{}}
 }
 
 // sorted lists paths by their parts: what lies in a directory follows it at once.
@@ -44,9 +48,22 @@ func (c *container) sorted() []string {
 		for path := range c.nodes {
 			c.paths = append(c.paths, path)
 		}
-		slices.SortFunc(c.paths, byParts)
+		for path := range c.past {
+			if c.nodes[path] == nil {
+				c.paths = append(c.paths, path)
+			}
+		}
+		slices.SortFunc(c.paths, c.order)
 	}
 	return c.paths
+}
+
+// order is that of listings.
+func (c *container) order(a, b string) int {
+	if c.flat {
+		return slices.Compare(utf16.Encode([]rune(a)), utf16.Encode([]rune(b)))
+	}
+	return byParts(a, b)
 }
 
 func byParts(a, b string) int { return slices.Compare(strings.Split(a, "/"), strings.Split(b, "/")) }
@@ -59,6 +76,13 @@ func (c *container) holds(path string) bool {
 		}
 	}
 	return false
+}
+
+func (s *Server) room(c *container, path string) error {
+	if c.flat {
+		return nil
+	}
+	return c.room(path, s.implied)
 }
 
 // room makes the directories above a path, or says why the path cannot be.
