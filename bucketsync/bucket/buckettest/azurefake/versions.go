@@ -41,10 +41,10 @@ func (n *node) describeVersion(h http.Header, current bool) {
 // (https://learn.microsoft.com/rest/api/storageservices/delete-blob).
 func (c *container) deleteVersion(w http.ResponseWriter, path, id string) error {
 	n := c.version(path, id)
-	switch {
-	case n == nil:
+	switch n {
+	case nil:
 		return fail(http.StatusNotFound, "BlobNotFound", "%q has no version %s", path, id)
-	case n == c.nodes[path]:
+	case c.nodes[path]:
 		return fail(http.StatusForbidden, "OperationNotAllowedOnRootBlob", "%s is the current version of %q", id, path)
 	}
 	c.past[path] = slices.DeleteFunc(c.past[path], func(other *node) bool { return other == n })
