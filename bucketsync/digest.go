@@ -122,15 +122,21 @@ func (s *sums) restore(from *sumsState) error {
 	return nil
 }
 
-// Write implements io.Writer.
+// Write implements io.Writer. What is hashed with one algorithm is still in the processor's cache for the next one.
 func (s *sums) Write(p []byte) (int, error) {
-	s.n += int64(len(p))
-	for _, h := range s.hashes {
-		if h != nil {
-			_, _ = h.Write(p) // a hash takes every write
+	const cached = 256 << 10
+	n := len(p)
+	s.n += int64(n)
+	for len(p) > 0 {
+		piece := p[:min(len(p), cached)]
+		for _, h := range s.hashes {
+			if h != nil {
+				_, _ = h.Write(piece) // a hash takes every write
+			}
 		}
+		p = p[len(piece):]
 	}
-	return len(p), nil
+	return n, nil
 }
 
 func (s *sums) digests() []bucket.Digest {

@@ -31,7 +31,8 @@ type Hash struct {
 	depth  int       // of the stack
 	groups uint64    // on the stack
 	open   [group]byte
-	held   int // bytes in open
+	held   int  // bytes in open
+	seen   byte // see fetch
 }
 
 // New returns a hash of nothing.
@@ -49,10 +50,12 @@ func (h *Hash) Reset() { h.depth, h.groups, h.held = 0, 0, 0 }
 // Write implements hash.Hash. It never fails.
 func (h *Hash) Write(p []byte) (int, error) {
 	n := len(p)
+	h.fetch(p)
 	for len(p) > 0 {
 		if h.held == 0 && (len(p) > group || len(p) == group && h.groups > 0) {
 			h.push((*[group]byte)(p))
 			p = p[group:]
+			h.fetch(p)
 			continue
 		}
 		h.join(bits.OnesCount64(h.groups)) // something follows them
@@ -65,6 +68,15 @@ func (h *Hash) Write(p []byte) (int, error) {
 		}
 	}
 	return n, nil
+}
+
+// fetch has the processor fetch the group that comes next, line by line. Compressing reads 16 chunks side by side, an order that it does not
+// foresee: of bytes that come from memory a group then takes half as long again.
+func (h *Hash) fetch(p []byte) {
+	const line = 64
+	for i := 0; i < min(len(p), group); i += line {
+		h.seen += p[i]
+	}
 }
 
 // push closes a group that is not the only one.
