@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -19,7 +20,8 @@ import (
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/hot"
 )
 
-// wire makes the two requests of which a copy has one for each object, a read and a write of it whole, past the SDK.
+// wire makes the requests that carry bytes past the SDK: the read and the write of a whole object, of which a copy has one for each, and the
+// write of a part.
 type wire struct {
 	hot         hot.Wire
 	credentials *credentials.Credentials
@@ -45,6 +47,14 @@ func (w *wire) get(ctx context.Context, key string, header http.Header) *http.Re
 // put writes an object in one piece and returns the answer's headers. Nil says to do it by the SDK.
 func (w *wire) put(ctx context.Context, key string, part body.Part, header http.Header) http.Header {
 	answer, _ := w.hot.Write(ctx, http.MethodPut, w.url(key), header, hot.Body{Part: part})
+	return answer
+}
+
+// putPart writes a part of an upload and returns the answer's headers. Nil says to do it by the SDK.
+func (w *wire) putPart(ctx context.Context, key, upload string, part body.Part, header http.Header) http.Header {
+	u := w.url(key)
+	u.RawQuery = fmt.Sprintf("partNumber=%d&uploadId=%s", part.Number, url.QueryEscape(upload)) // in the order in which it is signed
+	answer, _ := w.hot.Write(ctx, http.MethodPut, u, header, hot.Body{Part: part})
 	return answer
 }
 
@@ -110,11 +120,13 @@ func canonicalRequest(request *http.Request) (canonical []byte, signed string) {
 	slices.SortFunc(fields, func(a, b field) int { return strings.Compare(a.name, b.name) })
 	var names strings.Builder
 	names.Grow(size)
-	canonical = make([]byte, 0, size+len(request.URL.RawPath)+256)
+	canonical = make([]byte, 0, size+len(request.URL.RawPath)+len(request.URL.RawQuery)+256)
 	canonical = append(canonical, request.Method...)
 	canonical = append(canonical, '\n')
 	canonical = append(canonical, request.URL.RawPath...)
-	canonical = append(canonical, "\n\n"...) // no query
+	canonical = append(canonical, '\n')
+	canonical = append(canonical, request.URL.RawQuery...)
+	canonical = append(canonical, '\n')
 	for i, f := range fields {
 		canonical = append(canonical, f.name...)
 		canonical = append(canonical, ':')

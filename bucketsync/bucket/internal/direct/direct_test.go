@@ -213,3 +213,67 @@ func BenchmarkRoundTrip(b *testing.B) {
 		})
 	}
 }
+
+// whole is a body that can write itself, and says whether it was asked to.
+type whole struct {
+	*strings.Reader
+	wrote int64
+}
+
+func (w *whole) WriteTo(to io.Writer) (int64, error) {
+	n, err := w.Reader.WriteTo(to)
+	w.wrote += n
+	return n, err
+}
+
+func TestABodyInMemoryGoesPastTheBuffer(t *testing.T) {
+	for name, start := range map[string]func(*httptest.Server){"plain": plain, "TLS": (*httptest.Server).StartTLS} {
+		server, connections := echo(t, start)
+		transport := transportTo(server)
+		for _, size := range []int{1, bufferSize - 200, bufferSize, bufferSize + 1, 10*bufferSize + 7} {
+			text := strings.Repeat("0123456789abcdef", size/16+1)[:size]
+			for kind, body := range map[string]io.Reader{"writes itself": &whole{Reader: strings.NewReader(text)}, "is read": struct{ io.Reader }{strings.NewReader(text)}} {
+				request, err := http.NewRequestWithContext(t.Context(), http.MethodPut, server.URL, body)
+				if err != nil {
+					t.Fatal(err)
+				}
+				request.ContentLength = int64(size)
+				answer, err := transport.RoundTrip(request)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, err := io.ReadAll(answer.Body)
+				if err != nil || string(got) != text || answer.Body.Close() != nil {
+					t.Errorf("%s, %s: %d bytes come back for %d: %v", name, kind, len(got), size, err)
+				}
+				if w, ok := body.(*whole); ok && size > 2*bufferSize && w.wrote < int64(size-bufferSize) {
+					t.Errorf("%s: of %d bytes %d went past the buffer", name, size, w.wrote)
+				}
+			}
+		}
+		if connections.Load() != 1 {
+			t.Errorf("%s: %d connections for requests one after the other", name, connections.Load())
+		}
+	}
+}
+
+// A body that is not as long as was said is an error, and its connection is not used again.
+func TestABodyOfAnotherLengthIsAnError(t *testing.T) {
+	server, connections := echo(t, plain)
+	transport := transportTo(server)
+	for _, more := range []int64{-5, 5} {
+		text := strings.Repeat("x", 3*bufferSize)
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPut, server.URL, &whole{Reader: strings.NewReader(text)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.ContentLength = int64(len(text)) + more
+		if answer, err := transport.RoundTrip(request); err == nil {
+			t.Errorf("a body with %d bytes more than it has is answered %s", more, answer.Status)
+			_ = answer.Body.Close()
+		}
+	}
+	if got, err := send(t.Context(), transport, server.URL, "text"); err != nil || got != "text" || connections.Load() != 3 {
+		t.Errorf("%q, %d connections: %v", got, connections.Load(), err)
+	}
+}
