@@ -27,7 +27,7 @@ type Result struct {
 	Conflicts int64 `json:"conflicts"`          // left as they are because the policy is to skip; of the last pass
 	Extra     int64 `json:"extra"`              // only at the destination, and left there; of the last pass
 	Passes    int   `json:"passes"`
-	Retries   int64 `json:"retries,omitempty"`   // requests that failed for the moment and were made again, those of the SDKs not counted
+	Retries   int64 `json:"retries,omitempty"`   // requests that failed for the moment and were made again, by the SDKs too
 	Throttles int64 `json:"throttles,omitempty"` // answers that asked to slow down
 	// Resumed counts keys in ranges that an earlier run, which was broken off, had finished: they were not listed again.
 	Resumed int64 `json:"resumed,omitempty"`
@@ -147,7 +147,7 @@ func applySync(ctx context.Context, c plan.Change, opts Options) (result Result,
 	err = errors.Join(err, e.settleUploads(ctx, err == nil))
 	err = errors.Join(err, e.ledger.close())
 	e.result.Losses = e.ledger.losses()
-	e.result.Retries, e.result.Throttles = e.strain.retries.Load(), e.throttles()
+	e.result.Retries, e.result.Throttles = e.retries(), e.throttles()
 	// What was written is remembered whatever happened.
 	if cerr := e.manifest.compact(); cerr != nil {
 		err = errors.Join(err, cerr)

@@ -183,7 +183,7 @@ func TestB05_WithoutConditionsTheDestinationIsLookedAt(t *testing.T) {
 	r.to.caps = func(c *bucket.Capabilities) { c.ConditionalPut, c.ConditionalWrite = false, false }
 	r.from.write(t, "k", "from blue")
 	r.to.before = func(op, key string) error {
-		if op == "head" && r.to.count("head "+key) == 1 {
+		if op == "head" && r.to.count("head "+key) == 1 && r.to.count("put "+key) == 0 { // the look before the write
 			r.to.write(t, "k", "of others")
 		}
 		return nil

@@ -84,7 +84,7 @@ func newEngine(opts Options) (*engine, error) {
 		result: Result{Evidence: map[Evidence]int64{}}, guards: &guardsOnce{},
 	}
 	e.strain = borne
-	e.strain.begun = e.told()
+	e.strain.begun, e.strain.before = e.told(), e.madeAgain()
 	e.gate = pace.NewGate(pace.Options{Fixed: opts.Concurrency}, opts.Clock, e.throttles)
 	e.ramp = pace.NewRamp(e.toCaps.FirstWrites, opts.Clock)
 	e.streams = make(chan struct{}, max(1, e.memory.Total()/streamBytes))
@@ -106,6 +106,7 @@ type strain struct {
 	retries atomic.Int64
 	slow    atomic.Int64 // of those, after a request to slow down
 	begun   int64        // what the stores had told of throttles before
+	before  int64        // and of requests that SDKs made again
 }
 
 // told is how many throttles the drivers tell of since they were opened.
@@ -117,6 +118,19 @@ func (e *engine) told() (n int64) {
 	}
 	return n
 }
+
+// madeAgain is how many requests the SDKs of both stores have made again by themselves.
+func (e *engine) madeAgain() (n int64) {
+	for _, b := range []bucket.Bucket{e.opts.From, e.opts.To} {
+		if r, ok := b.(bucket.Retried); ok {
+			n += r.Retries()
+		}
+	}
+	return n
+}
+
+// retries is how many requests were made again, by the engine or by an SDK.
+func (e *engine) retries() int64 { return e.strain.retries.Load() + e.madeAgain() - e.strain.before }
 
 // throttles is how many answers have asked to slow down: as the drivers tell, and where they tell of none, as was seen here.
 func (e *engine) throttles() int64 { return max(e.told()-e.strain.begun, e.strain.slow.Load()) }
@@ -140,7 +154,7 @@ func (e *engine) failed() {
 
 // borne says how the stores bear what is asked of them.
 func (e *engine) borne(p *Progress) {
-	p.Retries, p.Throttles, p.UnderWay = e.strain.retries.Load(), e.throttles(), e.gate.Limit()
+	p.Retries, p.Throttles, p.UnderWay = e.retries(), e.throttles(), e.gate.Limit()
 }
 
 // tally changes the result under its lock.

@@ -71,12 +71,13 @@ func TestB20_NoFinishedRangeIsListedAgain(t *testing.T) {
 		t.Fatalf("%s, %v", raw, err)
 	}
 	listed := listedKeys(from)
+	const looks = 100 // pages that are begun within a finished range, or read ahead of it
 	p := r.plan(t)
 	planned, err := PlannedOf(p)
 	if err != nil || planned.Resumed < stretchOf {
 		t.Fatalf("%+v, %v", planned, err)
 	}
-	if total := listed.Load(); total > n-planned.Resumed+300 {
+	if total := listed.Load(); total > n-planned.Resumed+looks {
 		t.Errorf("the plan listed %d keys, and %d of %d were finished", total, planned.Resumed, n)
 	}
 	listed.Store(0)
@@ -84,7 +85,7 @@ func TestB20_NoFinishedRangeIsListedAgain(t *testing.T) {
 	if err != nil || result.Resumed != planned.Resumed {
 		t.Fatalf("%+v, %v", result, err)
 	}
-	if total := listed.Load(); total > n-planned.Resumed+300 {
+	if total := listed.Load(); total > n-planned.Resumed+looks {
 		t.Errorf("the run listed %d keys, and %d of %d were finished", total, planned.Resumed, n)
 	}
 	r.wantEqual(t)
@@ -102,6 +103,12 @@ func TestB06_AFinalSyncLooksAtFinishedRangesToo(t *testing.T) {
 	r, _, _ := brokenRig(t, n, 2*stretchOf+30)
 	r.from.write(t, "k000007", "y")
 	r.to.remove(t, "k000008")
+	// Behind the finished ranges nothing is left to do, so that the pass that leaves them out finds nothing.
+	for _, key := range r.from.keys(t) {
+		if _, err := r.to.Head(t.Context(), key); err != nil && key != "k000008" && key != "k000050" {
+			r.from.remove(t, key)
+		}
+	}
 	r.opts.Final = true
 	result := r.mustSync(t)
 	if result.Resumed == 0 || !result.Proof.Equal {
@@ -112,7 +119,7 @@ func TestB06_AFinalSyncLooksAtFinishedRangesToo(t *testing.T) {
 
 // A list that is old, of another choice, torn, or no longer true leaves nothing out.
 func TestB20_WhatIsFinishedIsBelievedOnlyWhereItHolds(t *testing.T) {
-	const n = 2*stretchOf + 50
+	const n = 4*stretchOf + 50
 	for name, spoil := range map[string]func(t *testing.T, r *rig){
 		"old": func(_ *testing.T, r *rig) {
 			r.opts.Clock = clock.NewFake(time.Unix(1_700_000_000, 0).Add(finishedFor + time.Minute))
@@ -135,7 +142,11 @@ func TestB20_WhatIsFinishedIsBelievedOnlyWhereItHolds(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, _, _ := brokenRig(t, n, 2*stretchOf+30)
+			r, _, _ := brokenRig(t, n, 3*stretchOf)
+			planned, err := PlannedOf(r.plan(t))
+			if err != nil || planned.Resumed == 0 {
+				t.Fatalf("before it is spoiled, the list is not believed: %+v, %v", planned, err)
+			}
 			spoil(t, r)
 			if result := r.mustSync(t); result.Resumed != 0 {
 				t.Errorf("%+v", result)

@@ -243,9 +243,12 @@ func TestB16_AKeyIsFoundUnderItsLongerName(t *testing.T) {
 		}
 	}
 	r := newRig(t)
-	r.to.stored = func(o *bucket.PutOptions, _ *[]byte) { o.Properties.Encryption.Key = "another" }
 	r.opts.Keys = map[string]string{"blue": "green"}
 	r.from.write(t, "k", "x", bucket.Properties{Encryption: bucket.Encryption{Kind: bucket.ByService, Key: "blue"}})
+	r.to.stored = func(o *bucket.PutOptions, _ *[]byte) { o.Properties.Encryption.Key = "green/cryptoKeyVersions/3" }
+	r.mustSync(t)
+	r.from.write(t, "k", "y", bucket.Properties{Encryption: bucket.Encryption{Kind: bucket.ByService, Key: "blue"}})
+	r.to.stored = func(o *bucket.PutOptions, _ *[]byte) { o.Properties.Encryption.Key = "another" }
 	var kept *PropertyError
 	if _, err := r.sync(t); !errors.As(err, &kept) || kept.Property != "encryption key" {
 		t.Errorf("got %v", err)
@@ -265,6 +268,11 @@ func TestB16_CustomersKeysAreRefused(t *testing.T) {
 	refused(t, r.opts, `b: "b": it is encrypted under a key that every request must carry`)
 	r.to.write(t, "b", "x") // nor where it would be compared
 	refused(t, r.opts, `b: "b": it is encrypted under a key that every request must carry`)
+
+	// One whose store tells its properties without the key, and not its bytes.
+	if _, _, bad := (&engine{}).carryKey(bucket.Encryption{Kind: bucket.ByCustomer, Key: "sum"}); bad == nil || bad.why != keyNeededWords {
+		t.Errorf("a key of a customer's that the store tells of: %v", bad)
+	}
 }
 
 func TestB16_ArchivedObjectsAreCountedPricedAndRefused(t *testing.T) {

@@ -128,7 +128,7 @@ func (r retrying) List(ctx context.Context, opts bucket.ListOptions) iter.Seq2[b
 	return func(yield func(bucket.Object, error) bool) {
 		for try := 1; ; try++ {
 			var failure error
-			for obj, err := range r.Bucket.List(ctx, opts) {
+			for obj, err := range r.Bucket.List(bucket.OneCall(ctx), opts) {
 				if err != nil {
 					failure = err
 					break
@@ -160,7 +160,7 @@ func (r retrying) Pages(ctx context.Context, opts bucket.ListOptions) iter.Seq2[
 		for try := 1; ; try++ {
 			var failure error
 			began := r.patience.clock.Now()
-			for page, err := range bucket.Pages(ctx, r.Bucket, opts) {
+			for page, err := range bucket.Pages(bucket.OneCall(ctx), r.Bucket, opts) {
 				if r.patience.asked != nil {
 					r.patience.asked("list", r.patience.clock.Now().Sub(began), err)
 				}
@@ -196,7 +196,7 @@ func (r retrying) ask(ctx context.Context, op, key string, request func() error)
 // Put is not repeated: see retrying.
 func (r retrying) Put(ctx context.Context, key string, body io.Reader, size int64, opts bucket.PutOptions) (obj bucket.Object, err error) {
 	err = r.patience.timed("put", func() error {
-		obj, err = r.Bucket.Put(ctx, key, body, size, opts)
+		obj, err = r.Bucket.Put(bucket.OneCall(ctx), key, body, size, opts)
 		return err
 	})
 	return obj, err
@@ -204,7 +204,7 @@ func (r retrying) Put(ctx context.Context, key string, body io.Reader, size int6
 
 func (r retrying) Head(ctx context.Context, key string) (obj bucket.Object, err error) {
 	err = r.ask(ctx, "head", key, func() error {
-		obj, err = r.Bucket.Head(ctx, key)
+		obj, err = r.Bucket.Head(bucket.OneCall(ctx), key)
 		return err
 	})
 	return obj, err
@@ -212,16 +212,16 @@ func (r retrying) Head(ctx context.Context, key string) (obj bucket.Object, err 
 
 func (r retrying) Open(ctx context.Context, key string, opts bucket.ReadOptions) (body io.ReadCloser, obj bucket.Object, err error) {
 	err = r.ask(ctx, "open", key, func() error {
-		body, obj, err = r.Bucket.Open(ctx, key, opts)
+		body, obj, err = r.Bucket.Open(bucket.OneCall(ctx), key, opts)
 		return err
 	})
 	return body, obj, err
 }
 
 func (r retrying) Delete(ctx context.Context, obj bucket.Object) error {
-	return r.ask(ctx, "delete", obj.Key, func() error { return r.Bucket.Delete(ctx, obj) })
+	return r.ask(ctx, "delete", obj.Key, func() error { return r.Bucket.Delete(bucket.OneCall(ctx), obj) })
 }
 
 func (r retrying) Check(ctx context.Context) error {
-	return r.ask(ctx, "check", "", func() error { return r.Bucket.Check(ctx) })
+	return r.ask(ctx, "check", "", func() error { return r.Bucket.Check(bucket.OneCall(ctx)) })
 }

@@ -88,7 +88,7 @@ func (e *engine) transferWithin(ctx context.Context, c bucket.Copier, listed *bu
 	if err != nil {
 		return t, none, err
 	}
-	copied, err := c.CopyFrom(ctx, t.key, e.opts.From, src, put)
+	copied, err := c.CopyFrom(bucket.OneCall(ctx), t.key, e.opts.From, src, put)
 	switch {
 	case errors.Is(err, bucket.ErrUnsupported), errors.Is(err, bucket.ErrDenied):
 		return t, none, errors.Join(errDeclined, err)

@@ -157,14 +157,15 @@ func TestB10_CopiesWithinTheServerCanBeTurnedOff(t *testing.T) {
 
 // A copy that the server made of something else is found out.
 func TestB10_ACopyWithinTheServerIsProven(t *testing.T) {
-	o := newOneServer(t)
-	key := fmt.Sprintf("of %d", part-1)
-	o.server.Inject(s3fake.Fault{Op: s3fake.Copy, Key: key, Flip: true})
-	p, err := bucketsync.Plan(t.Context(), o.opts)
-	must(t, err)
-	_, err = bucketsync.Apply(t.Context(), p, &plan.MemoryRecorder{}, o.opts)
-	var corrupt *bucketsync.CorruptError
-	if !errors.As(err, &corrupt) || corrupt.Key != key {
-		t.Errorf("got %v", err)
+	for key, op := range map[string]s3fake.Op{fmt.Sprintf("of %d", part-1): s3fake.Copy, fmt.Sprintf("of %d", 3*part+7): s3fake.CopyPart} {
+		o := newOneServer(t)
+		o.server.Inject(s3fake.Fault{Op: op, Key: key, Times: 1, Flip: true})
+		p, err := bucketsync.Plan(t.Context(), o.opts)
+		must(t, err)
+		_, err = bucketsync.Apply(t.Context(), p, &plan.MemoryRecorder{}, o.opts)
+		var corrupt *bucketsync.CorruptError
+		if !errors.As(err, &corrupt) || corrupt.Key != key {
+			t.Errorf("%s: got %v", key, err)
+		}
 	}
 }

@@ -85,6 +85,14 @@ func (s *sub) Throttles() int64 {
 	return 0
 }
 
+// Retries is what the bucket below tells.
+func (s *sub) Retries() int64 {
+	if r, ok := s.Bucket.(Retried); ok {
+		return r.Retries()
+	}
+	return 0
+}
+
 func (s *sub) List(ctx context.Context, opts ListOptions) iter.Seq2[Object, error] {
 	return func(yield func(Object, error) bool) {
 		for obj, err := range s.Bucket.List(ctx, s.below(opts)) {

@@ -85,6 +85,7 @@ var _ interface {
 	bucket.Resumer
 	bucket.Throttled
 	bucket.Versioned
+	bucket.Retried
 } = (*Bucket)(nil)
 
 // Open returns the container. It makes no request to the store.
@@ -183,6 +184,9 @@ var errKey = errors.New("the account's key is no base64")
 
 // Throttles implements bucket.Throttled.
 func (b *Bucket) Throttles() int64 { return b.throttle.Throttles() }
+
+// Retries implements bucket.Retried.
+func (b *Bucket) Retries() int64 { return b.throttle.Retries() }
 
 // Describe implements bucket.Bucket.
 func (b *Bucket) Describe() bucket.Capabilities {

@@ -3,9 +3,11 @@ package gcs
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -34,8 +36,15 @@ func TestB08_ABrokenReadEnds(t *testing.T) {
 		}
 		w.Header().Set("X-Goog-Generation", "1")
 		w.Header().Set("X-Goog-Metageneration", "1")
-		w.Header().Set("Content-Length", "100")
-		_, _ = w.Write(make([]byte, 10)) // and then the connection ends
+		var from int
+		if _, err := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-", &from); err == nil {
+			w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-99/100", from))
+		}
+		w.Header().Set("Content-Length", strconv.Itoa(100-from))
+		if from > 0 {
+			w.WriteHeader(http.StatusPartialContent)
+		}
+		_, _ = w.Write(make([]byte, 10)) // and then the connection ends: the SDK would go on for ever so
 	})
 	body, _, err := b.Open(t.Context(), "key", bucket.ReadOptions{})
 	if err == nil {

@@ -98,8 +98,9 @@ func TestB16_GuardsOfABucket(t *testing.T) {
 	var document string
 	b := open(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, document) })
 	for text, want := range map[string]bucket.Guards{
-		`{}`:                                     {Holds: true, EventHolds: true},
-		`{"objectRetention":{"mode":"Enabled"}}`: {Retention: true, Holds: true, EventHolds: true},
+		`{}`:                                       {Holds: true, EventHolds: true},
+		`{"objectRetention":{"mode":"Enabled"}}`:   {Retention: true, Holds: true, EventHolds: true},
+		`{"objectRetention":{"mode":"Other"}}`:     {Holds: true, EventHolds: true},
 		`{"encryption":{"defaultKmsKeyName":"k"}}`: {Holds: true, EventHolds: true, Key: "k"},
 	} {
 		document = text

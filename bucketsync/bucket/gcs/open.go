@@ -83,6 +83,7 @@ var _ interface {
 	bucket.Keeper
 	bucket.Pager
 	bucket.Throttled
+	bucket.Retried
 	bucket.Versioned
 } = (*Bucket)(nil)
 
@@ -146,6 +147,9 @@ func newClient(ctx context.Context, opts Options, w *wire) (*storage.Client, err
 
 // Throttles implements bucket.Throttled.
 func (b *Bucket) Throttles() int64 { return b.throttle.Throttles() }
+
+// Retries implements bucket.Retried.
+func (b *Bucket) Retries() int64 { return b.throttle.Retries() }
 
 // Describe implements bucket.Bucket. Names are listed in the order of their UTF-8 bytes:
 // https://cloud.google.com/storage/docs/listing-objects.

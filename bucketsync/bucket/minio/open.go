@@ -81,6 +81,7 @@ var _ interface {
 	bucket.Resumer
 	bucket.Pager
 	bucket.Throttled
+	bucket.Retried
 	bucket.Copier
 } = (*Bucket)(nil)
 
@@ -176,6 +177,9 @@ func newTransport(secure bool, limit silence.Limit) (*http.Transport, error) {
 
 // Throttles implements bucket.Throttled.
 func (b *Bucket) Throttles() int64 { return b.throttle.Throttles() }
+
+// Retries implements bucket.Retried.
+func (b *Bucket) Retries() int64 { return b.throttle.Retries() }
 
 // Describe implements bucket.Bucket.
 func (b *Bucket) Describe() bucket.Capabilities {

@@ -93,6 +93,7 @@ var _ interface {
 	bucket.Resumer
 	bucket.Pager
 	bucket.Throttled
+	bucket.Retried
 	bucket.Copier
 } = (*Bucket)(nil)
 
@@ -197,6 +198,9 @@ func (b *Bucket) express() bool { return strings.HasSuffix(b.opts.Bucket, "--x-s
 
 // Throttles implements bucket.Throttled.
 func (b *Bucket) Throttles() int64 { return b.throttle.Throttles() }
+
+// Retries implements bucket.Retried.
+func (b *Bucket) Retries() int64 { return b.throttle.Retries() }
 
 // Describe implements bucket.Bucket. Listings of general purpose buckets are in the order of UTF-8 bytes, those of
 // directory buckets in none: https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html.

@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	smithy "github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
@@ -199,6 +200,11 @@ func TestB14_ARequestToSlowDownIsKnown(t *testing.T) {
 	}
 	if !errors.Is(kind(slow), bucket.ErrSlowDown) {
 		t.Error("503 is not known as a request to slow down")
+	}
+	for _, code := range []string{"SlowDown", "RequestLimitExceeded", "TooManyRequests", "ThrottlingException"} {
+		if !errors.Is(kind(&smithy.GenericAPIError{Code: code}), bucket.ErrSlowDown) {
+			t.Errorf("%s is not known as a request to slow down", code)
+		}
 	}
 }
 

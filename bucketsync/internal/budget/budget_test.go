@@ -28,14 +28,11 @@ func TestB19_WhatIsUsedAndKeptStaysWithinTheBudget(t *testing.T) {
 				for most := peak.Load(); now > most && !peak.CompareAndSwap(most, now); most = peak.Load() {
 					continue
 				}
-				b.mu.Lock()
-				if b.used+b.kept > total {
-					t.Errorf("%d bytes are used and %d kept, of %d", b.used, b.kept, total)
-				}
-				b.mu.Unlock()
+				within(t, b)
 				used.Add(-int64(cap(buffer)))
 				release()
 				release() // once is enough
+				within(t, b)
 			}
 		})
 	}
@@ -102,5 +99,14 @@ func BenchmarkBuffer(b *testing.B) {
 			b.Fatal(err)
 		}
 		release()
+	}
+}
+
+func within(t *testing.T, b *Budget) {
+	t.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.used+b.kept > b.total {
+		t.Errorf("%d bytes are used and %d kept, of %d", b.used, b.kept, b.total)
 	}
 }

@@ -121,7 +121,7 @@ type Fault struct {
 	Cut int64
 	// Short makes a Get say and send so many bytes less than there are.
 	Short int64
-	// Flip makes a Copy change one bit of what it copies.
+	// Flip makes a Copy, or one of a part, change one bit of what it copies.
 	Flip bool
 	// Torn makes a Get send this behind the first half of the object, in place of what belongs there.
 	Torn []byte

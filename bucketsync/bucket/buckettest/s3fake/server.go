@@ -178,7 +178,7 @@ func (s *Server) answer(w http.ResponseWriter, r request, op Op, fault Fault) er
 	case CreateUpload:
 		return s.createUpload(w, r)
 	case UploadPart, CopyPart:
-		return s.uploadPart(w, r)
+		return s.uploadPart(w, r, fault)
 	case CompleteUpload:
 		return s.completeUpload(w, r)
 	case AbortUpload:

@@ -57,7 +57,7 @@ func (s *Server) under(r request) (*upload, error) {
 	return u, nil
 }
 
-func (s *Server) uploadPart(w http.ResponseWriter, r request) error {
+func (s *Server) uploadPart(w http.ResponseWriter, r request, fault Fault) error {
 	number, err := strconv.Atoi(r.query.Get("partNumber"))
 	if err != nil || number < 1 || number > 10_000 {
 		return fail(http.StatusBadRequest, "InvalidArgument", "part number %q", r.query.Get("partNumber"))
@@ -71,6 +71,9 @@ func (s *Server) uploadPart(w http.ResponseWriter, r request) error {
 	}
 	if err != nil {
 		return err
+	}
+	if fault.Flip && len(raw) > 0 {
+		raw = append([]byte{raw[0] ^ 1}, raw[1:]...)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -3,7 +3,8 @@
 //
 //	request ── waits until the time that the store has named ──> store ── 429 or 503 ──> counted; Retry-After is waited out ──> SDK
 //
-// While a store's wait lasts, no other request is sent to it either.
+// While a store's wait lasts, no other request is sent to it either. It also counts what the SDKs make again by themselves: within one call of a
+// driver, the same request after an answer that was a failure of the moment.
 package throttle
 
 import (
@@ -14,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/crossfade-project/crossfade/bucketsync/bucket"
 	"github.com/crossfade-project/crossfade/internal/clock"
 )
 
@@ -27,12 +29,16 @@ type Transport struct {
 	Clock clock.Clock
 
 	count atomic.Int64
+	again atomic.Int64
 	mu    sync.Mutex
 	until time.Time
 }
 
 // Throttles is how many answers have asked to slow down.
 func (t *Transport) Throttles() int64 { return t.count.Load() }
+
+// Retries is how many requests were made again within one call of the driver; see bucket.OneCall.
+func (t *Transport) Retries() int64 { return t.again.Load() }
 
 // RoundTrip implements http.RoundTripper.
 func (t *Transport) RoundTrip(request *http.Request) (*http.Response, error) {
@@ -48,7 +54,13 @@ func (t *Transport) Through(next http.RoundTripper, request *http.Request) (*htt
 		}
 		return nil, err
 	}
+	call := bucket.CallOf(ctx)
+	name := func() string { return request.Method + " " + request.URL.String() }
+	if call.Begin(name) {
+		t.again.Add(1)
+	}
 	answer, err := next.RoundTrip(request)
+	call.End(name, err != nil || ofTheMoment(answer.StatusCode))
 	if err != nil || answer.StatusCode != http.StatusTooManyRequests && answer.StatusCode != http.StatusServiceUnavailable {
 		return answer, err
 	}
@@ -70,6 +82,11 @@ func (t *Transport) Through(next http.RoundTripper, request *http.Request) (*htt
 }
 
 // wait waits until the time that the store has named.
+// ofTheMoment reports whether the same request may have another answer a moment later.
+func ofTheMoment(status int) bool {
+	return status == http.StatusRequestTimeout || status == http.StatusTooManyRequests || status >= http.StatusInternalServerError
+}
+
 func (t *Transport) wait(ctx context.Context) error {
 	t.mu.Lock()
 	until := t.until
