@@ -301,7 +301,11 @@ func (e *engine) copySpans(ctx context.Context, how walkOptions, doomed *doomed,
 		at.turned = own.tracker.turned
 		return func(p pair) error {
 			below := e.toCaps.NoneBelow && above.add(p)
-			if p = underFolders(p); p.dst != nil {
+			p, err := e.folders(p)
+			if err != nil {
+				return err
+			}
+			if p.dst != nil {
 				own.held++
 			}
 			if below && p.src != nil {

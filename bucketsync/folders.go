@@ -19,6 +19,9 @@ import (
 //	none                     | as recorded        | deleted, where copies are, after everything that lies in it
 //	none                     | of properties      | it stays, also where foreign objects are deleted: it is no object, and others' keys may need it
 
+// What stands under the empty key is the place itself, where a prefix names a directory. That is no object of it, unless the destination
+// has room for one there, below a prefix of its own.
+
 // underFolders is a pair without the directories that are nothing of themselves.
 func underFolders(p pair) pair {
 	if p.src != nil && p.src.Folder == bucket.FolderHolding && (p.dst == nil || p.dst.Folder.Bare() && !p.rec.knows(*p.dst)) {
@@ -28,6 +31,27 @@ func underFolders(p pair) pair {
 		p.dst = nil
 	}
 	return p
+}
+
+// isPlace reports whether the source's directory is the place itself, and no object there.
+func (e *engine) isPlace(p pair) bool {
+	return p.key == "" && p.src != nil && p.src.Folder != bucket.NotFolder && (p.src.Folder.Bare() || unfit(*p.src, e.toCaps) != "")
+}
+
+// folders is underFolders, and enters in the ledger what the place itself has, of which nothing is copied.
+func (e *engine) folders(p pair) (pair, error) {
+	p = underFolders(p)
+	if !e.isPlace(p) {
+		return p, nil
+	}
+	own := p.src.Folder == bucket.FolderOwn
+	p.src = nil
+	if !own {
+		return p, nil
+	}
+	return p, e.ledger.add(p.key, []Entry{{
+		Property: "directory", Fate: Lost, Detail: "what the source's place itself has as a directory: metadata, or an access control list",
+	}})
 }
 
 // knows reports whether the record is of just this version at the destination.

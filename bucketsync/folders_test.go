@@ -188,6 +188,38 @@ func TestB15_DirectoriesThatSayMoreThanTheirKeysAreCopied(t *testing.T) {
 	wantKeys(t, shown(t, to, true), "described/", "described/x", "empty/", "guarded/", "guarded/x", "owned", "plain/deep/y", "plain/x", "top")
 }
 
+// The directory that a prefix names is the place itself, not an object in it. What it has of its own is told.
+func TestB15_TheDirectoryOfAPrefixIsThePlaceItself(t *testing.T) {
+	server, from := lake(t)
+	must(t, server.MakeDirectory("lake", "raw", nil, azurefake.Rights{ACL: "user::rwx,user:ab:r-x"}))
+	must(t, server.MakeDirectory("lake", "bare", nil, azurefake.Rights{}))
+	writeAll(t, from, "raw/x", "rawer")
+	_, to := lake(t)
+	opts := folderOptions(t, bucket.Sub(from, "raw/"), to)
+	result := applied(t, opts)
+	wantKeys(t, shown(t, to, true), "x")
+	if len(result.Losses) != 1 || result.Losses[0].Property != "directory" {
+		t.Errorf("the ledger has %+v", result.Losses)
+	}
+	idle(t, opts)
+	opts.Strict = true
+	p, err := bucketsync.Plan(t.Context(), opts)
+	must(t, err)
+	if len(p.Refusals) != 1 {
+		t.Errorf("with strict refused is %+v", p.Refusals)
+	}
+	opts = folderOptions(t, bucket.Sub(from, "bare/"), to)
+	if result := applied(t, opts); result.Copied != 0 || len(result.Losses) != 0 || result.Extra != 1 {
+		t.Errorf("of an empty directory: %+v", result)
+	}
+	// Below a prefix of the destination's there is room for it.
+	_, below := lake(t)
+	opts = folderOptions(t, bucket.Sub(from, "raw/"), bucket.Sub(below, "copy/"))
+	applied(t, opts)
+	wantKeys(t, shown(t, below, true), "copy/", "copy/x")
+	idle(t, opts)
+}
+
 // Markers become directories, whether or not those are there, and go without what others have in them.
 func TestB15_MarkersBecomeDirectories(t *testing.T) {
 	server, to := lake(t)

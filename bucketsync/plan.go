@@ -250,7 +250,11 @@ func (s *surveyor) walk(ctx context.Context, resort bool) error {
 			if s.e.toCaps.NoneBelow && above.add(p) {
 				s.refusals.add(nestedWords, p.key, unfitMend)
 			}
-			if p = underFolders(p); p.dst != nil {
+			p, err := s.e.folders(p)
+			if err != nil {
+				return err
+			}
+			if p.dst != nil {
 				own.Held++
 			}
 			if v := compare(p); v == same {

@@ -234,7 +234,9 @@ func (e *engine) verifyOnce(ctx context.Context, mode Mode, sampleSize int, seed
 
 // examine finds out about one key.
 func (e *engine) examine(ctx context.Context, p pair, mode Mode, read bool, s *summary, workers *errgroup.Group) error {
-	p = underFolders(p)
+	if p = underFolders(p); e.isPlace(p) {
+		p.src = nil
+	}
 	if mode == ModeSize && p.src != nil && p.dst != nil && p.src.Size == p.dst.Size && len(s.waiting) == 0 && s.witness == nil {
 		s.addSize(p.key, p.src.Size)
 		return nil

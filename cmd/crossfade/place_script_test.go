@@ -24,12 +24,13 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket/buckettest/azurefake"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/buckettest/s3fake"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/s3"
 )
 
 // TestPlaceScripts runs the scripts about two places that no migration file names. Each has two fake S3 servers, one and two, with an
-// account each, and directories; a script needs no cluster, so that these run with -short as well.
+// account each, one of an Azure account with a hierarchical namespace, and directories; a script needs no cluster, so that these run with -short as well.
 func TestPlaceScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "places"), Setup: setupPlaces, RequireUniqueNames: true,
@@ -75,6 +76,10 @@ func setupPlaces(env *testscript.Env) error {
 		env.Setenv(upper+"_ID", a.id)
 		env.Setenv(upper+"_KEY", a.secret)
 	}
+	lake := azurefake.Start(azurefake.Options{})
+	env.Defer(lake.Close)
+	env.Setenv("LAKE", lake.URL())
+	env.Setenv("LAKE_KEY", azurefake.Key)
 	env.Setenv("HOME", env.WorkDir)
 	env.Setenv("LANG", "C.UTF-8")
 	return nil

@@ -150,3 +150,32 @@ func TestB05_DirectoriesAreWrittenOnCondition(t *testing.T) {
 		t.Errorf("a directory is deleted that is another by now: %v", err)
 	}
 }
+
+// A blob of the other API is not written over in blocks: what was to be written is an error, and the blob stays.
+func TestB03_BlobsOfTheOtherAPIAreNotWrittenOverInBlocks(t *testing.T) {
+	server := azurefake.Start(azurefake.Options{})
+	t.Cleanup(server.Close)
+	b, err := azure.Open(t.Context(), azure.Options{
+		Account: azurefake.Account, Container: "lake", Endpoint: server.URL(), PartSize: 10, Attempts: 1, Credentials: azure.Credentials{AccountKey: azurefake.Key},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, err := range []error{b.Probe(t.Context()), b.Make(t.Context()), server.MakeFile("lake", "file", []byte("theirs"), azurefake.Rights{})} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, size := range []int{25, 10} {
+		refused := size > 10
+		before, err := b.Head(t.Context(), "file")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = b.Put(t.Context(), "file", strings.NewReader(strings.Repeat("x", size)), int64(size), bucket.PutOptions{IfMatch: before})
+		after, herr := b.Head(t.Context(), "file")
+		if herr != nil || (err != nil) != refused || (after.ETag == before.ETag) != refused {
+			t.Errorf("%d bytes: %v, %v; from %s to %s", size, err, herr, before.ETag, after.ETag)
+		}
+	}
+}
