@@ -84,6 +84,12 @@ func (b *Bucket) Open(ctx context.Context, key string, opts bucket.ReadOptions) 
 	if b.isFolderKey(key) {
 		return b.openFolder(ctx, key, opts)
 	}
+	if answer := b.wire.get(ctx, key, opts); answer != nil { //nolint:bodyclose // whoever reads it closes it
+		header := answer.Header
+		obj := bucket.Object{Key: key, ETag: strings.Trim(header.Get("ETag"), `"`), Version: header.Get("X-Ms-Version-Id")}
+		obj.Modified, _ = http.ParseTime(header.Get("Last-Modified")) // without one it is unknown
+		return b.opened(obj, opts, answer.ContentLength, header.Get("Content-Range"), answer.Body)
+	}
 	return b.open(ctx, b.client.NewBlobClient(key), key, opts)
 }
 
@@ -98,11 +104,16 @@ func (b *Bucket) open(ctx context.Context, client *blob.Client, key string, opts
 		return nil, bucket.Object{}, b.fail("open", key, err)
 	}
 	obj := bucket.Object{Key: key, ETag: unquote(answer.ETag), Modified: value(answer.LastModified), Version: value(answer.VersionID)}
-	want, err := body.Answered(opts, &obj, value(answer.ContentLength), value(answer.ContentRange))
+	return b.opened(obj, opts, value(answer.ContentLength), value(answer.ContentRange), answer.Body)
+}
+
+// opened holds an answer against what was asked for.
+func (b *Bucket) opened(obj bucket.Object, opts bucket.ReadOptions, length int64, part string, content io.ReadCloser) (io.ReadCloser, bucket.Object, error) {
+	want, err := body.Answered(opts, &obj, length, part)
 	if err != nil {
-		return nil, bucket.Object{}, b.fail("open", key, errors.Join(err, answer.Body.Close()))
+		return nil, bucket.Object{}, b.fail("open", obj.Key, errors.Join(err, content.Close()))
 	}
-	return body.Answer(answer.Body, want), obj, nil
+	return body.Answer(content, want), obj, nil
 }
 
 func ifMatch(etag string) *blob.AccessConditions {

@@ -19,11 +19,12 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
 
+	"github.com/crossfade-project/crossfade/bucketsync/bucket"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/body"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/hot"
 )
 
-// wire makes the write of a whole blob past the SDK.
+// wire makes the read of a blob and the write of a whole one past the SDK.
 type wire struct {
 	hot     hot.Wire
 	account string
@@ -52,14 +53,47 @@ func (w *wire) aim(container string, c Credentials) error {
 
 // put writes a blob in one piece and returns the answer's headers. Nil says to do it by the SDK.
 func (w *wire) put(ctx context.Context, key string, part body.Part, query *blockblob.UploadOptions) http.Header {
-	u := *w.base
-	u.RawPath = u.EscapedPath() + "/" + url.PathEscape(key) // slashes too, as the SDK does it
-	u.Path += "/" + key
-	answer, _ := w.hot.Write(ctx, http.MethodPut, &u, putHeaders(query), hot.Body{Part: part})
+	answer, _ := w.hot.Write(ctx, http.MethodPut, w.url(key), putHeaders(query), hot.Body{Part: part})
 	if answer == nil {
 		w.tokens.forget()
 	}
 	return answer
+}
+
+// get asks for a blob or a range of it. Nil says to ask by the SDK.
+func (w *wire) get(ctx context.Context, key string, opts bucket.ReadOptions) *http.Response {
+	answer := w.hot.Get(ctx, w.url(key), getHeaders(opts))
+	switch {
+	case answer == nil:
+		w.tokens.forget()
+	case answer.ContentLength < 0: // what no service answers
+		_ = answer.Body.Close() // only read
+		return nil
+	}
+	return answer
+}
+
+// url is a blob's. Slashes in its key are escaped too, as the SDK does it.
+func (w *wire) url(key string) *url.URL {
+	u := *w.base
+	u.RawPath = u.EscapedPath() + "/" + url.PathEscape(key)
+	u.Path += "/" + key
+	return &u
+}
+
+// getHeaders are what the SDK makes of a read: https://learn.microsoft.com/rest/api/storageservices/get-blob.
+func getHeaders(opts bucket.ReadOptions) http.Header {
+	header := http.Header{"Accept": {"application/octet-stream"}, "x-ms-version": {apiVersion}}
+	if opts.Pin.ETag != "" {
+		header["If-Match"] = []string{`"` + opts.Pin.ETag + `"`}
+	}
+	switch {
+	case opts.Length > 0:
+		header["x-ms-range"] = []string{fmt.Sprintf("bytes=%d-%d", opts.Offset, opts.Offset+opts.Length-1)}
+	case opts.Offset > 0:
+		header["x-ms-range"] = []string{fmt.Sprintf("bytes=%d-", opts.Offset)}
+	}
+	return header
 }
 
 // putHeaders are what the SDK makes of the same options: https://learn.microsoft.com/rest/api/storageservices/put-blob.

@@ -31,6 +31,7 @@ type recorder struct {
 	header http.Header
 	uri    string
 	body   string
+	part   string // the request's range
 	date   string // the request's, with which the SDK is to sign too
 }
 
@@ -42,15 +43,37 @@ func (r *recorder) RoundTrip(request *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 	}
+	r.part = ""
 	r.header, r.uri, r.body = http.Header{}, request.URL.RequestURI(), string(sent)
 	for name, values := range request.Header {
-		if name = strings.ToLower(name); name == "x-ms-date" {
+		switch name = strings.ToLower(name); name {
+		case "x-ms-date":
 			r.date = values[0]
+		case "x-ms-range":
+			r.part = values[0]
 		}
 		r.header[name] = values
 	}
 	r.header["content-length"] = []string{fmt.Sprint(request.ContentLength)}
+	if request.Method == http.MethodGet {
+		return r.read(request)
+	}
 	return &http.Response{StatusCode: http.StatusCreated, Header: http.Header{"Etag": {`"0x1"`}}, Body: http.NoBody, Request: request}, nil
+}
+
+// read answers a read of a blob of ten bytes.
+func (r *recorder) read(request *http.Request) (*http.Response, error) {
+	content, header := "0123456789", http.Header{"Etag": {`"0x1"`}, "Last-Modified": {"Fri, 02 Jan 2026 03:04:05 GMT"}, "X-Ms-Version-Id": {"v1"}}
+	status := http.StatusOK
+	if r.part != "" {
+		status = http.StatusPartialContent
+		first, last := 0, len(content)-1
+		_, _ = fmt.Sscanf(r.part, "bytes=%d-%d", &first, &last)
+		header.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", first, last, len(content)))
+		content = content[first : last+1]
+	}
+	header.Set("Content-Length", fmt.Sprint(len(content)))
+	return &http.Response{StatusCode: status, Header: header, ContentLength: int64(len(content)), Body: io.NopCloser(strings.NewReader(content)), Request: request}, nil
 }
 
 // Do implements policy.Transporter.
@@ -173,6 +196,37 @@ func TestI05_BothWaysSendTheSame(t *testing.T) {
 	}
 }
 
+func TestB04_BothWaysReadTheSame(t *testing.T) {
+	for name, c := range map[string]Credentials{"key": {AccountKey: "c2VjcmV0"}, "SAS": {SAS: "sv=2024-01-01&sig=a%2Bb"}} {
+		lean, sdk, asked, want := both(t, c)
+		for i, opts := range []bucket.ReadOptions{
+			{}, {Pin: bucket.Object{ETag: "0x1", Size: 10}}, {Offset: 3}, {Length: 4}, {Offset: 3, Length: 4, Pin: bucket.Object{ETag: "0x1"}}, {Pin: bucket.Object{ETag: "0x2"}},
+		} {
+			read := func(b *Bucket) (string, bucket.Object, error) {
+				content, obj, err := b.Open(t.Context(), []string{"key", "a b//ü?#%"}[i%2], opts)
+				if err != nil {
+					return "", obj, err
+				}
+				all, err := io.ReadAll(content)
+				return string(all), obj, errors.Join(err, content.Close())
+			}
+			got, told, err := read(lean)
+			want.date = asked.date
+			same, known, failed := read(sdk)
+			if got != same || !told.Modified.Equal(known.Modified) || told.Size != known.Size || told.ETag != known.ETag || told.Version != known.Version || (err == nil) != (failed == nil) ||
+				errors.Is(err, bucket.ErrPrecondition) != errors.Is(failed, bucket.ErrPrecondition) {
+				t.Errorf("%s: with %+v %q of %+v: %v, by the SDK %q of %+v: %v", name, opts, got, told, err, same, known, failed)
+			}
+			if c.AccountKey == "" {
+				delete(asked.header, "x-ms-date")
+			}
+			if asked.uri != want.uri || !maps.EqualFunc(asked.header, want.header, slices.Equal) {
+				t.Fatalf("%s: with %+v\nsent    %s %v\nthe SDK %s %v", name, opts, asked.uri, asked.header, want.uri, want.header)
+			}
+		}
+	}
+}
+
 // A real check of signatures takes what the SDK never sees.
 func TestB12_AzuriteTakesWhatGoesPastTheSDK(t *testing.T) {
 	server, err := store.Start(context.WithoutCancel(t.Context()), store.Azurite, store.Options{Dir: t.TempDir(), Log: slog.New(slog.NewTextHandler(os.Stderr, nil))})
@@ -217,6 +271,11 @@ func TestB12_AzuriteTakesWhatGoesPastTheSDK(t *testing.T) {
 		}
 		if got := head.Properties; got.ContentType != p.ContentType || got.CacheControl != p.CacheControl || !maps.Equal(got.Metadata, p.Metadata) || !maps.Equal(got.Tags, p.Tags) {
 			t.Errorf("%q has %+v", key, got)
+		}
+		if got, obj, err := lean.Open(t.Context(), key, bucket.ReadOptions{Pin: put}); err != nil || obj.ETag != put.ETag {
+			t.Errorf("read %q as %+v: %v", key, obj, err)
+		} else if all, err := io.ReadAll(got); err != nil || string(all) != content || got.Close() != nil {
+			t.Errorf("read %d bytes of %q: %v", len(all), key, err)
 		}
 		opts = bucket.PutOptions{IfMatch: put}
 		if _, err := lean.Put(t.Context(), key, strings.NewReader("new"), 3, opts); err != nil {

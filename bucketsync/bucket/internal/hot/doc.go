@@ -6,5 +6,5 @@
 //
 // A Wire knows success only. Any other answer, and any failure of the connection, is not interpreted: the SDK makes the request again
 // and says what it means. So a write may arrive twice, as it does where an SDK tries again: it has a condition, which refuses the
-// second one, or writes the same once more.
+// second one, or writes the same once more. Where many requests in a row fail, most are left to the SDK at once.
 package hot

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/body"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/throttle"
@@ -19,7 +20,13 @@ type Wire struct {
 	By http.RoundTripper
 	// Sign adds the credentials. False says that they are not to be had here; nil adds none.
 	Sign func(request *http.Request) bool
+
+	failed, left atomic.Int64 // requests without success in a row; requests since then that were left to the SDK
 }
+
+// doubt is how many requests in a row have to fail until most are left to the SDK: a store whose answers mean nothing here would
+// otherwise get everything twice. One of as many is still tried.
+const doubt = 16
 
 // Body is what a write sends: a part, and what goes before and behind it.
 type Body struct {
@@ -83,6 +90,19 @@ func request(ctx context.Context, method string, u *url.URL, header http.Header)
 }
 
 func (w *Wire) do(r *http.Request) *http.Response {
+	if w.failed.Load() >= doubt && w.left.Add(1)%doubt != 0 {
+		return nil
+	}
+	answer := w.try(r)
+	if answer == nil {
+		w.failed.Add(1)
+	} else if w.failed.Load() > 0 {
+		w.failed.Store(0)
+	}
+	return answer
+}
+
+func (w *Wire) try(r *http.Request) *http.Response {
 	if w.Sign != nil && !w.Sign(r) {
 		return nil
 	}

@@ -51,6 +51,7 @@ func TestOnlySuccessIsKnown(t *testing.T) {
 	for path, known := range map[string]bool{
 		"/200": true, "/201": true, "/206": true, "/202": false, "/299": false, "/304": false, "/400": false, "/403": false, "/404": false, "/412": false, "/429": false, "/500": false, "/503": false, "/cut": false,
 	} {
+		w.failed.Store(0)
 		u := at.JoinPath(path)
 		if header, _ := w.Write(t.Context(), http.MethodPut, u, http.Header{}, Body{}); (header != nil) != known {
 			t.Errorf("a write that is answered %s gives %v", path, header)
@@ -69,6 +70,37 @@ func TestOnlySuccessIsKnown(t *testing.T) {
 	w.Sign = func(*http.Request) bool { return false }
 	if header, _ := w.Write(t.Context(), http.MethodPut, at.JoinPath("/200"), http.Header{}, Body{}); header != nil {
 		t.Error("a request that cannot be signed is sent")
+	}
+}
+
+// A store that only the SDK understands does not get everything twice, and one that was down for a while is tried again.
+func TestAStoreThatIsNotUnderstoodIsLeftToTheSDK(t *testing.T) {
+	w, at := serve(t)
+	tried := 0
+	w.Sign = func(*http.Request) bool {
+		tried++
+		return true
+	}
+	ask := func(path string, times int) (known int) {
+		for range times {
+			if header, _ := w.Write(t.Context(), http.MethodPut, at.JoinPath(path), http.Header{}, Body{}); header != nil {
+				known++
+			}
+		}
+		return known
+	}
+	ask("/403", doubt+10*doubt)
+	if tried != doubt+10 {
+		t.Errorf("%d requests of %d are tried", tried, 11*doubt)
+	}
+	if known := ask("/200", 2*doubt); known <= doubt {
+		t.Errorf("%d requests of %d are known after the store is back", known, 2*doubt)
+	}
+	tried = 0
+	ask("/403", doubt-1)
+	ask("/200", 1)
+	if ask("/403", doubt-1); tried != 2*doubt-1 {
+		t.Errorf("%d requests of %d are tried of a store that refuses some", tried, 2*doubt-1)
 	}
 }
 
