@@ -98,7 +98,7 @@ var errCut = errors.New("cut")
 func cut(*http.Request) (*http.Response, error) { return nil, errCut }
 
 // both opens a container twice: what is written to the first goes past the SDK, what is written to the second by it.
-func both(t *testing.T, c Credentials) (lean, sdk *Bucket, asked, want *recorder) {
+func both(t testing.TB, c Credentials) (lean, sdk *Bucket, asked, want *recorder) {
 	t.Helper()
 	open := func() *Bucket {
 		b, err := Open(t.Context(), Options{Account: "account", Container: "box", Endpoint: "http://store.test:10000", Attempts: 1, Credentials: c})
@@ -411,5 +411,34 @@ func TestI09_TokensGoOverTLSOnly(t *testing.T) {
 		if signed := w.sign(request); signed != (want != "") || request.Header.Get("Authorization") != want {
 			t.Errorf("%s: signed %t with %q", scheme, signed, request.Header.Get("Authorization"))
 		}
+	}
+}
+
+// What a request costs before it is sent and after it was answered.
+func BenchmarkRequests(b *testing.B) {
+	lean, sdk, _, _ := both(b, Credentials{AccountKey: "c2VjcmV0"})
+	sum := make([]byte, 16)
+	opts := bucket.PutOptions{IfAbsent: true, MD5: sum, Properties: bucket.Properties{ContentType: "text/plain", Metadata: map[string]string{"owner": "me"}}}
+	for name, to := range map[string]*Bucket{"past the SDK": lean, "by the SDK": sdk} {
+		b.Run("put "+name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := to.Put(b.Context(), "folder/key", strings.NewReader("text"), 4, opts); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run("get "+name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				content, _, err := to.Open(b.Context(), "folder/key", bucket.ReadOptions{Pin: bucket.Object{ETag: "0x1", Size: 10}})
+				if err == nil {
+					_, err = io.Copy(io.Discard, content)
+				}
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
