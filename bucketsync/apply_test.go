@@ -636,8 +636,11 @@ func TestRetry_OnlyWhatMayPass(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		failures[op+key]++
-		if failures[op+key] <= 2 {
+		switch failures[op+key] {
+		case 1:
 			return fmt.Errorf("%s: %w", op, syscall.ECONNRESET)
+		case 2:
+			return fmt.Errorf("%s: %w", op, net.ErrClosed)
 		}
 		return nil
 	}

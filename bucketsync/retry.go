@@ -39,9 +39,10 @@ func transient(err error) bool {
 	if errors.As(err, &exhausted) {
 		return false
 	}
-	// An EOF that comes out of a request is the end of its connection before there was an answer.
+	// An EOF that comes out of a request is the end of its connection before there was an answer. A connection is found closed where
+	// reading its answer failed first, while the body was still being written.
 	for _, passing := range []error{
-		bucket.ErrSlowDown, bucket.ErrDigest, io.ErrUnexpectedEOF, io.EOF, syscall.ECONNRESET, syscall.ECONNREFUSED, syscall.ECONNABORTED, syscall.EPIPE, syscall.ETIMEDOUT,
+		bucket.ErrSlowDown, bucket.ErrDigest, io.ErrUnexpectedEOF, io.EOF, net.ErrClosed, syscall.ECONNRESET, syscall.ECONNREFUSED, syscall.ECONNABORTED, syscall.EPIPE, syscall.ETIMEDOUT,
 	} {
 		if errors.Is(err, passing) {
 			return true
