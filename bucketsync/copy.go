@@ -238,7 +238,7 @@ func (e *engine) prepare(ctx context.Context, src bucket.Object, rec *Record, ba
 			}
 		}
 	}
-	return &transfer{key: src.Key, src: src, props: props, entries: entries, sums: newSums(e.wanted(src)...), over: base != nil}, nil
+	return &transfer{key: src.Key, src: src, props: props, entries: entries, sums: sumsFrom(e.hashes, e.wanted(src)), over: base != nil}, nil
 }
 
 // wanted are the algorithms by which a copy of an object is hashed as it is read: its identity, those that its source tells, and what the
@@ -314,6 +314,7 @@ func (e *engine) write(ctx context.Context, t *transfer, body io.Reader, raw []b
 		if err := in.fill(raw); err != nil {
 			return bucket.Object{}, readError(t.key, err)
 		}
+		t.sums.seal(e.hashes)
 		put.MD5, intent.MD5 = t.sum(raw, e.toCaps.ChecksMD5), t.md5
 		if err := t.checkSource(); err != nil {
 			return bucket.Object{}, err

@@ -11,6 +11,7 @@ import (
 	"hash/crc32"
 	"runtime"
 	"slices"
+	"sync"
 
 	"github.com/minio/crc64nvme"
 
@@ -35,6 +36,29 @@ func isIdentity(a bucket.Algorithm) bool { return a == bucket.BLAKE3 || a == buc
 type sums struct {
 	hashes [5]hash.Hash // in the order of algorithms; nil where one is not wanted
 	n      int64
+	sealed []bucket.Digest
+}
+
+// seal ends the hashing. What was found out stays known, and the hashes, of which that of BLAKE3 is as large as some objects, are for the next
+// object.
+func (s *sums) seal(next *sync.Pool) {
+	s.sealed = slices.Clip(s.digests())
+	if h, ok := s.hashes[0].(*blake3.Hash); ok { // the first of algorithms
+		next.Put(h)
+	}
+	s.hashes = [5]hash.Hash{}
+}
+
+// sumsFrom is newSums with what was sealed before.
+func sumsFrom(pool *sync.Pool, wanted []bucket.Algorithm) *sums {
+	h, ok := pool.Get().(*blake3.Hash)
+	if !ok || !slices.Contains(wanted, bucket.BLAKE3) {
+		return newSums(wanted...)
+	}
+	s := newSums(slices.DeleteFunc(wanted, func(a bucket.Algorithm) bool { return a == bucket.BLAKE3 })...)
+	h.Reset()
+	s.hashes[0] = h
+	return s
 }
 
 // algorithms are those that stores tell or that are an identity, the strongest first. MD5 is what most stores tell, and dearer than both
@@ -140,6 +164,9 @@ func (s *sums) Write(p []byte) (int, error) {
 }
 
 func (s *sums) digests() []bucket.Digest {
+	if s.sealed != nil {
+		return s.sealed
+	}
 	out := make([]bucket.Digest, 0, len(s.hashes))
 	for i, a := range algorithms() {
 		if s.hashes[i] != nil {

@@ -41,6 +41,7 @@ type engine struct {
 	mu     sync.Mutex
 	result Result
 
+	hashes *sync.Pool  // of BLAKE3
 	guards *guardsOnce // of the destination
 
 	versions *versions // nil where current objects alone are copied
@@ -81,7 +82,7 @@ func newEngine(opts Options) (*engine, error) {
 		opts:    opts, from: retrying{through(opts.From, limiter, opts.Clock), p}, to: retrying{through(opts.To, limiter, opts.Clock), p},
 		fromCaps: opts.From.Describe(), toCaps: opts.To.Describe(), patience: p,
 		ledger: &ledger{}, shapes: &shapes{}, memory: opts.memory(), progress: &progress{tell: opts.Progress},
-		result: Result{Evidence: map[Evidence]int64{}}, guards: &guardsOnce{},
+		result: Result{Evidence: map[Evidence]int64{}}, guards: &guardsOnce{}, hashes: &sync.Pool{},
 	}
 	e.strain = borne
 	e.strain.begun, e.strain.before = e.told(), e.madeAgain()

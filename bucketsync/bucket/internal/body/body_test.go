@@ -180,51 +180,6 @@ func TestAPartIsNotReadAfterItsEnd(t *testing.T) {
 	if n, err := late.Read(make([]byte, 3)); n > 0 || !errors.Is(err, errDone) {
 		t.Errorf("%d bytes are read after the end: %v", n, err)
 	}
-	var out bytes.Buffer
-	if n, err := late.(io.WriterTo).WriteTo(&out); n > 0 || out.Len() > 0 || !errors.Is(err, errDone) {
-		t.Errorf("%d bytes are written after the end: %v", n, err)
-	}
-}
-
-// short takes so many bytes.
-type short int
-
-func (s *short) Write(p []byte) (int, error) {
-	n := min(len(p), int(*s))
-	if *s -= short(n); n < len(p) {
-		return n, errors.New("full")
-	}
-	return n, nil
-}
-
-func TestAPartWritesItself(t *testing.T) {
-	for _, size := range []int{0, 1, 256 << 10, 700<<10 + 3} {
-		text := bytes.Repeat([]byte("0123456789abcdef"), size/16+1)[:size]
-		part, err := Whole(t.Context(), bytes.NewReader(text), int64(size), nil, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, from := range []int64{0, 1, int64(size)} {
-			reader, rest := part.Reader(), text[min(from, int64(size)):]
-			if _, err := reader.Seek(from, io.SeekStart); err != nil {
-				t.Fatal(err)
-			}
-			var out bytes.Buffer
-			n, err := reader.(io.WriterTo).WriteTo(&out)
-			if err != nil || n != int64(len(rest)) || !bytes.Equal(out.Bytes(), rest) {
-				t.Errorf("%d bytes from %d on: %d are written: %v", size, from, n, err)
-			}
-		}
-		room := short(size / 2)
-		reader := part.Reader()
-		if n, err := reader.(io.WriterTo).WriteTo(&room); size > 0 && (err == nil || n != int64(size/2)) {
-			t.Errorf("%d bytes into %d: %d, %v", size, size/2, n, err)
-		}
-		if left, err := io.ReadAll(reader); err != nil || size > 0 && len(left) != size-size/2 {
-			t.Errorf("%d bytes are left of %d: %v", len(left), size, err)
-		}
-		part.Done()
-	}
 }
 
 // BenchmarkParts cuts an object into parts of 8 MiB. What it allocates is per object, not per byte.

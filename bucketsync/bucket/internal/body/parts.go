@@ -221,34 +221,6 @@ func (r *reader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// WriteTo implements io.WriterTo: what is in memory goes from there, a piece at a time, so that Done need not wait long.
-func (r *reader) WriteTo(to io.Writer) (written int64, err error) {
-	const piece = 256 << 10
-	l := r.part.lease
-	write := func() (int, error) {
-		l.mu.RLock()
-		defer l.mu.RUnlock()
-		switch {
-		case l.over:
-			return 0, errDone
-		case r.at >= int64(len(r.part.Data)):
-			return 0, io.EOF
-		}
-		data := r.part.Data[r.at:]
-		return to.Write(data[:min(len(data), piece)])
-	}
-	for err == nil {
-		var n int
-		n, err = write()
-		r.at += int64(n)
-		written += int64(n)
-	}
-	if errors.Is(err, io.EOF) && r.at >= int64(len(r.part.Data)) {
-		err = nil
-	}
-	return written, err
-}
-
 // Seek implements io.Seeker.
 func (r *reader) Seek(offset int64, whence int) (int64, error) {
 	switch whence {

@@ -157,26 +157,7 @@ func (t *Transport) connect(request *http.Request) (*conn, error) {
 		}
 		plain = secure
 	}
-	return &conn{Conn: plain, in: bufio.NewReaderSize(plain, bufferSize), out: bufio.NewWriterSize(sender{plain}, bufferSize)}, nil
-}
-
-// sender writes to a connection. A body that can write itself, since it is in memory, goes past the buffer.
-type sender struct{ net.Conn }
-
-// ReadFrom implements io.ReaderFrom. net/http gives it a body of known length behind the limit of that length, and sees afterwards whether the
-// body had it.
-func (s sender) ReadFrom(r io.Reader) (int64, error) {
-	limited, ok := r.(*io.LimitedReader)
-	if !ok {
-		return io.Copy(s.Conn, r)
-	}
-	body, ok := limited.R.(io.WriterTo)
-	if !ok {
-		return io.Copy(s.Conn, r)
-	}
-	n, err := body.WriteTo(s.Conn)
-	limited.N -= n
-	return n, err
+	return &conn{Conn: plain, in: bufio.NewReaderSize(plain, bufferSize), out: bufio.NewWriterSize(plain, bufferSize)}, nil
 }
 
 // exchange sends a request and reads the head of its answer. The connection is kept when the answer's body has been read.
