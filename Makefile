@@ -11,7 +11,7 @@ FUZZTIME ?= 10s
 SHARD ?= 1/1
 export GOFLAGS := -buildvcs=false
 
-.PHONY: build test rbac check criteria demo demo-up demo-down kill network proof kill-full bench-bucketsync docs vuln fuzz clean
+.PHONY: build test rbac check criteria criteria-last demo demo-up demo-down kill network proof kill-full bench-bucketsync docs vuln fuzz clean
 
 build: ## the command, and the same as a kubectl plugin
 	CGO_ENABLED=0 go build -trimpath -o bin/crossfade ./cmd/crossfade
@@ -52,6 +52,9 @@ test: build ## every test; what a machine cannot run is skipped with its reason,
 
 criteria: ## one line for each acceptance criterion: held, failing or open
 	go run ./internal/devtools/criteria -timeout 40m -p 2 ./...
+
+criteria-last: ## the same by what the last make test left, without running anything
+	go run ./internal/devtools/criteria -last
 
 check: $(TOOLS)/golangci-lint $(TOOLS)/deadcode ## what must hold of the code before the tests run
 	@echo "gofmt"; test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }

@@ -43,10 +43,38 @@ type Package struct {
 	Output  []string // what is said outside tests: build errors, panics
 }
 
+// Last is where make test leaves its log.
+const Last = "bin/tests.json"
+
 // Log is the result of a whole run.
 type Log struct {
 	Tests    []Result
 	Packages []Package
+}
+
+// Save writes the log to a file.
+func (l *Log) Save(path string) error {
+	raw, err := json.Marshal(l)
+	if err != nil {
+		return fmt.Errorf("save the tests' results: %w", err)
+	}
+	if err := os.WriteFile(path, raw, 0o600); err != nil {
+		return fmt.Errorf("save the tests' results: %w", err)
+	}
+	return nil
+}
+
+// Load reads what Save wrote.
+func Load(path string) (*Log, error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the tests' results: %w", err)
+	}
+	log := &Log{}
+	if err := json.Unmarshal(raw, log); err != nil {
+		return nil, fmt.Errorf("read the tests' results in %s: %w", path, err)
+	}
+	return log, nil
 }
 
 type event struct {

@@ -1,6 +1,6 @@
 // Command testrun is what `make test` runs: go test, with the failures whole, every skipped test with its reason at the
 // end, and a last line that counts. Packages behind -- come after all others and one by one: they measure what users notice, and
-// a neighbour that takes the processors would be noticed too.
+// a neighbour that takes the processors would be noticed too. What became of each test stays in bin/tests.json.
 package main
 
 import (
@@ -19,6 +19,9 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	log, err := run(ctx, os.Args[1:])
 	stop()
+	if err == nil {
+		err = log.Save(testlog.Last)
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "testrun:", err)
 		os.Exit(1)
