@@ -12,7 +12,8 @@ const (
 	StageSkipped EventKind = "stage-skipped" // an earlier run finished it
 	Planned      EventKind = "planned"       // Changes says how many changes the stage has
 	ChangeEnded  EventKind = "change-ended"
-	Copying      EventKind = "copying" // Copy says how far a sync has come
+	Copying      EventKind = "copying"   // Copy says how far a sync has come
+	Comparing    EventKind = "comparing" // Copy says how far a comparison has come
 	Returning    EventKind = "returning"
 )
 

@@ -46,7 +46,7 @@ func (m *Migration) logEnd(verb string, err error) error {
 
 func (m *Migration) logEvent(e Event) {
 	switch e.Kind {
-	case Copying: // many times a second
+	case Copying, Comparing: // many times a second
 	case ChangeEnded:
 		m.kept("progress", e.Err, "kind", string(e.Kind), "stage", e.Stage, "text", e.Text, "skipped", e.Skipped)
 	default:

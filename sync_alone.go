@@ -317,7 +317,10 @@ func (s *Sync) Verify(ctx context.Context, opts VerifyOptions) (_ *Verification,
 		}
 		o.Witness = t.begin
 	}
+	o.Progress = comparing(s.events, verifyName)
+	s.events(Event{Kind: StageBegan, Stage: verifyName, Text: s.engine.From.Describe().URL + " and " + s.engine.To.Describe().URL})
 	r, err := bucketsync.Verify(ctx, o)
+	s.events(Event{Kind: StageEnded, Stage: verifyName, Err: s.redact.Error(err)})
 	if err != nil {
 		return nil, errors.Join(err, t.drop())
 	}

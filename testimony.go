@@ -192,10 +192,17 @@ func (v *ManifestVerification) compare(ctx context.Context, opts ManifestOptions
 	if err != nil {
 		return err
 	}
+	tell := wire.Events
+	if tell == nil {
+		tell = func(Event) {}
+	}
+	tell(Event{Kind: StageBegan, Stage: verifyName, Text: opts.Path + " and " + url})
 	report, err := bucketsync.VerifyProven(ctx, bucketsync.ProvenOptions{
 		Bucket: place, Proven: func() iter.Seq2[bucketsync.Proven, error] { return provenOf(opts.Path) }, Properties: same, Filter: opts.Filter,
 		Mode: mode, SampleSize: opts.SampleSize, Seed: seed, AllowExtra: opts.AllowExtra, Concurrency: opts.Concurrency, Log: log, Clock: wire.Clock,
+		Objects: v.Objects, Bytes: v.Bytes, Progress: comparing(tell, verifyName),
 	})
+	tell(Event{Kind: StageEnded, Stage: verifyName, Err: red.Error(err)})
 	if err != nil {
 		return err
 	}

@@ -77,7 +77,13 @@ func (m *Migration) Verify(ctx context.Context, opts VerifyOptions) (_ *Verifica
 		if err != nil {
 			return nil, err
 		}
-		r, err := bucketsync.Verify(ctx, bucketsync.VerifyOptions{From: from, To: to, Mode: mode, SampleSize: opts.SampleSize, Seed: seed, Manifest: m.manifest(b), Versions: b.Versions, Hash: bucket.Algorithm(b.Hash), Log: m.opts.Log, Clock: m.opts.Clock})
+		stage := verifyName + "/" + b.Name
+		m.event(Event{Kind: StageBegan, Stage: stage, Text: from.Describe().URL + " and " + to.Describe().URL})
+		r, err := bucketsync.Verify(ctx, bucketsync.VerifyOptions{
+			From: from, To: to, Mode: mode, SampleSize: opts.SampleSize, Seed: seed, Manifest: m.manifest(b), Versions: b.Versions, Hash: bucket.Algorithm(b.Hash),
+			Log: m.opts.Log, Clock: m.opts.Clock, Progress: comparing(m.event, stage),
+		})
+		m.event(Event{Kind: StageEnded, Stage: stage, Err: err})
 		if err != nil {
 			return nil, fmt.Errorf("verify bucket %s: %w", b.Name, err)
 		}
@@ -96,6 +102,14 @@ func (m *Migration) Verify(ctx context.Context, opts VerifyOptions) (_ *Verifica
 	}
 	v.Archive = &report
 	return v, nil
+}
+
+// verifyName is the stage that events of a comparison belong to, with the bucket's name behind it where a migration has several.
+const verifyName = "verify"
+
+// comparing tells of a comparison as events.
+func comparing(tell func(Event), stage string) func(bucketsync.Progress) {
+	return func(p bucketsync.Progress) { tell(Event{Kind: Comparing, Stage: stage, Copy: &p}) }
 }
 
 // verifyMode reads the name of a mode; none is that of the listings.

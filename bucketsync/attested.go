@@ -31,6 +31,9 @@ type ProvenOptions struct {
 	TempDir     string
 	Log         *slog.Logger
 	Clock       clock.Clock
+	// Objects and Bytes are how many were proven, for Progress; 0 is not known.
+	Objects, Bytes int64
+	Progress       func(Progress)
 }
 
 // VerifyProven compares a place with what was proven of it, or of its origin, before. In the Report, the source is what was
@@ -43,6 +46,11 @@ func VerifyProven(ctx context.Context, opts ProvenOptions) (Report, error) {
 	e, err := begin(ctx, o.withDefaults())
 	if err != nil {
 		return Report{}, fmt.Errorf("verify: %w", err)
+	}
+	if e.comparison = e.newComparison(opts.Progress); e.comparison != nil && opts.Filter.empty() {
+		if e.comparison.objects = opts.Objects; opts.Mode == ModeFull {
+			e.comparison.bytes = opts.Bytes
+		}
 	}
 	a := &attested{engine: e, mode: cmp.Or(opts.Mode, ModeListing), proven: opts.Proven, properties: opts.Properties}
 	report := Report{Mode: a.mode}
@@ -63,7 +71,8 @@ func VerifyProven(ctx context.Context, opts ProvenOptions) (Report, error) {
 	}
 	for _, resort := range []bool{false, true} {
 		report.Evidence = map[Evidence]int64{}
-		s := &summary{report: report, allowExtra: opts.AllowExtra, most: e.opts.width()}
+		s := &summary{report: report, allowExtra: opts.AllowExtra, most: e.opts.width(), heard: e.comparison}
+		e.comparison.begin()
 		if err = a.examineAll(ctx, resort, s); errors.Is(err, errUnsorted) {
 			continue
 		}
@@ -91,6 +100,7 @@ func (a *attested) examineAll(ctx context.Context, resort bool, s *summary) (err
 		if werr := workers.Wait(); err == nil && werr == nil {
 			err = s.settle(0)
 		}
+		s.tell()
 	}()
 	was, stopWas := cursorOf("read what was proven", a.proven(), func(p Proven) string { return p.Key })
 	defer stopWas()
@@ -179,7 +189,7 @@ func (a *attested) lookAt(ctx context.Context, p Proven, f finding) finding {
 	case !read && a.mode != ModeProof:
 		return f.differs(Unproven, "it is another version, and the store reports no digest of the algorithm that was kept")
 	}
-	sums, err := hashOf(ctx, a.patience, a.to, obj, algorithmsOf(was)...)
+	sums, err := hashOf(ctx, a.patience, a.to, obj, a.comparison.hear, algorithmsOf(was)...)
 	if errors.Is(err, errSourceMoved) {
 		return f.differs(Differ, "it changed while it was looked at")
 	}

@@ -465,7 +465,7 @@ func (e *engine) prove(ctx context.Context, t *transfer, acked bucket.Object) (b
 	}
 	if rel == bucket.Unknown {
 		evidence = ReadBack
-		back, err := hashOf(ctx, e.patience, e.to, stored, e.opts.Hash)
+		back, err := hashOf(ctx, e.patience, e.to, stored, nil, e.opts.Hash)
 		if err != nil {
 			return none, "", fmt.Errorf("read %q back: %w", t.key, err)
 		}
@@ -540,11 +540,11 @@ func (e *engine) readBoth(ctx context.Context, src, dst bucket.Object) (mine, th
 	if contentOf(src.Digests).md5 != "" || contentOf(dst.Digests).md5 != "" {
 		wanted = append(wanted, bucket.MD5)
 	}
-	a, err := hashOf(ctx, e.patience, e.from, src, wanted...)
+	a, err := hashOf(ctx, e.patience, e.from, src, e.comparison.hear, wanted...)
 	if err != nil {
 		return mine, theirs, fmt.Errorf("read %q at the source: %w", src.Key, err)
 	}
-	b, err := hashOf(ctx, e.patience, e.to, dst, wanted...)
+	b, err := hashOf(ctx, e.patience, e.to, dst, e.comparison.hear, wanted...)
 	if err != nil {
 		return mine, theirs, fmt.Errorf("read %q at the destination: %w", dst.Key, err)
 	}
@@ -563,8 +563,9 @@ func firstDifference(want bucket.Properties, dst bucket.Object, to bucket.Capabi
 	return fmt.Sprintf("its %s is %q there and %q at the source", diffs[0].property, diffs[0].got, diffs[0].want)
 }
 
-// hashOf reads the version of an object that was seen, and no other, and hashes it with the algorithms that are wanted.
-func hashOf(ctx context.Context, patience patience, b bucket.Bucket, obj bucket.Object, wanted ...bucket.Algorithm) (*sums, error) {
+// hashOf reads the version of an object that was seen, and no other, and hashes it with the algorithms that are wanted. hear, where not nil,
+// is told of the bytes as they are read, again where they are read again.
+func hashOf(ctx context.Context, patience patience, b bucket.Bucket, obj bucket.Object, hear func(n int), wanted ...bucket.Algorithm) (*sums, error) {
 	var out *sums
 	err := patience.do(ctx, "read", obj.Key, func() error {
 		body, _, err := b.Open(ctx, obj.Key, bucket.ReadOptions{Pin: obj})
@@ -573,7 +574,7 @@ func hashOf(ctx context.Context, patience patience, b bucket.Bucket, obj bucket.
 		}
 		defer func() { _ = body.Close() }() // only read
 		out = newSums(wanted...)
-		_, err = io.Copy(io.Discard, &source{r: body, sums: out, size: obj.Size})
+		_, err = io.Copy(io.Discard, &source{r: body, sums: out, size: obj.Size, moved: hear})
 		return readError(obj.Key, err)
 	})
 	return out, err

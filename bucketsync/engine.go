@@ -28,6 +28,7 @@ type engine struct {
 	memory           *budget.Budget
 	streams          chan struct{} // one for each object that passes through in parts
 	progress         *progress
+	comparison       *comparison // nil but for a Verify that somebody listens to
 	gate             *pace.Gate
 	ramp             *pace.Ramp
 	strain           *strain

@@ -320,7 +320,8 @@ func (e *engine) at(src, dst *bucket.Version) *engine {
 		opts: e.opts, to: e.to, fromCaps: e.fromCaps, toCaps: e.toCaps, patience: e.patience, manifest: e.versions.manifest,
 		uploads: &uploads{header: e.uploads.header, going: map[string]*going{}}, ledger: e.ledger, shapes: e.shapes, memory: e.memory, streams: e.streams,
 		gate: e.gate, ramp: e.ramp, strain: e.strain, limiter: e.limiter,
-		progress: e.progress, versions: e.versions, version: src.Version, guards: e.guards, hashes: e.hashes, result: Result{Evidence: map[Evidence]int64{}},
+		progress: e.progress, comparison: e.comparison, versions: e.versions, version: src.Version, guards: e.guards, hashes: e.hashes,
+		result: Result{Evidence: map[Evidence]int64{}},
 	}
 	one.opts.From = oneVersion{e.opts.From, e.versions.from, src.Version}
 	one.from = retrying{through(one.opts.From, e.limiter, e.opts.Clock), e.patience}

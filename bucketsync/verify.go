@@ -61,6 +61,9 @@ type VerifyOptions struct {
 	Witness func() (func(Proven) error, error)
 	Log     *slog.Logger
 	Clock   clock.Clock
+	// Progress is called as objects are compared, by one goroutine at a time: Objects are the keys of either side so far, and Bytes what
+	// was read of both. The total of objects is known with ModeSample alone, and is else 0.
+	Progress func(Progress)
 }
 
 // Proven is an object that was proven equal on both sides.
@@ -135,6 +138,7 @@ func Verify(ctx context.Context, opts VerifyOptions) (Report, error) {
 	if err != nil {
 		return Report{}, fmt.Errorf("verify: %w", err)
 	}
+	e.comparison = e.newComparison(opts.Progress)
 	return e.verify(ctx, cmp.Or(opts.Mode, ModeProof), cmp.Or(opts.SampleSize, defaultSampleSize), opts.Seed)
 }
 
@@ -193,6 +197,7 @@ func (e *engine) verifyOnce(ctx context.Context, mode Mode, sampleSize int, seed
 		reads = func(key string) bool { return chosen[key] }
 		sampled = len(chosen)
 	}
+	e.comparison.begin()
 	var report Report
 	if report.Mode = mode; mode == ModeSample {
 		report.Sampled, report.Seed = sampled, seed
@@ -208,17 +213,21 @@ func (e *engine) verifyOnce(ctx context.Context, mode Mode, sampleSize int, seed
 	workers.SetLimit(e.opts.width())
 	var spans perSpan[summary]
 	if e.opts.Versions {
-		s := &summary{report: report, allowExtra: e.opts.AllowExtra, most: e.opts.width(), witness: witness}
+		s := &summary{report: report, allowExtra: e.opts.AllowExtra, most: e.opts.width(), witness: witness, heard: e.comparison}
 		err := e.verifyVersions(ctx, mode, reads, s, workers)
 		werr := workers.Wait()
 		if err == nil && werr == nil {
 			werr = s.settle(0)
 		}
+		s.tell()
 		return s.close(), cmp.Or(err, werr)
 	}
 	err := e.walk(ctx, walkOptions{resort: resort, single: witness != nil}, func(at *span) visitor {
 		s := spans.of(at)
 		s.allowExtra, s.most, s.witness = e.opts.AllowExtra, e.opts.width(), witness
+		if s.heard = e.comparison; s.heard != nil {
+			at.turned = func(*merger) { s.tell() }
+		}
 		return func(p pair) error { return e.examine(ctx, p, mode, reads(p.key), s, workers) }
 	})
 	werr := workers.Wait()
@@ -227,6 +236,7 @@ func (e *engine) verifyOnce(ctx context.Context, mode Mode, sampleSize int, seed
 		if err == nil && werr == nil {
 			werr = s.settle(0)
 		}
+		s.tell()
 		all.join(s)
 	}
 	return all.close(), cmp.Or(err, werr)
@@ -386,11 +396,16 @@ type summary struct {
 	most       int     // of waiting
 	bySize     int64   // objects that addSize added
 	witness    func(Proven) error
+	heard      *comparison
+	untold     int64 // what was added since heard was told
 }
 
 // put adds a finding. Findings are made at once and summed in the order of keys, because the roots depend on it.
 func (s *summary) put(f *finding) error {
 	if len(s.waiting) == 0 {
+		if s.untold >= tellKeys {
+			s.tell()
+		}
 		return s.add(f)
 	}
 	s.waiting = append(s.waiting, found{finding: *f})
@@ -411,8 +426,8 @@ func (s *summary) await(workers *errgroup.Group, find func() finding) error {
 // settle adds what is waiting, until no more than so many are left.
 func (s *summary) settle(left int) error {
 	for len(s.waiting) > left {
-		f := s.waiting[0].finding
-		if later := s.waiting[0].later; later != nil {
+		f, later := s.waiting[0].finding, s.waiting[0].later
+		if later != nil {
 			f = <-later
 		}
 		s.waiting = s.waiting[1:]
@@ -422,11 +437,15 @@ func (s *summary) settle(left int) error {
 		if err := s.add(&f); err != nil {
 			return err
 		}
+		if later != nil {
+			s.tell()
+		}
 	}
 	return nil
 }
 
 func (s *summary) add(f *finding) error {
+	s.untold++
 	r := &s.report
 	extra := f.diff != nil && f.diff.Kind == Extra
 	if f.inSrc {
@@ -477,6 +496,7 @@ func (s *summary) add(f *finding) error {
 
 // addSize adds an object that has one size on both sides, where nothing else is asked.
 func (s *summary) addSize(key string, size int64) {
+	s.untold++
 	s.report.Objects++
 	s.report.Bytes += size
 	s.bySize++
@@ -555,6 +575,9 @@ func (e *engine) sample(ctx context.Context, size int, seed string) (map[string]
 			}
 		}
 	}
+	if e.comparison != nil {
+		e.comparison.objects = drawn.of
+	}
 	return drawn.keys(), nil
 }
 
@@ -562,12 +585,14 @@ func (e *engine) sample(ctx context.Context, size int, seed string) (map[string]
 type lottery struct {
 	size  int
 	seed  string
+	of    int64  // how many took part
 	drawn []draw // a sorted handful
 }
 
 type draw struct{ hash, key string }
 
 func (l *lottery) add(key string) {
+	l.of++
 	sum := sha256.Sum256([]byte(l.seed + "\x00" + key))
 	l.drawn = insertLeast(l.drawn, draw{string(sum[:]), strings.Clone(key)}, l.size, func(a, b draw) int { return cmp.Compare(a.hash, b.hash) })
 }

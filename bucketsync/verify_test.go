@@ -138,3 +138,39 @@ func TestVerify_AFailedListingIsAnError(t *testing.T) {
 		t.Fatal("no error")
 	}
 }
+
+// A comparison tells how far it has come, in every mode: keys of either side, and what was read of both. What is known by size alone
+// is told too, and a large object while it is read.
+func TestVerify_TellsHowFarItHasCome(t *testing.T) {
+	const large = 3 * tellBytes
+	for mode, read := range map[Mode]int64{ModeSize: 0, ModeListing: 0, ModeSample: 2*large + 4*9, ModeFull: 2*large + 4*9} {
+		t.Run(string(mode), func(t *testing.T) {
+			r := newRig(t)
+			r.from.write(t, "a", strings.Repeat("x", large))
+			r.from.write(t, "b", "content 1")
+			r.from.write(t, "c", "content 2")
+			r.mustSync(t)
+			r.to.write(t, "d", "extra")
+			var last Progress
+			partly := false
+			report := r.verify(t, mode, func(o *VerifyOptions) {
+				o.Progress = func(p Progress) {
+					if p.Objects < last.Objects || p.Bytes < last.Bytes {
+						t.Errorf("it goes back from %+v to %+v", last, p)
+					}
+					partly = partly || p.Bytes > 0 && p.Bytes < large
+					last = p
+				}
+			})
+			if last.Objects != 4 || last.Bytes != read || last.UnderWay != defaultWidth || report.Extra != 1 {
+				t.Errorf("at the end %+v is told, and found %+v", last, report)
+			}
+			if mode == ModeSample && last.TotalObjects != 3 || mode != ModeSample && last.TotalObjects != 0 {
+				t.Errorf("the total is told as %d", last.TotalObjects)
+			}
+			if partly != (read > 0) {
+				t.Error("a large object is not told while it is read")
+			}
+		})
+	}
+}

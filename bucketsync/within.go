@@ -138,7 +138,7 @@ func (e *engine) proveWithin(ctx context.Context, t *transfer, copied bucket.Cop
 	}
 	if rel == bucket.Unknown && len(t.src.Digests) > 0 {
 		evidence = ReadBack
-		back, err := hashOf(ctx, e.patience, e.to, stored, append(algorithmsOf(t.src.Digests), e.opts.Hash)...)
+		back, err := hashOf(ctx, e.patience, e.to, stored, nil, append(algorithmsOf(t.src.Digests), e.opts.Hash)...)
 		if err != nil {
 			return none, "", content{}, fmt.Errorf("read %q back: %w", t.key, err)
 		}

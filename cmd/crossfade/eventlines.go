@@ -65,7 +65,7 @@ func (l *eventLines) handle(ev crossfade.Event) {
 		s = &copyStage{began: now}
 		l.stages[ev.Stage] = s
 	}
-	if ev.Kind == crossfade.Copying {
+	if ev.Kind == crossfade.Copying || ev.Kind == crossfade.Comparing {
 		if now.Sub(s.said) < copyEvery {
 			s.last = &ev
 			return
@@ -106,6 +106,9 @@ func lineOf(ev crossfade.Event, took float64) *copyLine {
 		return line
 	}
 	line.ObjectsRate, line.BytesRate = float64(c.Objects)/took, float64(c.Bytes)/took
+	if c.TotalObjects == 0 && c.TotalBytes == 0 {
+		return line // nobody knows how much there is
+	}
 	left := float64(max(c.TotalObjects-c.Objects, 0)) / line.ObjectsRate
 	if line.BytesRate > 0 {
 		left = max(left, float64(max(c.TotalBytes-c.Bytes, 0))/line.BytesRate)

@@ -25,7 +25,20 @@ func newEvents(p *cli.Progress) *events {
 
 // copied is what a copy tells beside its bytes.
 func copied(c *bucketsync.Progress) string {
-	text := fmt.Sprintf("%d of %s", c.Objects, cli.Count(int(max(c.TotalObjects, c.Objects)), "object"))
+	return fmt.Sprintf("%d of %s", c.Objects, cli.Count(int(max(c.TotalObjects, c.Objects)), "object")) + borne(c)
+}
+
+// compared is what a comparison tells beside its objects.
+func compared(c *bucketsync.Progress) string {
+	text := "objects"
+	if c.Bytes > 0 {
+		text += ", " + cli.Bytes(c.Bytes) + " read"
+	}
+	return text + borne(c)
+}
+
+// borne is how the stores have borne it.
+func borne(c *bucketsync.Progress) (text string) {
 	for _, more := range []struct {
 		n    int64
 		noun string
@@ -58,6 +71,12 @@ func (e *events) handle(ev crossfade.Event) {
 	case crossfade.Copying:
 		if ev.Copy.TotalBytes > 0 {
 			e.progress.Set(ev.Stage, ev.Copy.Bytes, ev.Copy.TotalBytes, true, copied(ev.Copy))
+		}
+	case crossfade.Comparing:
+		if ev.Copy.TotalBytes > 0 {
+			e.progress.Set(ev.Stage, ev.Copy.Bytes, ev.Copy.TotalBytes, true, copied(ev.Copy))
+		} else {
+			e.progress.Set(ev.Stage, ev.Copy.Objects, ev.Copy.TotalObjects, false, compared(ev.Copy))
 		}
 	case crossfade.Returning:
 		e.progress.Line("%s: %s", ev.Stage, ev.Text)

@@ -46,6 +46,19 @@ func TestPlainProgressSaysRateAndTimeLeft(t *testing.T) {
 	p.Close()
 }
 
+func TestPlainProgressOfAnUnknownTotalSaysNoTimeLeft(t *testing.T) {
+	var b bytes.Buffer
+	now := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+	p := NewProgress(&b, false)
+	p.clock = func() time.Time { return now }
+	p.Set("verify", 0, 0, false, "objects")
+	now = now.Add(10 * time.Second)
+	p.Set("verify", 50, 0, false, "objects, 1.0 KiB read")
+	if got := b.String(); !strings.HasSuffix(got, "verify: 50, 5/s, objects, 1.0 KiB read\n") {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestSizesAreReadWithTheirUnits(t *testing.T) {
 	for text, want := range map[string]int64{"500k": 500_000, "20M": 20_000_000, "32Mi": 32 << 20, "1GiB": 1 << 30, "7": 7} {
 		if got, err := ParseBytes(text); err != nil || got != want {

@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -65,7 +66,7 @@ func (p *Progress) Write(raw []byte) (int, error) {
 	return p.out.Write(raw)
 }
 
-// Set says how far a task has come. bytes says that the numbers are sizes; more is said behind them.
+// Set says how far a task has come; a total of 0 is not known. bytes says that the numbers are sizes; more is said behind them.
 func (p *Progress) Set(name string, done, total int64, bytes bool, more string) {
 	p.mu.Lock()
 	t, ok := p.tasks[name]
@@ -85,7 +86,9 @@ func (p *Progress) Set(name string, done, total int64, bytes bool, more string) 
 	line := t.line(p.clock())
 	p.mu.Unlock()
 	if t.bar != nil {
-		t.bar.SetTotal(max(total, done), false)
+		if total > 0 {
+			t.bar.SetTotal(max(total, done), false)
+		}
 		t.bar.SetCurrent(done)
 	}
 	if say {
@@ -100,23 +103,40 @@ func (p *Progress) bar(name string, total int64, bytes bool, t *task) *mpb.Bar {
 		count = decor.CountersKibiByte("% .1f / % .1f", decor.WCSyncSpace)
 		rate = decor.AverageSpeed(decor.SizeB1024(0), "% .1f", decor.WCSyncSpace)
 	}
+	if total == 0 {
+		count = decor.CurrentNoUnit("%d", decor.WCSyncSpace)
+		if bytes {
+			count = decor.CurrentKibiByte("% .1f", decor.WCSyncSpace)
+		}
+		return p.bars.AddSpinner(0, mpb.BarRemoveOnComplete(),
+			mpb.PrependDecorators(decor.Name(name, decor.WCSyncSpaceR), count), mpb.AppendDecorators(rate, t.rest()))
+	}
 	return p.bars.AddBar(total, mpb.BarRemoveOnComplete(),
 		mpb.PrependDecorators(decor.Name(name, decor.WCSyncSpaceR), count),
 		mpb.AppendDecorators(decor.Percentage(decor.WCSyncSpace), rate, decor.Name(" ETA "), decor.AverageETA(decor.ET_STYLE_GO),
-			decor.Any(func(decor.Statistics) string {
-				if more := t.more.Load(); more != nil && *more != "" {
-					return "  " + *more
-				}
-				return ""
-			})))
+			t.rest()))
+}
+
+// rest is what is said behind the numbers.
+func (t *task) rest() decor.Decorator {
+	return decor.Any(func(decor.Statistics) string {
+		if more := t.more.Load(); more != nil && *more != "" {
+			return "  " + *more
+		}
+		return ""
+	})
 }
 
 // line is the plain form: done, total, rate and the time that is left at that rate.
 func (t *task) line(now time.Time) string {
 	took := now.Sub(t.began).Seconds()
-	text := fmt.Sprintf("%d of %d", t.done, t.total)
+	amount := func(n int64) string { return strconv.FormatInt(n, 10) }
 	if t.bytes {
-		text = fmt.Sprintf("%s of %s", Bytes(t.done), Bytes(t.total))
+		amount = Bytes
+	}
+	text := amount(t.done)
+	if t.total > 0 {
+		text += " of " + amount(t.total)
 	}
 	more := ""
 	if m := t.more.Load(); m != nil && *m != "" {
