@@ -36,8 +36,9 @@ type SyncOptions struct {
 	Conflict bucketsync.Conflict
 	// Delete removes copies whose source is gone; Mirror also removes what this sync did not copy.
 	Delete, Mirror bool
-	// MaxDelete is the share of the destination's objects above which deleting stops before it begins. Default 0.30.
-	MaxDelete float64
+	// MaxDelete is the share of the destination's objects above which deleting stops before it begins. Nil is 0.30. Ten
+	// objects may be deleted whatever their share, but not with 0, which deletes nothing.
+	MaxDelete *float64
 	// Strict refuses a plan with losses.
 	Strict bool
 	// Configuration says when the source's configuration is written to the destination. Default bucketsync.ConfigureCreate.

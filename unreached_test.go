@@ -296,12 +296,19 @@ func TestB13_TheShareThatMayBeDeletedIsTheFiles(t *testing.T) {
 	m := openedWith(t, load(t, strings.Replace(kinds, "bucket: b}}", "bucket: b}, maxDelete: 0.75}", 1)), Options{OpenBucket: inMemory(t)})
 	b := m.file.Buckets[0]
 	forward, err := m.syncOptions(t.Context(), "sync/data", b)
-	if err != nil || forward.MaxDelete != 0.75 {
-		t.Errorf("forward: %v, %v", forward.MaxDelete, err)
+	if err != nil || *forward.MaxDelete != 0.75 {
+		t.Errorf("forward: %v, %v", *forward.MaxDelete, err)
 	}
 	back, err := m.backOptions(t.Context(), b, false)
-	if err != nil || back.MaxDelete != 0.75 {
-		t.Errorf("back: %v, %v", back.MaxDelete, err)
+	if err != nil || *back.MaxDelete != 0.75 {
+		t.Errorf("back: %v, %v", *back.MaxDelete, err)
+	}
+	for text, want := range map[string]float64{", maxDelete: 0": 0, "": -1} {
+		m := openedWith(t, load(t, strings.Replace(kinds, "bucket: b}}", "bucket: b}"+text+"}", 1)), Options{OpenBucket: inMemory(t)})
+		opts, err := m.syncOptions(t.Context(), "sync/data", m.file.Buckets[0])
+		if err != nil || (opts.MaxDelete == nil) != (want < 0) || want == 0 && *opts.MaxDelete != 0 {
+			t.Errorf("%q gives %v, %v", text, opts.MaxDelete, err)
+		}
 	}
 	for _, wrong := range []string{"-0.1", "1.5"} {
 		path := filepath.Join(t.TempDir(), "migration.yaml")

@@ -274,7 +274,7 @@ func TestB13_DeletesStopAboveTheShare(t *testing.T) {
 	if p, err := Plan(t.Context(), r.opts); err != nil || p.Err() == nil {
 		t.Fatalf("the plan does not refuse it: %v", err)
 	}
-	r.opts.MaxDelete = 0.5
+	r.opts.MaxDelete = new(0.5)
 	if result := r.mustSync(t); result.Deleted != 31 {
 		t.Fatalf("%+v", result)
 	}
@@ -293,6 +293,41 @@ func TestB13_TenObjectsMayAlwaysBeDeleted(t *testing.T) {
 	}
 	if result := r.mustSync(t); result.Deleted != 10 {
 		t.Fatalf("%+v", result)
+	}
+}
+
+// A share of nothing is not the lack of a share: neither one object nor one version goes, in either direction.
+func TestB13_AShareOfZeroDeletesNothing(t *testing.T) {
+	r := newRig(t)
+	r.opts.DeleteForeign = true
+	for i := range 30 {
+		r.from.write(t, fmt.Sprintf("k%02d", i), "x")
+	}
+	r.opts.Final = true
+	r.mustSync(t)
+	r.opts.Final = false
+	r.opts.MaxDelete = new(0.0)
+	p := r.plan(t)
+	r.to.write(t, "theirs", "x")
+	_, err := Apply(t.Context(), p, &plan.MemoryRecorder{}, r.opts)
+	var tooMany *TooManyDeletesError
+	if !errors.As(err, &tooMany) || tooMany.Deletes != 1 || tooMany.Limit != 0 {
+		t.Errorf("want one deletion refused, got %v", err)
+	}
+	p, err = Plan(t.Context(), r.opts)
+	if err != nil || p.Err() == nil || !strings.Contains(p.Err().Error(), "1 of 31 objects") || !strings.Contains(p.Err().Error(), "and 0 are allowed") {
+		t.Errorf("the plan says %v, %v", p.Err(), err)
+	}
+	if got := len(r.to.keys(t)); got != 31 {
+		t.Errorf("%d of 31 objects are left", got)
+	}
+
+	r.to.remove(t, "k00")
+	if p, err = PlanBack(t.Context(), r.opts); err != nil || p.Err() == nil || !strings.Contains(p.Err().Error(), "and 0 are allowed") {
+		t.Errorf("the plan of the way back says %v, %v", p.Err(), err)
+	}
+	if got := len(r.from.keys(t)); got != 30 {
+		t.Errorf("%d of 30 objects are left at the source", got)
 	}
 }
 

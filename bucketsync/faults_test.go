@@ -112,7 +112,7 @@ func newEnds(t *testing.T) *ends {
 		return b
 	}
 	e.opts = bucketsync.Options{
-		Migration: "m", Stage: "sync", Name: "data", From: open(e.from), To: open(e.to), Delete: true, MaxDelete: 1,
+		Migration: "m", Stage: "sync", Name: "data", From: open(e.from), To: open(e.to), Delete: true, MaxDelete: new(1.0),
 		Manifest: filepath.Join(t.TempDir(), "manifest"), TempDir: t.TempDir(), Clock: clock.NewFake(time.Unix(1_700_000_000, 0)),
 	}
 	return e

@@ -80,7 +80,7 @@ func folderOptions(t *testing.T, from, to bucket.Bucket) bucketsync.Options {
 	t.Helper()
 	dir := t.TempDir()
 	return bucketsync.Options{
-		Migration: "m", Stage: "sync", Name: "b", From: from, To: to, Manifest: filepath.Join(dir, "manifest"), TempDir: dir, Delete: true, MaxDelete: 1,
+		Migration: "m", Stage: "sync", Name: "b", From: from, To: to, Manifest: filepath.Join(dir, "manifest"), TempDir: dir, Delete: true, MaxDelete: new(1.0),
 	}
 }
 

@@ -110,7 +110,7 @@ func TestApply_DoesWhatANaiveModelDoes(t *testing.T) {
 	for range 60 {
 		r := newRig(t)
 		r.opts.Conflict = []Conflict{ConflictOverwrite, ConflictSkip}[random.IntN(2)]
-		r.opts.DeleteForeign, r.opts.MaxDelete = random.IntN(2) == 0, 1
+		r.opts.DeleteForeign, r.opts.MaxDelete = random.IntN(2) == 0, new(1.0)
 		model := map[string]string{}
 		for i := range 15 {
 			key, ours, theirs := fmt.Sprintf("k%02d", i), fmt.Sprint("v", random.IntN(3)), fmt.Sprint("v", random.IntN(3))

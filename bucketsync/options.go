@@ -3,7 +3,6 @@ package bucketsync
 import (
 	"fmt"
 	"log/slog"
-	"math"
 	"os"
 	"sync"
 	"time"
@@ -43,8 +42,8 @@ type Options struct {
 	// DeleteForeign also removes what this migration did not create: the destination becomes a mirror.
 	DeleteForeign bool
 	// MaxDelete is the share of the destination's objects in the range above which deleting stops before it begins.
-	// Default 0.30; ten objects may always be deleted.
-	MaxDelete float64
+	// Nil is 0.30. Ten objects may be deleted whatever their share, but not with 0, which deletes nothing.
+	MaxDelete *float64
 	// Strict refuses a plan with losses.
 	Strict bool
 	// AcceptLostLocks copies objects whose locks the destination cannot hold without them. Else they are refused.
@@ -144,7 +143,7 @@ const (
 	defaultWidth     = 16
 	defaultMaxBytes  = 32 << 20
 	defaultMaxDelete = 0.30
-	alwaysDeletable  = 10 // B13: so small a number is allowed whatever its share
+	alwaysDeletable  = 10 // B13: so small a number is allowed whatever its share, unless that is nothing
 )
 
 func (o Options) withDefaults() Options {
@@ -157,8 +156,8 @@ func (o Options) withDefaults() Options {
 	if o.Configuration == "" {
 		o.Configuration = ConfigureCreate
 	}
-	if o.MaxDelete == 0 {
-		o.MaxDelete = defaultMaxDelete
+	if o.MaxDelete == nil {
+		o.MaxDelete = new(defaultMaxDelete)
 	}
 	if o.Proof == "" {
 		o.Proof = ModeProof
@@ -222,7 +221,10 @@ func (o Options) deletes(own bool) bool { return o.DeleteForeign || (o.Delete &&
 
 // deleteLimit is how many of total objects may be deleted (B13).
 func (o Options) deleteLimit(total int64) int64 {
-	return max(alwaysDeletable, int64(o.MaxDelete*float64(total)))
+	if *o.MaxDelete <= 0 {
+		return 0
+	}
+	return max(alwaysDeletable, int64(*o.MaxDelete*float64(total)))
 }
 
 // destination is what is written to, for people: on the way back it is the source of the migration.
@@ -239,9 +241,9 @@ func (o Options) deleteHint() string {
 	if o.back {
 		look = "they are gone from " + o.said("green", "the second place") + " on purpose"
 	}
-	where := fmt.Sprintf("maxDelete of the bucket in the migration file, %.2f now", o.MaxDelete)
+	where := fmt.Sprintf("maxDelete of the bucket in the migration file, %.6g now", *o.MaxDelete)
 	if o.Alone {
-		where = fmt.Sprintf("--max-delete, %g percent now", math.Round(o.MaxDelete*1e4)/1e2)
+		where = fmt.Sprintf("--max-delete, %.6g percent now", *o.MaxDelete*100)
 	}
 	return fmt.Sprintf("make sure that %s, then raise the share that may be deleted: %s", look, where)
 }

@@ -336,7 +336,7 @@ func TestB17_AnyHistoryIsCloned(t *testing.T) {
 	random := rand.New(rand.NewPCG(4, 17))
 	for range 20 {
 		r := versionRig(t)
-		r.opts.Delete, r.opts.MaxDelete = true, 1
+		r.opts.Delete, r.opts.MaxDelete = true, new(1.0)
 		for range 5 {
 			for range 12 {
 				key := fmt.Sprint("k", random.IntN(4))

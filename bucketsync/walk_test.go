@@ -279,7 +279,7 @@ func TestB13_AFailureInOneSpanDeletesNothing(t *testing.T) {
 				}
 				r.to.write(t, key, "x")
 			}
-			r.opts.DeleteForeign, r.opts.MaxDelete = true, 1
+			r.opts.DeleteForeign, r.opts.MaxDelete = true, new(1.0)
 			p := r.plan(t)
 			from.gate = newGate()
 			var calls, failed atomic.Int64

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -74,7 +75,7 @@ env:VARIABLE or file:PATH.`,
 	flags.BoolVar(&a.opts.Create, "create", false, "make the destination where it is missing")
 	flags.BoolVar(&a.opts.Delete, "delete", false, "delete copies whose source is gone")
 	flags.BoolVar(&a.opts.Mirror, "mirror", false, "delete whatever the source does not have, whoever wrote it")
-	flags.Float64Var(&a.percent, "max-delete", 30, "stop before the first deletion when more than this share of the destination would go, in percent; ten objects always may")
+	flags.Float64Var(&a.percent, "max-delete", 30, "stop before the first deletion when more than this share of the destination would go, in percent; ten objects may always go, but 0 deletes nothing")
 	flags.StringVar(&a.settings, "configuration", string(bucketsync.ConfigureCreate), "when the source's policy, lifecycle, CORS, versioning, encryption, tags and public access are written to the destination: create (where the sync makes it), apply (also where it was there) or ignore")
 	flags.StringVar(&a.conflict, "conflict", string(bucketsync.ConflictFail), "what to do about an object that somebody else wrote at the destination: fail, skip or overwrite")
 	flags.BoolVar(&a.opts.Strict, "strict", false, "refuse when a property of an object cannot be kept")
@@ -134,7 +135,7 @@ func (p *program) syncAlone(ctx context.Context, s step, a *alone, args []string
 	if s.opts.Redo != "" {
 		return &usageError{errors.New("--redo takes a stage of a migration again: a sync of two places compares anew each time")}
 	}
-	if a.percent < 0 || a.percent > 100 {
+	if math.IsNaN(a.percent) || a.percent < 0 || a.percent > 100 {
 		return &usageError{fmt.Errorf("--max-delete is %g: it is a share in percent", a.percent)}
 	}
 	if err := a.checkReverse(); err != nil {
@@ -146,7 +147,7 @@ func (p *program) syncAlone(ctx context.Context, s step, a *alone, args []string
 	if err := a.bounds(); err != nil {
 		return err
 	}
-	a.opts.MaxDelete = a.percent / 100
+	a.opts.MaxDelete = new(a.percent / 100)
 	a.opts.Conflict = bucketsync.Conflict(a.conflict)
 	switch a.opts.Conflict {
 	case bucketsync.ConflictFail, bucketsync.ConflictSkip, bucketsync.ConflictOverwrite:

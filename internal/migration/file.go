@@ -157,8 +157,8 @@ type Bucket struct {
 	// AllowExtra lets the final proof hold although the destination has objects that the source has not.
 	AllowExtra bool `yaml:"allowExtra,omitempty" json:"allowExtra,omitempty"`
 	// MaxDelete is the share of a side's objects above which nothing of it is deleted: of green's by a sync, of blue's by a
-	// rollback. From 0 to 1; 0 means the default of 0.30. Ten objects may always be deleted.
-	MaxDelete float64 `yaml:"maxDelete,omitempty" json:"maxDelete,omitempty" jsonschema:"minimum=0,maximum=1"`
+	// rollback. From 0 to 1; default 0.30. Ten objects may be deleted whatever their share, but not with 0, which deletes nothing.
+	MaxDelete *float64 `yaml:"maxDelete,omitempty" json:"maxDelete,omitempty" jsonschema:"minimum=0,maximum=1"`
 	// Versions copies every version of every key, delete markers among them, in their order. Both sides must keep versions; a
 	// destination that is made is made so. The way back brings current objects.
 	Versions bool `yaml:"versions,omitempty" json:"versions,omitempty"`
