@@ -464,6 +464,9 @@ func (e *engine) resolve(ctx context.Context, p pair) error {
 	if err != nil {
 		return err
 	}
+	if what != "" && p.rec.owns(dst) {
+		return e.copyObject(ctx, src, p.rec, &dst)
+	}
 	if what != "" {
 		p.dst = &dst
 		return e.conflicting(ctx, p, what)
@@ -476,8 +479,12 @@ func (e *engine) resolve(ctx context.Context, p pair) error {
 		r.Found++
 		r.Evidence[evidence]++
 	})
+	state := StateFound
+	if p.rec != nil && p.rec.State == StateCopied && p.rec.Destination.written(dst) {
+		state = StateCopied // it was touched, and is still this migration's own
+	}
 	return e.manifest.add(Record{
-		Key: p.key, State: StateFound, Source: seen(src), Destination: seen(dst), Hash: known.hash, MD5: known.md5,
+		Key: p.key, State: state, Source: seen(src), Destination: seen(dst), Hash: known.hash, MD5: known.md5,
 		Properties: fingerprint(*dst.Properties, e.toCaps), Evidence: evidence,
 	})
 }

@@ -13,6 +13,7 @@ type verdict int
 //	yes    | no                       | any                    | copyNew
 //	yes    | as recorded              | source as recorded     | same
 //	yes    | as recorded, ours        | source has moved       | copyOver
+//	yes    | as recorded, or touched  | source or dest. touched| unsure: see bucket.Touched
 //	yes    | ours, of a broken-off try| intent                 | copyOver
 //	yes    | a bare directory         | none, or other         | copyOver: see folders.go
 //	yes    | not ours, size differs   | none, or other         | conflict
@@ -43,12 +44,14 @@ func compare(p pair) verdict {
 			return extraOwn
 		}
 		return extraForeign
-	case p.dst == nil && p.rec != nil && p.rec.State == StateForeign && p.rec.Source.is(*p.src):
+	case p.dst == nil && p.rec != nil && p.rec.State == StateForeign && p.rec.Source.was(*p.src):
 		return left
 	case p.dst == nil:
 		return copyNew
 	case p.rec != nil && p.rec.State != StateIntent && p.rec.Destination.is(*p.dst) && p.rec.Source.is(*p.src):
 		return same
+	case p.rec.touched(p):
+		return unsure
 	case p.rec.owns(*p.dst), p.dst.Folder.Bare():
 		return copyOver
 	case p.src.Size != p.dst.Size:
@@ -89,4 +92,23 @@ func (s Seen) is(o bucket.Object) bool {
 		return false
 	}
 	return (s.ETag != "" && now.ETag != "") || (s.Version != "" && now.Version != "")
+}
+
+// was is is, and takes an object for what it was seen as by an earlier version, which wrote less of a file down.
+func (s Seen) was(o bucket.Object) bool {
+	return s.is(o) || bucket.Earlier(s.ETag, o.ETag) && s.written(o)
+}
+
+// written reports whether an object is the write that was seen, be it touched since.
+func (s Seen) written(o bucket.Object) bool {
+	if bucket.Touched(s.ETag, o.ETag) {
+		s.ETag = o.ETag
+	}
+	return s.is(o)
+}
+
+// touched reports whether both objects are the writes that are recorded as equal. Where they are not known to be untouched, too,
+// they are compared anew.
+func (r *Record) touched(p pair) bool {
+	return r != nil && (r.State == StateCopied || r.State == StateFound) && r.Source.written(*p.src) && r.Destination.written(*p.dst)
 }

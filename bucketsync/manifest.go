@@ -110,7 +110,7 @@ func (r *Record) owns(dst bucket.Object) bool {
 	}
 	switch r.State {
 	case StateCopied:
-		return r.Destination.is(dst)
+		return r.Destination.was(dst)
 	case StateIntent:
 		if r.Destination.is(dst) {
 			return true

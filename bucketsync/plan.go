@@ -424,13 +424,20 @@ func (s *surveyor) tell(ctx context.Context, p pair) error {
 	if err := s.e.ledger.add(p.key, entries); err != nil {
 		return err
 	}
-	if what := firstDifference(want, dst, s.e.toCaps); what != "" {
+	differs := func(what string) {
+		if p.rec.owns(dst) { // the source was touched, and is another object
+			s.copies(ctx, p, nil)
+			return
+		}
 		s.conflicts(ctx, p, nil, what)
+	}
+	if what := firstDifference(want, dst, s.e.toCaps); what != "" {
+		differs(what)
 		return nil
 	}
 	switch rel, a, _ := relate(src.Digests, dst.Digests, true); rel {
 	case bucket.Different:
-		s.conflicts(ctx, p, nil, "its "+string(a.Algorithm)+" differs")
+		differs("its " + string(a.Algorithm) + " differs")
 	case bucket.Same:
 		s.count(func(c *Planned) {
 			c.Same++

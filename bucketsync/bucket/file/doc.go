@@ -13,10 +13,11 @@
 //	a segment over 250 bytes its pieces as directories, all but the last with %+ at their ends
 //
 // Properties lie beside the objects, in a sidecar each under .crossfade/objects, where an object has any. The sidecar's
-// name holds the ETag of the file it belongs to, and it is written before the file gets its name: so a reader, or a run
+// name holds what of its file's ETag stays when that gets its name, and it is written before the file gets its name: so a reader, or a run
 // that was killed between the two, never sees one object's bytes with another's properties.
 //
 // A write goes to .crossfade/tmp, or where it is to be gone on with after a kill, to .crossfade/uploads, and is renamed under
 // a lock, so readers see the old object or the new one. The lock makes conditions hold among all that use this package;
-// programs that write into the directory on their own are seen by the ETag, which is made of the file's number, size and time.
+// programs that write into the directory on their own are seen by the ETag, which is made of the file's number, size and time, and of when the system
+// says that it was changed last. An object that moves aside keeps its ETag, by a note under .crossfade/aside.
 package file

@@ -137,6 +137,7 @@ func (b *Bucket) fail(op, key string, err error) error {
 type place struct {
 	rel  string
 	info fs.FileInfo
+	etag string
 }
 
 // find returns the place of an object. The plain path is looked at first: files move from there aside, never back, so
@@ -151,7 +152,11 @@ func (b *Bucket) find(root *os.Root, key string) (place, error) {
 		info, err := root.Lstat(rel)
 		switch {
 		case err == nil && info.Mode().IsRegular():
-			at := place{rel, info}
+			tag, err := tagOf(root, rel, info)
+			if err != nil {
+				return place{}, err
+			}
+			at := place{rel, info, tag}
 			if own, err := b.owns(root, key, at); err != nil || own {
 				return at, err
 			}
@@ -172,7 +177,7 @@ func (b *Bucket) owns(root *os.Root, key string, at place) (bool, error) {
 	if !b.folding {
 		return true, nil
 	}
-	if beside, err := readSidecar(root, key, etag(at.info)); err != nil || beside != nil {
+	if beside, err := readSidecar(root, key, stampOf(at.info)); err != nil || beside != nil {
 		return err == nil, err
 	}
 	return spelled(root, at.rel)
@@ -196,11 +201,20 @@ func spelled(root *os.Root, rel string) (bool, error) {
 }
 
 // describe returns the object that a file is.
-func describe(key string, info fs.FileInfo) bucket.Object {
-	return bucket.Object{Key: key, Size: info.Size(), ETag: etag(info), Modified: info.ModTime()}
+func describe(key string, at place) bucket.Object {
+	return bucket.Object{Key: key, Size: at.info.Size(), ETag: at.etag, Modified: at.info.ModTime()}
 }
 
-// etag tells one content of a file from another: every write of this package makes a new file, with a later time.
+// etag tells one content of a file from another: every write of this package makes a new file, with a later time. Other programs may
+// write into a file and put its time back; when it was changed they cannot put back, where the system keeps that.
 func etag(info fs.FileInfo) string {
+	if at := changed(info); at != 0 {
+		return fmt.Sprintf("%s%s%x", stampOf(info), bucket.ChangeMark, at)
+	}
+	return stampOf(info)
+}
+
+// stampOf is what of an ETag stays when a file gets another name: a sidecar is known by it, since it is written before its object has its name.
+func stampOf(info fs.FileInfo) string {
 	return fmt.Sprintf("%x-%x-%x", info.ModTime().UnixNano(), info.Size(), number(info))
 }

@@ -77,7 +77,7 @@ func (w *walk) next(ctx context.Context) (bucket.Object, bool, error) {
 		return bucket.Object{}, false, nil // moved aside while its directory was read, and seen in both places
 	}
 	w.last = first.key
-	return describe(first.key, at.info), true, nil
+	return describe(first.key, at), true, nil
 }
 
 func (w *walk) expand(dir item) error {

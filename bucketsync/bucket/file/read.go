@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
@@ -30,8 +29,8 @@ func (b *Bucket) head(ctx context.Context, key string) (bucket.Object, error) {
 		if err != nil {
 			return bucket.Object{}, err
 		}
-		obj := describe(key, at.info)
-		beside, err := readSidecar(root, key, obj.ETag)
+		obj := describe(key, at)
+		beside, err := readSidecar(root, key, stampOf(at.info))
 		if err != nil {
 			return bucket.Object{}, err
 		}
@@ -40,7 +39,7 @@ func (b *Bucket) head(ctx context.Context, key string) (bucket.Object, error) {
 			return obj, nil
 		}
 		// No sidecar: there is none, or it went with an overwrite since the file was looked at.
-		if again, err := b.find(root, key); err == nil && etag(again.info) == obj.ETag {
+		if again, err := b.find(root, key); err == nil && again.etag == obj.ETag {
 			obj.Properties = &bucket.Properties{}
 			return obj, nil
 		}
@@ -61,11 +60,11 @@ func (b *Bucket) read(ctx context.Context, key string, opts bucket.ReadOptions) 
 	if err != nil {
 		return nil, bucket.Object{}, err
 	}
-	file, info, err := b.openFile(ctx, root, key)
+	file, at, err := b.openFile(ctx, root, key)
 	if err != nil {
 		return nil, bucket.Object{}, err
 	}
-	obj := describe(key, info)
+	obj := describe(key, at)
 	start, length, err := opts.Range(obj.Size)
 	if opts.Pin.ETag != "" && opts.Pin.ETag != obj.ETag {
 		err = bucket.ErrPrecondition
@@ -73,32 +72,32 @@ func (b *Bucket) read(ctx context.Context, key string, opts bucket.ReadOptions) 
 	if err != nil {
 		return nil, bucket.Object{}, errors.Join(err, file.Close())
 	}
-	return &reading{ctx: ctx.Err, file: file, section: io.NewSectionReader(file, start, length), left: length, etag: obj.ETag}, obj, nil
+	return &reading{ctx: ctx.Err, file: file, section: io.NewSectionReader(file, start, length), left: length, stamp: stampOf(at.info)}, obj, nil
 }
 
 // openFile opens the file of a key, wherever it moves meanwhile.
-func (b *Bucket) openFile(ctx context.Context, root *os.Root, key string) (*os.File, fs.FileInfo, error) {
+func (b *Bucket) openFile(ctx context.Context, root *os.Root, key string) (*os.File, place, error) {
 	for {
 		if err := ctx.Err(); err != nil {
-			return nil, nil, err
+			return nil, place{}, err
 		}
 		at, err := b.find(root, key)
 		if err != nil {
-			return nil, nil, err
+			return nil, place{}, err
 		}
 		file, err := root.Open(at.rel)
 		if absent(err) {
 			continue
 		}
 		if err != nil {
-			return nil, nil, err
+			return nil, place{}, err
 		}
 		info, err := file.Stat()
-		if err == nil && info.Mode().IsRegular() {
-			return file, info, nil
+		if err == nil && etag(info) == etag(at.info) {
+			return file, at, nil
 		}
 		if err := errors.Join(err, file.Close()); err != nil {
-			return nil, nil, err
+			return nil, place{}, err
 		}
 	}
 }
@@ -109,7 +108,7 @@ type reading struct {
 	file    *os.File
 	section *io.SectionReader
 	left    int64
-	etag    string
+	stamp   string
 }
 
 func (r *reading) Read(p []byte) (int, error) {
@@ -139,7 +138,9 @@ func (r *reading) end() error {
 	if err != nil {
 		return err
 	}
-	if etag(info) != r.etag {
+	// When it was changed last does not count here: an overwrite, which leaves this file its bytes, changes that too. Who wrote into
+	// it and put its time back is seen by the next listing.
+	if stampOf(info) != r.stamp {
 		return fmt.Errorf("read %s: %w: it was written to meanwhile", r.file.Name(), bucket.ErrPrecondition)
 	}
 	return io.EOF

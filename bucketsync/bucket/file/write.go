@@ -109,7 +109,7 @@ func (b *Bucket) commit(root *os.Root, key, temp string, beside *sidecar, opts b
 	switch {
 	case err != nil && !errors.Is(err, bucket.ErrNotExist):
 		return bucket.Object{}, err
-	case exists && opts.IfAbsent, opts.IfMatch.ETag != "" && (!exists || etag(old.info) != opts.IfMatch.ETag):
+	case exists && opts.IfAbsent, opts.IfMatch.ETag != "" && (!exists || old.etag != opts.IfMatch.ETag):
 		return bucket.Object{}, bucket.ErrPrecondition
 	}
 	target, err := b.target(root, key, old, exists)
@@ -120,24 +120,30 @@ func (b *Bucket) commit(root *os.Root, key, temp string, beside *sidecar, opts b
 	if err != nil {
 		return bucket.Object{}, err
 	}
-	obj = describe(key, info)
+	tag := stampOf(info)
 	if opts.Upload != nil && opts.Upload.Note != nil && path.Dir(temp) == uploadDir {
-		if err := opts.Upload.Note(bucket.UploadNote{Completes: true, ETag: obj.ETag}); err != nil {
+		if err := opts.Upload.Note(bucket.UploadNote{Completes: true}); err != nil {
 			return bucket.Object{}, err
 		}
 	}
 	if beside != nil {
-		if err := beside.write(root, temp+".json", obj.ETag); err != nil {
+		if err := beside.write(root, temp+".json", tag); err != nil {
 			return bucket.Object{}, err
 		}
 	}
 	if err := root.Rename(temp, target); err != nil {
-		return bucket.Object{}, errors.Join(err, forget(root, key, obj.ETag))
+		return bucket.Object{}, errors.Join(err, forget(root, key, tag))
 	}
 	if exists {
-		err = forget(root, key, etag(old.info))
+		if err := errors.Join(forget(root, key, stampOf(old.info)), forgetAside(root, old.rel)); err != nil {
+			return bucket.Object{}, err
+		}
 	}
-	return obj, err
+	// Its new name is among what the ETag tells of. Another program's write since then is another object.
+	if now, err := root.Lstat(target); err == nil && stampOf(now) == tag {
+		info = now
+	}
+	return describe(key, place{target, info, etag(info)}), nil
 }
 
 // target returns the path that the object gets, with its directories made.
@@ -173,7 +179,7 @@ func makeParents(root *os.Root, rel string) error {
 			continue
 		}
 		if err == nil && info.Mode().IsRegular() {
-			if err := root.Rename(dir, aside(dir)); err != nil {
+			if err := moveAside(root, dir); err != nil {
 				return err
 			}
 		} else if !absent(err) {
@@ -224,7 +230,7 @@ func (b *Bucket) remove(ctx context.Context, obj bucket.Object) (err error) {
 	if err != nil {
 		return err
 	}
-	if obj.ETag != "" && obj.ETag != etag(at.info) {
+	if obj.ETag != "" && obj.ETag != at.etag {
 		return bucket.ErrPrecondition
 	}
 	if err := root.Remove(at.rel); err != nil {
@@ -233,7 +239,7 @@ func (b *Bucket) remove(ctx context.Context, obj bucket.Object) (err error) {
 	// Directories are no objects: the empty ones go, the first that is not empty stays.
 	for dir := path.Dir(at.rel); dir != "." && root.Remove(dir) == nil; dir = path.Dir(dir) {
 	}
-	return forget(root, obj.Key, etag(at.info))
+	return errors.Join(forget(root, obj.Key, stampOf(at.info)), forgetAside(root, at.rel))
 }
 
 // forget removes the sidecar of what is no longer there.

@@ -1,6 +1,7 @@
 package minio
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -110,12 +111,14 @@ func (k underKey) Marshal(h http.Header) {
 	h.Set(sseKeyHeader, strings.TrimPrefix(k.name, "arn:aws:kms:"))
 }
 
+// class is the storage class of an object. Only listings have a field for it; heads and reads tell it by a header, where it is not the usual one.
+func class(info minio.ObjectInfo) string {
+	return cmp.Or(info.StorageClass, info.Headers.Get("X-Amz-Storage-Class"))
+}
+
 // archived: MinIO reads what it has moved to another tier through itself; only classes of S3 itself have to be restored.
 func archived(info minio.ObjectInfo) *bucket.Archived {
-	class := info.StorageClass
-	if class == "" {
-		class = info.Metadata.Get("X-Amz-Storage-Class")
-	}
+	class := class(info)
 	if class != "GLACIER" && class != "DEEP_ARCHIVE" {
 		return nil
 	}

@@ -82,7 +82,7 @@ func properties(info minio.ObjectInfo) *bucket.Properties {
 		ContentDisposition: info.Headers.Get("Content-Disposition"),
 		CacheControl:       info.Headers.Get("Cache-Control"),
 		Expires:            info.Expires,
-		StorageClass:       info.StorageClass,
+		StorageClass:       class(info),
 	}
 	for name, value := range info.UserMetadata { // whose values the SDK has decoded
 		if p.Metadata == nil {
