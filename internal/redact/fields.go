@@ -36,7 +36,7 @@ func FileFields() Table {
 	t.add(show, `name reason kubeconfig context helper url store recipients env file side namespace key directory provider endpoint
 		region project account bucket prefix conflict kind conflicts group op path from selector hostnames service ingress
 		target address buckets volumes writes dark method field hostname scheme server algorithm servers resolvers
-		ttl margin soak interval propagation ready idle timeout ignore namespaces configuration locks bandwidth`)
+		ttl margin soak interval propagation ready idle timeout ignore namespaces configuration locks bandwidth hash prices`)
 	t.add(group, `rehearsal blue green archive identity state stores accessKey secretKey secret from to bind buckets maps restore
 		patches target json applications hostnames payload export import freeze enter leave probe http pods checks tcp tls drain
 		requests zones rfc2136 cutover retirement delete patch`)

@@ -207,8 +207,12 @@ func TestB05_OnlySuccessIsBelieved(t *testing.T) {
 		"a condition that does not hold": {first: answer(http.StatusPreconditionFailed, "{}"), opts: bucket.PutOptions{IfAbsent: true}, times: 2},
 		"a condition that is none":       {opts: bucket.PutOptions{IfMatch: bucket.Object{ETag: "0/0"}}, err: errAny},
 	} {
+		first, there = nil, false
+		if _, err := b.Put(t.Context(), "key", strings.NewReader("text"), 4, bucket.PutOptions{}); err != nil { // which leaves a connection to be kept
+			t.Fatal(err)
+		}
 		asked.Store(0)
-		first, there = c.first, false
+		first = c.first
 		throttled := b.Throttles()
 		obj, err := b.Put(t.Context(), "key", strings.NewReader("text"), 4, c.opts)
 		if !errors.Is(err, c.err) && (err == nil || !errors.Is(c.err, errAny)) || asked.Load() != c.times || b.Throttles()-throttled != c.throttles {
