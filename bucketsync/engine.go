@@ -77,10 +77,12 @@ func newEngine(opts Options) (*engine, error) {
 	}
 	borne := &strain{}
 	p := patience{clock: opts.Clock, log: opts.Log, strain: borne, asked: opts.Asked}
+	source, destination := p, p
+	source.of, destination.of = &borne.source, &borne.destination
 	limiter := newLimiter(opts.Bandwidth)
 	e := &engine{
 		limiter: limiter,
-		opts:    opts, from: retrying{through(opts.From, limiter, opts.Clock), p}, to: retrying{through(opts.To, limiter, opts.Clock), p},
+		opts:    opts, from: retrying{through(opts.From, limiter, opts.Clock), source}, to: retrying{through(opts.To, limiter, opts.Clock), destination},
 		fromCaps: opts.From.Describe(), toCaps: opts.To.Describe(), patience: p,
 		ledger: &ledger{}, shapes: &shapes{}, memory: opts.memory(), progress: &progress{tell: opts.Progress},
 		result: Result{Evidence: map[Evidence]int64{}}, guards: &guardsOnce{}, hashes: &sync.Pool{},
@@ -109,6 +111,8 @@ type strain struct {
 	slow    atomic.Int64 // of those, after a request to slow down
 	begun   int64        // what the stores had told of throttles before
 	before  int64        // and of requests that SDKs made again
+
+	source, destination outage
 }
 
 // told is how many throttles the drivers tell of since they were opened.

@@ -324,10 +324,13 @@ func (e *engine) at(src, dst *bucket.Version) *engine {
 		result: Result{Evidence: map[Evidence]int64{}},
 	}
 	one.opts.From = oneVersion{e.opts.From, e.versions.from, src.Version}
-	one.from = retrying{through(one.opts.From, e.limiter, e.opts.Clock), e.patience}
+	patience := e.patience
+	patience.of = &e.strain.source
+	one.from = retrying{through(one.opts.From, e.limiter, e.opts.Clock), patience}
 	if dst != nil {
 		one.opts.To = oneVersion{e.opts.To, e.versions.to, dst.Version}
-		one.to = retrying{through(one.opts.To, e.limiter, e.opts.Clock), e.patience}
+		patience.of = &e.strain.destination
+		one.to = retrying{through(one.opts.To, e.limiter, e.opts.Clock), patience}
 	}
 	return one
 }

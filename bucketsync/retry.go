@@ -67,22 +67,27 @@ type patience struct {
 	log    *slog.Logger
 	strain *strain
 	asked  func(op string, took time.Duration, err error) // nil tells nobody
+	of     *outage                                        // of the store that it is with; nil where it is with either
 }
 
 // timed makes a request and tells how long it took.
 func (p patience) timed(op string, request func() error) error {
-	if p.asked == nil {
-		return request()
-	}
 	began := p.clock.Now()
 	err := request()
-	p.asked(op, p.clock.Now().Sub(began), err)
+	now := p.clock.Now()
+	p.of.saw(now, err)
+	if p.asked != nil {
+		p.asked(op, now.Sub(began), err)
+	}
 	return err
 }
 
 // again reports whether to try once more after the given try (from 1) failed with err, and waits before it says so.
 func (p patience) again(ctx context.Context, try int, op, key string, err error) bool {
 	if try >= maxTries || !transient(err) {
+		return false
+	}
+	if now := p.clock.Now(); p.strain.source.lasts(now) || p.strain.destination.lasts(now) {
 		return false
 	}
 	p.strain.retries.Add(1)
