@@ -57,7 +57,7 @@ type SyncOptions struct {
 	// AllowExtra lets the proof hold although the destination has objects of its own.
 	AllowExtra bool
 	// Reverse brings to From what To has taken since both were proven equal by a Final sync with this Dir, and proves them equal
-	// again. What changed on both sides since is a conflict, which ConflictFail or ConflictSkip decides. Nothing else is touched.
+	// again. Of keys that the Filter of no such sync has chosen nothing is brought. What changed on both sides since is a conflict, which ConflictFail or ConflictSkip decides. Nothing else is touched.
 	Reverse bool
 	// NoServerSideCopy reads and writes every object, also where both places are on one server that could copy by itself.
 	NoServerSideCopy bool
@@ -69,7 +69,8 @@ type SyncOptions struct {
 	// bound on the first, and that of Options on the second.
 	Bandwidth, Memory int64
 	// WriteManifest is where a proof leaves its signed manifest; empty is proven.jsonl in Dir. SignKey is the private key, in the
-	// form of ssh-keygen or PEM; empty is signing.key in Dir, which is made where it is missing.
+	// form of ssh-keygen or PEM; empty is signing.key in Dir, which is made where it is missing. With a Filter, a manifest of other
+	// keys is not replaced: that is refused.
 	WriteManifest, SignKey string
 	// Losses is a file to which Run appends every property that the destination cannot hold as it is, of each object: a
 	// bucketsync.Entry in JSON a line. Empty is losses.jsonl in Dir.
@@ -181,11 +182,15 @@ func (s *Sync) Plan(ctx context.Context, opts SyncPlanOptions) (_ *SyncPlan, err
 
 func (s *Sync) planned(ctx context.Context, engine bucketsync.Options) (*Plan, error) {
 	if s.opts.Reverse {
-		return s.planBack(ctx, engine)
+		p, _, err := s.planBack(ctx, engine)
+		return p, err
 	}
 	p, err := bucketsync.Plan(ctx, engine)
 	if err != nil {
 		return nil, err
+	}
+	if s.opts.Final {
+		s.keepsProof(p)
 	}
 	return p, s.notOnTheWayBack(p)
 }
@@ -266,8 +271,9 @@ func (s *Sync) testimony(mode bucketsync.Mode) (*testimony, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &testimony{path: cmp.Or(s.opts.WriteManifest, filepath.Join(s.opts.Dir, provenManifest)), key: key, head: attest.Header{
+	return &testimony{path: s.manifestPath(), key: key, head: attest.Header{
 		From: s.engine.From.Describe().URL, To: s.engine.To.Describe().URL, Tool: s.tool, Mode: string(mode),
+		Include: s.opts.Filter.Include, Exclude: s.opts.Filter.Exclude,
 	}}, nil
 }
 
@@ -313,6 +319,10 @@ func (s *Sync) Verify(ctx context.Context, opts VerifyOptions) (_ *Verification,
 	}
 	t := &testimony{}
 	if s.opts.WriteManifest != "" {
+		p := plan.New(verifyName, verifyName)
+		if s.keepsProof(p); p.Err() != nil {
+			return nil, p.Err()
+		}
 		if t, err = s.testimony(checked); err != nil {
 			return nil, err
 		}

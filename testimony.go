@@ -35,6 +35,8 @@ type SignedManifest struct {
 	// SignedBy is the fingerprint of the key, PublicKey the key itself.
 	SignedBy  string `json:"signedBy"`
 	PublicKey string `json:"publicKey"`
+	// Keys are those that were compared.
+	Keys bucketsync.Filter `json:"keys,omitzero"`
 }
 
 // testimony writes what a proof finds equal into a signed manifest.
@@ -90,11 +92,19 @@ func (t *testimony) end(proof *bucketsync.Report, clock clock.Clock) (*SignedMan
 	if err != nil {
 		return nil, err
 	}
-	return &SignedManifest{Path: t.path, Objects: head.Objects, Root: head.Root, SignedBy: t.key.Fingerprint(), PublicKey: t.key.Public()}, nil
+	return &SignedManifest{Path: t.path, Objects: head.Objects, Root: head.Root, SignedBy: t.key.Fingerprint(), PublicKey: t.key.Public(), Keys: choiceOf(head)}, nil
 }
 
 func (m *SignedManifest) print(out *printer) {
-	out.f("signed manifest: %s, root %s, signed by %s\n", m.Path, m.Root, m.SignedBy)
+	out.f("signed manifest: %s, root %s, signed by %s%s\n", m.Path, m.Root, m.SignedBy, ofKeys(m.Keys))
+}
+
+// ofKeys says which keys a manifest is of, where it is not every key.
+func ofKeys(f bucketsync.Filter) string {
+	if f.Everything() {
+		return ""
+	}
+	return ", of the keys " + f.String() + " alone"
 }
 
 // ManifestOptions say which signed manifest is checked, and against what. Path is required.
@@ -106,7 +116,7 @@ type ManifestOptions struct {
 	Prove string
 	// Place is compared with the manifest; its zero value compares nothing.
 	Place Store
-	// The rest is for that.
+	// The rest is for that. Filter chooses among the keys that the manifest is of.
 	Filter      bucketsync.Filter
 	Mode        string
 	SampleSize  int
@@ -172,6 +182,10 @@ func (v *ManifestVerification) compare(ctx context.Context, opts ManifestOptions
 	if wire.OpenBucket == nil {
 		return errors.New("no drivers of object stores are wired: set Options.OpenBucket")
 	}
+	filter := opts.Filter.Within(choiceOf(v.Header))
+	if err := filter.Check(); err != nil {
+		return fmt.Errorf("choose the keys of %s: %w", opts.Path, err)
+	}
 	log := wire.Log
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
@@ -198,7 +212,7 @@ func (v *ManifestVerification) compare(ctx context.Context, opts ManifestOptions
 	}
 	tell(Event{Kind: StageBegan, Stage: verifyName, Text: opts.Path + " and " + url})
 	report, err := bucketsync.VerifyProven(ctx, bucketsync.ProvenOptions{
-		Bucket: place, Proven: func() iter.Seq2[bucketsync.Proven, error] { return provenOf(opts.Path) }, Properties: same, Filter: opts.Filter,
+		Bucket: place, Proven: func() iter.Seq2[bucketsync.Proven, error] { return provenOf(opts.Path) }, Properties: same, Filter: filter,
 		Mode: mode, SampleSize: opts.SampleSize, Seed: seed, AllowExtra: opts.AllowExtra, Concurrency: opts.Concurrency, Log: log, Clock: wire.Clock,
 		Objects: v.Objects, Bytes: v.Bytes, Progress: comparing(tell, verifyName),
 	})
@@ -239,8 +253,8 @@ func (v *ManifestVerification) Print(w io.Writer) error {
 	if !v.Checked.OK() {
 		word = "DOES NOT HOLD"
 	}
-	out.f("manifest %s: %s: %s, %s of %s, proven (%s) against %s on %s\n", v.Path, word, cli.Count(int(v.Objects), "object"), cli.Bytes(v.Bytes),
-		v.To, v.Mode, v.From, v.Made.UTC().Format("2006-01-02 15:04:05 MST"))
+	out.f("manifest %s: %s: %s, %s of %s, proven (%s) against %s on %s%s\n", v.Path, word, cli.Count(int(v.Objects), "object"), cli.Bytes(v.Bytes),
+		v.To, v.Mode, v.From, v.Made.UTC().Format("2006-01-02 15:04:05 MST"), ofKeys(choiceOf(v.Header)))
 	out.f("  root %s, signed by %s\n", v.Root, cmp.Or(v.SignedBy, "nobody"))
 	for _, p := range v.Problems {
 		out.f("  WRONG: %s\n", p)

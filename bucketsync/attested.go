@@ -47,7 +47,7 @@ func VerifyProven(ctx context.Context, opts ProvenOptions) (Report, error) {
 	if err != nil {
 		return Report{}, fmt.Errorf("verify: %w", err)
 	}
-	if e.comparison = e.newComparison(opts.Progress); e.comparison != nil && opts.Filter.empty() {
+	if e.comparison = e.newComparison(opts.Progress); e.comparison != nil && opts.Filter.Everything() {
 		if e.comparison.objects = opts.Objects; opts.Mode == ModeFull {
 			e.comparison.bytes = opts.Bytes
 		}

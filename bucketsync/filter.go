@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/bmatcuk/doublestar/v4"
 )
@@ -17,6 +18,24 @@ import (
 type Filter struct {
 	Include []string `json:"include,omitempty"`
 	Exclude []string `json:"exclude,omitempty"`
+	// Among are choices of which one must take a key as well. None is no condition.
+	Among []Filter `json:"among,omitempty"`
+}
+
+// Within is the filter, for keys alone that one of some choices takes.
+func (f Filter) Within(choices ...Filter) Filter {
+	if !slices.ContainsFunc(choices, Filter.Everything) {
+		f.Among = choices
+	}
+	return f
+}
+
+// Equal reports whether two filters have the same globs.
+func (f Filter) Equal(g Filter) bool {
+	same := func(a, b []string) bool {
+		return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
+	}
+	return same(f.Include, g.Include) && same(f.Exclude, g.Exclude) && slices.EqualFunc(f.Among, g.Among, Filter.Equal)
 }
 
 // Check refuses a glob that can match nothing.
@@ -25,20 +44,29 @@ func (f Filter) Check() error {
 		if pattern == "" {
 			return errors.New("a glob is empty: write ** for every key")
 		}
+		if !utf8.ValidString(pattern) {
+			return fmt.Errorf("the glob %q is no UTF-8: write ? for each byte that is none", pattern)
+		}
 		if !doublestar.ValidatePattern(pattern) {
 			return fmt.Errorf("the glob %q is broken off: a bracket, a brace or a backslash has no end", pattern)
+		}
+	}
+	for _, choice := range f.Among {
+		if err := choice.Check(); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// empty says that the filter leaves nothing out.
-func (f Filter) empty() bool { return len(f.Include) == 0 && len(f.Exclude) == 0 }
+// Everything says that the filter leaves nothing out.
+func (f Filter) Everything() bool { return len(f.Include)+len(f.Exclude)+len(f.Among) == 0 }
 
 // takes reports whether the filter chooses a key.
 func (f Filter) takes(key string) bool {
 	matches := func(pattern string) bool { return globMatches(pattern, key) }
-	return (len(f.Include) == 0 || slices.ContainsFunc(f.Include, matches)) && !slices.ContainsFunc(f.Exclude, matches)
+	return (len(f.Include) == 0 || slices.ContainsFunc(f.Include, matches)) && !slices.ContainsFunc(f.Exclude, matches) &&
+		(len(f.Among) == 0 || slices.ContainsFunc(f.Among, func(choice Filter) bool { return choice.takes(key) }))
 }
 
 func globMatches(pattern, key string) bool {
@@ -53,7 +81,7 @@ func globMatches(pattern, key string) bool {
 
 // String is the filter for people, or "every key".
 func (f Filter) String() string {
-	if f.empty() {
+	if f.Everything() {
 		return "every key"
 	}
 	var parts []string
@@ -62,6 +90,13 @@ func (f Filter) String() string {
 	}
 	for _, p := range f.Exclude {
 		parts = append(parts, "-"+p)
+	}
+	if len(f.Among) > 0 {
+		var choices []string
+		for _, choice := range f.Among {
+			choices = append(choices, choice.String())
+		}
+		parts = append(parts, "of "+strings.Join(choices, " or of "))
 	}
 	return strings.Join(parts, " ")
 }

@@ -18,6 +18,8 @@ func TestFilterTakesWhatItsGlobsSay(t *testing.T) {
 		{Filter{Include: []string{"{a,b}/[0-9]"}}, []string{"a/1", "b/9"}, []string{"c/1", "a/x"}},
 		{Filter{Include: []string{`\*`}}, []string{"*", "a/*"}, []string{"a"}},
 		{Filter{Include: []string{"**"}}, []string{"a", "a/b"}, nil},
+		{Filter{Exclude: []string{"a2"}}.Within(Filter{Include: []string{"a*"}}, Filter{Include: []string{"b*"}}), []string{"a1", "b1"}, []string{"a2", "c"}},
+		{Filter{Exclude: []string{"a2"}}.Within(Filter{Include: []string{"a*"}}, Filter{}), []string{"a1", "c"}, []string{"a2"}},
 	} {
 		for _, key := range tt.taken {
 			if !tt.filter.takes(key) {
@@ -33,7 +35,7 @@ func TestFilterTakesWhatItsGlobsSay(t *testing.T) {
 }
 
 func TestFilterRefusesWhatIsNoGlob(t *testing.T) {
-	for _, bad := range []string{"", "[a", "{a", `a\`} {
+	for _, bad := range []string{"", "[a", "{a", `a\`, "a\xff"} {
 		if (Filter{Exclude: []string{bad}}).Check() == nil {
 			t.Errorf("%q is taken for a glob", bad)
 		}

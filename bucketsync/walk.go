@@ -322,7 +322,7 @@ func (w *walk) run(ctx context.Context, s *span) error {
 		}
 	}
 	visit := w.begin(s)
-	if f := w.e.opts.Filter; !f.empty() {
+	if f := w.e.opts.Filter; !f.Everything() {
 		all := visit
 		visit = func(p pair) error {
 			if !f.takes(p.key) {

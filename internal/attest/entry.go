@@ -23,11 +23,14 @@ type Header struct {
 	Made time.Time `json:"made"`
 	Tool string    `json:"tool,omitempty"`
 	// Mode is how the two sides were compared: the name of a mode of verify.
-	Mode    string `json:"mode"`
-	Objects int64  `json:"objects"`
-	Bytes   int64  `json:"bytes"`
-	Tree    string `json:"tree"`
-	Root    string `json:"root"` // hexadecimal
+	Mode string `json:"mode"`
+	// Include and Exclude are the globs that chose the keys that were compared; without any, it was every key.
+	Include []string `json:"include,omitempty"`
+	Exclude []string `json:"exclude,omitempty"`
+	Objects int64    `json:"objects"`
+	Bytes   int64    `json:"bytes"`
+	Tree    string   `json:"tree"`
+	Root    string   `json:"root"` // hexadecimal
 }
 
 // Entry is one object.
