@@ -36,6 +36,9 @@ type engine struct {
 	limiter          *rate.Limiter // of bandwidth; nil is no bound
 	// destinationMissing: planning on a destination that is yet to be made.
 	destinationMissing bool
+	// kinship is what the names of both ends tell.
+	kinship kinship
+	first   firsts // that a plan came upon
 	// done is what a plan leaves out, as the run will that it is of.
 	done []stretch
 

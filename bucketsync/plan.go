@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -99,6 +100,9 @@ func Plan(ctx context.Context, opts Options) (*plan.Plan, error) {
 	if err != nil {
 		return nil, fmt.Errorf("plan to sync %s: %w", opts.Name, err)
 	}
+	if err := e.unmirrored(ctx, p, planned); err != nil {
+		return nil, fmt.Errorf("plan to sync %s: %w", opts.Name, err)
+	}
 	e.notes(p, planned)
 	settings, err := e.configure(ctx, p)
 	if err != nil {
@@ -146,8 +150,9 @@ func (e *engine) checkEnds(ctx context.Context, p *plan.Plan) (usable bool, err 
 	if err := e.opts.Filter.Check(); err != nil {
 		p.Refuse(name, err.Error(), "correct the globs that include and exclude keys")
 	}
-	if placeOf(e.opts.From, e.opts.Prefix).overlaps(placeOf(e.opts.To, e.opts.Prefix)) {
-		p.Refuse(name, fmt.Sprintf("source and destination overlap: %s and %s", from, to), "name a destination outside of the source, and the other way round")
+	e.kinship = placeOf(e.opts.From, e.opts.Prefix).overlaps(ctx, placeOf(e.opts.To, e.opts.Prefix), net.DefaultResolver.LookupHost)
+	if e.kinship == overlapping {
+		p.Refuse(name, fmt.Sprintf("source and destination overlap: %s and %s", from, to), overlapMend)
 	}
 	if e.opts.Delete && !e.opts.DeleteForeign && e.opts.Manifest == "" {
 		p.Refuse(name, "deleting is asked for, and without a manifest nothing tells which objects are this migration's own",
@@ -194,7 +199,7 @@ func (e *engine) survey(ctx context.Context, p *plan.Plan, look bool) (Planned, 
 			Delete: e.opts.Delete, DeleteForeign: e.opts.DeleteForeign, Conflict: e.opts.Conflict, Final: e.opts.Final, Versions: e.opts.Versions,
 			Unsettled: e.unsettled(),
 		}}
-		e.ledger = &ledger{path: e.opts.ForeseenLosses, anew: true}
+		e.ledger, e.first = &ledger{path: e.opts.ForeseenLosses, anew: true}, firsts{}
 		err := e.ledger.add("", nil) // a file without lines says that nothing is lost
 		if err == nil {
 			err = s.everything(ctx, resort)
@@ -238,7 +243,7 @@ func (s *surveyor) count(change func(*Planned)) {
 func (s *surveyor) walk(ctx context.Context, resort bool) error {
 	workers, wctx := errgroup.WithContext(ctx)
 	workers.SetLimit(s.e.opts.width())
-	var spans perSpan[Planned] // what is counted without a lock
+	var spans perSpan[surveyed]
 	how := walkOptions{resort: resort}
 	if !resort {
 		how.done = s.e.done
@@ -247,6 +252,7 @@ func (s *surveyor) walk(ctx context.Context, resort bool) error {
 	lerr := s.e.walk(wctx, how, func(at *span) visitor {
 		own, above := spans.of(at), at.above
 		return func(p pair) error {
+			own.first.add(p)
 			if s.e.toCaps.NoneBelow && above.add(p) {
 				s.refusals.add(nestedWords, p.key, unfitMend)
 			}
@@ -269,8 +275,15 @@ func (s *surveyor) walk(ctx context.Context, resort bool) error {
 	for _, own := range spans.inOrder() {
 		s.planned.Held += own.Held
 		s.planned.Same += own.Same
+		s.e.first.join(own.first)
 	}
 	return cmp.Or(err, lerr)
+}
+
+// surveyed is what is counted and kept of a span without a lock.
+type surveyed struct {
+	Planned
+	first firsts
 }
 
 func (s *surveyor) judge(ctx context.Context, p pair, v verdict, workers *errgroup.Group) {

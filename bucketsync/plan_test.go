@@ -1,6 +1,8 @@
 package bucketsync
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -157,7 +159,7 @@ func TestPlace_Overlaps(t *testing.T) {
 		{"minio://h:1/b", "minio://h:2/b", "", false},
 	} {
 		for _, pair := range [][2]string{{c.a, c.b}, {c.b, c.a}} {
-			if got := placeOf(at(pair[0]), c.prefix).overlaps(placeOf(at(pair[1]), c.prefix)); got != c.want {
+			if got := placeOf(at(pair[0]), c.prefix).overlaps(t.Context(), placeOf(at(pair[1]), c.prefix), nowhere); (got == overlapping) != c.want {
 				t.Errorf("%s and %s with prefix %q: overlap %v", pair[0], pair[1], c.prefix, got)
 			}
 		}
@@ -167,10 +169,14 @@ func TestPlace_Overlaps(t *testing.T) {
 // Two servers may each have a bucket of one name.
 func TestPlace_EndpointTellsServersApart(t *testing.T) {
 	one, two := named{url: "s3://b", endpoint: "http://10.0.0.1:9000"}, named{url: "s3://b", endpoint: "http://10.0.0.2:9000"}
-	if placeOf(one, "").overlaps(placeOf(two, "")) || !placeOf(one, "").overlaps(placeOf(one, "x")) {
+	with := func(p, q place) kinship { return p.overlaps(t.Context(), q, nowhere) }
+	if with(placeOf(one, ""), placeOf(two, "")) != apart || with(placeOf(one, ""), placeOf(one, "x")) != overlapping {
 		t.Error("the endpoint is not looked at")
 	}
 }
+
+// nowhere is a resolver that knows no name.
+func nowhere(context.Context, string) ([]string, error) { return nil, errors.New("no such host") }
 
 type named struct {
 	bucket.Bucket

@@ -60,6 +60,7 @@ func (e *engine) surveyVersions(ctx context.Context, s *surveyor) error {
 				return err
 			}
 			s.count(func(c *Planned) { c.Held += int64(len(h.dst)) })
+			e.first.add(pair{key: h.key, src: latest(h.src), dst: latest(h.dst)})
 			steps, problem := align(h, e.versions.markers)
 			if problem != "" {
 				s.count(func(c *Planned) { c.Conflicts++ })
@@ -79,6 +80,14 @@ func (e *engine) surveyVersions(ctx context.Context, s *surveyor) error {
 		return err
 	}
 	return werr
+}
+
+// latest is the object that a history ends with, if it ends with one.
+func latest(versions []bucket.Version) *bucket.Object {
+	if n := len(versions); n > 0 && !versions[n-1].Marker {
+		return &versions[n-1].Object
+	}
+	return nil
 }
 
 func (s *surveyor) judgeVersion(ctx context.Context, st step, workers *errgroup.Group) {
