@@ -101,7 +101,8 @@ func (m *Migration) warmSync(ctx context.Context, p *plan.Plan, rec plan.Recorde
 	if limit == 0 {
 		limit = defaultMaxDelta
 	}
-	return warmRounds(ctx, p, rec, opts, limit)
+	result, err := warmRounds(ctx, p, rec, opts, limit)
+	return result, nameFailures(opts.Manifest+failuresSuffix, m.redact, err)
 }
 
 // warmRounds copies again and again until at most limit objects differ.
@@ -150,6 +151,9 @@ func (m *Migration) finalSyncStage(b migration.Bucket) stage {
 // provenSuffix is behind the name of a manifest whose signed form it is.
 const provenSuffix = ".proven"
 
+// failuresSuffix is behind the name of a manifest whose sync failed at the objects that the file names.
+const failuresSuffix = ".failures"
+
 // finalResult is a final sync, and the signed manifest of what it has proven.
 type finalResult struct {
 	bucketsync.Result
@@ -166,7 +170,8 @@ func (m *Migration) finalSync(ctx context.Context, p *plan.Plan, rec plan.Record
 		From: opts.From.Describe().URL, To: opts.To.Describe().URL, Tool: m.opts.Tool, Mode: string(bucketsync.ModeProof),
 	}}
 	opts.Witness = t.begin
-	if result.Result, err = bucketsync.Apply(ctx, p, rec, opts); err != nil {
+	result.Result, err = bucketsync.Apply(ctx, p, rec, opts)
+	if err = nameFailures(opts.Manifest+failuresSuffix, m.redact, err); err != nil {
 		return result, errors.Join(err, t.drop())
 	}
 	result.Manifest, err = t.end(result.Proof, m.opts.Clock)
@@ -191,7 +196,7 @@ func (m *Migration) backSyncStage(b migration.Bucket, leave bool) stage {
 		},
 		func(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts bucketsync.Options) (backResult, error) {
 			result, err := bucketsync.ApplyBack(ctx, p, rec, opts)
-			return backResult{Result: result}, err
+			return backResult{Result: result}, nameFailures(opts.Manifest+failuresSuffix, m.redact, err)
 		})
 }
 

@@ -103,6 +103,7 @@ const (
 	syncName     = "sync"
 	syncManifest = "manifest.jsonl"
 	syncLosses   = "losses.jsonl"
+	syncFailures = "failures.jsonl"
 )
 
 // OpenSync opens both ends. Of the wiring it takes OpenBucket, Silence, Secrets, Log, Clock and Events. It changes
@@ -202,7 +203,7 @@ func (s *Sync) Run(ctx context.Context) (_ *SyncReport, err error) {
 	}
 	s.events(Event{Kind: StageBegan, Stage: syncName, Text: s.engine.From.Describe().URL + " and " + s.engine.To.Describe().URL})
 	defer func() {
-		err = s.redact.Error(err)
+		err = s.redact.Error(nameFailures(filepath.Join(s.opts.Dir, syncFailures), s.redact, err))
 		s.events(Event{Kind: StageEnded, Stage: syncName, Err: err})
 	}()
 	if s.opts.Reverse {

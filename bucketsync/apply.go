@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -47,10 +48,9 @@ type Result struct {
 const (
 	// maxPasses is how often a final sync lists both sides before it says that the source still changes.
 	maxPasses = 6
-	// maxFailures is how many objects may fail before a pass gives up on the rest; keptFailures are named.
-	maxFailures  = 100
-	keptFailures = 20
-	maxKeys      = 20
+	// maxFailures is how many objects may fail before a pass gives up on the rest.
+	maxFailures = 100
+	maxKeys     = 20
 )
 
 // Apply makes the changes of a plan. Killed anywhere and called again, it copies only what is missing.
@@ -284,7 +284,7 @@ func (e *engine) copyAll(ctx context.Context, resort bool, doomed *doomed) (held
 
 // copySpans walks what is not done. Over says that it came to the end of it, whether or not objects failed.
 func (e *engine) copySpans(ctx context.Context, how walkOptions, doomed *doomed, keep *finished) (held int64, over bool, err error) {
-	fails := &failures{op: "sync " + e.opts.Name, tell: e.failed}
+	fails := e.newFailures()
 	workers, wctx := newCrew(ctx, e.gate)
 	run := func(key string, work func(ctx context.Context) error) {
 		workers.do(func() error {
@@ -573,9 +573,19 @@ func (e *engine) deleteOne(ctx context.Context, obj bucket.Object) error {
 type failures struct {
 	op   string
 	tell func()
+	left func() int64 // how many objects were neither copied nor have failed, as far as is known
 	mu   sync.Mutex
-	all  int64
-	kept []error
+	all  []Failure
+}
+
+func (e *engine) newFailures() *failures {
+	return &failures{op: "sync " + e.opts.Name, tell: e.failed, left: e.untried}
+}
+
+// untried is what the plan meant to copy, without what was copied or has failed.
+func (e *engine) untried() (n int64) {
+	e.progress.change(func(p *Progress) { n = max(0, p.TotalObjects-p.Objects-p.Failures) })
+	return n
 }
 
 // add keeps a failure. It returns an error when the pass is to end.
@@ -586,23 +596,24 @@ func (f *failures) add(ctx context.Context, key string, err error) error {
 	f.tell()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.all++
-	if len(f.kept) < keptFailures {
-		f.kept = append(f.kept, fmt.Errorf("%q: %w", key, err))
+	f.all = append(f.all, Failure{strings.Clone(key), err}) // without the page that the key is a part of
+	if len(f.all) < maxFailures {
+		return nil
 	}
-	if f.all >= maxFailures {
-		return f.summary()
-	}
-	return nil
+	failed := f.summary()
+	failed.Stopped, failed.Untried = true, f.left()
+	return failed
 }
 
 func (f *failures) err() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.all == 0 {
+	if len(f.all) == 0 {
 		return nil
 	}
 	return f.summary()
 }
 
-func (f *failures) summary() error { return &FailedError{Op: f.op, Count: f.all, Failures: f.kept} }
+func (f *failures) summary() *FailedError {
+	return &FailedError{Op: f.op, Count: int64(len(f.all)), Failures: slices.Clone(f.all)}
+}

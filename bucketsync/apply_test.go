@@ -785,3 +785,34 @@ func TestCopy_WithoutDigestsItIsReadBack(t *testing.T) {
 		t.Fatalf("%+v", result)
 	}
 }
+
+// After a hundred failures a sync stops, says so and how many it has not tried, and knows the name of each that failed.
+func TestApply_StopsAtAHundredFailuresAndSaysSo(t *testing.T) {
+	for _, objects := range []int{99, 400} {
+		r := newRig(t)
+		for i := range objects {
+			r.from.write(t, fmt.Sprintf("%03d", i), "x")
+		}
+		r.to.before = func(op, _ string) error {
+			if op == "put" {
+				return bucket.ErrDenied
+			}
+			return nil
+		}
+		_, err := r.sync(t)
+		var failed *FailedError
+		if !errors.As(err, &failed) {
+			t.Fatal(err)
+		}
+		want := FailedError{Count: 99}
+		if objects == 400 {
+			want = FailedError{Count: 100, Stopped: true, Untried: 300}
+		}
+		if failed.Count != want.Count || failed.Stopped != want.Stopped || failed.Untried != want.Untried || int64(len(failed.Failures)) != want.Count {
+			t.Errorf("of %d: %d failed, stopped %v, %d not tried, %d named", objects, failed.Count, failed.Stopped, failed.Untried, len(failed.Failures))
+		}
+		if says := strings.Contains(err.Error(), "the sync stopped there: at least 300 more were not tried"); says != want.Stopped {
+			t.Errorf("of %d: %v", objects, err)
+		}
+	}
+}

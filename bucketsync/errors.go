@@ -100,25 +100,56 @@ func (e *UnsettledError) Error() string {
 	return fmt.Sprintf("%s: %d passes in a row found something to copy or to delete: %s", e.Op, e.Passes, e.Hint)
 }
 
-// FailedError collects the objects that could not be synced. The others were.
+// Failure is one object that could not be synced.
+type Failure struct {
+	Key string
+	Err error
+}
+
+// Error names the object.
+func (f Failure) Error() string { return fmt.Sprintf("%q: %v", f.Key, f.Err) }
+
+// Unwrap returns the cause.
+func (f Failure) Unwrap() error { return f.Err }
+
+// FailedError collects the objects that could not be synced. The others were, unless it was Stopped.
 type FailedError struct {
 	Op       string
 	Count    int64
-	Failures []error // the first ones
+	Failures []Failure
+	// Stopped says that so many failed that the others were not tried any more: Untried at least, as far as the plan knew; 0 says nothing.
+	Stopped bool
+	Untried int64
 }
+
+// namedFailures is how many failures the text of an error has.
+const namedFailures = 20
 
 // Error lists the first failures.
 func (e *FailedError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s failed", e.Op, cli.Count(int(e.Count), "object"))
-	for _, err := range e.Failures {
-		fmt.Fprintf(&b, "\n  %v", err)
+	switch {
+	case e.Stopped && e.Untried > 0:
+		fmt.Fprintf(&b, ", and the sync stopped there: at least %d more were not tried; mend what they have in common, then run the same command again", e.Untried)
+	case e.Stopped:
+		b.WriteString(", and the sync stopped there: others were not tried; mend what they have in common, then run the same command again")
 	}
-	if more := e.Count - int64(len(e.Failures)); more > 0 {
+	shown := e.Failures[:min(namedFailures, len(e.Failures))]
+	for _, failure := range shown {
+		fmt.Fprintf(&b, "\n  %v", failure)
+	}
+	if more := e.Count - int64(len(shown)); more > 0 {
 		fmt.Fprintf(&b, "\n  and %d more", more)
 	}
 	return b.String()
 }
 
-// Unwrap returns the first failures.
-func (e *FailedError) Unwrap() []error { return e.Failures }
+// Unwrap returns the failures.
+func (e *FailedError) Unwrap() []error {
+	out := make([]error, 0, len(e.Failures))
+	for _, failure := range e.Failures {
+		out = append(out, failure)
+	}
+	return out
+}

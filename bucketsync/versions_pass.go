@@ -74,7 +74,7 @@ type doomedVersion struct {
 }
 
 func (e *engine) copyHistories(ctx context.Context, doomed *sorter[doomedVersion]) (held int64, err error) {
-	fails := &failures{op: "sync " + e.opts.Name, tell: e.failed}
+	fails := e.newFailures()
 	workers, wctx := newCrew(ctx, e.gate)
 	walk := func() error {
 		for h, err := range e.histories(wctx) {

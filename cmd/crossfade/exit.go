@@ -40,7 +40,7 @@ const exitCodesText = `crossfade ends with one of these codes:
   9  back without green: blue serves and accepts writes again; green was not reached, its pods may still run, and the next
      crossfade rollback, run or cleanup that reaches it stops them first
  10  in part: some objects of a bucket could not be copied, and are named; the others were, and the same command tries those
-     that are missing`
+     that are missing. Where so many fail that the sync stops before the others are tried, the code is 1`
 
 // usageError is a mistake in how the program was called.
 type usageError struct{ err error }
@@ -88,7 +88,7 @@ func exitCode(err error) int {
 		return exitInterrupted
 	case errors.As(err, &unproven):
 		return exitDifferent
-	case errors.As(err, &partial):
+	case errors.As(err, &partial) && !partial.Stopped:
 		return exitPartial
 	}
 	return exitFailed

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -126,6 +127,10 @@ func (b *Bucket) fail(op, key string, err error) error {
 		err = fmt.Errorf("%w: %w", bucket.ErrNotExist, err)
 	case errors.Is(err, fs.ErrPermission):
 		err = fmt.Errorf("%w: %w", bucket.ErrDenied, err)
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		err = fmt.Errorf("%w (make room on its file system, or raise the quota; then run the same command again)", err)
+	case errors.Is(err, syscall.EROFS):
+		err = fmt.Errorf("%w (mount its file system for writing, or name another directory)", err)
 	}
 	if key != "" {
 		op += fmt.Sprintf(" %q", key)
