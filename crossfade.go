@@ -36,6 +36,15 @@ type RefusedError = plan.RefusedError
 // InvalidError lists everything that is wrong with a migration file, with positions.
 type InvalidError = migration.InvalidError
 
+// InputError says that what was given cannot be used: a credential, a key, a table, a name, a directory. Nothing was changed.
+type InputError struct{ Err error }
+
+// Error is the cause's own text.
+func (e *InputError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *InputError) Unwrap() error { return e.Err }
+
 // UnknownError says that something was asked for by a name that the migration file does not have.
 type UnknownError struct {
 	// Kind is what it would be: "bucket", "application", "stage", "mode".

@@ -130,7 +130,7 @@ func OpenSync(ctx context.Context, opts SyncOptions, wire Options) (*Sync, error
 		at.Silence = limit
 		b, err := wire.OpenBucket(ctx, at)
 		if err != nil {
-			return nil, s.redact.Error(fmt.Errorf("open the %s: %w", what, err))
+			return nil, s.redact.Error(unusable(ctx, fmt.Errorf("open the %s: %w", what, err)))
 		}
 		return b, nil
 	}
@@ -156,7 +156,7 @@ func OpenSync(ctx context.Context, opts SyncOptions, wire Options) (*Sync, error
 		Asked: wire.Asked, Log: s.log, Clock: wire.Clock,
 	}
 	if s.engine.Prices, err = readPrices(opts.Prices); err != nil {
-		return nil, s.redact.Error(err)
+		return nil, s.redact.Error(&InputError{err})
 	}
 	s.engine.Progress = func(p bucketsync.Progress) { wire.Events(Event{Kind: Copying, Stage: syncName, Copy: &p}) }
 	return s, nil
@@ -269,6 +269,9 @@ func (s *Sync) testimony(mode bucketsync.Mode) (*testimony, error) {
 		read, at = attest.ReadKey, s.opts.SignKey
 	}
 	key, err := read(at)
+	if err != nil && s.opts.SignKey != "" {
+		return nil, &InputError{err}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -334,11 +337,32 @@ func (s *Sync) Verify(ctx context.Context, opts VerifyOptions) (_ *Verification,
 	r, err := bucketsync.Verify(ctx, o)
 	s.events(Event{Kind: StageEnded, Stage: verifyName, Err: s.redact.Error(err)})
 	if err != nil {
-		return nil, errors.Join(err, t.drop())
+		return nil, errors.Join(s.absent(ctx, err), t.drop())
 	}
 	v := &Verification{Buckets: []BucketVerification{{Name: s.engine.From.Describe().URL, Report: r}}}
 	v.Buckets[0].Manifest, err = t.end(&r, s.engine.Clock)
 	return v, err
+}
+
+// absent says so where a place is not there, of which a listing tells no more than that.
+func (s *Sync) absent(ctx context.Context, err error) error {
+	if !errors.Is(err, bucket.ErrNotExist) {
+		return err
+	}
+	for _, end := range []bucket.Bucket{s.engine.From, s.engine.To} {
+		if errors.Is(end.Check(ctx), bucket.ErrNotExist) {
+			return &InputError{&mend.Error{Op: "verify", Err: fmt.Errorf("%s does not exist", end.Describe().URL), Hint: "correct its name, or its store"}}
+		}
+	}
+	return err
+}
+
+// unusable is the failure to open a place: what names it, or its credentials, cannot be. An interruption stays one.
+func unusable(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return err
+	}
+	return &InputError{err}
 }
 
 // Close gives the directory back.

@@ -153,7 +153,7 @@ func VerifyManifest(ctx context.Context, opts ManifestOptions, wire Options) (_ 
 	var public ssh.PublicKey
 	if opts.PublicKey != "" {
 		if public, err = attest.ReadPublic(opts.PublicKey); err != nil {
-			return nil, err
+			return nil, &InputError{err}
 		}
 	}
 	v := &ManifestVerification{Path: opts.Path}
@@ -195,7 +195,7 @@ func (v *ManifestVerification) compare(ctx context.Context, opts ManifestOptions
 	at.Silence = silenceLimit(wire.Silence, log)
 	place, err := wire.OpenBucket(ctx, at)
 	if err != nil {
-		return fmt.Errorf("open the place: %w", err)
+		return unusable(ctx, fmt.Errorf("open the place: %w", err))
 	}
 	url := place.Describe().URL
 	same := url == v.To

@@ -11,6 +11,9 @@ import (
 // ErrConflict says that the destination holds something that this migration did not write.
 var ErrConflict = errors.New("the destination holds what this migration did not write")
 
+// ErrOtherPlaces says that a manifest is of another pair of buckets.
+var ErrOtherPlaces = errors.New("it remembers other places")
+
 // errSourceMoved says that the source's object was overwritten while it was read: the copy starts again (B4).
 var errSourceMoved = errors.New("the source's object changed while it was read")
 

@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
+	"github.com/crossfade-project/crossfade/internal/mend"
 )
 
 // State is what a Record says.
@@ -160,7 +161,11 @@ func openManifest(path, dir string, from, to bucket.Capabilities) (*manifest, er
 		case err != nil:
 			return nil, fmt.Errorf("read manifest %s: %w", name, err)
 		case header.From != m.header.From || header.To != m.header.To:
-			return nil, fmt.Errorf("manifest %s is of %s to %s, not of %s to %s: give each pair of buckets a manifest of its own", name, header.From, header.To, m.header.From, m.header.To)
+			return nil, &mend.Error{
+				Op:   "open manifest " + name,
+				Err:  fmt.Errorf("%w: %s to %s, not %s to %s", ErrOtherPlaces, header.From, header.To, m.header.From, m.header.To),
+				Hint: "give each pair of buckets a manifest of its own: for a sync of two places, name another directory as --state",
+			}
 		}
 	}
 	return m, nil

@@ -234,8 +234,8 @@ func TestManifest_LastWordCountsAndSurvivesATornLine(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := openManifest(path, t.TempDir(), from, bucket.Capabilities{URL: "gs://other"}); err == nil {
-		t.Fatal("the manifest of another pair was taken")
+	if _, err := openManifest(path, t.TempDir(), from, bucket.Capabilities{URL: "gs://other"}); !errors.Is(err, ErrOtherPlaces) {
+		t.Fatalf("the manifest of another pair gives %v", err)
 	}
 	raw, err := os.ReadFile(path)
 	if err != nil {

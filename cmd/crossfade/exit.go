@@ -59,6 +59,7 @@ func exitCode(err error) int {
 		usage    *usageError
 		invalid  *crossfade.InvalidError
 		unknown  *crossfade.UnknownError
+		input    *crossfade.InputError
 		refused  *crossfade.RefusedError
 		returned *crossfade.ReturnedError
 		held     *crossfade.HeldError
@@ -70,7 +71,7 @@ func exitCode(err error) int {
 	switch {
 	case errors.As(err, &silent):
 		return silent.code
-	case errors.As(err, &usage), errors.As(err, &invalid), errors.As(err, &unknown):
+	case errors.As(err, &usage), errors.As(err, &invalid), errors.As(err, &unknown), errors.As(err, &input), errors.Is(err, bucketsync.ErrOtherPlaces):
 		return exitUsage
 	case errors.As(err, &onGreen):
 		return exitHeld

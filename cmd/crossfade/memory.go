@@ -1,9 +1,12 @@
 package main
 
 import (
+	"fmt"
 	"runtime/debug"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
+
+	"github.com/crossfade-project/crossfade/internal/cli"
 )
 
 const (
@@ -26,6 +29,17 @@ func boundMemory(getenv func(string) string) int64 {
 		debug.SetMemoryLimit(int64(limit / 100 * (100 - leftToSystem)))
 	}
 	return objectsOf(limit)
+}
+
+// checkMemory refuses a bound on the objects under way that the program could not work with, or that the machine does not have.
+func checkMemory(bytes int64, system func() (uint64, error)) error {
+	if bytes < leastMemory {
+		return fmt.Errorf("%s is too little: it takes at least %s", cli.Bytes(bytes), cli.Bytes(leastMemory))
+	}
+	if has, err := system(); err == nil && has > 0 && uint64(bytes) > has {
+		return fmt.Errorf("%s is more than the %s of this machine", cli.Bytes(bytes), cli.Bytes(int64(has)))
+	}
+	return nil
 }
 
 // objectsOf is the share of a limit that the objects under way may have.

@@ -81,6 +81,9 @@ func (p *program) openSync(ctx context.Context, e *ends, opts crossfade.SyncOpti
 	default:
 		return nil, &usageError{fmt.Errorf("--hash is %q: it must be blake3 or sha256", opts.Hash)}
 	}
+	if opts.Concurrency < 0 {
+		return nil, badConcurrency(opts.Concurrency)
+	}
 	opts.Filter, opts.Dir = e.filter, e.state
 	if opts.Dir == "" {
 		sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q", args[0], e.from.endpoint, args[1], e.to.endpoint))
@@ -91,6 +94,10 @@ func (p *program) openSync(ctx context.Context, e *ends, opts crossfade.SyncOpti
 		return nil, err
 	}
 	return crossfade.OpenSync(ctx, opts, wire)
+}
+
+func badConcurrency(n int) error {
+	return &usageError{fmt.Errorf("--concurrency is %d: it is a number of objects, or 0 for as many as turn out best", n)}
 }
 
 // store reads a place and its credentials.

@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -92,7 +93,7 @@ env:VARIABLE or file:PATH.`,
 	hashFlag(flags, &a.opts.Hash)
 	flags.IntVar(&a.opts.Concurrency, "concurrency", 0, "how many objects are under way at once (default as many as turn out best)")
 	flags.StringVar(&a.bandwidth, "bandwidth", "", "how many bytes a second to read at most, from both places together: 500k, 20M, 1G (default no bound)")
-	flags.StringVar(&a.memory, "memory", "", "how much memory the objects under way may take: 32Mi, 1Gi (default 32Mi, and less where the system gives the program little)")
+	flags.StringVar(&a.memory, "memory", "", "how much memory the objects under way may take, at least 4Mi: 32Mi, 1Gi (default 32Mi, and less where the system gives the program little)")
 	flags.StringVar(&a.opts.WriteManifest, "write-manifest", "", "with --final, file for the signed manifest of what was proven equal (default proven.jsonl in --state)")
 	flags.StringVar(&a.opts.SignKey, "sign-key", "", "private ed25519 key that signs it, as ssh-keygen makes them (default signing.key in --state, made where it is missing)")
 	flags.StringVar(&a.opts.Losses, "losses", "", "file for every property that the destination cannot hold as it is, of each object, as lines of JSON: of what is copied, appended (default losses.jsonl in --state), or with --dry-run of what would be")
@@ -219,6 +220,11 @@ func (a *alone) bounds() (err error) {
 		}
 		if *bytes.into, err = cli.ParseBytes(bytes.text); err != nil {
 			return &usageError{fmt.Errorf("--%s: %w", bytes.flag, err)}
+		}
+	}
+	if a.memory != "" {
+		if err := checkMemory(a.opts.Memory, memlimit.FromSystem); err != nil {
+			return &usageError{fmt.Errorf("--memory: %w", err)}
 		}
 	}
 	return nil

@@ -83,7 +83,17 @@ func (p *program) verification(c *cobra.Command, v *comparison, args []string) (
 	if v.opts.SampleSize < 1 {
 		return nil, &usageError{fmt.Errorf("--sample is %d: at least one object is read", v.opts.SampleSize)}
 	}
+	for _, name := range []string{"manifest", "public-key", "prove"} {
+		if f := c.Flags().Lookup(name); f.Changed && f.Value.String() == "" {
+			return nil, &usageError{fmt.Errorf("--%s is empty", name)}
+		}
+	}
 	if v.manifest.Path != "" {
+		for _, name := range []string{"mode", "sample", "seed", "allow-extra", "include", "exclude", "concurrency"} {
+			if len(args) == 0 && c.Flags().Changed(name) {
+				return nil, &usageError{fmt.Errorf("--%s says how a place is compared with the manifest, and none is named", name)}
+			}
+		}
 		return p.verifyManifest(c.Context(), v, args)
 	}
 	if v.manifest.PublicKey+v.manifest.Prove != "" {
@@ -121,6 +131,9 @@ func (p *program) verifyManifest(ctx context.Context, v *comparison, args []stri
 		}
 	default:
 		return nil, &usageError{fmt.Errorf("%d places are named: one is compared with a manifest", len(args))}
+	}
+	if v.alone.Concurrency < 0 {
+		return nil, badConcurrency(v.alone.Concurrency)
 	}
 	if err := v.ends.filter.Check(); err != nil {
 		return nil, &usageError{err}

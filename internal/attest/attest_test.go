@@ -229,6 +229,12 @@ func TestKeysOfSSHKeygenAndPEM(t *testing.T) {
 	if _, err := ReadKey(filepath.Join(dir, "none")); err == nil || !strings.Contains(err.Error(), "ssh-keygen -t ed25519") {
 		t.Errorf("got %v", err)
 	}
+	// What is there already is never proposed as the place of a new key: ssh-keygen would write over it.
+	must(t, os.WriteFile(path, []byte("no key"), 0o600))
+	must(t, os.WriteFile(path+".ed25519-1.pub", []byte("somebody's"), 0o600))
+	if _, err := ReadKey(path); err == nil || !strings.HasSuffix(err.Error(), "-f "+path+".ed25519-2)") {
+		t.Errorf("got %v", err)
+	}
 	if _, err := ReadPublic("ssh-ed25519 nonsense"); err == nil {
 		t.Error("nonsense is a public key")
 	}

@@ -38,7 +38,7 @@ type Key struct {
 
 // ReadKey reads a private ed25519 key, as ssh-keygen -t ed25519 -N "" makes it, or in PEM.
 func ReadKey(path string) (*Key, error) {
-	hint := `make one with: ssh-keygen -t ed25519 -N "" -f ` + path
+	hint := `make one with: ssh-keygen -t ed25519 -N "" -f ` + freePath(path)
 	raw, err := os.ReadFile(path)
 	if err != nil {
 		return nil, &mend.Error{Op: "read the key that signs", Err: err, Hint: hint}
@@ -51,6 +51,19 @@ func ReadKey(path string) (*Key, error) {
 		return nil, &mend.Error{Op: "read the key that signs, " + path, Err: err, Hint: hint}
 	}
 	return &Key{signer: signer, Path: path}, nil
+}
+
+// freePath is a path at which a key can be made: path, or one beside it, where no file is that would be written over.
+func freePath(path string) string {
+	taken := func(at string) bool {
+		_, err := os.Lstat(at)
+		return !errors.Is(err, fs.ErrNotExist)
+	}
+	at := path
+	for n := 1; n < 100 && (taken(at) || taken(at+".pub")); n++ {
+		at = fmt.Sprintf("%s.ed25519-%d", path, n)
+	}
+	return at
 }
 
 // ReadOrMakeKey is ReadKey, and makes the key where there is none yet, with the public one beside it.

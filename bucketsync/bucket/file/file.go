@@ -64,6 +64,9 @@ func Open(ctx context.Context, opts Options) (*Bucket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open directory %s: %w", opts.Dir, err)
 	}
+	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
+		return nil, fmt.Errorf("open directory %s: it is no directory: name the one that it lies in, and choose it with --include", opts.Dir)
+	}
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}

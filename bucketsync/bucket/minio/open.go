@@ -11,6 +11,7 @@ import (
 
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
+	"github.com/minio/minio-go/v7/pkg/s3utils"
 
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/internal/direct"
@@ -93,6 +94,9 @@ func Open(ctx context.Context, opts Options) (*Bucket, error) {
 	endpoint, err := opts.normalize()
 	if err != nil {
 		return nil, fmt.Errorf("open minio bucket %s: %w", opts.Bucket, err)
+	}
+	if err := s3utils.CheckValidBucketName(opts.Bucket); err != nil {
+		return nil, fmt.Errorf("open minio bucket %q: no bucket can have that name: %w", opts.Bucket, err)
 	}
 	plain, err := newTransport(endpoint.Scheme == "https", opts.Silence)
 	if err != nil {
