@@ -7,18 +7,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"unicode/utf8"
 
 	"github.com/crossfade-project/crossfade/bucketsync"
 	"github.com/crossfade-project/crossfade/internal/redact"
 )
-
-// failedLine is an object that could not be copied, in the file that names all of them.
-type failedLine struct {
-	Key   string `json:"key"`
-	Raw   []byte `json:"rawKey,omitempty"` // of a key that is not UTF-8
-	Error string `json:"error"`
-}
 
 // nameFailures leaves the objects that failed in a file, which the error then names. After a sync without any, none is left.
 func nameFailures(path string, redactor *redact.Redactor, err error) error {
@@ -30,12 +22,10 @@ func nameFailures(path string, redactor *redact.Redactor, err error) error {
 		return err
 	}
 	var lines bytes.Buffer
-	for _, f := range failed.Failures {
-		line := failedLine{Key: f.Key, Error: redactor.Text(f.Err.Error())}
-		if !utf8.ValidString(f.Key) {
-			line.Key, line.Raw = "", []byte(f.Key)
-		}
-		raw, merr := json.Marshal(line)
+	for i := range failed.Failures {
+		f := &failed.Failures[i]
+		f.Err = redactor.Error(f.Err)
+		raw, merr := json.Marshal(failedObject(*f))
 		if merr != nil {
 			return errors.Join(err, fmt.Errorf("name the objects that failed: %w", merr))
 		}

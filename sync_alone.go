@@ -196,8 +196,9 @@ func (s *Sync) planned(ctx context.Context, engine bucketsync.Options) (*Plan, e
 	return p, s.notOnTheWayBack(p)
 }
 
-// Run copies. Killed at any point and called again, it goes on. A plan with refusals is a *RefusedError.
-func (s *Sync) Run(ctx context.Context) (_ *SyncReport, err error) {
+// Run copies. Killed at any point and called again, it goes on. A plan with refusals is a *RefusedError. With an error the report,
+// where there is one, says what was done until then.
+func (s *Sync) Run(ctx context.Context) (report *SyncReport, err error) {
 	if err := s.hold(); err != nil {
 		return nil, err
 	}
@@ -211,17 +212,17 @@ func (s *Sync) Run(ctx context.Context) (_ *SyncReport, err error) {
 	}
 	brief := s.engine
 	brief.Brief = true // Plan is for whoever wants to know more before
+	report = &SyncReport{From: s.engine.From.Describe().URL, To: s.engine.To.Describe().URL}
 	p, err := s.planned(ctx, brief)
 	if err != nil {
-		return nil, err
+		return report, err
 	}
 	if err := p.Err(); err != nil {
-		return nil, err
+		return report, err
 	}
-	report := &SyncReport{From: s.engine.From.Describe().URL, To: s.engine.To.Describe().URL}
 	planned, err := bucketsync.PlannedOf(p)
 	if err != nil {
-		return nil, err
+		return report, err
 	}
 	if planned.Idle() {
 		report.Result = bucketsync.Result{Skipped: planned.Same, Extra: planned.Extra, Conflicts: planned.Conflicts, Passes: 1}

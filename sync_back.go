@@ -98,14 +98,14 @@ func (s *Sync) planBack(ctx context.Context, engine bucketsync.Options) (*Plan, 
 
 // back brings to the source what the destination has taken since.
 func (s *Sync) back(ctx context.Context) (*SyncReport, error) {
+	report := &SyncReport{From: s.engine.To.Describe().URL, To: s.engine.From.Describe().URL}
 	p, engine, err := s.planBack(ctx, s.engine)
 	if err == nil {
 		err = p.Err()
 	}
 	if err != nil {
-		return nil, err
+		return report, err
 	}
-	report := &SyncReport{From: s.engine.To.Describe().URL, To: s.engine.From.Describe().URL}
 	report.Rounds = 1
 	report.Result, err = bucketsync.ApplyBack(ctx, p, &plan.MemoryRecorder{}, engine)
 	return report, err

@@ -61,7 +61,10 @@ env:VARIABLE or file:PATH.`,
 				return p.printf("%s", prices.Text())
 			}
 			if isPlace(args) {
-				return p.withMetrics(c.Context(), metrics, func() error { return p.syncAlone(c.Context(), s, &a, args) })
+				return p.withMetrics(c.Context(), metrics, func() error {
+					report, err := p.syncAlone(c.Context(), s, &a, args)
+					return p.failedPlaces(report, err)
+				})
 			}
 			if err := onlyAlone(c); err != nil {
 				return err
@@ -132,63 +135,75 @@ func onlyAlone(c *cobra.Command) error {
 	return wrong
 }
 
-func (p *program) syncAlone(ctx context.Context, s step, a *alone, args []string) error {
+// syncAlone syncs two places. The report that it returns is that of a sync that failed.
+func (p *program) syncAlone(ctx context.Context, s step, a *alone, args []string) (*crossfade.SyncReport, error) {
 	if s.opts.Redo != "" {
-		return &usageError{errors.New("--redo takes a stage of a migration again: a sync of two places compares anew each time")}
+		return nil, &usageError{errors.New("--redo takes a stage of a migration again: a sync of two places compares anew each time")}
 	}
 	if math.IsNaN(a.percent) || a.percent < 0 || a.percent > 100 {
-		return &usageError{fmt.Errorf("--max-delete is %g: it is a share in percent", a.percent)}
+		return nil, &usageError{fmt.Errorf("--max-delete is %g: it is a share in percent", a.percent)}
 	}
 	if err := a.checkReverse(); err != nil {
-		return err
+		return nil, err
 	}
 	if !a.opts.Final && a.opts.WriteManifest+a.opts.SignKey != "" {
-		return &usageError{errors.New("--write-manifest and --sign-key go with --final: a manifest says what was proven equal")}
+		return nil, &usageError{errors.New("--write-manifest and --sign-key go with --final: a manifest says what was proven equal")}
 	}
 	if err := a.bounds(); err != nil {
-		return err
+		return nil, err
 	}
 	a.opts.MaxDelete = new(a.percent / 100)
 	a.opts.Conflict = bucketsync.Conflict(a.conflict)
 	switch a.opts.Conflict {
 	case bucketsync.ConflictFail, bucketsync.ConflictSkip, bucketsync.ConflictOverwrite:
 	default:
-		return &usageError{fmt.Errorf("--conflict is %q: it must be fail, skip or overwrite", a.conflict)}
+		return nil, &usageError{fmt.Errorf("--conflict is %q: it must be fail, skip or overwrite", a.conflict)}
 	}
 	a.opts.Configuration = bucketsync.ConfigurationMode(a.settings)
 	switch a.opts.Configuration {
 	case bucketsync.ConfigureCreate, bucketsync.ConfigureApply, bucketsync.ConfigureIgnore:
 	default:
-		return &usageError{fmt.Errorf("--configuration is %q: it must be create, apply or ignore", a.settings)}
+		return nil, &usageError{fmt.Errorf("--configuration is %q: it must be create, apply or ignore", a.settings)}
 	}
 	sync, err := p.openSync(ctx, &a.ends, a.opts, args)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if !s.yes || s.dryRun {
 		if !s.dryRun && !cli.IsTerminal(p.out) {
-			return errNobodyToAsk()
+			return nil, errNobodyToAsk()
 		}
 		var plan crossfade.SyncPlanOptions
 		if s.dryRun {
 			plan.Losses = a.opts.Losses
 		}
 		if err := p.printSyncPlan(ctx, sync, plan); err != nil || s.dryRun {
-			return err
+			return nil, err
 		}
 		if err := p.confirm(); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	report, err := sync.Run(ctx)
 	if err = errors.Join(err, sync.Close()); err != nil {
-		return err
+		return report, err
 	}
 	p.progress.Close()
 	if p.json() {
-		return cli.JSON(p.out, report)
+		return nil, cli.JSON(p.out, report)
 	}
-	return report.Print(p.out)
+	return nil, report.Print(p.out)
+}
+
+// failedPlaces prints the result of what failed, where results are for programs; the error is told as ever. Who has said
+// all there is to say prints nothing more.
+func (p *program) failedPlaces(report *crossfade.SyncReport, err error) error {
+	var said *silentError
+	if err == nil || !p.json() || errors.As(err, &said) {
+		return err
+	}
+	p.progress.Close()
+	return errors.Join(err, cli.JSON(p.out, crossfade.FailureOf(report, err, exitCode(err))))
 }
 
 // checkReverse refuses what has no meaning on the way back.

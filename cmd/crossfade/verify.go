@@ -36,7 +36,7 @@ without asking any store. With a place behind it, that is compared with the mani
 		RunE: func(c *cobra.Command, args []string) error {
 			result, err := p.verification(c, &v, args)
 			if err != nil {
-				return err
+				return p.failedPlaces(nil, err)
 			}
 			p.progress.Close()
 			if p.json() {
