@@ -255,7 +255,11 @@ func (v *ManifestVerification) Print(w io.Writer) error {
 	}
 	out.f("manifest %s: %s: %s, %s of %s, proven (%s) against %s on %s%s\n", v.Path, word, cli.Count(int(v.Objects), "object"), cli.Bytes(v.Bytes),
 		v.To, v.Mode, v.From, v.Made.UTC().Format("2006-01-02 15:04:05 MST"), ofKeys(choiceOf(v.Header)))
-	out.f("  root %s, signed by %s\n", v.Root, cmp.Or(v.SignedBy, "nobody"))
+	signed := "signed by " + cmp.Or(v.SignedBy, "nobody")
+	if v.BadSignature {
+		signed = "with a signature that does not hold"
+	}
+	out.f("  root %s, %s\n", v.Root, signed)
 	for _, p := range v.Problems {
 		out.f("  WRONG: %s\n", p)
 	}

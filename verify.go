@@ -134,9 +134,16 @@ func (v *Verification) print(out *printer) {
 		if !b.Equal {
 			word = "NOT EQUAL"
 		}
-		out.f("bucket %s: %s (%s): %d objects, %s; missing %d, extra %d, differing %d, unproven %d%s\n", b.Name, word, b.Mode, b.Objects, cli.Bytes(b.Bytes), b.Missing, b.Extra, b.Differ, b.Unproven, sampled(b.Report))
+		unproven := !b.Equal && b.Unproven > 0 && b.Missing+b.Extra+b.Differ == 0
+		if unproven {
+			word = "NOT PROVEN"
+		}
+		out.f("bucket %s: %s (%s): %s, %s; missing %d, extra %d, differing %d, unproven %d%s\n", b.Name, word, b.Mode, cli.Count(int(b.Objects), "object"), cli.Bytes(b.Bytes), b.Missing, b.Extra, b.Differ, b.Unproven, sampled(b.Report))
 		for _, d := range b.Differences {
 			out.f("  %s %s: %s\n", d.Kind, d.Key, d.What)
+		}
+		if unproven {
+			out.f("  nothing differs as far as is known: --mode proof reads what is unproven; what a sync has proven is known in its own directory, which --state names\n")
 		}
 		if b.Manifest != nil {
 			b.Manifest.print(out)

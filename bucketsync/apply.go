@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -152,7 +153,11 @@ func applySync(ctx context.Context, c plan.Change, opts Options) (result Result,
 	if cerr := e.manifest.compact(); cerr != nil {
 		err = errors.Join(err, cerr)
 	}
-	e.opts.Log.InfoContext(ctx, "bucket synced", "name", opts.Name, "copied", e.result.Copied, "bytes", e.result.Bytes,
+	level, said := slog.LevelInfo, "bucket synced"
+	if err != nil {
+		level, said = slog.LevelWarn, "bucket not synced in whole"
+	}
+	e.opts.Log.Log(ctx, level, said, "name", opts.Name, "copied", e.result.Copied, "bytes", e.result.Bytes,
 		"deleted", e.result.Deleted, "extra", e.result.Extra, "passes", e.result.Passes, "complete", err == nil)
 	return e.result, err
 }

@@ -64,7 +64,7 @@ func isPlace(args []string) bool {
 // openSync opens a sync of two places.
 func (p *program) openSync(ctx context.Context, e *ends, opts crossfade.SyncOptions, args []string) (*crossfade.Sync, error) {
 	if len(args) != 2 {
-		return nil, &usageError{fmt.Errorf("%d places are named: it takes two, FROM and TO", len(args))}
+		return nil, &usageError{fmt.Errorf("it takes two places, FROM and TO, and %s", named(len(args)))}
 	}
 	var err error
 	if opts.From, err = e.from.store(args[0], "from"); err != nil {
@@ -170,4 +170,12 @@ func secretAt(ref, flag string) (string, error) {
 		return strings.TrimRight(string(raw), "\r\n"), nil
 	}
 	return "", fmt.Errorf("%s says where the key is, as env:VARIABLE or file:PATH: the key itself could be read by everybody on this machine", flag)
+}
+
+// named says how many places an operator has named.
+func named(n int) string {
+	if n == 1 {
+		return "1 is named"
+	}
+	return fmt.Sprintf("%d are named", n)
 }

@@ -130,7 +130,7 @@ func (p *program) verifyManifest(ctx context.Context, v *comparison, args []stri
 			return nil, &usageError{err}
 		}
 	default:
-		return nil, &usageError{fmt.Errorf("%d places are named: one is compared with a manifest", len(args))}
+		return nil, &usageError{fmt.Errorf("one place is compared with a manifest, and %s", named(len(args)))}
 	}
 	if v.alone.Concurrency < 0 {
 		return nil, badConcurrency(v.alone.Concurrency)

@@ -26,6 +26,8 @@ type Checked struct {
 	SignedBy string `json:"signedBy,omitempty"`
 	// Trusted says that it is the key that the caller asked for.
 	Trusted bool `json:"trusted"`
+	// BadSignature says that there is a signature, which does not hold.
+	BadSignature bool `json:"badSignature,omitempty"`
 	// Problems lists what does not hold.
 	Problems []string `json:"problems,omitempty"`
 }
@@ -112,8 +114,16 @@ func readFrom(from io.Reader, sum hash.Hash, opts ReadOptions, index uint64, pro
 		if err == nil {
 			err = json.Unmarshal(line, &e)
 		}
-		if err != nil {
+		var unreadable *fs.PathError
+		if errors.As(err, &unreadable) {
 			return c, 0, fmt.Errorf("line %d: %w", at, err)
+		}
+		if err != nil {
+			c.problem("line %d: %v (take the file again from where it was made, or prove both places anew)", at, err)
+			if _, err := io.Copy(io.Discard, in); err != nil { // so that the signature is held against the whole file
+				return c, 0, err
+			}
+			break
 		}
 		if e.Key <= last {
 			c.problem("line %d: %q comes after %q, out of order", at, e.Key, last)
@@ -198,6 +208,7 @@ func (c *Checked) signature(path string, hashed []byte, want ssh.PublicKey) {
 func (c *Checked) signed(armored, hashed []byte, want ssh.PublicKey) {
 	public, err := checkSignature(armored, hashed)
 	if err != nil {
+		c.BadSignature = true
 		c.problem("its signature does not hold: %v", err)
 		return
 	}
