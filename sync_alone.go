@@ -398,6 +398,9 @@ func (r *SyncReport) Print(w io.Writer) error {
 	switch {
 	case r.Proof != nil:
 		out.f("proven equal: %s, %s\n", cli.Count(int(r.Proof.Objects), "object"), cli.Bytes(r.Proof.Bytes))
+		if r.Proof.Kept > 0 {
+			out.f("not among them: %s that differed and stayed as on each side\n", cli.Count(int(r.Proof.Kept), "object"))
+		}
 	case r.Rounds > 1:
 		out.f("after %d rounds %s still differed\n", r.Rounds, cli.Count(int(r.Delta), "object"))
 	}

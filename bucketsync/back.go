@@ -20,7 +20,8 @@ import (
 //
 //	destination, since both were equal | source, since then | on the way back
 //	-----------------------------------+--------------------+---------------------------------
-//	same                               | any                | nothing
+//	same                               | deleted            | made again at the source
+//	same                               | same, changed      | nothing, and what changed is a conflict
 //	changed                            | same               | overwritten at the source
 //	deleted                            | same               | deleted at the source
 //	made                               | has none           | made at the source

@@ -78,6 +78,7 @@ func TestI07_TheWayBackBringsWhatTheOtherSideAccepted(t *testing.T) {
 		{name: "somebody else's at green, overwritten by the application", blue: "a=1", green: "x=theirs", change: func(t *testing.T, r *rig) { r.to.write(t, "x", "mine") }, want: "a=1 x=mine", result: Result{Copied: 1}},
 		{name: "somebody else's at blue", blue: "a=1", change: func(t *testing.T, r *rig) { r.from.write(t, "x", "theirs") }, want: "a=1 x=theirs", result: Result{Extra: 1}},
 		{name: "the same made on both sides", blue: "a=1", change: func(t *testing.T, r *rig) { r.from.write(t, "n", "x"); r.to.write(t, "n", "x") }, want: "a=1 n=x", result: Result{Found: 1}},
+		{name: "deleted at blue alone", blue: "a=1 b=2", change: func(t *testing.T, r *rig) { r.from.remove(t, "a") }, want: "a=1 b=2", result: Result{Copied: 1}},
 		{name: "deleted on both sides", blue: "a=1 b=2", change: func(t *testing.T, r *rig) { r.from.remove(t, "a"); r.to.remove(t, "a") }, want: "b=2"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
+	"github.com/crossfade-project/crossfade/internal/mend"
 )
 
 // The forms of a manifest. Each line behind the header is a record: in format 1 a JSON object, in formats 2 and 3 its fields
@@ -163,7 +164,10 @@ func recordPages(from io.Reader, format int, torn bool) iter.Seq2[[]Record, erro
 				return
 			}
 			if err == nil && ended && held > whole && !torn {
-				err = fmt.Errorf("the last line: %w", io.ErrUnexpectedEOF)
+				err = &mend.Error{
+					Op: "read the last line", Err: io.ErrUnexpectedEOF,
+					Hint: "the file was cut off: put it back from a backup; without one take it away and sync forward again, which compares both sides anew",
+				}
 			}
 			if err != nil {
 				yield(nil, err)
