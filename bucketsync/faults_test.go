@@ -261,3 +261,56 @@ func TestB13_ABucketThatIsDeletedInTheMiddleIsAnError(t *testing.T) {
 		})
 	}
 }
+
+// When the source's bucket goes after all of it was listed, its objects only seem to be gone one by one: that is no reason to delete their copies.
+func TestB13_ASourceThatGoesAfterItsListingDeletesNothing(t *testing.T) {
+	e := newEnds(t)
+	for _, key := range []string{"a", "gone", "z"} {
+		write(t, e.opts.From, key, "old")
+	}
+	must(t, e.sync(t.Context(), false))
+	must(t, e.opts.From.Delete(t.Context(), bucket.Object{Key: "gone"}))
+	write(t, e.opts.From, "new", "new")
+	e.from.Inject(s3fake.Fault{Op: s3fake.Get, Times: 1, Wait: func(context.Context, string) error {
+		e.from.Drop("data")
+		return nil
+	}})
+	err := e.sync(t.Context(), false)
+	if !errors.Is(err, bucket.ErrNotExist) || !strings.Contains(err.Error(), "check the source, whose objects vanish") {
+		t.Errorf("it ends with %v", err)
+	}
+	if left := has(t, e.opts.To); len(left) != 3 {
+		t.Errorf("the destination has %d objects of 3", len(left))
+	}
+}
+
+// Whichever page of the source's listing is the first that has no bucket any more, the sync fails and deletes nothing.
+func TestB13_ASourceThatGoesWhileItIsListedDeletesNothing(t *testing.T) {
+	for skip := 0; ; skip++ {
+		e := newEnds(t)
+		for i := range 25 {
+			write(t, e.opts.From, fmt.Sprintf("k%02d", i), "old")
+		}
+		must(t, e.sync(t.Context(), false))
+		must(t, e.opts.From.Delete(t.Context(), bucket.Object{Key: "k01"}))
+		var gone atomic.Bool
+		e.from.Inject(s3fake.Fault{Op: s3fake.List, Skip: skip, Times: 1, Wait: func(context.Context, string) error {
+			e.from.Drop("data")
+			gone.Store(true)
+			return nil
+		}})
+		err := e.sync(t.Context(), false)
+		if !gone.Load() {
+			if must(t, err); skip < 6 {
+				t.Errorf("only %d pages were asked for: the test tests little", skip)
+			}
+			return
+		}
+		if err == nil {
+			t.Errorf("page %d had no bucket, and the sync ends well", skip)
+		}
+		if left := has(t, e.opts.To); len(left) != 25 {
+			t.Errorf("page %d: the destination has %d objects of 25", skip, len(left))
+		}
+	}
+}
