@@ -241,7 +241,7 @@ func (e *engine) noteSettled(p *plan.Plan, part bucket.Part, fate configuration.
 		p.Note(plan.Loss, what, "the destination does not take it")
 		return
 	}
-	p.Note(plan.Info, what, "it was changed at the destination since this migration wrote it, or at the source, and is left as it is")
+	p.Note(plan.Info, what, "it was changed at the destination since "+e.opts.writer()+" wrote it, or at the source, and is left as it is")
 }
 
 // afterProof reports whether a part is only written when both sides have been proven equal.
@@ -296,7 +296,7 @@ func (e *engine) listDifferences(p *plan.Plan, s *settings) {
 		case unreadable:
 			p.Note(plan.Warning, what, "the source has it, and the destination's could not be read: "+unread.Detail)
 		default:
-			p.Note(plan.Warning, what, "it differs at the destination, which this migration did not make; "+
+			p.Note(plan.Warning, what, "it differs at the destination, which "+e.opts.writer()+" did not make; "+
 				e.opts.said("configuration: apply", "--configuration apply")+" would set it as at the source")
 		}
 	}
@@ -314,7 +314,7 @@ func (e *engine) configuringPart(part bucket.Part, s *settings) plan.Change {
 		Data: plan.JSON(configureData{Part: part, Want: want, New: s.made}),
 	}
 	if s.made {
-		c.Why += "; the bucket is this migration's own, so nothing is taken back"
+		c.Why += "; the bucket is " + e.opts.writer() + "'s own, so nothing is taken back"
 		return c
 	}
 	c.Reverse = &plan.Reverse{Action: ActionConfigure, How: "write what was there before, which stands in the data", Data: plan.JSON(s.dest.Only(part))}

@@ -97,7 +97,7 @@ func (e *engine) settingsUnmoved(ctx context.Context, c plan.Change, data config
 	}
 	own, err := e.opts.readOwn()
 	if err == nil && e.opts.Manifest != "" && !own.Made {
-		return &plan.MovedError{Change: c.ID, What: "whose bucket it is", Was: "this migration's", Now: "somebody else's"}
+		return &plan.MovedError{Change: c.ID, What: "whose bucket it is", Was: e.opts.writer() + "'s", Now: "somebody else's"}
 	}
 	return err
 }

@@ -174,7 +174,7 @@ func (e *engine) tally(change func(*Result)) {
 }
 
 func (e *engine) conflictError(key, what string) error {
-	return &ConflictError{Op: "copy", Key: key, What: what, Hint: e.conflictMend()}
+	return &ConflictError{Op: "copy", Key: key, What: what, Writer: e.opts.writer(), Hint: e.conflictMend()}
 }
 
 // conflictMend says what helps against an object that somebody else wrote.

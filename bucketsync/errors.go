@@ -1,6 +1,7 @@
 package bucketsync
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -8,8 +9,8 @@ import (
 	"github.com/crossfade-project/crossfade/internal/cli"
 )
 
-// ErrConflict says that the destination holds something that this migration did not write.
-var ErrConflict = errors.New("the destination holds what this migration did not write")
+// ErrConflict says that the destination holds something that this migration, or sync, did not write.
+var ErrConflict = errors.New("the destination holds what somebody else wrote")
 
 // ErrOtherPlaces says that a manifest is of another pair of buckets.
 var ErrOtherPlaces = errors.New("it remembers other places")
@@ -25,12 +26,14 @@ type ConflictError struct {
 	Op   string
 	Key  string
 	What string // what differs
-	Hint string
+	// Writer is who did not write it; empty is this migration.
+	Writer string
+	Hint   string
 }
 
 // Error says what differs and how to decide.
 func (e *ConflictError) Error() string {
-	return fmt.Sprintf("%s %q: %v (%s): %s", e.Op, e.Key, ErrConflict, e.What, e.Hint)
+	return fmt.Sprintf("%s %q: the destination holds what %s did not write (%s): %s", e.Op, e.Key, cmp.Or(e.Writer, "this migration"), e.What, e.Hint)
 }
 
 // Is reports ErrConflict.

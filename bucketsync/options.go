@@ -248,6 +248,9 @@ func (o Options) deleteHint() string {
 	return fmt.Sprintf("make sure that %s, then raise the share that may be deleted: %s", look, where)
 }
 
+// writer is who writes here, in messages: an operator who syncs two places has no migration.
+func (o Options) writer() string { return o.said("this migration", "this sync") }
+
 // said chooses between how the migration file says something and how a flag does.
 func (o Options) said(file, flag string) string {
 	if o.Alone {

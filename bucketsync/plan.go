@@ -155,7 +155,7 @@ func (e *engine) checkEnds(ctx context.Context, p *plan.Plan) (usable bool, err 
 		p.Refuse(name, fmt.Sprintf("source and destination overlap: %s and %s", from, to), overlapMend)
 	}
 	if e.opts.Delete && !e.opts.DeleteForeign && e.opts.Manifest == "" {
-		p.Refuse(name, "deleting is asked for, and without a manifest nothing tells which objects are this migration's own",
+		p.Refuse(name, "deleting is asked for, and without a manifest nothing tells which objects are "+e.opts.writer()+"'s own",
 			"give a manifest, or say that foreign objects may be deleted too")
 	}
 	switch err := e.from.Check(ctx); {
@@ -474,7 +474,7 @@ func (s *surveyor) conflicts(ctx context.Context, p pair, workers *errgroup.Grou
 		s.count(func(c *Planned) { c.Conflicts++ })
 	case ConflictFail:
 		s.count(func(c *Planned) { c.Conflicts++ })
-		s.refusals.add("the destination holds an object that this migration did not write ("+what+")", p.key, s.e.conflictMend())
+		s.refusals.add("the destination holds an object that "+s.e.opts.writer()+" did not write ("+what+")", p.key, s.e.conflictMend())
 	}
 }
 
@@ -494,7 +494,7 @@ func (e *engine) notes(p *plan.Plan, c Planned) {
 		p.Note(plan.Info, name, cli.Count(int(c.ToRead), "object")+" of the same size on both sides will be read on both, because no digest tells whether they are equal")
 	}
 	if c.Conflicts > 0 && e.opts.Conflict == ConflictSkip {
-		p.Note(plan.Warning, name, cli.Count(int(c.Conflicts), "object")+" at the destination differ and were not written by this migration: they stay as they are")
+		p.Note(plan.Warning, name, cli.Count(int(c.Conflicts), "object")+" at the destination differ and were not written by "+e.opts.writer()+": they stay as they are")
 	}
 	if c.Extra > 0 {
 		p.Note(plan.Warning, name, cli.Count(int(c.Extra), "object")+" are only at the destination and stay there")

@@ -186,7 +186,7 @@ func (e *engine) rememberCurrent(h history, rec *Record) error {
 // conflictingHistory does what the policy says about a history that cannot become the source's. None is written over.
 func (e *engine) conflictingHistory(key, what string) error {
 	if e.opts.Conflict != ConflictSkip {
-		return &ConflictError{Op: "copy the versions of", Key: key, What: what, Hint: versionsMend}
+		return &ConflictError{Op: "copy the versions of", Key: key, What: what, Writer: e.opts.writer(), Hint: versionsMend}
 	}
 	e.tally(func(r *Result) {
 		r.Conflicts++
@@ -276,7 +276,7 @@ func (e *engine) checkVersion(ctx context.Context, src, dst bucket.Version) (*Re
 			return nil, err
 		}
 		if what != "" {
-			return nil, &ConflictError{Op: "copy the versions of", Key: src.Key, What: "of its version " + dst.Version + " " + what, Hint: versionsMend}
+			return nil, &ConflictError{Op: "copy the versions of", Key: src.Key, What: "of its version " + dst.Version + " " + what, Writer: e.opts.writer(), Hint: versionsMend}
 		}
 		if err := e.ledger.add(src.Key, entries); err != nil {
 			return nil, err
