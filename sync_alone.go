@@ -142,6 +142,9 @@ func OpenSync(ctx context.Context, opts SyncOptions, wire Options) (*Sync, error
 	if err != nil {
 		return nil, err
 	}
+	if err := opts.apart(from, to); err != nil {
+		return nil, s.redact.Error(err)
+	}
 	name := from.Describe().URL // what the plan and the errors speak of
 	if opts.Reverse {
 		name = to.Describe().URL
@@ -160,6 +163,28 @@ func OpenSync(ctx context.Context, opts SyncOptions, wire Options) (*Sync, error
 	}
 	s.engine.Progress = func(p bucketsync.Progress) { wire.Events(Event{Kind: Copying, Stage: syncName, Copy: &p}) }
 	return s, nil
+}
+
+// apart refuses files of this sync's own inside of a place that is a directory: the key that signs would be copied with the objects, a
+// mirror would delete what the sync remembers, and no final sync would ever find two listings alike.
+func (o SyncOptions) apart(places ...bucket.Bucket) error {
+	for _, own := range []struct{ flag, path string }{
+		{"--state", o.Dir}, {"--write-manifest", o.WriteManifest}, {"--sign-key", o.SignKey}, {"--losses", o.Losses},
+	} {
+		for _, at := range places {
+			if own.path == "" {
+				continue
+			}
+			inside, err := bucketsync.HoldsFile(at, own.path)
+			if err != nil {
+				return err
+			}
+			if inside {
+				return &InputError{fmt.Errorf("%s lies in %s and would be taken for one of its objects: name a path outside of it with %s", own.path, at.Describe().URL, own.flag)}
+			}
+		}
+	}
+	return nil
 }
 
 // SyncPlanOptions say what a plan leaves.

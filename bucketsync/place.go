@@ -3,6 +3,7 @@ package bucketsync
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"net"
 	"net/netip"
 	"net/url"
@@ -94,6 +95,21 @@ func really(dir string) string {
 		rest = filepath.Join(filepath.Base(up), rest)
 	}
 	return strings.TrimRight(filepath.ToSlash(dir), "/") + "/"
+}
+
+// HoldsFile reports whether a file would be taken for an object of a bucket: where that is a directory and the file lies in it, but for
+// what the driver keeps there for itself. The file need not be there yet.
+func HoldsFile(b bucket.Bucket, path string) (bool, error) {
+	p := placeOf(b, "")
+	if !p.nested {
+		return false, nil
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return false, fmt.Errorf("find %s: %w", path, err)
+	}
+	within, inside := strings.CutPrefix(place{store: really(path), nested: true}.under(p).store, p.store)
+	return inside && !strings.HasPrefix(within, ".crossfade/"), nil
 }
 
 // overlaps says whether keys of one place are, or lie in, keys of the other.
