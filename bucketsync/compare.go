@@ -57,7 +57,7 @@ func compare(p pair) verdict {
 	case p.src.Size != p.dst.Size:
 		return conflict
 	}
-	if rel, _, _ := relate(p.src.Digests, p.dst.Digests, true); rel == bucket.Different {
+	if rel, _, _ := relate(told(*p.src), told(*p.dst), true); rel == bucket.Different {
 		return conflict
 	}
 	// Equal digests do not end it: the properties are not in a listing.

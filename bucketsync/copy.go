@@ -517,7 +517,7 @@ func (e *engine) contentDiffers(ctx context.Context, src, dst bucket.Object) (st
 	if src.Size != dst.Size {
 		return fmt.Sprintf("it has %d bytes there and %d at the source", dst.Size, src.Size), "", content{}, nil
 	}
-	switch rel, a, _ := relate(src.Digests, dst.Digests, true); rel {
+	switch rel, a, _ := relate(told(src), told(dst), true); rel {
 	case bucket.Different:
 		return "its " + string(a.Algorithm) + " differs", "", content{}, nil
 	case bucket.Same:

@@ -448,7 +448,7 @@ func (s *surveyor) tell(ctx context.Context, p pair) error {
 		differs(what)
 		return nil
 	}
-	switch rel, a, _ := relate(src.Digests, dst.Digests, true); rel {
+	switch rel, a, _ := relate(told(src), told(dst), true); rel {
 	case bucket.Different:
 		differs("its " + string(a.Algorithm) + " differs")
 	case bucket.Same:

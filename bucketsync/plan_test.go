@@ -186,3 +186,29 @@ type named struct {
 func (n named) Describe() bucket.Capabilities {
 	return bucket.Capabilities{URL: n.url, Endpoint: n.endpoint}
 }
+
+// A directory of a gateway has the time of the last change in it, so that its marker looks touched.
+func TestObjectsWithoutBytesAreNotReadToBeCompared(t *testing.T) {
+	r := newRig(t)
+	r.from.noDigests, r.to.noDigests = true, true
+	r.from.write(t, "folder/", "")
+	r.mustSync(t)
+	r.to.write(t, "folder/", "")
+	if planned, err := PlannedOf(r.plan(t)); err != nil || planned.Same != 1 || planned.ToRead != 0 {
+		t.Errorf("%+v, %v", planned, err)
+	}
+	r.from.forget()
+	r.to.forget()
+	r.mustSync(t)
+	if n := r.from.count("open") + r.to.count("open"); n != 0 {
+		t.Errorf("%d reads of nothing", n)
+	}
+	if report := r.verify(t, ModeProof); !report.Equal {
+		t.Errorf("%+v", report)
+	}
+	r.from.write(t, "folder/", "x")
+	r.to.write(t, "folder/", "y")
+	if planned, err := PlannedOf(r.plan(t)); err != nil || planned.ToRead != 1 {
+		t.Errorf("one byte is not compared: %+v, %v", planned, err)
+	}
+}

@@ -331,7 +331,7 @@ func (e *engine) lookAt(ctx context.Context, p pair, f *finding, read, mayRead b
 		return nil
 	}
 	properties := fingerprint(*dst.Properties, e.toCaps)
-	rel, a, _ := relate(src.Digests, dst.Digests, true)
+	rel, a, _ := relate(told(src), told(dst), true)
 	switch {
 	case rel == bucket.Different:
 		*f = f.differs(Differ, "its "+string(a.Algorithm)+" differs")
