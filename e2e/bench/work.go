@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"syscall"
 
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/buckettest/s3fake"
 	"github.com/crossfade-project/crossfade/e2e/rig/store"
@@ -107,7 +108,7 @@ func works() []work {
 			targets: []target{wall(0.9, bestPeer), cpu(0.5, mc)},
 		},
 		{
-			name: "large", title: "4 objects of 512 MiB, MinIO to MinIO", peers: []string{rclone, mc}, operation: copyAll, rounds: 3,
+			name: "large", title: "4 objects of 512 MiB, MinIO to MinIO", peers: []string{rclone, mc}, operation: copyAll, rounds: 5,
 			source: from(4, 512<<20), destination: to(store.MinIO),
 			targets: []target{wall(1.0, bestPeer), cpu(0.8, mc), memory(128)},
 		},
@@ -159,7 +160,7 @@ func Run(ctx context.Context, o Options) (verdicts []Verdict, err error) {
 	return verdicts, nil
 }
 
-// measure lets the contenders take turns.
+// measure lets the contenders take turns, and another one begin in each round.
 func (o Options) measure(ctx context.Context, w *world, work work) (map[string]Measure, error) {
 	o.Say("%s: %s", work.name, work.title)
 	if work.operation == compareKeys {
@@ -178,8 +179,10 @@ func (o Options) measure(ctx context.Context, w *world, work work) (map[string]M
 		rounds = o.Rounds
 	}
 	all := map[string][]Measure{}
+	contenders := append([]string{ours}, work.peers...)
 	for round := range rounds {
-		for _, name := range append([]string{ours}, work.peers...) {
+		for turn := range contenders {
+			name := contenders[(round+turn)%len(contenders)]
 			m, err := o.once(ctx, w, work, name, source)
 			if err != nil {
 				return nil, err
@@ -214,6 +217,7 @@ func (o Options) once(ctx context.Context, w *world, work work, name string, sou
 			return Measure{}, err
 		}
 	}
+	syscall.Sync() // what the one before, or the filling of the source, has left to be written is not on this one's time
 	m, err := run(ctx, env, argv)
 	return m, errors.Join(err, w.drop(ctx, destination))
 }
