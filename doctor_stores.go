@@ -83,11 +83,11 @@ func (m *Migration) examineBucket(ctx context.Context, what string, end migratio
 
 // readOne reads the first byte of the first object that is listed.
 func readOne(ctx context.Context, b bucket.Bucket) (string, error) {
-	for obj, err := range b.List(ctx, bucket.ListOptions{}) {
+	for obj, err := range b.List(ctx, bucket.ListOptions{Irregular: true}) {
 		if err != nil {
 			return "", fmt.Errorf("list it: %w", err)
 		}
-		if strings.HasPrefix(obj.Key, probePrefix) || obj.Size == 0 {
+		if obj.Irregular != "" || strings.HasPrefix(obj.Key, probePrefix) || obj.Size == 0 {
 			continue
 		}
 		body, _, err := b.Open(ctx, obj.Key, bucket.ReadOptions{Length: 1})

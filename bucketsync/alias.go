@@ -75,7 +75,7 @@ func (f *firsts) add(p pair) {
 		to  *[]bucket.Object
 		obj *bucket.Object
 	}{{&f.src, p.src}, {&f.dst, p.dst}} {
-		if side.obj != nil && side.obj.Folder == bucket.NotFolder && len(*side.to) < aliasHints {
+		if side.obj != nil && side.obj.Folder == bucket.NotFolder && side.obj.Irregular == "" && len(*side.to) < aliasHints {
 			kept := *side.obj
 			kept.Key = strings.Clone(kept.Key) // without the page that it is a part of
 			*side.to = append(*side.to, kept)
@@ -116,7 +116,7 @@ func (e *engine) shows(ctx context.Context, objects []bucket.Object, in bucket.B
 	for _, o := range objects[:min(len(objects), aliasSample)] {
 		other, err := in.Head(ctx, before+o.Key)
 		switch {
-		case errors.Is(err, bucket.ErrNotExist), errors.Is(err, bucket.ErrDenied), errors.Is(err, bucket.ErrUnsupported), errors.Is(err, bucket.ErrKeyNeeded):
+		case none(err), errors.Is(err, bucket.ErrDenied), errors.Is(err, bucket.ErrKeyNeeded):
 			return false, nil
 		case err != nil:
 			return false, fmt.Errorf("look at %q: %w", before+o.Key, err)

@@ -310,7 +310,7 @@ func (e *engine) copySpans(ctx context.Context, how walkOptions, doomed *doomed,
 			if err != nil {
 				return err
 			}
-			if p.dst != nil {
+			if p.held() {
 				own.held++
 			}
 			if below && p.src != nil {
@@ -384,6 +384,8 @@ func (e *engine) dispatch(p pair, v verdict, run func(string, func(context.Conte
 		})
 	case unsure:
 		run(p.key, func(ctx context.Context) error { return e.resolve(ctx, p) })
+	case noObject:
+		run(p.key, func(context.Context) error { return e.noObject(p) })
 	case extraOwn, extraForeign:
 		if e.orphaned(p, v) {
 			run(p.key, func(ctx context.Context) error { return e.conflicting(ctx, p, orphanWords) })
@@ -422,16 +424,21 @@ func (e *engine) conflicting(ctx context.Context, p pair, what string) error {
 	case ConflictOverwrite:
 		return e.copyObject(ctx, *p.src, p.rec, p.dst)
 	case ConflictSkip:
-		e.tally(func(r *Result) {
-			r.Conflicts++
-			if len(r.ConflictKeys) < maxKeys {
-				r.ConflictKeys = append(r.ConflictKeys, p.key)
-			}
-		})
+		e.skip(p.key)
 		return nil
 	case ConflictFail:
 	}
 	return e.conflictError(p.key, what)
+}
+
+// skip counts what stays as it is.
+func (e *engine) skip(key string) {
+	e.tally(func(r *Result) {
+		r.Conflicts++
+		if len(r.ConflictKeys) < maxKeys {
+			r.ConflictKeys = append(r.ConflictKeys, strings.Clone(key))
+		}
+	})
 }
 
 // resolve finds out whether two objects that nothing in the listings tells apart are equal. An equal one is remembered as found: it is not
@@ -531,7 +538,7 @@ func (e *engine) deleteAll(ctx context.Context, doomed *sorter[bucket.Object], h
 
 func (e *engine) deleteOne(ctx context.Context, obj bucket.Object) error {
 	_, err := e.from.Head(ctx, obj.Key)
-	if err == nil {
+	if err == nil || errors.Is(err, bucket.ErrIrregular) {
 		e.tally(func(r *Result) { r.Vanished++ }) // the source has it again: the next pass decides
 		return nil
 	}
@@ -541,6 +548,10 @@ func (e *engine) deleteOne(ctx context.Context, obj bucket.Object) error {
 	now, err := e.to.Head(ctx, obj.Key)
 	if errors.Is(err, bucket.ErrNotExist) {
 		return e.manifest.add(Record{Key: obj.Key, State: StateForgotten})
+	}
+	if errors.Is(err, bucket.ErrIrregular) {
+		e.extra(obj.Key) // it stands there since, and is no object
+		return nil
 	}
 	if err != nil {
 		return err

@@ -143,6 +143,10 @@ func (a *attested) atSight(key string, p *Proven, obj *bucket.Object) (f finding
 	switch {
 	case obj == nil:
 		return f.differs(Missing, "the place does not have it any more"), true
+	case obj.Irregular != "" && p != nil:
+		return f.differs(Differ, "it is "+string(obj.Irregular)+" now, not an object"), true
+	case obj.Irregular != "":
+		return f.differs(Extra, "it was not there when the place was proven, and is "+string(obj.Irregular)+", not an object"), true
 	case p == nil:
 		return f.differs(Extra, "it was not there when the place was proven"), true
 	case p.Size != obj.Size:

@@ -23,6 +23,7 @@ type verdict int
 //	no     | anything else            | none, or other         | extraForeign
 //	no     | no                       | any                    | gone
 //	yes    | no                       | foreign, as recorded   | left: it was never to be copied
+//	yes, and one of both is no object, nor is what stands above | noObject: see irregular.go
 const (
 	same verdict = iota
 	copyNew
@@ -33,6 +34,7 @@ const (
 	extraForeign
 	gone
 	left
+	noObject
 )
 
 func compare(p pair) verdict {
@@ -46,6 +48,8 @@ func compare(p pair) verdict {
 		return extraForeign
 	case p.dst == nil && p.rec != nil && p.rec.State == StateForeign && p.rec.Source.was(*p.src):
 		return left
+	case p.irregular():
+		return noObject
 	case p.dst == nil:
 		return copyNew
 	case p.rec != nil && p.rec.State != StateIntent && p.rec.Destination.is(*p.dst) && p.rec.Source.is(*p.src):

@@ -29,7 +29,7 @@
 // A bucket is more than objects: a destination that is made gets the source's policy, rules and tags, as far as it can hold them.
 // See configuration.go.
 //
-// Where a store has directories of its own, folders.go says what becomes of them.
+// Where a store has directories of its own, folders.go says what becomes of them, and irregular.go what of links and pipes, which are no objects.
 //
 // With Options.Versions each key is a history, whose versions are copied oldest first. See histories.go. Locks and keys of
 // encryption go with each object, or it is refused. See guards.go.

@@ -267,7 +267,7 @@ func (t *tracker) visit(p pair, v verdict) (ended func(error)) {
 	case same:
 		return nil
 	case copyNew, copyOver:
-	case unsure, conflict, extraOwn, extraForeign, gone, left:
+	case unsure, conflict, extraOwn, extraForeign, gone, left, noObject:
 		s.unfit = true
 		return nil
 	}

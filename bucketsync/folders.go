@@ -61,7 +61,7 @@ func (r *Record) knows(dst bucket.Object) bool {
 
 // dooms reports whether what only the destination has is to be deleted.
 func (e *engine) dooms(p pair, v verdict) bool {
-	return e.opts.deletes(v == extraOwn) && (v == extraOwn || p.dst.Folder == bucket.NotFolder)
+	return e.opts.deletes(v == extraOwn) && (v == extraOwn || p.dst.Folder == bucket.NotFolder) && p.dst.Irregular == ""
 }
 
 // deepestFirst orders directories so that what lies in one comes before it: UTF-8 has no byte that is greater.

@@ -12,6 +12,8 @@ type pair struct {
 	key      string
 	src, dst *bucket.Object
 	rec      *Record
+	// blocked is what stands above the key at the destination in the place of a directory.
+	blocked bucket.Irregular
 }
 
 // sources are the three sequences of a comparison, each in the order of its keys.

@@ -53,16 +53,21 @@ func (e *engine) seekAbove(ctx context.Context, s *span) error {
 		src, err := e.from.Head(ctx, key)
 		if err == nil {
 			p.src = &src
-		} else if !errors.Is(err, bucket.ErrNotExist) && !errors.Is(err, bucket.ErrUnsupported) {
+		} else if !none(err) {
 			return fmt.Errorf("look at %q at the source: %w", key, err)
 		}
 		dst, err := e.to.Head(ctx, key)
 		if err == nil {
 			p.dst = &dst
-		} else if !errors.Is(err, bucket.ErrNotExist) && !errors.Is(err, bucket.ErrUnsupported) {
+		} else if !none(err) {
 			return fmt.Errorf("look at %q at the destination: %w", key, err)
 		}
 		s.above.add(p)
 	}
 	return nil
+}
+
+// none reports that there is no object, nor can be.
+func none(err error) bool {
+	return errors.Is(err, bucket.ErrNotExist) || errors.Is(err, bucket.ErrUnsupported) || errors.Is(err, bucket.ErrIrregular)
 }

@@ -213,7 +213,7 @@ func (o Options) width() int {
 }
 
 func (o Options) listing() bucket.ListOptions {
-	return bucket.ListOptions{Prefix: o.Prefix, After: o.Range.After, Before: o.Range.Before, Folders: true}
+	return bucket.ListOptions{Prefix: o.Prefix, After: o.Range.After, Before: o.Range.Before, Folders: true, Irregular: true}
 }
 
 // deletes reports whether an object that only the destination has is to be removed.

@@ -52,7 +52,11 @@ type Planned struct {
 	Conflicts int64 `json:"conflicts"`
 	Deletions int64 `json:"deletions"`
 	Extra     int64 `json:"extra"`
-	Held      int64 `json:"held"` // objects at the destination
+	// Irregular counts those of Extra that are no objects, as links and pipes in a directory: nothing deletes them. IrregularKeys are
+	// the first ones, with what they are.
+	Irregular     int64    `json:"irregular,omitempty"`
+	IrregularKeys []string `json:"irregularKeys,omitempty"`
+	Held          int64    `json:"held"` // objects at the destination
 	// Resumed counts keys in ranges that an earlier run, which was broken off, had finished: they are not listed again.
 	Resumed int64 `json:"resumed,omitempty"`
 	// Make says that the destination is to be made; Configure counts parts of its configuration that are to be written.
@@ -260,7 +264,7 @@ func (s *surveyor) walk(ctx context.Context, resort bool) error {
 			if err != nil {
 				return err
 			}
-			if p.dst != nil {
+			if p.held() {
 				own.Held++
 			}
 			if v := compare(p); v == same {
@@ -293,6 +297,8 @@ func (s *surveyor) judge(ctx context.Context, p pair, v verdict, workers *errgro
 		s.copies(ctx, p, workers)
 	case conflict:
 		s.conflicts(ctx, p, workers, "its size or digest differs")
+	case noObject:
+		s.irregular(p)
 	case unsure:
 		if !s.look {
 			s.archived(*p.src)
@@ -315,7 +321,10 @@ func (s *surveyor) judge(ctx context.Context, p pair, v verdict, workers *errgro
 				foreseeDeletion(c)
 			})
 		} else {
-			s.count(func(c *Planned) { c.Extra++ })
+			s.count(func(c *Planned) {
+				c.Extra++
+				c.stays(*p.dst)
+			})
 		}
 	}
 }
@@ -496,9 +505,10 @@ func (e *engine) notes(p *plan.Plan, c Planned) {
 	if c.Conflicts > 0 && e.opts.Conflict == ConflictSkip {
 		p.Note(plan.Warning, name, cli.Count(int(c.Conflicts), "object")+" at the destination differ and were not written by "+e.opts.writer()+": they stay as they are")
 	}
-	if c.Extra > 0 {
-		p.Note(plan.Warning, name, cli.Count(int(c.Extra), "object")+" are only at the destination and stay there")
+	if n := c.Extra - c.Irregular; n > 0 {
+		p.Note(plan.Warning, name, cli.Count(int(n), "object")+" are only at the destination and stay there")
 	}
+	e.irregularNotes(p, c)
 	if !e.toCaps.ConditionalPut || !e.toCaps.ConditionalWrite {
 		p.Note(plan.Warning, name, "the destination has no conditional writes: what somebody else writes there in the moment of a copy can be overwritten")
 	}

@@ -29,7 +29,7 @@ func transient(err error) bool {
 	}
 	for _, permanent := range []error{
 		context.Canceled, context.DeadlineExceeded,
-		bucket.ErrNotExist, bucket.ErrPrecondition, bucket.ErrUnsupported, bucket.ErrDenied,
+		bucket.ErrNotExist, bucket.ErrPrecondition, bucket.ErrUnsupported, bucket.ErrDenied, bucket.ErrIrregular,
 	} {
 		if errors.Is(err, permanent) {
 			return false

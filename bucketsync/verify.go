@@ -247,7 +247,7 @@ func (e *engine) examine(ctx context.Context, p pair, mode Mode, read bool, s *s
 	if p = underFolders(p); e.isPlace(p) {
 		p.src = nil
 	}
-	if mode == ModeSize && p.src != nil && p.dst != nil && p.src.Size == p.dst.Size && len(s.waiting) == 0 && s.witness == nil {
+	if mode == ModeSize && p.src != nil && p.dst != nil && p.src.Size == p.dst.Size && !p.irregular() && len(s.waiting) == 0 && s.witness == nil {
 		s.addSize(p.key, p.src.Size)
 		return nil
 	}
@@ -293,9 +293,19 @@ func (e *engine) atSight(p pair, mode Mode, read bool) (f finding, certain bool)
 		f.inDst, f.dst = true, leaf{key: p.key, size: p.dst.Size, content: "destination"}
 		f.at = seen(*p.dst)
 	}
+	if what := notObjects(p); what != "" {
+		f.inSrc = f.inSrc && p.src.Irregular == ""
+		f = f.differs(Differ, what)
+		if p.src.Irregular == "" {
+			f = e.kept(p, f)
+		}
+		return f, true
+	}
 	switch {
 	case p.dst == nil:
 		return f.differs(Missing, "the destination does not have it"), true
+	case p.src == nil && p.dst.Irregular != "":
+		return f.differs(Extra, "the source does not have it, and it is "+string(p.dst.Irregular)+", not an object"), true
 	case p.src == nil:
 		return f.differs(Extra, "the source does not have it"), true
 	case p.src.Size != p.dst.Size:
@@ -570,7 +580,7 @@ func (e *engine) sample(ctx context.Context, size int, seed string) (map[string]
 			return nil, fmt.Errorf("list the source: %w", err)
 		}
 		for i := range page {
-			if e.opts.Filter.takes(page[i].Key) && page[i].Folder != bucket.FolderHolding {
+			if e.opts.Filter.takes(page[i].Key) && page[i].Folder != bucket.FolderHolding && page[i].Irregular == "" {
 				drawn.add(page[i].Key)
 			}
 		}

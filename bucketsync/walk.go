@@ -321,16 +321,7 @@ func (w *walk) run(ctx context.Context, s *span) error {
 			return err
 		}
 	}
-	visit := w.begin(s)
-	if f := w.e.opts.Filter; !f.Everything() {
-		all := visit
-		visit = func(p pair) error {
-			if !f.takes(p.key) {
-				return nil
-			}
-			return all(p)
-		}
-	}
+	visit := w.chosen(w.begin(s))
 	turned := func(m *merger) string {
 		if s.turned != nil && m.last != "" {
 			s.turned(m)
@@ -341,6 +332,19 @@ func (w *walk) run(ctx context.Context, s *span) error {
 		return err
 	}
 	return w.proveBorder(ctx, s, m)
+}
+
+// chosen visits what the filter takes. What stands in the way at the destination does so whether or not it is taken.
+func (w *walk) chosen(visit visitor) visitor {
+	f, every := w.e.opts.Filter, w.e.opts.Filter.Everything()
+	var ahead blocks
+	return func(p pair) error {
+		p.blocked = ahead.add(p)
+		if !every && !f.takes(p.key) {
+			return nil
+		}
+		return visit(p)
+	}
 }
 
 func (w *walk) destination(side func(bucket.Bucket) func(context.Context) iter.Seq2[[]bucket.Object, error]) func(context.Context) iter.Seq2[[]bucket.Object, error] {

@@ -28,6 +28,8 @@ var (
 	ErrSlowDown = errors.New("the store asks to slow down")
 	// ErrNotEmpty says that a directory of the store's own holds something, and is not deleted for that.
 	ErrNotEmpty = errors.New("the directory is not empty")
+	// ErrIrregular says that what lies under the key is no object: see Irregular.
+	ErrIrregular = errors.New("not an object")
 	// ErrDigest says that the bytes of a write were not those of the digest that came with them: nothing was stored.
 	ErrDigest = errors.New("the bytes are not those of the given digest")
 	// ErrUnordered says that a listing showed another order than the store declares (B1).
@@ -64,6 +66,8 @@ type Object struct {
 	Archived *Archived
 	// Folder says that this is a directory of the store's own. Its key ends with a slash.
 	Folder Folder
+	// Irregular says what this is, where it is no object. Nothing but its key, ETag and time is known then.
+	Irregular Irregular
 	// Properties is nil in a listing: only Head fills it.
 	Properties *Properties
 }
@@ -97,6 +101,9 @@ type ListOptions struct {
 	Before string // only keys less than Before; empty means no end
 	// Folders shows the directories of a store that has its own, too. Without it, only objects are shown.
 	Folders bool
+	// Irregular shows what lies in the place of an object and is none, too. Without it, such a thing in the range is an error of the
+	// listing, ErrIrregular: whoever knows of objects alone would take its key for one that is free.
+	Irregular bool
 	// Limit says that no more than so many objects will be taken. A driver may ask for a page of that size; 0 says nothing.
 	Limit int
 }
@@ -120,6 +127,19 @@ const (
 
 // Bare reports whether it is a directory without properties of its own: nobody need have made it.
 func (f Folder) Bare() bool { return f >= FolderEmpty }
+
+// Irregular says in words what lies under a key that is no object: "a symbolic link". It is empty for an object. A driver neither
+// follows nor opens, replaces or deletes such a thing: all methods but List answer ErrIrregular.
+type Irregular string
+
+// What a file system has beside files and directories.
+const (
+	SymbolicLink Irregular = "a symbolic link"
+	NamedPipe    Irregular = "a named pipe"
+	Socket       Irregular = "a socket"
+	Device       Irregular = "a device"
+	OtherKind    Irregular = "neither a file nor a directory"
+)
 
 // ReadOptions choose the bytes of an object and pin which version of it they come from.
 type ReadOptions struct {

@@ -12,6 +12,8 @@
 //	%1F as it stands         %251F
 //	a segment over 250 bytes its pieces as directories, all but the last with %+ at their ends
 //
+// Links, pipes, sockets and devices are no objects: nothing follows or opens them, and a listing shows them to who asks for it.
+//
 // Properties lie beside the objects, in a sidecar each under .crossfade/objects, where an object has any. The sidecar's
 // name holds what of its file's ETag stays when that gets its name, and it is written before the file gets its name: so a reader, or a run
 // that was killed between the two, never sees one object's bytes with another's properties.

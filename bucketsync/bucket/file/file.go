@@ -148,9 +148,28 @@ type place struct {
 	etag string
 }
 
-// find returns the place of an object. The plain path is looked at first: files move from there aside, never back, so
-// that one that moves meanwhile is not missed.
+// find returns the place of an object, to which no link leads.
 func (b *Bucket) find(root *os.Root, key string) (place, error) {
+	at, err := b.look(root, key)
+	if err != nil {
+		return at, err
+	}
+	for dir := path.Dir(at.rel); dir != "."; dir = path.Dir(dir) {
+		switch info, err := root.Lstat(dir); {
+		case absent(err), err == nil && info.Mode().IsRegular():
+			return place{}, bucket.ErrNotExist // it went meanwhile
+		case err != nil:
+			return place{}, err
+		case !info.IsDir():
+			return place{}, &irregularError{key: key, rel: dir, info: info}
+		}
+	}
+	return at, nil
+}
+
+// look returns the place of an object below directories that are none but that. The plain path is looked at first: files move from there aside, never back, so
+// that one that moves meanwhile is not missed.
+func (b *Bucket) look(root *os.Root, key string) (place, error) {
 	if problem := b.naming.problem(key); problem != "" {
 		return place{}, fmt.Errorf("%w: %s", bucket.ErrNotExist, problem)
 	}
@@ -169,7 +188,7 @@ func (b *Bucket) find(root *os.Root, key string) (place, error) {
 				return at, err
 			}
 		case err == nil && !info.IsDir():
-			return place{}, fmt.Errorf("%s is neither a file nor a directory", rel)
+			return place{}, &irregularError{key: key, rel: rel, info: info}
 		case err != nil && !absent(err) && first == nil:
 			first = err
 		}

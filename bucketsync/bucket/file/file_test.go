@@ -76,15 +76,10 @@ func TestB12_AnOrdinaryDirectoryIsABucket(t *testing.T) {
 	}
 }
 
-func TestB12_WhatIsNoObjectIsAnError(t *testing.T) {
+func TestB12_WhatHasNoKeyIsAnError(t *testing.T) {
 	for name, arrange := range map[string]func(b *Bucket){
 		"name that no key has": func(b *Bucket) { write(t, b, "a%25", "x") },
 		"two files of one key": func(b *Bucket) { write(t, b, "a", "x"); write(t, b, "a%=", "y") },
-		"link": func(b *Bucket) {
-			if err := os.Symlink("/etc/hostname", filepath.Join(b.dir, "link")); err != nil {
-				t.Skip(err)
-			}
-		},
 	} {
 		b := newBucket(t)
 		arrange(b)

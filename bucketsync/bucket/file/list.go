@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"strings"
+	"syscall"
 
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
 )
@@ -63,7 +64,15 @@ func (w *walk) next(ctx context.Context) (bucket.Object, bool, error) {
 	if err := w.b.naming.verify(first.key, first.rel); err != nil {
 		return bucket.Object{}, false, err
 	}
-	at, err := w.b.find(w.root, first.key)
+	at, err := w.b.look(w.root, first.key)
+	var odd *irregularError
+	if errors.As(err, &odd) && w.opts.Irregular {
+		if first.key == w.last {
+			return bucket.Object{}, false, nil // seen in both places that its key has
+		}
+		w.last = first.key
+		return odd.shown(), true, nil
+	}
 	if errors.Is(err, bucket.ErrNotExist) {
 		return bucket.Object{}, false, nil // deleted since its directory was read
 	}
@@ -93,10 +102,11 @@ func (w *walk) expand(dir item) error {
 		if isPrivate(rel) {
 			continue
 		}
-		if !entry.IsDir() && !entry.Type().IsRegular() {
-			return fmt.Errorf("%s is neither a file nor a directory (remove it, or put in its place what it stands for)", rel)
-		}
 		found := item{key: dir.key + extend(entry.Name(), entry.IsDir()), rel: rel, dir: entry.IsDir()}
+		if kind := entry.Type(); !kind.IsDir() && !kind.IsRegular() && strings.HasPrefix(w.opts.Prefix, found.key+"/") {
+			// What is asked for would lie in it, and an empty listing would be taken for the truth.
+			return fmt.Errorf("%w: %s is %s, which is not followed", bucket.ErrIrregular, rel, irregular(kind))
+		}
 		if w.concerns(found) {
 			heap.Push(&w.items, found)
 		}
@@ -104,12 +114,28 @@ func (w *walk) expand(dir item) error {
 	return nil
 }
 
+// readDir reads a directory. What took its place since it was seen, is not followed, and not waited for.
 func readDir(root *os.Root, rel string) ([]fs.DirEntry, error) {
-	dir, err := root.Open(rel)
+	seen, err := root.Lstat(rel)
 	if err != nil {
 		return nil, err
 	}
-	entries, err := dir.ReadDir(-1)
+	if !seen.IsDir() {
+		return nil, &irregularError{rel: rel, info: seen}
+	}
+	dir, err := root.OpenFile(rel, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	var entries []fs.DirEntry
+	now, err := dir.Stat()
+	switch {
+	case err != nil:
+	case !os.SameFile(seen, now):
+		err = fmt.Errorf("%s was replaced while it was read", rel)
+	default:
+		entries, err = dir.ReadDir(-1)
+	}
 	return entries, errors.Join(err, dir.Close())
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"syscall"
 
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
 )
@@ -85,7 +86,7 @@ func (b *Bucket) openFile(ctx context.Context, root *os.Root, key string) (*os.F
 		if err != nil {
 			return nil, place{}, err
 		}
-		file, err := root.Open(at.rel)
+		file, err := root.OpenFile(at.rel, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe that took its place is not waited for
 		if absent(err) {
 			continue
 		}

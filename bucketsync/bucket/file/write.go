@@ -178,12 +178,15 @@ func makeParents(root *os.Root, rel string) error {
 		if err == nil && info.IsDir() {
 			continue
 		}
-		if err == nil && info.Mode().IsRegular() {
+		if err == nil && !info.Mode().IsRegular() {
+			return &irregularError{rel: dir, info: info}
+		}
+		if err == nil {
 			if err := moveAside(root, dir); err != nil {
 				return err
 			}
 		} else if !absent(err) {
-			return errors.Join(err, fmt.Errorf("%s is in the way", dir))
+			return err
 		}
 		if err := root.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
