@@ -2,9 +2,11 @@ package bucketsync
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -81,6 +83,11 @@ func TestB13_AServerIsOneUnderAllItsNames(t *testing.T) {
 		{named{url: "s3://b"}, named{url: "s3://b", endpoint: "https://s3.eu-west-1.amazonaws.com"}, overlapping},
 		{named{url: "gs://b"}, named{url: "s3://b", endpoint: "https://storage.googleapis.com"}, overlapping},
 		{named{url: "s3://b"}, named{url: "gs://b"}, apart},
+		{named{url: "s3://b", endpoint: "https://s3.us-gov-west-1.amazonaws.com"}, named{url: "s3://b"}, apart},
+		{named{url: "s3://b", endpoint: "https://s3.cn-north-1.amazonaws.com.cn"}, named{url: "s3://b", endpoint: "https://s3.cn-northwest-1.amazonaws.com.cn"}, overlapping},
+		{named{url: "minio://blue.test/a"}, named{url: "minio://blue.test/b"}, distinct},
+		{named{url: "minio://blue.test/a/x/"}, named{url: "minio://blue.test/a/y/"}, distinct},
+		{named{url: "s3://ap-one", endpoint: "https://blue.test"}, named{url: "s3://ap-two", endpoint: "https://blue.test"}, apart},
 		{named{url: "az://one/b"}, named{url: "az://two/b"}, apart},
 		{named{url: "az://one/b", endpoint: "http://localhost:1"}, named{url: "az://two/b", endpoint: "http://localhost:1"}, apart},
 		{named{url: "az://one/b"}, named{url: "az://ONE/b", endpoint: "https://one.blob.core.windows.net"}, overlapping},
@@ -136,11 +143,14 @@ func TestB13_AWholePlaceUnderAnotherNameIsToldOf(t *testing.T) {
 	}
 	e.kinship = doubtful
 	p = plan.New("m", "sync/b")
+	if e.kin, err = e.acquaint(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	planned, err := e.survey(t.Context(), p, false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := e.unmirrored(t.Context(), p, planned); err != nil || len(p.Refusals) != 1 {
+	if err := e.unmirrored(t.Context(), p, &planned); err != nil || len(p.Refusals) != 1 {
 		t.Fatalf("%v, %+v", err, p.Refusals)
 	}
 }
@@ -155,4 +165,147 @@ func TestPlan_CopiesAreNoSignOfOnePlace(t *testing.T) {
 	r.from.write(t, "y", "more")
 	r.mustSync(t)
 	r.wantEqual(t)
+}
+
+// twoNames is a rig whose destination is its source under another name: from and to are what each has in front of its keys.
+func twoNames(t *testing.T, from, to, fromURL, toURL string) (r *rig, second *fake) {
+	t.Helper()
+	r = newRig(t)
+	second = &fake{Bucket: r.from.Bucket, calls: map[string]int{}}
+	r.opts.From = named{Bucket: bucket.Sub(r.from, from), url: fromURL, endpoint: "http://one.test"}
+	r.opts.To = named{Bucket: bucket.Sub(second, to), url: toURL, endpoint: "http://other.test"}
+	r.opts.DeleteForeign, r.opts.MaxDelete, r.opts.Conflict = true, new(1.0), ConflictOverwrite
+	return r, second
+}
+
+const anyName = "s3://of-any-kind"
+
+// However many keys come before those of the source on the other side, they are heard of.
+func TestB13_APlaceIsFoundOutBehindManyKeys(t *testing.T) {
+	r, _ := twoNames(t, "sub/", "", "s3://ap-one", anyName)
+	for i := range 3 * aliasListed {
+		r.from.write(t, fmt.Sprintf("a%05d", i), "x")
+	}
+	r.from.write(t, "sub/only", "the one")
+	refused(t, r.opts, "source and destination overlap")
+}
+
+// A choice of keys that takes nothing of the source may take all of it on the other side.
+func TestB13_AChoiceThatTakesNothingOfTheSourceHidesNothing(t *testing.T) {
+	r, _ := twoNames(t, "sub/", "", "s3://data/sub/", anyName)
+	r.opts.Filter = Filter{Include: []string{"sub/**"}}
+	for _, key := range []string{"root", "sub/one", "sub/two"} {
+		r.from.write(t, key, key)
+	}
+	refused(t, r.opts, "source and destination overlap")
+}
+
+// An object that is deleted or replaced while the plan is made says nothing of the places.
+func TestB13_AnObjectThatMovesHidesNothing(t *testing.T) {
+	for name, move := range map[string]func(*rig){
+		"deleted":  func(r *rig) { r.from.remove(t, "sub/one") },
+		"replaced": func(r *rig) { r.from.write(t, "sub/one", "another") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, second := twoNames(t, "sub/", "", "s3://data/sub/", anyName)
+			for _, key := range []string{"root", "sub/one", "sub/two"} {
+				r.from.write(t, key, key)
+			}
+			moved := false
+			second.before = func(op, key string) error {
+				if op == "head" && key == "sub/one" && !moved {
+					moved = true
+					move(r)
+				}
+				return nil
+			}
+			refused(t, r.opts, "source and destination overlap")
+		})
+	}
+}
+
+// What the names of places tell of the keys in front, however deep.
+func TestAlias_NamesTellWhatIsInFront(t *testing.T) {
+	for _, c := range []struct{ inner, outer, want string }{
+		{"s3://data/a/b/c/d/e/f/g/h/i/j/", "s3://alias", "a/b/c/d/e/f/g/h/i/j/"},
+		{"s3://data/a/b/c/d/e/f/g/h/i/j/", "minio://h/alias/a/b/", "c/d/e/f/g/h/i/j/"},
+		{"s3://data/a/b/c/d/e/f/g/h/i/j/", "s3://alias/x/", "a/b/c/d/e/f/g/h/i/j/"},
+		{"s3://data/logs-", "s3://alias", "logs-"},
+		{"az://one/data", "/srv/one", "data/"},
+		{"file:///srv/with%20space/x", "s3://alias", "with space/x/"},
+	} {
+		if got := shiftsOf(c.inner, c.outer); !slices.Contains(got, c.want) || len(got) > aliasShifts {
+			t.Errorf("%s in %s: %q, want %q among them", c.inner, c.outer, got, c.want)
+		}
+	}
+}
+
+// A key that the other side cannot have is not asked for: it is an error there.
+func TestPlan_NoPlaceIsAskedForKeysThatItCannotHave(t *testing.T) {
+	r := newRig(t)
+	r.opts.From = named{Bucket: r.from, url: "/srv/a/b/c/d"}
+	r.from.write(t, strings.Repeat("k", 20), "x")
+	r.to.write(t, "other", "x")
+	r.to.caps = func(c *bucket.Capabilities) { c.MaxKeyLength = 25 }
+	r.to.before = func(op, key string) error {
+		if op == "head" && len(key) > 25 {
+			return errors.New("the key is too long")
+		}
+		return nil
+	}
+	r.mustSync(t)
+}
+
+// Hard links are files of two directories, and no sign that these are one. The same directory in another one is, wherever it is.
+func TestPlan_HardLinksAreNoSignOfOnePlace(t *testing.T) {
+	top := t.TempDir()
+	for _, name := range []string{"data/sub/one", "data/sub/two"} {
+		write := filepath.Join(top, name)
+		snap := filepath.Join(top, strings.Replace(name, "data", "snap", 1))
+		for _, dir := range []string{filepath.Dir(write), filepath.Dir(snap)} {
+			if err := os.MkdirAll(dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.WriteFile(write, []byte(name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Link(write, snap); err != nil {
+			t.Skip(err)
+		}
+	}
+	for _, from := range []string{"data/sub", "data"} {
+		opts := Options{Migration: "m", Stage: "sync/b", From: directory(t, filepath.Join(top, from)), To: directory(t, filepath.Join(top, "snap")), TempDir: t.TempDir()}
+		p, err := Plan(t.Context(), opts)
+		if text := fmt.Sprint(p.Refusals, p.Notes); err != nil || strings.Contains(text, "overlap") || strings.Contains(text, "one place") {
+			t.Errorf("%s: %v, %s", from, err, text)
+		}
+	}
+}
+
+// The requests that look whether two places are one are among those that a plan foresees.
+func TestPlan_ForeseesTheRequestsThatTellPlacesApart(t *testing.T) {
+	for _, held := range []bool{false, true} {
+		r := newRig(t)
+		r.opts.Brief = true
+		for i := range 20 {
+			r.from.write(t, fmt.Sprint(i), "x")
+		}
+		if held {
+			r.to.write(t, "foreign", "y")
+		}
+		p := r.plan(t)
+		planned, err := PlannedOf(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Apply(t.Context(), p, &plan.MemoryRecorder{}, r.opts); err != nil {
+			t.Fatal(err)
+		}
+		for side, c := range map[*fake]Requests{r.from: planned.FromRequests, r.to: planned.ToRequests} {
+			if got := int64(side.count("head")); got > c.Head || got < c.Head-4 {
+				t.Errorf("held %v: %s was looked at %d times, and %d were foreseen", held, side.Describe().URL, got, c.Head)
+			}
+		}
+	}
 }

@@ -141,6 +141,9 @@ func applySync(ctx context.Context, c plan.Change, opts Options) (result Result,
 	if err := e.unmoved(ctx, c, planned); err != nil {
 		return Result{}, err
 	}
+	if planned.Held == 0 {
+		e.echo = &echo{}
+	}
 	e.ledger.path = opts.Losses
 	e.progress.state = Progress{TotalObjects: planned.Copy, TotalBytes: planned.CopyBytes}
 	e.uploads.lasting = e.uploads.lasting && lasting
@@ -608,6 +611,9 @@ func (e *engine) untried() (n int64) {
 func (f *failures) add(ctx context.Context, key string, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err() // the failure is only an echo of the end
+	}
+	if errors.Is(err, errOverlap) {
+		return err
 	}
 	f.tell()
 	f.mu.Lock()

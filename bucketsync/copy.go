@@ -331,6 +331,7 @@ func (e *engine) write(ctx context.Context, t *transfer, body io.Reader, raw []b
 	if err := e.ramp.Wait(ctx); err != nil {
 		return bucket.Object{}, err
 	}
+	echoed := e.listen(ctx, t.key)
 	acked, err := e.to.Put(ctx, t.key, out, t.src.Size, put)
 	if rerr := in.failure(); rerr != nil {
 		// The destination's error is only the echo of the source's.
@@ -348,7 +349,7 @@ func (e *engine) write(ctx context.Context, t *transfer, body io.Reader, raw []b
 	if err != nil {
 		return bucket.Object{}, fmt.Errorf("write %q: %w", t.key, err)
 	}
-	return acked, e.uploads.add(uploadLine{Key: t.key, Over: true})
+	return acked, errors.Join(e.uploads.add(uploadLine{Key: t.key, Over: true}), echoed(ctx, t.src.Size))
 }
 
 // conditions are those of a write: that the destination is still at base.

@@ -42,6 +42,9 @@
 // A large object is written in parts that outlive the process: a run that is killed is gone on with from what the store has of
 // them, with the hashes from where they stood. See resume.go.
 //
+// A place that is reached by two names is never synced into itself: place.go says what names tell, alias.go what objects tell, and echo.go what
+// the first write to an empty place tells.
+//
 // How many objects are under way at once is found out as it runs (internal/pace), unless Options.Concurrency pins it. What they take of
 // memory, in the engine and in both drivers, comes from one budget (internal/budget). Options.Bandwidth bounds what is read.
 //

@@ -38,7 +38,8 @@ type engine struct {
 	destinationMissing bool
 	// kinship is what the names of both ends tell.
 	kinship kinship
-	first   firsts // that a plan came upon
+	kin     *kin  // nil but for a plan
+	echo    *echo // nil where the destination is known to lie beside the source
 	// done is what a plan leaves out, as the run will that it is of.
 	done []stretch
 

@@ -21,6 +21,7 @@ type place struct {
 	store  string // the bucket, with its account where names of buckets are the account's own; of a directory its path
 	prefix string
 	nested bool // stores of this kind can lie in each other, as directories do
+	single bool // a bucket has no second name within its server
 }
 
 // server is where a store answers. Which protocol is spoken to it says nothing: more than one reaches the same buckets.
@@ -34,6 +35,8 @@ const (
 	// doubtful: two names of hosts lead to one address, where one store may answer, or one of several by the name that it is asked with.
 	doubtful
 	overlapping
+	// distinct: names tell for certain that both are apart.
+	distinct
 )
 
 // resolver finds the addresses of a host.
@@ -51,15 +54,13 @@ func placeOf(b bucket.Bucket, prefix string) place {
 		return place{store: really(u.Path), prefix: prefix, nested: true}
 	case bucket.SchemeS3:
 		p.server = serverAt(cmp.Or(caps.Endpoint, "https://s3.amazonaws.com"))
-		if strings.HasSuffix(p.server.host, ".amazonaws.com") {
-			p.server.host = "amazonaws.com" // names of buckets are the same in all regions
-		}
+		p.server.host = partition(p.server.host)
 	case bucket.SchemeMinIO:
 		scheme := "https://"
 		if u.Plain {
 			scheme = "http://"
 		}
-		p.server = serverAt(cmp.Or(caps.Endpoint, scheme+u.Host))
+		p.server, p.single = serverAt(cmp.Or(caps.Endpoint, scheme+u.Host)), true
 	case bucket.SchemeGCS:
 		p.server = serverAt(cmp.Or(caps.Endpoint, "https://storage.googleapis.com"))
 	case bucket.SchemeAzure:
@@ -67,6 +68,19 @@ func placeOf(b bucket.Bucket, prefix string) place {
 		p.store = strings.ToLower(u.Host) + "/" + u.Bucket + "/"
 	}
 	return p
+}
+
+// partition is one host for all regions of Amazon's in which names of buckets are the same.
+func partition(host string) string {
+	switch {
+	case strings.HasSuffix(host, ".amazonaws.com.cn"):
+		return "cn.amazonaws.com"
+	case strings.HasSuffix(host, ".amazonaws.com") && strings.Contains(host, "us-gov-"):
+		return "us-gov.amazonaws.com"
+	case strings.HasSuffix(host, ".amazonaws.com"):
+		return "amazonaws.com"
+	}
+	return host
 }
 
 func serverAt(endpoint string) server {
@@ -120,7 +134,13 @@ func (p place) overlaps(ctx context.Context, q place, resolve resolver) kinship 
 		}
 		return apart
 	}
-	if p.nested != q.nested || p.store != q.store || !prefixes(p.prefix, q.prefix) {
+	if p.nested != q.nested {
+		return apart
+	}
+	if p.store != q.store || !prefixes(p.prefix, q.prefix) {
+		if p.server == q.server && p.server.host != "" && (p.store == q.store || p.single && q.single) {
+			return distinct
+		}
 		return apart
 	}
 	return p.server.is(ctx, q.server, resolve)
@@ -183,7 +203,7 @@ func (s server) is(ctx context.Context, t server, resolve resolver) kinship {
 
 // providers reports whether it is an address that a provider has made known: it needs no looking up.
 func (s server) providers() bool {
-	return s.host == "amazonaws.com" || s.host == "storage.googleapis.com" || strings.HasSuffix(s.host, ".blob.core.windows.net")
+	return s.host == "amazonaws.com" || strings.HasSuffix(s.host, ".amazonaws.com") || s.host == "storage.googleapis.com" || strings.HasSuffix(s.host, ".blob.core.windows.net")
 }
 
 // addresses of a host. One that has none, or cannot be found out, shares none.

@@ -100,11 +100,14 @@ func Plan(ctx context.Context, opts Options) (*plan.Plan, error) {
 			return nil, fmt.Errorf("plan to sync %s: %w", opts.Name, err)
 		}
 	}
+	if e.kin, err = e.acquaint(ctx); err != nil {
+		return nil, fmt.Errorf("plan to sync %s: %w", opts.Name, err)
+	}
 	planned, err := e.survey(ctx, p, look)
 	if err != nil {
 		return nil, fmt.Errorf("plan to sync %s: %w", opts.Name, err)
 	}
-	if err := e.unmirrored(ctx, p, planned); err != nil {
+	if err := e.unmirrored(ctx, p, &planned); err != nil {
 		return nil, fmt.Errorf("plan to sync %s: %w", opts.Name, err)
 	}
 	e.notes(p, planned)
@@ -203,7 +206,7 @@ func (e *engine) survey(ctx context.Context, p *plan.Plan, look bool) (Planned, 
 			Delete: e.opts.Delete, DeleteForeign: e.opts.DeleteForeign, Conflict: e.opts.Conflict, Final: e.opts.Final, Versions: e.opts.Versions,
 			Unsettled: e.unsettled(),
 		}}
-		e.ledger, e.first = &ledger{path: e.opts.ForeseenLosses, anew: true}, firsts{}
+		e.ledger = &ledger{path: e.opts.ForeseenLosses, anew: true}
 		err := e.ledger.add("", nil) // a file without lines says that nothing is lost
 		if err == nil {
 			err = s.everything(ctx, resort)
@@ -247,7 +250,7 @@ func (s *surveyor) count(change func(*Planned)) {
 func (s *surveyor) walk(ctx context.Context, resort bool) error {
 	workers, wctx := errgroup.WithContext(ctx)
 	workers.SetLimit(s.e.opts.width())
-	var spans perSpan[surveyed]
+	var spans perSpan[Planned]
 	how := walkOptions{resort: resort}
 	if !resort {
 		how.done = s.e.done
@@ -256,7 +259,7 @@ func (s *surveyor) walk(ctx context.Context, resort bool) error {
 	lerr := s.e.walk(wctx, how, func(at *span) visitor {
 		own, above := spans.of(at), at.above
 		return func(p pair) error {
-			own.first.add(p)
+			s.e.kin.see(p)
 			if s.e.toCaps.NoneBelow && above.add(p) {
 				s.refusals.add(nestedWords, p.key, unfitMend)
 			}
@@ -279,15 +282,8 @@ func (s *surveyor) walk(ctx context.Context, resort bool) error {
 	for _, own := range spans.inOrder() {
 		s.planned.Held += own.Held
 		s.planned.Same += own.Same
-		s.e.first.join(own.first)
 	}
 	return cmp.Or(err, lerr)
-}
-
-// surveyed is what is counted and kept of a span without a lock.
-type surveyed struct {
-	Planned
-	first firsts
 }
 
 func (s *surveyor) judge(ctx context.Context, p pair, v verdict, workers *errgroup.Group) {

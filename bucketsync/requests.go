@@ -79,6 +79,13 @@ func (e *engine) foresee(c *Planned) {
 	}
 	c.FromRequests.List = listings * pages(c.Copy+c.Same+c.ToRead+c.Conflicts, e.fromCaps.ListPage)
 	c.ToRequests.List = listings * pages(c.Held, e.toCaps.ListPage)
+	if c.Held == 0 && c.Copy > 0 && e.copier() == nil {
+		c.FromRequests.Head += 2 * int64(len(e.echoes())) // see echo
+	}
+	if e.kin != nil && e.kin.src.own != nil {
+		c.FromRequests.List++ // see acquaint
+		c.ToRequests.List++
+	}
 	// Properties are read back of a sample of what is written: see shapes. Most buckets have one shape.
 	if e.copier() == nil {
 		c.ToRequests.Head += min(c.Copy, shapeFirst) + c.Copy/shapeEvery

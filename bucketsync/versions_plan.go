@@ -60,7 +60,7 @@ func (e *engine) surveyVersions(ctx context.Context, s *surveyor) error {
 				return err
 			}
 			s.count(func(c *Planned) { c.Held += int64(len(h.dst)) })
-			e.first.add(pair{key: h.key, src: latest(h.src), dst: latest(h.dst)})
+			e.kin.see(pair{key: h.key, src: latest(h.src), dst: latest(h.dst)})
 			steps, problem := align(h, e.versions.markers)
 			if problem != "" {
 				s.count(func(c *Planned) { c.Conflicts++ })
