@@ -36,6 +36,9 @@ type RefusedError = plan.RefusedError
 // InvalidError lists everything that is wrong with a migration file, with positions.
 type InvalidError = migration.InvalidError
 
+// ErrNoFile says that no migration file is where one was looked for.
+var ErrNoFile = migration.ErrNoFile
+
 // InputError says that what was given cannot be used: a credential, a key, a table, a name, a directory. Nothing was changed.
 type InputError struct{ Err error }
 

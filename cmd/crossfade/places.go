@@ -61,6 +61,28 @@ func isPlace(args []string) bool {
 	return false
 }
 
+// notPlaces says of two names without a slash what they were taken for, where nothing answers to that: who means directories writes
+// them as paths.
+func notPlaces(args []string, err error) error {
+	var unknown *crossfade.UnknownError
+	var wrong *wrongFlagError
+	switch {
+	case len(args) != 2:
+		return err
+	case errors.Is(err, crossfade.ErrNoFile), errors.As(err, &wrong):
+	case errors.As(err, &unknown) && unknown.Kind == "bucket" && (isDirectory(args[0]) || isDirectory(args[1])):
+	default:
+		return err
+	}
+	return &usageError{fmt.Errorf("%w. %s and %s have no slash, and were taken for names of a migration's buckets: two directories are written ./%s ./%s",
+		err, args[0], args[1], args[0], args[1])}
+}
+
+func isDirectory(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
 // openSync opens a sync of two places.
 func (p *program) openSync(ctx context.Context, e *ends, opts crossfade.SyncOptions, args []string) (*crossfade.Sync, error) {
 	if len(args) != 2 {

@@ -67,10 +67,10 @@ env:VARIABLE or file:PATH.`,
 				})
 			}
 			if err := onlyAlone(c); err != nil {
-				return err
+				return notPlaces(args, err)
 			}
 			s.opts.Names = args
-			return p.withMetrics(c.Context(), metrics, func() error { return p.step(c.Context(), s) })
+			return p.withMetrics(c.Context(), metrics, func() error { return notPlaces(args, p.step(c.Context(), s)) })
 		},
 	}
 	s.flags(c)
@@ -124,12 +124,20 @@ func ofTwoPlaces(c *cobra.Command, but ...string) {
 	})
 }
 
+// wrongFlagError is a flag of two places where none are named.
+type wrongFlagError struct{ flag, verb string }
+
+// Error says with what it goes.
+func (e *wrongFlagError) Error() string {
+	return fmt.Sprintf("--%s goes with two places, as in crossfade %s FROM TO: the migration file says it for its buckets", e.flag, e.verb)
+}
+
 // onlyAlone refuses the flags of two places where the migration's buckets are meant.
 func onlyAlone(c *cobra.Command) error {
 	var wrong error
 	c.Flags().Visit(func(f *pflag.Flag) {
 		if _, ok := f.Annotations[annotationAlone]; ok && wrong == nil {
-			wrong = &usageError{fmt.Errorf("--%s goes with two places, as in crossfade %s FROM TO: the migration file says it for its buckets", f.Name, c.Name())}
+			wrong = &usageError{&wrongFlagError{flag: f.Name, verb: c.Name()}}
 		}
 	})
 	return wrong

@@ -110,14 +110,15 @@ func (p *program) verification(c *cobra.Command, v *comparison, args []string) (
 		return s.Verify(c.Context(), v.opts)
 	}
 	if err := onlyAlone(c); err != nil {
-		return nil, err
+		return nil, notPlaces(args, err)
 	}
 	v.opts.Buckets = args
 	m, err := p.inspect()
 	if err != nil {
-		return nil, err
+		return nil, notPlaces(args, err)
 	}
-	return m.Verify(c.Context(), v.opts)
+	result, err := m.Verify(c.Context(), v.opts)
+	return result, notPlaces(args, err)
 }
 
 func (p *program) verifyManifest(ctx context.Context, v *comparison, args []string) (verified, error) {

@@ -21,11 +21,14 @@ type Document struct {
 	Dir string
 }
 
+// ErrNoFile says that no migration file is where one was looked for.
+var ErrNoFile = errors.New("there is no migration file")
+
 // Load reads and checks a migration file. Everything that is wrong with it comes back at once, as an *InvalidError.
 func Load(path string) (*Document, error) {
 	raw, err := readText(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("there is no migration file at %s: name one with -f", path)
+		return nil, fmt.Errorf("%w at %s: name one with -f", ErrNoFile, path)
 	}
 	if err != nil {
 		if info, serr := os.Stat(path); serr == nil && info.IsDir() {
