@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/crossfade-project/crossfade/bucketsync"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
@@ -68,8 +69,32 @@ func (m *Migration) syncStage(name string, b migration.Bucket) stage {
 			if err != nil {
 				return p, err
 			}
+			if err := m.ownApart(p, opts.From, opts.To); err != nil {
+				return nil, err
+			}
 			return p, m.noteCosts(ctx, p, b, opts.Prices)
 		}, m.warmSync))
+}
+
+// ownApart refuses what the migration keeps for itself inside of a place that is a directory, whichever way that is reached: the file's own
+// check goes by names. It would be copied with the objects, or deleted, and no two listings would be alike.
+func (m *Migration) ownApart(p *plan.Plan, places ...bucket.Bucket) error {
+	kept := []struct{ what, field, path string }{{"state", "state.directory", m.file.StateDir()}}
+	if url := m.file.Archive.URL; url != "" && !strings.Contains(url, "://") {
+		kept = append(kept, struct{ what, field, path string }{"archive", "archive.url", m.file.Resolve(url)})
+	}
+	for _, own := range kept {
+		for _, at := range places {
+			inside, err := bucketsync.HoldsFile(at, own.path)
+			if err != nil {
+				return err
+			}
+			if inside {
+				p.Refuse(own.field, fmt.Sprintf("the %s, %s, lies in %s and would be taken for objects of it", own.what, own.path, at.Describe().URL), "keep the "+own.what+" in a folder of its own")
+			}
+		}
+	}
+	return nil
 }
 
 // planSync refuses, before anything is frozen, what would only fail the proof of equality within the freeze.

@@ -161,7 +161,7 @@ func VerifyManifest(ctx context.Context, opts ManifestOptions, wire Options) (_ 
 	if err != nil {
 		return nil, err
 	}
-	if opts.Prove != "" && v.Proof == nil {
+	if opts.Prove != "" && v.Proof == nil && v.Format != 0 {
 		return nil, &UnknownError{Kind: "key", Name: opts.Prove, Known: opts.Path + " does not have it"}
 	}
 	if v.Checked.OK() && public == nil {
@@ -246,13 +246,7 @@ func provenOf(path string) iter.Seq2[bucketsync.Proven, error] {
 	}
 }
 
-// Print writes the verification for people.
-func (v *ManifestVerification) Print(w io.Writer) error {
-	out := &printer{w: w}
-	word := "holds"
-	if !v.Checked.OK() {
-		word = "DOES NOT HOLD"
-	}
+func (v *ManifestVerification) printHeader(out *printer, word string) {
 	out.f("manifest %s: %s: %s, %s of %s, proven (%s) against %s on %s%s\n", v.Path, word, cli.Count(int(v.Objects), "object"), cli.Bytes(v.Bytes),
 		v.To, v.Mode, v.From, v.Made.UTC().Format("2006-01-02 15:04:05 MST"), ofKeys(choiceOf(v.Header)))
 	signed := "signed by " + cmp.Or(v.SignedBy, "nobody")
@@ -260,6 +254,20 @@ func (v *ManifestVerification) Print(w io.Writer) error {
 		signed = "with a signature that does not hold"
 	}
 	out.f("  root %s, %s\n", v.Root, signed)
+}
+
+// Print writes the verification for people.
+func (v *ManifestVerification) Print(w io.Writer) error {
+	out := &printer{w: w}
+	word := "holds"
+	if !v.Checked.OK() {
+		word = "DOES NOT HOLD"
+	}
+	if v.Format == 0 {
+		out.f("manifest %s: %s\n", v.Path, word)
+	} else {
+		v.printHeader(out, word)
+	}
 	for _, p := range v.Problems {
 		out.f("  WRONG: %s\n", p)
 	}

@@ -177,6 +177,23 @@ func TestWhatWasChangedIsFound(t *testing.T) {
 	}
 }
 
+// What is left of a header that was cut or changed is no other kind of failure than anything else that was.
+func TestAHeaderThatWasCutDoesNotHold(t *testing.T) {
+	for name, change := range map[string]func(string) string{
+		"cut":     func(s string) string { return s[:30] },
+		"nothing": func(string) string { return "" },
+		"changed": func(s string) string { return strings.Replace(s, "}\n", "\n", 1) },
+	} {
+		path, _ := made(t, some()...)
+		raw, err := os.ReadFile(path)
+		must(t, err)
+		must(t, os.WriteFile(path, []byte(change(string(raw))), 0o600))
+		if c, _, err := Read(path, ReadOptions{}); err != nil || c.OK() || !c.BadSignature || !strings.Contains(c.Problems[0], "the header was cut off or changed (take the file again") {
+			t.Errorf("%s: %v, %+v", name, err, c)
+		}
+	}
+}
+
 func TestTheSignatureMustBeThereAndOfTheKey(t *testing.T) {
 	path, _ := made(t, some()...)
 	_, other := made(t, some()...)

@@ -93,6 +93,14 @@ func readFrom(from io.Reader, sum hash.Hash, opts ReadOptions, index uint64, pro
 	in := bufio.NewReaderSize(io.TeeReader(from, sum), 1<<16)
 	var c Checked
 	line, err := readLine(in)
+	if errors.Is(err, errCut) || errors.Is(err, io.EOF) || err == nil && bytes.HasPrefix(line, headerBegin) && !json.Valid(line) {
+		// What is left of a header says nothing that could be held against the rest.
+		c.problem("line 1: the header was cut off or changed (%s)", takeAgain)
+		if _, err := io.Copy(io.Discard, in); err != nil { // so that the signature is held against the whole file
+			return c, 0, err
+		}
+		return c, 0, nil
+	}
 	if err != nil {
 		return c, 0, fmt.Errorf("line 1: %w", err)
 	}
@@ -119,7 +127,7 @@ func readFrom(from io.Reader, sum hash.Hash, opts ReadOptions, index uint64, pro
 			return c, 0, fmt.Errorf("line %d: %w", at, err)
 		}
 		if err != nil {
-			c.problem("line %d: %v (take the file again from where it was made, or prove both places anew)", at, err)
+			c.problem("line %d: %v (%s)", at, err, takeAgain)
 			if _, err := io.Copy(io.Discard, in); err != nil { // so that the signature is held against the whole file
 				return c, 0, err
 			}
@@ -157,6 +165,14 @@ func readFrom(from io.Reader, sum hash.Hash, opts ReadOptions, index uint64, pro
 	return c, t.n, nil
 }
 
+const takeAgain = "take the file again from where it was made, or prove both places anew"
+
+// headerBegin is how the first line of every manifest begins.
+var headerBegin = []byte(`{"crossfadeManifest":`) //nolint:gochecknoglobals // a constant in all but type
+
+// errCut says that a line has no end.
+var errCut = errors.New("it was cut off")
+
 // maxProblems bounds what a file that is thoroughly wrong says.
 const maxProblems = 20
 
@@ -178,7 +194,7 @@ func readLine(in *bufio.Reader) ([]byte, error) {
 		case errors.Is(err, bufio.ErrBufferFull):
 			continue
 		case errors.Is(err, io.EOF) && len(line) > 0:
-			return nil, errors.New("it was cut off")
+			return nil, errCut
 		case err != nil:
 			return nil, err
 		}
