@@ -338,7 +338,7 @@ func ConfigurerOf(b Bucket) (Configurer, bool) {
 // whole is the bucket of which b is a part.
 func whole(b Bucket) Bucket {
 	for {
-		s, ok := b.(*sub)
+		s, ok := partOf(b)
 		if !ok {
 			return b
 		}

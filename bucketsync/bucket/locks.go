@@ -154,7 +154,7 @@ type Keeper interface {
 
 // KeeperOf finds the ability to make a bucket that keeps, also below a prefix of a bucket.
 func KeeperOf(b Bucket) (Keeper, bool) {
-	if s, ok := b.(*sub); ok {
+	if s, ok := partOf(b); ok {
 		if _, ok := KeeperOf(s.Bucket); !ok {
 			return nil, false
 		}

@@ -28,6 +28,14 @@ type sub struct {
 // part is the same for every kind of part.
 func (s *sub) part() *sub { return s }
 
+// partOf is the part of a bucket that b is, if it is one: of one that lists page by page, too.
+func partOf(b Bucket) (*sub, bool) {
+	if p, ok := b.(interface{ part() *sub }); ok {
+		return p.part(), true
+	}
+	return nil, false
+}
+
 // Make makes the bucket below, where its driver can.
 func (s *sub) Make(ctx context.Context) error {
 	if maker, ok := s.Bucket.(Maker); ok {

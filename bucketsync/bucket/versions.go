@@ -68,7 +68,7 @@ func NeedVersion(op, url, key, id string) error {
 
 // VersionedOf finds the ability to keep versions, also below a prefix of a bucket.
 func VersionedOf(b Bucket) (Versioned, bool) {
-	if s, ok := b.(*sub); ok {
+	if s, ok := partOf(b); ok {
 		inner, ok := VersionedOf(s.Bucket)
 		if !ok {
 			return nil, false

@@ -154,9 +154,10 @@ func checkFailedListing(t *testing.T, d Driver) {
 	}
 }
 
-// bucketName is the last element of the bucket's URL.
+// bucketName is the last element of the URL of the bucket, the whole of it.
 func bucketName(b bucket.Bucket) string {
-	url := b.Describe().URL
+	all, _ := bucket.Below(b, "")
+	url := all.Describe().URL
 	return url[strings.LastIndexByte(url, '/')+1:]
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/azure"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/buckettest"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/buckettest/azurefake"
+	"github.com/crossfade-project/crossfade/bucketsync/bucket/buckettest/gcsfake"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/buckettest/s3fake"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/file"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/gcs"
@@ -87,7 +88,9 @@ func drivers() map[string]func(t *testing.T) buckettest.Driver {
 		"azure, hierarchical": hierarchicalDriver,
 		"azure":               func(t *testing.T) buckettest.Driver { return azureDriver(shared.get(t, store.Azurite)) },
 		"gcs":                 func(t *testing.T) buckettest.Driver { return gcsDriver(shared.get(t, store.FakeGCS)) },
+		"gcs, sessions":       sessionsDriver,
 		"minio":               func(t *testing.T) buckettest.Driver { return minioDriver(shared.get(t, store.MinIO)) },
+		"minio, below":        func(t *testing.T) buckettest.Driver { return below(minioDriver(shared.get(t, store.MinIO))) },
 		"s3 versitygw":        func(t *testing.T) buckettest.Driver { return s3Driver(shared.get(t, store.VersityGW)) },
 		"s3 minio": func(t *testing.T) buckettest.Driver {
 			d := s3Driver(shared.get(t, store.MinIO))
@@ -151,11 +154,40 @@ func minioDriver(server *store.Server) buckettest.Driver {
 	}}
 }
 
+// below holds a part of a bucket against all that is asked of a whole one.
+func below(d buckettest.Driver) buckettest.Driver {
+	open := d.Open
+	d.Open = func(t *testing.T, at buckettest.At) (bucket.Bucket, error) {
+		b, err := open(t, at)
+		if err != nil {
+			return nil, err
+		}
+		return bucket.Sub(b, "a part/of it/"), nil
+	}
+	return d
+}
+
 func gcsDriver(server *store.Server) buckettest.Driver {
 	const part = 1 << 20
 	return buckettest.Driver{Endpoint: server.Endpoint, PartSize: part, NoCredentials: true, Open: func(t *testing.T, at buckettest.At) (bucket.Bucket, error) {
 		return gcs.Open(t.Context(), gcs.Options{
 			Bucket: at.Bucket, Endpoint: at.Endpoint, Project: "test", PartSize: part, PageSize: buckettest.PageSize,
+			Credentials: gcs.Credentials{Anonymous: true}, Attempts: 2,
+		})
+	}}
+}
+
+// sessionsDriver holds the driver against a fake of what the service promises of uploads that can be gone on with.
+func sessionsDriver(t *testing.T) buckettest.Driver {
+	server, err := gcsfake.Start(shared.get(t, store.FakeGCS).Endpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	const part = 1 << 20
+	return buckettest.Driver{Endpoint: server.URL(), PartSize: part, ResumeSize: part, LastPartMakes: true, NoCredentials: true, Open: func(t *testing.T, at buckettest.At) (bucket.Bucket, error) {
+		return gcs.Open(t.Context(), gcs.Options{
+			Bucket: at.Bucket, Endpoint: at.Endpoint, Complete: true, Project: "test", PartSize: part, PageSize: buckettest.PageSize,
 			Credentials: gcs.Credentials{Anonymous: true}, Attempts: 2,
 		})
 	}}
@@ -285,5 +317,30 @@ func TestAllChecksAreRun(t *testing.T) {
 		if !strings.Contains(string(source), "func Test"+check.Name+"(") {
 			t.Errorf("no test runs %s", check.Name)
 		}
+	}
+}
+
+func TestB18_APartOfABucketCanDoWhatTheWholeCan(t *testing.T) {
+	abilities := map[string]func(bucket.Bucket) bool{
+		"keep versions":          func(b bucket.Bucket) bool { _, ok := bucket.VersionedOf(b); return ok },
+		"be made to keep":        func(b bucket.Bucket) bool { _, ok := bucket.KeeperOf(b); return ok },
+		"tell its configuration": func(b bucket.Bucket) bool { _, ok := bucket.ConfiguredOf(b); return ok },
+		"take a configuration":   func(b bucket.Bucket) bool { _, ok := bucket.ConfigurerOf(b); return ok },
+		"list page by page":      func(b bucket.Bucket) bool { _, ok := b.(bucket.Pager); return ok },
+	}
+	for name, driver := range drivers() {
+		t.Run(name, func(t *testing.T) {
+			d := driver(t)
+			whole, err := d.Open(t, buckettest.At{Bucket: "whole", Endpoint: d.Endpoint})
+			if err != nil {
+				t.Fatal(err)
+			}
+			part := bucket.Sub(bucket.Sub(whole, "a/"), "b/")
+			for what, can := range abilities {
+				if can(part) != can(whole) {
+					t.Errorf("the whole can %s: %t, a part of it: %t", what, can(whole), can(part))
+				}
+			}
+		})
 	}
 }

@@ -27,6 +27,8 @@ type Driver struct {
 	PartSize int64
 	// ResumeSize is the size in bytes of the parts in which a write can be gone on with; 0 where it cannot.
 	ResumeSize int64
+	// LastPartMakes says that no request after the last part makes the object.
+	LastPartMakes bool
 	// CopySize is the size in bytes up to which the server copies an object at once; 0 where the driver has it copy nothing.
 	CopySize int64
 	// NoCredentials says that the store lets everybody in.

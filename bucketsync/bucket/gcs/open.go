@@ -39,8 +39,9 @@ type Options struct {
 	Bucket string
 	// Endpoint is the URL of a server other than Google's, without a path: http://127.0.0.1:4443.
 	Endpoint string
-	// Complete says that the server at Endpoint holds copies within it to their conditions, as Google's service does. Emulators were
-	// seen not to: where it is not set, nothing is copied within the server.
+	// Complete says that the server at Endpoint holds copies within it to their conditions, and tells what it has of an upload, as
+	// Google's service does. Emulators were seen not to: where it is not set, nothing is copied within the server, and an upload that was
+	// cut off begins again.
 	Complete bool
 	// Credentials are used as they are; empty ones leave it to Google's default chain.
 	Credentials Credentials
@@ -83,6 +84,7 @@ var _ interface {
 	bucket.Keeper
 	bucket.Pager
 	bucket.Throttled
+	bucket.Resumer
 	bucket.Retried
 	bucket.Versioned
 } = (*Bucket)(nil)
@@ -157,7 +159,7 @@ func (b *Bucket) Describe() bucket.Capabilities {
 	return bucket.Capabilities{
 		Provider: "gcs", URL: b.url, Endpoint: b.opts.Endpoint, PartSize: b.opts.PartSize, ListPage: cmp.Or(b.opts.PageSize, 1000), Order: bucket.ByBytes,
 		MaxObjectSize: maxObject, MaxKeyLength: maxKey, MaxMetadataSize: maxMetadata,
-		MetadataKeys: bucket.MetadataAnyCase, Copies: b.complete(), ConditionalPut: true, ChecksMD5: true, ConditionalWrite: true, KeyProblem: keyProblem,
+		MetadataKeys: bucket.MetadataAnyCase, Copies: b.complete(), Resumes: b.resumes(), ConditionalPut: true, ChecksMD5: true, ConditionalWrite: true, KeyProblem: keyProblem,
 		FirstWrites: firstWrites, WriteInterval: time.Second,
 		PropertyProblem: func(p bucket.Properties) string { return bucket.Problem(check(p)) },
 		Locks:           true, Keys: true,
@@ -166,6 +168,9 @@ func (b *Bucket) Describe() bucket.Capabilities {
 
 // complete says that the server does all that the service promises.
 func (b *Bucket) complete() bool { return b.opts.Endpoint == "" || b.opts.Complete }
+
+// resumes says that an upload can be gone on with.
+func (b *Bucket) resumes() bool { return b.complete() && b.opts.Credentials.sealKey() != nil }
 
 // keyProblem follows https://cloud.google.com/storage/docs/objects#naming.
 func keyProblem(key string) string {

@@ -41,9 +41,12 @@ func (b *Bucket) put(ctx context.Context, key string, r io.Reader, size int64, o
 	guard(&w.attrs, p)
 	var stored *storage.ObjectAttrs
 	var sum []byte
-	if size <= b.opts.PartSize {
+	switch {
+	case size <= b.opts.PartSize:
 		stored, sum, err = w.single(ctx, r, size, opts)
-	} else {
+	case opts.Upload != nil && b.resumes():
+		stored, sum, err = w.inSession(ctx, r, size, opts)
+	default:
 		stored, sum, err = w.inChunks(ctx, r, size, opts)
 	}
 	if err != nil {

@@ -81,12 +81,12 @@ func (t *Transport) Through(next http.RoundTripper, request *http.Request) (*htt
 	return answer, nil
 }
 
-// wait waits until the time that the store has named.
 // ofTheMoment reports whether the same request may have another answer a moment later.
 func ofTheMoment(status int) bool {
 	return status == http.StatusRequestTimeout || status == http.StatusTooManyRequests || status >= http.StatusInternalServerError
 }
 
+// wait waits until the time that the store has named.
 func (t *Transport) wait(ctx context.Context) error {
 	t.mu.Lock()
 	until := t.until
