@@ -111,6 +111,9 @@ func Plan(ctx context.Context, opts Options) (*plan.Plan, error) {
 		return nil, fmt.Errorf("plan to sync %s: %w", opts.Name, err)
 	}
 	e.notes(p, planned)
+	if err := e.hiddenNotes(ctx, p); err != nil {
+		return nil, fmt.Errorf("plan to sync %s: %w", opts.Name, err)
+	}
 	settings, err := e.configure(ctx, p)
 	if err != nil {
 		return nil, fmt.Errorf("plan the configuration of %s: %w", opts.Name, err)

@@ -50,6 +50,7 @@ var _ interface {
 	bucket.Bucket
 	bucket.Maker
 	bucket.Resumer
+	bucket.Hider
 } = (*Bucket)(nil)
 
 // Open returns the directory as a bucket. It changes nothing and does not ask for the directory to be there.
