@@ -51,7 +51,7 @@ func (m *Migration) syncOptions(ctx context.Context, stage string, b migration.B
 		AcceptLostLocks: b.Locks == locksDrop, Keys: b.KMS, Versions: b.Versions,
 		Configuration: bucketsync.ConfigurationMode(b.Configuration),
 		Asked:         m.opts.Asked, Log: m.opts.Log, Clock: m.opts.Clock, Observer: observer{m},
-		Progress: func(p bucketsync.Progress) { m.event(Event{Kind: Copying, Stage: stage, Copy: &p}) },
+		Progress: copying(m.event, stage),
 	}, nil
 }
 

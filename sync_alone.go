@@ -161,7 +161,7 @@ func OpenSync(ctx context.Context, opts SyncOptions, wire Options) (*Sync, error
 	if s.engine.Prices, err = readPrices(opts.Prices); err != nil {
 		return nil, s.redact.Error(&InputError{err})
 	}
-	s.engine.Progress = func(p bucketsync.Progress) { wire.Events(Event{Kind: Copying, Stage: syncName, Copy: &p}) }
+	s.engine.Progress = copying(wire.Events, syncName)
 	return s, nil
 }
 

@@ -112,6 +112,18 @@ func comparing(tell func(Event), stage string) func(bucketsync.Progress) {
 	return func(p bucketsync.Progress) { tell(Event{Kind: Comparing, Stage: stage, Copy: &p}) }
 }
 
+// copying tells of a copy, and of the proof at its end, as events.
+func copying(tell func(Event), stage string) func(bucketsync.Progress) {
+	compare := comparing(tell, stage)
+	return func(p bucketsync.Progress) {
+		if p.Phase != "" {
+			compare(p)
+			return
+		}
+		tell(Event{Kind: Copying, Stage: stage, Copy: &p})
+	}
+}
+
 // verifyMode reads the name of a mode; none is that of the listings.
 func verifyMode(name string) (bucketsync.Mode, error) {
 	mode := bucketsync.Mode(cmp.Or(name, string(bucketsync.ModeListing)))

@@ -141,6 +141,7 @@ func applySync(ctx context.Context, c plan.Change, opts Options) (result Result,
 	if err := e.unmoved(ctx, c, planned); err != nil {
 		return Result{}, err
 	}
+	e.expected = planned.Copy + planned.Markers + planned.Same + planned.ToRead + planned.Resumed
 	if planned.Held == 0 {
 		e.echo = &echo{}
 	}
@@ -206,6 +207,9 @@ func (e *engine) sync(ctx context.Context) error {
 		if e.result.Passes == maxPasses {
 			return &UnsettledError{Op: op, Passes: maxPasses, Hint: "freeze whatever still writes to the source, then run again"}
 		}
+	}
+	if e.comparison = e.newComparison(e.opts.Progress); e.comparison != nil { // not before: what a pass reads to compare is no part of it
+		e.comparison.phase, e.comparison.objects = PhaseProof, e.expected
 	}
 	report, err := e.verify(ctx, e.opts.Proof, defaultSampleSize, e.opts.Migration)
 	if err != nil {

@@ -56,7 +56,8 @@ func VerifyProven(ctx context.Context, opts ProvenOptions) (Report, error) {
 	report := Report{Mode: a.mode}
 	a.reads = func(string) bool { return a.mode == ModeFull }
 	if a.mode == ModeSample {
-		drawn := &lottery{size: cmp.Or(opts.SampleSize, defaultSampleSize), seed: opts.Seed}
+		drawn, untold := &lottery{size: cmp.Or(opts.SampleSize, defaultSampleSize), seed: opts.Seed}, int64(0)
+		e.comparison.draw(0, opts.Objects)
 		for p, err := range opts.Proven() {
 			if err != nil {
 				return report, fmt.Errorf("verify: %w", err)
@@ -64,7 +65,12 @@ func VerifyProven(ctx context.Context, opts ProvenOptions) (Report, error) {
 			if opts.Filter.takes(p.Key) {
 				drawn.add(p.Key)
 			}
+			if untold++; untold == tellKeys {
+				e.comparison.draw(untold, opts.Objects)
+				untold = 0
+			}
 		}
+		e.comparison.draw(untold, opts.Objects)
 		chosen := drawn.keys()
 		a.reads = func(key string) bool { return chosen[key] }
 		report.Sampled, report.Seed = len(chosen), opts.Seed

@@ -2,7 +2,7 @@ package bucketsync
 
 import "sync/atomic"
 
-// comparison tells how far a Verify has come: what was compared by the listings alone page by page, what took a request by each object,
+// comparison tells how far a Verify, or the proof of a final sync, has come: what was compared by the listings alone page by page, what took a request by each object,
 // and what is read by every so many bytes. A nil comparison tells nobody.
 type comparison struct {
 	e       *engine
@@ -10,6 +10,7 @@ type comparison struct {
 	read    atomic.Int64 // bytes that were not told yet
 	objects int64        // to be compared, where that is known; 0 is not
 	bytes   int64        // likewise to be read
+	phase   Phase        // of the comparison
 }
 
 const (
@@ -34,7 +35,21 @@ func (c *comparison) begin() {
 	}
 	c.read.Store(0)
 	c.told.change(func(p *Progress) {
-		*p = Progress{TotalObjects: c.objects, TotalBytes: c.bytes, UnderWay: c.e.opts.width()}
+		*p = Progress{TotalObjects: c.objects, TotalBytes: c.bytes, UnderWay: c.e.opts.width(), Phase: c.phase}
+	})
+}
+
+// draw is told of keys that a sample may be drawn from, of so many that are to be read; 0 is not known.
+func (c *comparison) draw(n, of int64) {
+	if c == nil {
+		return
+	}
+	c.told.change(func(p *Progress) {
+		if p.Phase != PhaseSample {
+			*p = Progress{TotalObjects: of, Phase: PhaseSample}
+		}
+		p.Objects += n
+		p.Retries, p.Throttles = c.e.retries(), c.e.throttles()
 	})
 }
 

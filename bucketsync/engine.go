@@ -28,7 +28,7 @@ type engine struct {
 	memory           *budget.Budget
 	streams          chan struct{} // one for each object that passes through in parts
 	progress         *progress
-	comparison       *comparison // nil but for a Verify that somebody listens to
+	comparison       *comparison // nil but for a Verify, or a proof, that somebody listens to
 	gate             *pace.Gate
 	ramp             *pace.Ramp
 	strain           *strain
@@ -40,6 +40,8 @@ type engine struct {
 	kinship kinship
 	kin     *kin  // nil but for a plan
 	echo    *echo // nil where the destination is known to lie beside the source
+	// expected is how many keys a proof is going to compare, as planned; 0 is not known.
+	expected int64
 	// done is what a plan leaves out, as the run will that it is of.
 	done []stretch
 

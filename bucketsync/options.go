@@ -96,7 +96,7 @@ type Options struct {
 	Log      *slog.Logger
 	Clock    clock.Clock
 	Observer plan.Observer
-	// Progress is called after each object, by one goroutine at a time.
+	// Progress is called after each object, and as the proof of Final goes on, by one goroutine at a time.
 	Progress func(Progress)
 	// Asked is told of requests to both stores, from several goroutines: "list" (a page), "head", "open" (until the answer begins), "put",
 	// "delete" or "check", how long it took, and how it ended.
@@ -137,7 +137,20 @@ type Progress struct {
 	Retries, Throttles       int64 // as in Result, so far
 	UnderWay                 int   // how many objects may be under way at once, now
 	Failures                 int64 // objects that could not be copied
+	// Phase is empty while objects are copied, or compared by a Verify. Each phase counts from nothing.
+	Phase Phase `json:",omitempty"`
 }
+
+// Phase is what is under way beside what was asked for.
+type Phase string
+
+// Phases.
+const (
+	// PhaseProof is the proof of a final sync: Objects are the keys compared so far.
+	PhaseProof Phase = "proof"
+	// PhaseSample reads the keys that a sample is drawn from: Objects are the keys read so far.
+	PhaseSample Phase = "sample"
+)
 
 const (
 	defaultWidth     = 16

@@ -575,6 +575,7 @@ func (s *summary) close() Report {
 // sample chooses keys of the source: those whose hash with the seed is least, which is a fair draw from any listing.
 func (e *engine) sample(ctx context.Context, size int, seed string) (map[string]bool, error) {
 	drawn := &lottery{size: size, seed: seed}
+	e.comparison.draw(0, 0)
 	for page, err := range bucket.Pages(ctx, e.from, e.opts.listing()) {
 		if err != nil {
 			return nil, fmt.Errorf("list the source: %w", err)
@@ -584,6 +585,7 @@ func (e *engine) sample(ctx context.Context, size int, seed string) (map[string]
 				drawn.add(page[i].Key)
 			}
 		}
+		e.comparison.draw(int64(len(page)), 0)
 	}
 	if e.comparison != nil {
 		e.comparison.objects = drawn.of

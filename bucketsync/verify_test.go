@@ -2,6 +2,8 @@ package bucketsync
 
 import (
 	"fmt"
+	"iter"
+	"slices"
 	"strings"
 	"testing"
 
@@ -152,10 +154,13 @@ func TestVerify_TellsHowFarItHasCome(t *testing.T) {
 			r.from.write(t, "c", "content 2")
 			r.mustSync(t)
 			r.to.write(t, "d", "extra")
-			var last Progress
+			var last, drawn Progress
 			partly := false
 			report := r.verify(t, mode, func(o *VerifyOptions) {
 				o.Progress = func(p Progress) {
+					if p.Phase != last.Phase {
+						drawn, last = last, Progress{}
+					}
 					if p.Objects < last.Objects || p.Bytes < last.Bytes {
 						t.Errorf("it goes back from %+v to %+v", last, p)
 					}
@@ -169,9 +174,77 @@ func TestVerify_TellsHowFarItHasCome(t *testing.T) {
 			if mode == ModeSample && last.TotalObjects != 3 || mode != ModeSample && last.TotalObjects != 0 {
 				t.Errorf("the total is told as %d", last.TotalObjects)
 			}
+			if want := (Progress{Phase: PhaseSample, Objects: 3}); mode == ModeSample && drawn != want {
+				t.Errorf("the drawing of the sample ends with %+v", drawn)
+			}
 			if partly != (read > 0) {
 				t.Error("a large object is not told while it is read")
 			}
 		})
+	}
+}
+
+// The proof at the end of a final sync, which may read both sides, tells how far it has come, as a phase of its own.
+func TestApply_TheProofTellsHowFarItHasCome(t *testing.T) {
+	r := newRig(t)
+	for i := range 30 {
+		r.from.write(t, fmt.Sprintf("k%02d", i), "content")
+	}
+	r.mustSync(t)
+	r.from.write(t, "k31", "more")
+	r.opts.Final, r.opts.Proof = true, ModeFull
+	last := map[Phase]Progress{}
+	var now Phase
+	r.opts.Progress = func(p Progress) {
+		if before, ok := last[p.Phase]; ok && (p.Phase != now || p.Objects < before.Objects || p.Bytes < before.Bytes) {
+			t.Errorf("it goes back from %+v to %+v", before, p)
+		}
+		now, last[p.Phase] = p.Phase, p
+	}
+	r.mustSync(t)
+	if p := last[""]; p.Objects != 1 || p.TotalObjects != 1 {
+		t.Errorf("the copy ends with %+v", p)
+	}
+	if p := last[PhaseProof]; p.Objects != 31 || p.TotalObjects != 31 || p.Bytes != 2*(30*7+4) {
+		t.Errorf("the proof ends with %+v", p)
+	}
+}
+
+// A sample of what was proven is drawn from all of it, which is told.
+func TestVerifyProven_TellsOfTheDrawing(t *testing.T) {
+	r := newRig(t)
+	var proven []Proven
+	r.opts.Final = true
+	r.opts.Witness = func() (func(Proven) error, error) {
+		proven = nil
+		return func(p Proven) error {
+			proven = append(proven, p)
+			return nil
+		}, nil
+	}
+	for i := range 2*tellKeys + 1 {
+		r.from.write(t, fmt.Sprint(i), "x")
+	}
+	r.mustSync(t)
+	var told []int64
+	_, err := VerifyProven(t.Context(), ProvenOptions{
+		Bucket: r.to, Mode: ModeSample, SampleSize: 1, Objects: int64(len(proven)), TempDir: t.TempDir(), Clock: r.opts.Clock,
+		Proven: func() iter.Seq2[Proven, error] {
+			return func(yield func(Proven, error) bool) {
+				for _, p := range proven {
+					if !yield(p, nil) {
+						return
+					}
+				}
+			}
+		},
+		Progress: func(p Progress) {
+			if p.Phase == PhaseSample && p.TotalObjects == int64(len(proven)) {
+				told = append(told, p.Objects)
+			}
+		},
+	})
+	if want := []int64{0, tellKeys, 2 * tellKeys, 2*tellKeys + 1}; err != nil || !slices.Equal(told, want) {
+		t.Errorf("told are %v, want %v; %v", told, want, err)
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/crossfade-project/crossfade"
+	"github.com/crossfade-project/crossfade/bucketsync"
+	"github.com/crossfade-project/crossfade/internal/cli"
 )
 
 // eventLine is an event as --progress json writes it.
@@ -27,7 +29,9 @@ type copyLine struct {
 	Retries      int64 `json:"retries"`
 	Throttles    int64 `json:"throttles"`
 	Failures     int64 `json:"failures"`
-	// Rates are a second, since the stage's first event; ETA is in seconds, at those rates. They are missing where nothing is known yet.
+	// Phase is what a stage does beside what it is named after: proof or sample.
+	Phase bucketsync.Phase `json:"phase,omitempty"`
+	// Rates are a second, since the phase began; ETA is in seconds (see cli.Forecast). They are missing where nothing is known yet.
 	BytesRate   float64  `json:"bytesRate,omitempty"`
 	ObjectsRate float64  `json:"objectsRate,omitempty"`
 	ETA         *float64 `json:"eta,omitempty"`
@@ -50,6 +54,8 @@ type eventLines struct {
 type copyStage struct {
 	began, said time.Time
 	last        *crossfade.Event // held back
+	phase       bucketsync.Phase
+	ahead       cli.Forecast
 }
 
 func newEventLines(out io.Writer) *eventLines {
@@ -63,9 +69,17 @@ func (l *eventLines) handle(ev crossfade.Event) {
 	s := l.stages[ev.Stage]
 	if s == nil {
 		s = &copyStage{began: now}
+		s.ahead.Note(now, cli.Amounts{})
 		l.stages[ev.Stage] = s
 	}
 	if ev.Kind == crossfade.Copying || ev.Kind == crossfade.Comparing {
+		if ev.Copy.Phase != s.phase { // which is told at once, and counts anew
+			if s.last != nil {
+				l.write(now, s, *s.last)
+			}
+			s.phase, s.began, s.said = ev.Copy.Phase, now, time.Time{}
+		}
+		s.ahead.Note(now, amountsOf(ev.Copy))
 		if now.Sub(s.said) < copyEvery {
 			s.last = &ev
 			return
@@ -87,7 +101,7 @@ func (l *eventLines) write(now time.Time, s *copyStage, ev crossfade.Event) {
 		line.Error = ev.Err.Error()
 	}
 	if ev.Copy != nil {
-		line.Copy = lineOf(ev, now.Sub(s.began).Seconds())
+		line.Copy = s.lineOf(ev.Copy, now.Sub(s.began).Seconds())
 	}
 	raw, err := json.Marshal(line)
 	if err != nil {
@@ -96,23 +110,20 @@ func (l *eventLines) write(now time.Time, s *copyStage, ev crossfade.Event) {
 	_, _ = l.out.Write(append(raw, '\n')) // likewise
 }
 
-func lineOf(ev crossfade.Event, took float64) *copyLine {
-	c := ev.Copy
+func amountsOf(c *bucketsync.Progress) cli.Amounts {
+	return cli.Amounts{Objects: c.Objects, TotalObjects: c.TotalObjects, Bytes: c.Bytes, TotalBytes: c.TotalBytes, Phase: string(c.Phase)}
+}
+
+func (s *copyStage) lineOf(c *bucketsync.Progress, took float64) *copyLine {
 	line := &copyLine{
 		Objects: c.Objects, Bytes: c.Bytes, TotalObjects: c.TotalObjects, TotalBytes: c.TotalBytes,
-		Retries: c.Retries, Throttles: c.Throttles, Failures: c.Failures, UnderWay: c.UnderWay,
+		Retries: c.Retries, Throttles: c.Throttles, Failures: c.Failures, UnderWay: c.UnderWay, Phase: c.Phase,
 	}
-	if took <= 0 || c.Objects == 0 {
-		return line
+	if took > 0 {
+		line.ObjectsRate, line.BytesRate = float64(c.Objects)/took, float64(c.Bytes)/took
 	}
-	line.ObjectsRate, line.BytesRate = float64(c.Objects)/took, float64(c.Bytes)/took
-	if c.TotalObjects == 0 && c.TotalBytes == 0 {
-		return line // nobody knows how much there is
+	if left, ok := s.ahead.Left(amountsOf(c)); ok {
+		line.ETA = new(left.Seconds())
 	}
-	left := float64(max(c.TotalObjects-c.Objects, 0)) / line.ObjectsRate
-	if line.BytesRate > 0 {
-		left = max(left, float64(max(c.TotalBytes-c.Bytes, 0))/line.BytesRate)
-	}
-	line.ETA = &left
 	return line
 }

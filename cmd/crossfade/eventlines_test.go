@@ -47,3 +47,35 @@ func TestEventLinesTellTheRateAndTheLastState(t *testing.T) {
 		t.Errorf("got %s", lines[3])
 	}
 }
+
+// A phase of its own is told at once, and its rates and time left are its own.
+func TestEventLinesTellAPhaseAtOnce(t *testing.T) {
+	var out bytes.Buffer
+	now := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+	l := newEventLines(&out)
+	l.now = func() time.Time { return now }
+	at := func(kind crossfade.EventKind, objects int64, phase bucketsync.Phase) {
+		l.handle(crossfade.Event{Kind: kind, Stage: "sync", Copy: &bucketsync.Progress{Objects: objects, TotalObjects: 100, Phase: phase}})
+	}
+	at(crossfade.Copying, 0, "")
+	now = now.Add(10 * time.Second)
+	at(crossfade.Copying, 90, "")
+	at(crossfade.Copying, 100, "")
+	at(crossfade.Comparing, 0, bucketsync.PhaseProof)
+	now = now.Add(10 * time.Second)
+	at(crossfade.Comparing, 50, bucketsync.PhaseProof)
+	var lines []eventLine
+	for line := range strings.Lines(out.String()) {
+		var one eventLine
+		if err := json.Unmarshal([]byte(line), &one); err != nil {
+			t.Fatal(err)
+		}
+		lines = append(lines, one)
+	}
+	if len(lines) != 5 || lines[2].Copy.Objects != 100 || lines[3].Copy.Phase != bucketsync.PhaseProof || lines[3].Copy.ETA != nil {
+		t.Fatalf("got\n%s", out.String())
+	}
+	if c := lines[4].Copy; c.ObjectsRate != 5 || c.ETA == nil || *c.ETA != 10 {
+		t.Errorf("the proof's own are %+v", c)
+	}
+}

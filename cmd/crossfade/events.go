@@ -17,10 +17,11 @@ type events struct {
 	mu    sync.Mutex
 	total map[string]int
 	done  map[string]int
+	phase map[string]bucketsync.Phase
 }
 
 func newEvents(p *cli.Progress) *events {
-	return &events{progress: p, total: map[string]int{}, done: map[string]int{}}
+	return &events{progress: p, total: map[string]int{}, done: map[string]int{}, phase: map[string]bucketsync.Phase{}}
 }
 
 // copied is what a copy tells beside its bytes.
@@ -66,26 +67,46 @@ func (e *events) handle(ev crossfade.Event) {
 	case crossfade.ChangeEnded:
 		e.done[ev.Stage]++
 		if total := e.total[ev.Stage]; total >= manyChanges {
-			e.progress.Set(ev.Stage, int64(e.done[ev.Stage]), int64(total), false, "")
+			e.progress.Set(ev.Stage, cli.Amounts{Objects: int64(e.done[ev.Stage]), TotalObjects: int64(total)}, false, "")
 		}
-	case crossfade.Copying:
-		if ev.Copy.TotalBytes > 0 {
-			e.progress.Set(ev.Stage, ev.Copy.Bytes, ev.Copy.TotalBytes, true, copied(ev.Copy))
-		}
-	case crossfade.Comparing:
-		if ev.Copy.TotalBytes > 0 {
-			e.progress.Set(ev.Stage, ev.Copy.Bytes, ev.Copy.TotalBytes, true, copied(ev.Copy))
-		} else {
-			e.progress.Set(ev.Stage, ev.Copy.Objects, ev.Copy.TotalObjects, false, compared(ev.Copy))
-		}
+	case crossfade.Copying, crossfade.Comparing:
+		e.advance(ev)
 	case crossfade.Returning:
 		e.progress.Line("%s: %s", ev.Stage, ev.Text)
 	case crossfade.StageEnded:
+		delete(e.phase, ev.Stage)
 		e.progress.End(ev.Stage)
 		if ev.Err != nil {
 			e.progress.Line("%s: stopped", ev.Stage)
 		} else {
 			e.progress.Line("%s: done", ev.Stage)
 		}
+	}
+}
+
+// phaseOf says what a stage does beside what it is named after.
+func phaseOf(p bucketsync.Phase) string {
+	switch p {
+	case bucketsync.PhaseProof:
+		return "proving both sides equal"
+	case bucketsync.PhaseSample:
+		return "reading the keys that the sample is drawn from"
+	}
+	return ""
+}
+
+// advance shows how far a copy or a comparison has come, and says where another phase begins.
+func (e *events) advance(ev crossfade.Event) {
+	c := ev.Copy
+	if text := phaseOf(c.Phase); text != "" && e.phase[ev.Stage] != c.Phase {
+		e.progress.Line("%s: %s", ev.Stage, text)
+	}
+	e.phase[ev.Stage] = c.Phase
+	at := amountsOf(c)
+	switch {
+	case c.TotalBytes > 0:
+		e.progress.Set(ev.Stage, at, true, copied(c))
+	case ev.Kind == crossfade.Comparing:
+		e.progress.Set(ev.Stage, at, false, compared(c))
 	}
 }

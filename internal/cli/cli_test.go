@@ -31,14 +31,14 @@ func TestPlainProgressSaysRateAndTimeLeft(t *testing.T) {
 	now := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 	p := NewProgress(&b, false)
 	p.clock = func() time.Time { return now }
-	p.Set("sync", 0, 100, false, "")
+	p.Set("sync", Amounts{Objects: 0, TotalObjects: 100}, false, "")
 	now = now.Add(5 * time.Second)
-	p.Set("sync", 10, 100, false, "")
+	p.Set("sync", Amounts{Objects: 10, TotalObjects: 100}, false, "")
 	if b.Len() != 0 {
 		t.Errorf("it spoke too early: %s", b.String())
 	}
 	now = now.Add(5 * time.Second)
-	p.Set("sync", 50, 100, false, "5 objects, 2 retries")
+	p.Set("sync", Amounts{Objects: 50, TotalObjects: 100}, false, "5 objects, 2 retries")
 	if got := b.String(); !strings.Contains(got, "sync: 50 of 100, 5/s, 10s left, 5 objects, 2 retries") {
 		t.Errorf("got %q", got)
 	}
@@ -51,9 +51,9 @@ func TestPlainProgressOfAnUnknownTotalSaysNoTimeLeft(t *testing.T) {
 	now := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 	p := NewProgress(&b, false)
 	p.clock = func() time.Time { return now }
-	p.Set("verify", 0, 0, false, "objects")
+	p.Set("verify", Amounts{Objects: 0, TotalObjects: 0}, false, "objects")
 	now = now.Add(10 * time.Second)
-	p.Set("verify", 50, 0, false, "objects, 1.0 KiB read")
+	p.Set("verify", Amounts{Objects: 50, TotalObjects: 0}, false, "objects, 1.0 KiB read")
 	if got := b.String(); !strings.HasSuffix(got, "verify: 50, 5/s, objects, 1.0 KiB read\n") {
 		t.Errorf("got %q", got)
 	}

@@ -33,6 +33,9 @@ type task struct {
 	done  int64
 	total int64
 	more  atomic.Pointer[string]
+	left  atomic.Pointer[string] // how long it still takes
+	phase string
+	ahead Forecast
 }
 
 // NewProgress shows on out, with bars when terminal is true.
@@ -66,12 +69,24 @@ func (p *Progress) Write(raw []byte) (int, error) {
 	return p.out.Write(raw)
 }
 
-// Set says how far a task has come; a total of 0 is not known. bytes says that the numbers are sizes; more is said behind them.
-func (p *Progress) Set(name string, done, total int64, bytes bool, more string) {
+// Set says how far a task has come; a total of 0 is not known. bytes says that its bytes are shown, and not its objects; more is said behind
+// them. Another phase of the task is shown as another task.
+func (p *Progress) Set(name string, at Amounts, bytes bool, more string) {
+	done, total := at.Objects, at.TotalObjects
+	if bytes {
+		done, total = at.Bytes, at.TotalBytes
+	}
 	p.mu.Lock()
+	now := p.clock()
 	t, ok := p.tasks[name]
+	if ok && t.phase != at.Phase {
+		if t.bar != nil {
+			t.bar.Abort(true)
+		}
+		ok = false
+	}
 	if !ok {
-		t = &task{bytes: bytes, began: p.clock(), said: p.clock()}
+		t = &task{bytes: bytes, began: now, said: now, phase: at.Phase}
 		if p.bars != nil {
 			t.bar = p.bar(name, total, bytes, t)
 		}
@@ -79,11 +94,17 @@ func (p *Progress) Set(name string, done, total int64, bytes bool, more string) 
 	}
 	t.done, t.total = done, total
 	t.more.Store(&more)
-	say := p.bars == nil && p.clock().Sub(t.said) >= plainEvery
-	if say {
-		t.said = p.clock()
+	t.ahead.Note(now, at)
+	left := ""
+	if d, known := t.ahead.Left(at); known && d > 0 {
+		left = Duration(d.Round(time.Second)) + " left"
 	}
-	line := t.line(p.clock())
+	t.left.Store(&left)
+	say := p.bars == nil && now.Sub(t.said) >= plainEvery
+	if say {
+		t.said = now
+	}
+	line := t.line(now)
 	p.mu.Unlock()
 	if t.bar != nil {
 		if total > 0 {
@@ -113,21 +134,22 @@ func (p *Progress) bar(name string, total int64, bytes bool, t *task) *mpb.Bar {
 	}
 	return p.bars.AddBar(total, mpb.BarRemoveOnComplete(),
 		mpb.PrependDecorators(decor.Name(name, decor.WCSyncSpaceR), count),
-		mpb.AppendDecorators(decor.Percentage(decor.WCSyncSpace), rate, decor.Name(" ETA "), decor.AverageETA(decor.ET_STYLE_GO),
-			t.rest()))
+		mpb.AppendDecorators(decor.Percentage(decor.WCSyncSpace), rate, t.rest()))
 }
 
-// rest is what is said behind the numbers.
+// rest is what is said behind the numbers: the time left, where it is known, and more.
 func (t *task) rest() decor.Decorator {
-	return decor.Any(func(decor.Statistics) string {
-		if more := t.more.Load(); more != nil && *more != "" {
-			return "  " + *more
+	return decor.Any(func(decor.Statistics) (text string) {
+		for _, part := range []*string{t.left.Load(), t.more.Load()} {
+			if part != nil && *part != "" {
+				text += "  " + *part
+			}
 		}
-		return ""
+		return text
 	})
 }
 
-// line is the plain form: done, total, rate and the time that is left at that rate.
+// line is the plain form: done, total, rate and the time that is left, where it is known.
 func (t *task) line(now time.Time) string {
 	took := now.Sub(t.began).Seconds()
 	amount := func(n int64) string { return strconv.FormatInt(n, 10) }
@@ -151,8 +173,8 @@ func (t *task) line(now time.Time) string {
 	} else {
 		text += fmt.Sprintf(", %.0f/s", rate)
 	}
-	if left := t.total - t.done; left > 0 {
-		text += ", " + Duration(time.Duration(float64(left)/rate*float64(time.Second))) + " left"
+	if left := t.left.Load(); left != nil && *left != "" {
+		text += ", " + *left
 	}
 	return text + more
 }
