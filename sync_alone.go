@@ -211,6 +211,11 @@ func (s *Sync) planned(ctx context.Context, engine bucketsync.Options) (*Plan, e
 		p, _, err := s.planBack(ctx, engine)
 		return p, err
 	}
+	if s.opts.Final {
+		if err := s.replacesManifest(); err != nil {
+			return nil, err
+		}
+	}
 	p, err := bucketsync.Plan(ctx, engine)
 	if err != nil {
 		return nil, err
@@ -349,6 +354,9 @@ func (s *Sync) Verify(ctx context.Context, opts VerifyOptions) (_ *Verification,
 	}
 	t := &testimony{}
 	if s.opts.WriteManifest != "" {
+		if err := s.replacesManifest(); err != nil {
+			return nil, err
+		}
 		p := plan.New(verifyName, verifyName)
 		if s.keepsProof(p); p.Err() != nil {
 			return nil, p.Err()

@@ -13,6 +13,7 @@ import (
 
 	"github.com/crossfade-project/crossfade/bucketsync"
 	"github.com/crossfade-project/crossfade/internal/attest"
+	"github.com/crossfade-project/crossfade/internal/mend"
 	"github.com/crossfade-project/crossfade/internal/plan"
 )
 
@@ -129,6 +130,14 @@ func (s *Sync) notOnTheWayBack(p *Plan) error {
 // manifestPath is where a proof leaves its signed manifest.
 func (s *Sync) manifestPath() string {
 	return cmp.Or(s.opts.WriteManifest, filepath.Join(s.opts.Dir, provenManifest))
+}
+
+// replacesManifest refuses to put a manifest into the place of what is none.
+func (s *Sync) replacesManifest() error {
+	if err := attest.MayReplace(s.manifestPath()); err != nil {
+		return &InputError{&mend.Error{Op: "write a signed manifest", Err: err, Hint: "name another file with --write-manifest"}}
+	}
+	return nil
 }
 
 // keepsProof refuses a proof whose manifest would take the place of one of other keys: a wider one is never lost to a narrower. What is

@@ -15,6 +15,9 @@ var ErrConflict = errors.New("the destination holds what somebody else wrote")
 // ErrOtherPlaces says that a manifest is of another pair of buckets.
 var ErrOtherPlaces = errors.New("it remembers other places")
 
+// ErrOtherLosses says that a file in which a plan would write what it foresees holds something else.
+var ErrOtherLosses = errors.New("it holds what no dry run has written, such as what was lost in a sync")
+
 // errSourceMoved says that the source's object was overwritten while it was read: the copy starts again (B4).
 var errSourceMoved = errors.New("the source's object changed while it was read")
 

@@ -3,7 +3,10 @@ package bucketsync
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -11,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/crossfade-project/crossfade/internal/cli"
+	"github.com/crossfade-project/crossfade/internal/mend"
 	"github.com/crossfade-project/crossfade/internal/plan"
 )
 
@@ -46,9 +50,10 @@ const maxExamples = 100
 
 // ledger keeps what was lost or mapped: sums of everything, and examples.
 type ledger struct {
-	// path of a file that gets every entry; empty is none. With anew, what it held before goes.
-	path string
-	anew bool
+	// path of a file that gets every entry; empty is none. With foreseen, its lines say that nothing was lost yet, and such lines of an earlier
+	// plan are replaced; a file that holds anything else is left alone.
+	path     string
+	foreseen bool
 
 	mu   sync.Mutex
 	sums map[string]*Loss
@@ -89,16 +94,47 @@ func (l *ledger) add(key string, entries []Entry) error {
 type lossLine struct {
 	Entry
 	Raw []byte `json:"rawKey,omitempty"`
+	// Foreseen tells the line of a plan from that of what was lost.
+	Foreseen bool `json:"foreseen,omitempty"`
+}
+
+// onlyForeseen refuses a file that has anything but lines that an earlier plan has written: what was lost is written down nowhere else.
+func onlyForeseen(path string) error {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }() // only read
+	in := json.NewDecoder(f)
+	for {
+		var line lossLine
+		err := in.Decode(&line)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil || !line.Foreseen {
+			return &mend.Error{
+				Op: "write what would be lost to " + path, Err: ErrOtherLosses,
+				Hint: "name another file with --losses, or take this one away; without --dry-run it is appended to",
+			}
+		}
+	}
 }
 
 // write puts the entries of an object into the file, in one write: after a kill, all lines but the last are whole.
 func (l *ledger) write(key string, entries []Entry) error {
-	if l.path == "" || len(entries) == 0 && (!l.anew || l.file != nil) {
+	if l.path == "" || len(entries) == 0 && (!l.foreseen || l.file != nil) {
 		return nil
 	}
 	if l.file == nil {
 		mode := os.O_WRONLY | os.O_CREATE | os.O_APPEND
-		if l.anew {
+		if l.foreseen {
+			if err := onlyForeseen(l.path); err != nil {
+				return err
+			}
 			mode |= os.O_TRUNC
 		}
 		var err error
@@ -109,7 +145,7 @@ func (l *ledger) write(key string, entries []Entry) error {
 	var lines []byte
 	for _, e := range entries {
 		e.Key = key
-		line := lossLine{Entry: e}
+		line := lossLine{Entry: e, Foreseen: l.foreseen}
 		if !utf8.ValidString(key) {
 			line.Key, line.Raw = "", []byte(key)
 		}

@@ -60,7 +60,8 @@ type Options struct {
 	// copied, and an object whose properties the destination cannot hold fails by itself. Strict overrides it.
 	Brief bool
 	// Losses is a file to which Apply appends every property that the destination cannot hold as it is, of each object, as it is
-	// copied: a line of JSON for each. Empty keeps sums and examples alone. ForeseenLosses is a file that Plan writes anew with what it foresees.
+	// copied: a line of JSON for each. Empty keeps sums and examples alone. ForeseenLosses is a file that Plan writes anew with what it
+	// foresees; one that holds anything but what an earlier plan foresaw is ErrOtherLosses.
 	Losses, ForeseenLosses string
 	// Versions copies every version of every key, delete markers among them, in their order. Both sides have to keep versions;
 	// a destination that is made is made so. The way back brings current objects only.

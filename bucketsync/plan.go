@@ -209,7 +209,7 @@ func (e *engine) survey(ctx context.Context, p *plan.Plan, look bool) (Planned, 
 			Delete: e.opts.Delete, DeleteForeign: e.opts.DeleteForeign, Conflict: e.opts.Conflict, Final: e.opts.Final, Versions: e.opts.Versions,
 			Unsettled: e.unsettled(),
 		}}
-		e.ledger = &ledger{path: e.opts.ForeseenLosses, anew: true}
+		e.ledger = &ledger{path: e.opts.ForeseenLosses, foreseen: true}
 		err := e.ledger.add("", nil) // a file without lines says that nothing is lost
 		if err == nil {
 			err = s.everything(ctx, resort)

@@ -71,7 +71,7 @@ func exitCode(err error) int {
 	switch {
 	case errors.As(err, &silent):
 		return silent.code
-	case errors.As(err, &usage), errors.As(err, &invalid), errors.As(err, &unknown), errors.As(err, &input), errors.Is(err, bucketsync.ErrOtherPlaces):
+	case errors.As(err, &usage), errors.As(err, &invalid), errors.As(err, &unknown), errors.As(err, &input), errors.Is(err, bucketsync.ErrOtherPlaces), errors.Is(err, bucketsync.ErrOtherLosses):
 		return exitUsage
 	case errors.As(err, &onGreen):
 		return exitHeld
