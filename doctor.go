@@ -176,7 +176,7 @@ func (d *Diagnosis) OK() bool {
 func (d *Diagnosis) Print(w io.Writer) error {
 	out := &printer{w: w}
 	below := func(text string) {
-		out.f("             %s\n", strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n               "))
+		out.f("             %s\n", block(strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n               ")))
 	}
 	counts := map[Verdict]int{}
 	for _, f := range d.Findings {
@@ -185,7 +185,7 @@ func (d *Diagnosis) Print(w io.Writer) error {
 		if f.Text != "" {
 			line += ": " + f.Text
 		}
-		out.f("%s\n", line)
+		out.f("%s\n", block(line))
 		for _, p := range f.Problems {
 			below(p.Why)
 			if p.Mend != "" {

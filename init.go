@@ -200,7 +200,7 @@ func (d *Draft) write(force bool) error {
 func (d *Draft) Print(w io.Writer) error {
 	out := &printer{w: w}
 	if !d.Written {
-		out.f("%s", d.Text)
+		out.f("%s", block(d.Text))
 		return out.err
 	}
 	out.f("wrote %s\n", d.Path)

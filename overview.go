@@ -189,14 +189,32 @@ func stamp(rehearsal bool) string {
 	return ""
 }
 
-// printer keeps the first error of a row of writes.
+// printer keeps the first error of a row of writes. A string in what is written comes from outside, for all that is known: it stays on its
+// line, and shows what cannot be printed. A block is of several lines on purpose.
 type printer struct {
 	w   io.Writer
 	err error
 }
 
+// block is a text of several lines.
+type block string
+
 func (p *printer) f(format string, args ...any) {
-	if p.err == nil {
-		_, p.err = fmt.Fprintf(p.w, format, args...)
+	if p.err != nil {
+		return
 	}
+	shown := make([]any, len(args))
+	for i, arg := range args {
+		switch arg := arg.(type) {
+		case block:
+			shown[i] = cli.Lines(string(arg))
+		case string:
+			shown[i] = cli.Line(arg)
+		case fmt.Stringer:
+			shown[i] = cli.Line(arg.String())
+		default:
+			shown[i] = arg
+		}
+	}
+	_, p.err = fmt.Fprintf(p.w, format, shown...)
 }

@@ -223,7 +223,7 @@ func (r *SideRoles) print(out *printer) {
 			if err != nil && out.err == nil {
 				out.err = fmt.Errorf("write a manifest: %w", err)
 			}
-			out.f("%s", raw)
+			out.f("%s", block(raw))
 		}
 	}
 }

@@ -152,7 +152,7 @@ func (v *Verification) print(out *printer) {
 		}
 		out.f("bucket %s: %s (%s): %s, %s; missing %d, extra %d, differing %d, unproven %d%s\n", b.Name, word, b.Mode, cli.Count(int(b.Objects), "object"), cli.Bytes(b.Bytes), b.Missing, b.Extra, b.Differ, b.Unproven, sampled(b.Report))
 		for _, d := range b.Differences {
-			out.f("  %s %s: %s\n", d.Kind, d.Key, d.What)
+			out.f("  %s %s: %s\n", d.Kind, cli.Quoted(d.Key), d.What)
 		}
 		if unproven {
 			out.f("  nothing differs as far as is known: --mode proof reads what is unproven; what a sync has proven is known in its own directory, which --state names\n")

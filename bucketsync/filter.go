@@ -8,6 +8,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/bmatcuk/doublestar/v4"
+
+	"github.com/crossfade-project/crossfade/internal/cli"
 )
 
 // A Filter chooses keys by globs. A key is taken when one of Include matches it, or when there is none, and none of Exclude does.
@@ -86,10 +88,10 @@ func (f Filter) String() string {
 	}
 	var parts []string
 	for _, p := range f.Include {
-		parts = append(parts, "+"+p)
+		parts = append(parts, "+"+cli.Quoted(p))
 	}
 	for _, p := range f.Exclude {
-		parts = append(parts, "-"+p)
+		parts = append(parts, "-"+cli.Quoted(p))
 	}
 	if len(f.Among) > 0 {
 		var choices []string

@@ -194,7 +194,7 @@ func (l *ledger) note(p *plan.Plan, name string, strict bool) {
 		}
 		p.Note(plan.Loss, name, sum.String())
 		for _, e := range sum.Examples {
-			p.Note(plan.Loss, name+": "+e.Key, e.Property+": "+e.Detail)
+			p.Note(plan.Loss, name+": "+cli.Quoted(e.Key), e.Property+": "+e.Detail)
 		}
 		if strict {
 			p.Refuse(name, sum.String(), "choose a destination that can hold it, remove it at the source, or do without strict")

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -35,7 +36,7 @@ func TestPlaceScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "places"), Setup: setupPlaces, RequireUniqueNames: true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": cmdExitsAt, "objects": cmdObjects, "odd": cmdOdd, "shows": cmdShows, "gone": cmdGone, "asked": cmdAsked, "count": cmdCount, "slow": cmdSlow,
+			"exits": cmdExitsAt, "objects": cmdObjects, "odd": cmdOdd, "plant": cmdPlant, "shows": cmdShows, "gone": cmdGone, "asked": cmdAsked, "count": cmdCount, "slow": cmdSlow,
 			"guard": cmdGuard, "configure": cmdConfigure, "configured": cmdConfigured,
 			"hang": cmdHang, "broken": cmdBroken, "heal": cmdHeal, "stop-at": cmdStopAt, "change": cmdChange, "cut": cmdCut, "takes": cmdTakesAt, "dropping": cmdDropping,
 		},
@@ -80,6 +81,8 @@ func setupPlaces(env *testscript.Env) error {
 	env.Defer(lake.Close)
 	env.Setenv("LAKE", lake.URL())
 	env.Setenv("LAKE_KEY", azurefake.Key)
+	env.Setenv("ODD", "bye\nFORGED\x1bRED") // a script itself cannot write them
+	env.Setenv("EVIL", "evil\n  missing FORGED\x1b[31mRED")
 	env.Setenv("HOME", env.WorkDir)
 	env.Setenv("LANG", "C.UTF-8")
 	return nil
@@ -220,6 +223,23 @@ func cmdObjects(ts *testscript.TestScript, _ bool, args []string) {
 			ContentType: "text/plain", Metadata: map[string]string{"owner": "shop"}, Tags: map[string]string{"kind": "test"},
 		}})
 		ts.Check(err)
+	}
+}
+
+// cmdPlant writes an object as somebody else's client does, under a key as Go writes it in quotes: plant one data 'a\nb' [CLASS].
+func cmdPlant(ts *testscript.TestScript, _ bool, args []string) {
+	key, err := strconv.Unquote(`"` + args[2] + `"`)
+	ts.Check(err)
+	r, err := http.NewRequest(http.MethodPut, accountOf(ts, args[0]).URL()+"/"+args[1]+"/"+url.PathEscape(key), strings.NewReader("planted in "+args[1]))
+	ts.Check(err)
+	if len(args) > 3 {
+		r.Header.Set("X-Amz-Storage-Class", args[3])
+	}
+	answer, err := http.DefaultClient.Do(r)
+	ts.Check(err)
+	ts.Check(answer.Body.Close())
+	if answer.StatusCode != http.StatusOK {
+		ts.Fatalf("it was refused: %s", answer.Status)
 	}
 }
 

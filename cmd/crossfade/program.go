@@ -215,7 +215,7 @@ func (p *program) end(err error) int {
 	}
 	var silent *silentError
 	if !errors.As(err, &silent) {
-		p.say("%v", err)
+		p.say("%s", cli.Error(err))
 	}
 	return exitCode(err)
 }

@@ -60,7 +60,7 @@ func Count(n int, noun string) string {
 func Table(w io.Writer, head []string, rows [][]string) error {
 	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
 	for _, row := range append([][]string{head}, rows...) {
-		if _, err := fmt.Fprintln(t, strings.TrimRight(strings.Join(row, "\t"), "\t")); err != nil {
+		if _, err := fmt.Fprintln(t, strings.TrimRight(strings.Join(cells(row), "\t"), "\t")); err != nil {
 			return fmt.Errorf("write the table: %w", err)
 		}
 	}
@@ -68,6 +68,15 @@ func Table(w io.Writer, head []string, rows [][]string) error {
 		return fmt.Errorf("write the table: %w", err)
 	}
 	return nil
+}
+
+// cells are those of a row, none of which ends it.
+func cells(row []string) []string {
+	out := make([]string, len(row))
+	for i, cell := range row {
+		out[i] = Line(cell)
+	}
+	return out
 }
 
 // JSON writes a value, indented, with a last newline.

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/crossfade-project/crossfade/internal/cli"
 )
 
 // Format is the version of the JSON form of a Plan.
@@ -131,9 +133,9 @@ func (e *RefusedError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s is refused:", e.Stage)
 	for _, r := range e.Refusals {
-		fmt.Fprintf(&b, "\n  %s: %s", r.What, r.Why)
+		fmt.Fprintf(&b, "\n  %s: %s", cli.Line(r.What), cli.Line(r.Why))
 		if r.Mend != "" {
-			fmt.Fprintf(&b, "\n    mend: %s", r.Mend)
+			fmt.Fprintf(&b, "\n    mend: %s", cli.Line(r.Mend))
 		}
 	}
 	return b.String()
