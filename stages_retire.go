@@ -210,7 +210,7 @@ func (m *Migration) dataProof(b migration.Bucket) (cutover.DataProof, bool, erro
 	r := result.Proof
 	proof := cutover.DataProof{
 		What: "bucket " + b.Name, Objects: r.Objects, Bytes: r.Bytes, Verified: s.Ended,
-		Differences: r.Missing + r.Extra + r.Differ + r.Unproven, Hash: r.SourceRoot,
+		Differences: r.Missing + r.Extra + r.Differ + r.Unproven + r.Unreadable, Hash: r.SourceRoot,
 	}
 	for _, a := range m.file.Applications {
 		var freeze export.FreezeResult

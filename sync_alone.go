@@ -30,6 +30,8 @@ type SyncOptions struct {
 	Dir string
 	// Create makes the destination where it is missing.
 	Create bool
+	// Recopy are globs of what is copied again although it is known to be equal, of what this sync wrote.
+	Recopy []string
 	// Filter chooses keys, on both sides.
 	Filter bucketsync.Filter
 	// Conflict says what happens to an object that somebody else wrote at the destination. Default ConflictFail.
@@ -151,7 +153,7 @@ func OpenSync(ctx context.Context, opts SyncOptions, wire Options) (*Sync, error
 	}
 	s.engine = bucketsync.Options{
 		Migration: syncName, Stage: syncName, Name: name, Alone: true, From: from, To: to, Create: opts.Create,
-		Filter: opts.Filter, Losses: cmp.Or(opts.Losses, filepath.Join(opts.Dir, syncLosses)), Manifest: filepath.Join(opts.Dir, syncManifest), Conflict: opts.Conflict,
+		Filter: opts.Filter, Recopy: opts.Recopy, Losses: cmp.Or(opts.Losses, filepath.Join(opts.Dir, syncLosses)), Manifest: filepath.Join(opts.Dir, syncManifest), Conflict: opts.Conflict,
 		Delete: opts.Delete || opts.Mirror, DeleteForeign: opts.Mirror, MaxDelete: opts.MaxDelete,
 		AcceptLostLocks: opts.AcceptLostLocks, Keys: opts.Keys, Versions: opts.Versions, Configuration: opts.Configuration,
 		Strict: opts.Strict, Final: opts.Final, AllowExtra: opts.AllowExtra, Concurrency: opts.Concurrency, NoServerSideCopy: opts.NoServerSideCopy,
@@ -424,6 +426,9 @@ func (r *SyncReport) Print(w io.Writer) error {
 		out.f("not as it was: %s: %s\n", e.Part, e.Detail)
 	}
 	if r.Configuration != nil {
+		for _, part := range r.Configuration.Waiting {
+			out.f("not set up before the proof of a --final sync: %s\n", part)
+		}
 		for _, i := range r.Configuration.Identities {
 			out.f("named by the source's %s: %s (%s); for green: %s\n", i.Named, i.Principal, i.Kind, i.Make)
 		}

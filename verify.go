@@ -146,11 +146,11 @@ func (v *Verification) print(out *printer) {
 		if !b.Equal {
 			word = "NOT EQUAL"
 		}
-		unproven := !b.Equal && b.Unproven > 0 && b.Missing+b.Extra+b.Differ == 0
+		unproven := !b.Equal && b.Unproven > 0 && b.Missing+b.Extra+b.Differ+b.Unreadable == 0
 		if unproven {
 			word = "NOT PROVEN"
 		}
-		out.f("bucket %s: %s (%s): %s, %s; missing %d, extra %d, differing %d, unproven %d%s\n", b.Name, word, b.Mode, cli.Count(int(b.Objects), "object"), cli.Bytes(b.Bytes), b.Missing, b.Extra, b.Differ, b.Unproven, sampled(b.Report))
+		out.f("bucket %s: %s (%s): %s, %s; missing %d, extra %d, differing %d, unreadable %d, unproven %d%s\n", b.Name, word, b.Mode, cli.Count(int(b.Objects), "object"), cli.Bytes(b.Bytes), b.Missing, b.Extra, b.Differ, b.Unreadable, b.Unproven, sampled(b.Report))
 		for _, d := range b.Differences {
 			out.f("  %s %s: %s\n", d.Kind, cli.Quoted(d.Key), d.What)
 		}

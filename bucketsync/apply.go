@@ -273,7 +273,7 @@ func (e *engine) changedSince(before Result) int64 {
 func (e *engine) copyAll(ctx context.Context, resort bool, doomed *doomed) (held int64, err error) {
 	keep := &finished{}
 	var done []stretch
-	if e.result.Passes == 1 && !resort && e.seeks() {
+	if e.result.Passes == 1 && !resort && e.resumes() {
 		keep = e.finishedOf()
 		if done, err = e.resume(ctx, keep); err != nil {
 			return 0, err
@@ -327,7 +327,7 @@ func (e *engine) copySpans(ctx context.Context, how walkOptions, doomed *doomed,
 				})
 				return nil
 			}
-			v := compare(p)
+			v := e.judge(p)
 			ended := own.tracker.visit(p, v)
 			if v == same {
 				own.skipped++

@@ -175,8 +175,7 @@ func (a *attested) lookAt(ctx context.Context, p Proven, f finding) finding {
 		return f.differs(Differ, "it changed while it was looked at")
 	}
 	if err != nil {
-		f.err = fmt.Errorf("look at %q: %w", p.Key, err)
-		return f
+		return a.orUnreadable(ctx, f, fmt.Errorf("look at %q: %w", p.Key, err))
 	}
 	properties := p.Properties
 	if a.properties && obj.Properties != nil && p.Properties != "" && fingerprint(*obj.Properties, a.toCaps) != p.Properties {
@@ -204,14 +203,23 @@ func (a *attested) lookAt(ctx context.Context, p Proven, f finding) finding {
 		return f.differs(Differ, "it changed while it was looked at")
 	}
 	if err != nil {
-		f.err = err
-		return f
+		return a.orUnreadable(ctx, f, err)
 	}
 	if rel, of, _ := relate(was, sums.digests(), true); rel != bucket.Same {
 		return f.differs(Differ, "its bytes differ: its "+string(of.Algorithm)+" is another")
 	}
 	f.evidence = Read
 	f.agree(p.content(), properties)
+	return f
+}
+
+// orUnreadable is the finding about an object that cannot be read, or the end of the run.
+func (a *attested) orUnreadable(ctx context.Context, f finding, err error) finding {
+	err = unreadAt("place", a.to, err)
+	if what := a.unread(ctx, f.key, err); what != "" {
+		return f.differs(Unreadable, what)
+	}
+	f.err = err
 	return f
 }
 

@@ -68,6 +68,18 @@ func compare(p pair) verdict {
 	return unsure
 }
 
+// judge is compare, and has what is to be copied again copied.
+func (e *engine) judge(p pair) verdict {
+	v := compare(p)
+	if len(e.opts.Recopy) == 0 || e.result.Passes > 1 || v != same && v != unsure {
+		return v
+	}
+	if again := (Filter{Include: e.opts.Recopy}); again.takes(p.key) && (p.rec.owns(*p.dst) || e.opts.Conflict == ConflictOverwrite) {
+		return copyOver
+	}
+	return v
+}
+
 // Seen is what identifies one version of an object in a listing.
 type Seen struct {
 	ETag     string `json:"etag,omitempty"`

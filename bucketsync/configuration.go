@@ -64,6 +64,8 @@ type ConfiguredPart struct {
 // Configured is what became of the source's configuration.
 type Configured struct {
 	Parts []ConfiguredPart `json:"parts,omitempty"`
+	// Waiting are the parts that are written after the proof of a final sync, and were not in this one.
+	Waiting []bucket.Part `json:"waiting,omitempty"`
 	// Entries are what was lost or mapped, and Identities whom green needs made.
 	Entries    []configuration.Entry    `json:"entries,omitempty"`
 	Identities []configuration.Identity `json:"identities,omitempty"`
@@ -164,7 +166,8 @@ func configurationEnd(b bucket.Bucket) configuration.End {
 // configuring are the changes that configure: those before the copying, and those after it.
 type configuring struct {
 	before, after []plan.Change
-	told          *Configured // what a report is to say
+	waiting       []bucket.Part // for a final sync
+	told          *Configured   // what a report is to say
 }
 
 // configure plans what becomes of the source's configuration.
@@ -188,7 +191,6 @@ func (e *engine) configure(ctx context.Context, p *plan.Plan) (out configuring, 
 		out.tell(s, e.destinationMissing)
 		return out, nil
 	}
-	waiting := false
 	for _, part := range bucket.Writable() {
 		if !s.answer.Apply.Has(part) {
 			continue
@@ -207,10 +209,10 @@ func (e *engine) configure(ctx context.Context, p *plan.Plan) (out configuring, 
 		case e.opts.Final:
 			out.after = append(out.after, change)
 		default:
-			waiting = true
+			out.waiting = append(out.waiting, part)
 		}
 	}
-	if waiting {
+	if len(out.waiting) > 0 {
 		p.Note(plan.Info, e.opts.Name, "what deletes or locks objects by itself (lifecycle rules, retention by default) is set up after the proof of the final sync, not now")
 	}
 	out.tell(s, e.destinationMissing)
@@ -219,10 +221,10 @@ func (e *engine) configure(ctx context.Context, p *plan.Plan) (out configuring, 
 
 // tell keeps what a report is to say, where anything is made or written.
 func (c *configuring) tell(s *settings, made bool) {
-	if !made && len(c.before)+len(c.after) == 0 {
+	if !made && len(c.before)+len(c.after)+len(c.waiting) == 0 {
 		return
 	}
-	c.told = &Configured{}
+	c.told = &Configured{Waiting: c.waiting}
 	if made {
 		c.told.Identities = s.answer.Identities
 	}

@@ -543,11 +543,11 @@ func (e *engine) readBoth(ctx context.Context, src, dst bucket.Object) (mine, th
 	}
 	a, err := hashOf(ctx, e.patience, e.from, src, e.comparison.hear, wanted...)
 	if err != nil {
-		return mine, theirs, fmt.Errorf("read %q at the source: %w", src.Key, err)
+		return mine, theirs, unreadAt("source", e.from, fmt.Errorf("read %q at the source: %w", src.Key, err))
 	}
 	b, err := hashOf(ctx, e.patience, e.to, dst, e.comparison.hear, wanted...)
 	if err != nil {
-		return mine, theirs, fmt.Errorf("read %q at the destination: %w", dst.Key, err)
+		return mine, theirs, unreadAt("destination", e.to, fmt.Errorf("read %q at the destination: %w", dst.Key, err))
 	}
 	return a.content(), b.content(), nil
 }

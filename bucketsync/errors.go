@@ -86,8 +86,8 @@ type UnprovenError struct {
 // Error gives the counts and the first differences.
 func (e *UnprovenError) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: the two sides are not proven equal: %d missing, %d extra, %d differ, %d without evidence: %s",
-		e.Op, e.Report.Missing, e.Report.Extra, e.Report.Differ, e.Report.Unproven, e.Hint)
+	fmt.Fprintf(&b, "%s: the two sides are not proven equal: %d missing, %d extra, %d differ, %d unreadable, %d without evidence: %s",
+		e.Op, e.Report.Missing, e.Report.Extra, e.Report.Differ, e.Report.Unreadable, e.Report.Unproven, e.Hint)
 	for i, d := range e.Report.Differences {
 		if i == 5 {
 			break

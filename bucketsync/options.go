@@ -26,6 +26,9 @@ type Options struct {
 	// Prefix chooses keys, on both sides. To give them another prefix at the destination, wrap the buckets with bucket.Sub.
 	Prefix string
 	Range  Range
+	// Recopy chooses by globs what is copied again in the first pass although it is known to be equal, of what an earlier run wrote: a store may have
+	// damaged what it was given, and not every store tells of a change of tags. None is nothing; Versions goes without it.
+	Recopy []string
 	// Filter chooses among those keys, on both sides: what it leaves out is neither copied nor touched. The zero value leaves nothing out.
 	Filter Filter
 	// Create makes the destination where it is missing.

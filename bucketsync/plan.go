@@ -95,7 +95,7 @@ func Plan(ctx context.Context, opts Options) (*plan.Plan, error) {
 		return p, nil
 	}
 	look := opts.Strict || !opts.Brief || e.guarded(ctx)
-	if !e.destinationMissing && e.seeks() {
+	if !e.destinationMissing && e.resumes() {
 		if e.done, err = e.resume(ctx, e.finishedOf()); err != nil && !errors.Is(err, errUnsorted) {
 			return nil, fmt.Errorf("plan to sync %s: %w", opts.Name, err)
 		}
@@ -157,6 +157,9 @@ func Delta(ctx context.Context, opts Options) (objects, bytes int64, err error) 
 // checkEnds finds out whether both buckets are there and are two.
 func (e *engine) checkEnds(ctx context.Context, p *plan.Plan) (usable bool, err error) {
 	name, from, to := e.opts.Name, e.fromCaps.URL, e.toCaps.URL
+	if err := (Filter{Include: e.opts.Recopy}).Check(); err != nil {
+		p.Refuse(name, err.Error(), "correct the globs of what is to be copied again")
+	}
 	if err := e.opts.Filter.Check(); err != nil {
 		p.Refuse(name, err.Error(), "correct the globs that include and exclude keys")
 	}
@@ -273,7 +276,7 @@ func (s *surveyor) walk(ctx context.Context, resort bool) error {
 			if p.held() {
 				own.Held++
 			}
-			if v := compare(p); v == same {
+			if v := s.e.judge(p); v == same {
 				own.Same++
 			} else {
 				s.judge(wctx, p, v, workers)

@@ -88,6 +88,8 @@ const (
 	Extra    DifferenceKind = "extra"    // only the destination has it
 	Differ   DifferenceKind = "differ"   // both have it, and something differs
 	Unproven DifferenceKind = "unproven" // nothing shows that both are equal
+	// Unreadable: both have it, and a side does not give it whole, or may not be asked for it.
+	Unreadable DifferenceKind = "unreadable"
 	// Kept: both have it, it differs, and it was to stay as it is at the destination.
 	Kept DifferenceKind = "kept"
 )
@@ -110,7 +112,9 @@ type Report struct {
 	Extra    int64              `json:"extra"`
 	Differ   int64              `json:"differ"`
 	Unproven int64              `json:"unproven"`
-	Kept     int64              `json:"kept,omitempty"`
+	// Unreadable objects are listed, and a store that answers otherwise does not give them.
+	Unreadable int64 `json:"unreadable,omitempty"`
+	Kept       int64 `json:"kept,omitempty"`
 	// Differences are the first ones in the order of keys; the counts are whole.
 	Differences []Difference `json:"differences,omitempty"`
 	// Sampled is how many objects a sample reads, and Seed chose them: with both, anyone can read the same ones again.
@@ -261,11 +265,47 @@ func (e *engine) examine(ctx context.Context, p pair, mode Mode, read bool, s *s
 	return s.await(workers, func() finding {
 		if err := e.lookAt(ctx, p, &f, read, mode == ModeProof); errors.Is(err, errSourceMoved) || errors.Is(err, bucket.ErrNotExist) {
 			f = f.differs(Differ, "it changed while it was looked at")
+		} else if what := e.unread(ctx, p.key, err); what != "" {
+			f = f.differs(Unreadable, what)
 		} else {
 			f.err = err
 		}
 		return e.kept(p, f)
 	})
+}
+
+// unread says what is the matter with an object that cannot be read, although its store answers when it is asked for it: bytes that were
+// damaged, or a right that is missing for this one. It is empty where the store itself fails, which is an error of the run.
+func (e *engine) unread(ctx context.Context, key string, err error) string {
+	var failed *readFailure
+	if !errors.As(err, &failed) || ctx.Err() != nil {
+		return ""
+	}
+	if _, lives := failed.from.Head(ctx, key); lives != nil && !errors.Is(lives, bucket.ErrDenied) {
+		return ""
+	}
+	return "it cannot be read at the " + failed.side + ": " + failed.err.Error()
+}
+
+// readFailure is that of reading or looking at one object.
+type readFailure struct {
+	side string
+	from bucket.Bucket
+	err  error
+}
+
+// Error tells it.
+func (f *readFailure) Error() string { return "read at the " + f.side + ": " + f.err.Error() }
+
+// Unwrap returns the failure.
+func (f *readFailure) Unwrap() error { return f.err }
+
+// unreadAt is a failure to read at one side; nil where there is none.
+func unreadAt(side string, from bucket.Bucket, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &readFailure{side, from, err}
 }
 
 // found is a finding, or where it will come from.
@@ -325,11 +365,11 @@ func (e *engine) atSight(p pair, mode Mode, read bool) (f finding, certain bool)
 func (e *engine) lookAt(ctx context.Context, p pair, f *finding, read, mayRead bool) error {
 	src, err := e.from.Head(ctx, p.key)
 	if err != nil {
-		return fmt.Errorf("look at %q at the source: %w", p.key, err)
+		return unreadAt("source", e.from, fmt.Errorf("look at %q at the source: %w", p.key, err))
 	}
 	dst, err := e.to.Head(ctx, p.key)
 	if err != nil {
-		return fmt.Errorf("look at %q at the destination: %w", p.key, err)
+		return unreadAt("destination", e.to, fmt.Errorf("look at %q at the destination: %w", p.key, err))
 	}
 	want, _, err := e.fit(ctx, src)
 	if err != nil {
@@ -495,6 +535,8 @@ func (s *summary) add(f *finding) error {
 		r.Differ++
 	case Unproven:
 		r.Unproven++
+	case Unreadable:
+		r.Unreadable++
 	case Kept:
 		r.Kept++
 	}
@@ -551,7 +593,8 @@ func (s *summary) join(next *summary) {
 	s.bySize += next.bySize
 	r, n := &s.report, &next.report
 	r.Objects, r.Bytes = r.Objects+n.Objects, r.Bytes+n.Bytes
-	r.Missing, r.Extra, r.Differ, r.Unproven, r.Kept = r.Missing+n.Missing, r.Extra+n.Extra, r.Differ+n.Differ, r.Unproven+n.Unproven, r.Kept+n.Kept
+	r.Missing, r.Extra, r.Differ = r.Missing+n.Missing, r.Extra+n.Extra, r.Differ+n.Differ
+	r.Unproven, r.Unreadable, r.Kept = r.Unproven+n.Unproven, r.Unreadable+n.Unreadable, r.Kept+n.Kept
 	if r.Evidence == nil {
 		r.Evidence = map[Evidence]int64{}
 	}
@@ -568,7 +611,7 @@ func (s *summary) close() Report {
 	}
 	s.part()
 	r.SourceRoot, r.DestinationRoot = s.src.sum(), s.dst.sum()
-	r.Equal = r.Missing+r.Differ+r.Unproven == 0 && (r.Extra == 0 || s.allowExtra) && r.SourceRoot == r.DestinationRoot
+	r.Equal = r.Missing+r.Differ+r.Unproven+r.Unreadable == 0 && (r.Extra == 0 || s.allowExtra) && r.SourceRoot == r.DestinationRoot
 	return r
 }
 

@@ -1,6 +1,7 @@
 package bucketsync
 
 import (
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -247,4 +248,59 @@ func TestVerifyProven_TellsOfTheDrawing(t *testing.T) {
 	if want := []int64{0, tellKeys, 2 * tellKeys, 2*tellKeys + 1}; err != nil || !slices.Equal(told, want) {
 		t.Errorf("told are %v, want %v; %v", told, want, err)
 	}
+}
+
+// Damage that a store finds is told of each object, beside all others; a store that does not answer at all is an error.
+func TestB03_AnObjectThatCannotBeReadIsAFinding(t *testing.T) {
+	r := newRig(t)
+	for _, key := range []string{"a", "b", "c", "d"} {
+		r.from.write(t, key, "text of "+key)
+	}
+	r.mustSync(t)
+	damaged := errors.New("the checksum did not match")
+	r.to.before = func(op, key string) error {
+		if op == "open" && (key == "b" || key == "d") {
+			return damaged
+		}
+		return nil
+	}
+	report := r.verify(t, ModeFull)
+	if report.Equal || report.Unreadable != 2 || report.Objects != 4 || report.Evidence[Read] != 2 {
+		t.Errorf("%+v", report)
+	}
+	for i, key := range []string{"b", "d"} {
+		if i >= len(report.Differences) || report.Differences[i].Key != key || report.Differences[i].Kind != Unreadable || !strings.Contains(report.Differences[i].What, damaged.Error()) {
+			t.Errorf("differences are %+v", report.Differences)
+		}
+	}
+	asked := false
+	r.to.before = func(op, key string) error {
+		if asked = asked || op == "open" && key == "b"; asked && key == "b" {
+			return damaged
+		}
+		return nil
+	}
+	if _, err := Verify(t.Context(), VerifyOptions{From: r.from, To: r.to, Manifest: r.opts.Manifest, Mode: ModeFull, Concurrency: 1, Clock: r.opts.Clock}); !errors.Is(err, damaged) {
+		t.Errorf("a store that does not answer is %v", err)
+	}
+}
+
+func TestRecopy(t *testing.T) {
+	r := newRig(t)
+	for _, key := range []string{"a1", "a2", "b1", "theirs"} {
+		r.from.write(t, key, "text of "+key)
+	}
+	r.to.write(t, "theirs", "text of theirs")
+	r.mustSync(t)
+	r.opts.Recopy, r.opts.Final = []string{"a*", "theirs"}, true
+	if planned, err := PlannedOf(r.plan(t)); err != nil || planned.Copy != 2 || planned.Replace != 2 || planned.Same != 2 {
+		t.Errorf("%+v, %v", planned, err)
+	}
+	r.to.forget()
+	if result := r.mustSync(t); result.Copied != 2 || r.to.count("put a1") != 1 || r.to.count("put a2") != 1 || r.to.count("put b1")+r.to.count("put theirs") != 0 {
+		t.Errorf("%+v", result)
+	}
+	r.wantEqual(t)
+	r.opts.Recopy = []string{"[a"}
+	refused(t, r.opts, "broken off")
 }

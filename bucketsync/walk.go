@@ -131,6 +131,9 @@ func (e *engine) seeks() bool {
 	return can(e.opts.From) && (e.destinationMissing || can(e.opts.To))
 }
 
+// resumes reports whether what an earlier run has finished may be left out.
+func (e *engine) resumes() bool { return e.seeks() && len(e.opts.Recopy) == 0 }
+
 // behind is the first text behind all that begin with a prefix, or "" where there is none.
 func behind(prefix string) string {
 	for n := len(prefix); n > 0; n-- {

@@ -91,6 +91,7 @@ env:VARIABLE or file:PATH.`,
 	flags.Int64Var(&a.opts.MaxDelta, "max-delta", 1000, "how many objects may differ when --warm ends")
 	flags.BoolVar(&a.opts.Final, "final", false, "copy until nothing differs, then prove both sides equal: for the time when nothing writes to the source")
 	flags.BoolVar(&a.opts.Reverse, "reverse", false, "go back: bring to FROM what was written to TO since the last --final with the same --state, prove both equal, and touch nothing else")
+	flags.StringArrayVar(&a.opts.Recopy, "recopy", nil, "copy keys that match this glob again, of what this sync wrote, although they are known to be equal: objects that a store has damaged, or whose tags alone were changed; may be said more than once")
 	flags.BoolVar(&a.opts.AllowExtra, "allow-extra", false, "let --final hold although the destination has objects of its own")
 	flags.BoolVar(&a.opts.NoServerSideCopy, "no-server-side-copy", false, "read and write every object, also where both places are on one server that could copy by itself")
 	hashFlag(flags, &a.opts.Hash)
@@ -156,6 +157,12 @@ func (p *program) syncAlone(ctx context.Context, s step, a *alone, args []string
 	}
 	if !a.opts.Final && a.opts.WriteManifest+a.opts.SignKey != "" {
 		return nil, &usageError{errors.New("--write-manifest and --sign-key go with --final: a manifest says what was proven equal")}
+	}
+	if len(a.opts.Recopy) > 0 && (a.opts.Warm || a.opts.Versions || a.opts.Reverse) {
+		return nil, &usageError{errors.New("--recopy copies current objects once: it does not go with --warm, --versions or --reverse")}
+	}
+	if err := (bucketsync.Filter{Include: a.opts.Recopy}).Check(); err != nil {
+		return nil, &usageError{fmt.Errorf("--recopy: %w", err)}
 	}
 	if err := a.bounds(); err != nil {
 		return nil, err

@@ -100,7 +100,7 @@ func (s *tables) text() string {
 		}
 		b.WriteString("\n")
 	}
-	b.WriteString("\nWhat not every destination can hold is kept, or refused in the plan before anything is copied:\n\n| what |")
+	b.WriteString("\nWhat not every destination can hold is kept, or refused: keys and sizes in the plan, properties in that of `--dry-run` and `--strict`, and else as the object is copied:\n\n| what |")
 	for _, to := range columns {
 		fmt.Fprintf(&b, " %s |", title(to))
 	}
