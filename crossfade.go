@@ -141,9 +141,11 @@ type Migration struct {
 	sides   map[string]*kube.Client
 	buckets map[string]bucket.Bucket
 	zones   map[string]zone.Zone
-	stateAt remote.Store       // nil before it is opened
-	seen    seen               // by Look
-	memory  *bucketsync.Memory // of the objects under way
+	stateAt remote.Store // nil before it is opened
+	seen    seen         // by Look
+	// warnings are those of the plans that this run has begun with.
+	warnings []Warning
+	memory   *bucketsync.Memory // of the objects under way
 }
 
 // Open opens a migration for work. It holds the state directory until Close; a second Open fails with a *HeldError. It connects

@@ -11,6 +11,7 @@ const (
 	StageEnded   EventKind = "stage-ended"
 	StageSkipped EventKind = "stage-skipped" // an earlier run finished it
 	Planned      EventKind = "planned"       // Changes says how many changes the stage has
+	Warned       EventKind = "warned"        // Text is a warning of the stage's plan, which begins now
 	ChangeEnded  EventKind = "change-ended"
 	Copying      EventKind = "copying"   // Copy says how far a sync has come
 	Comparing    EventKind = "comparing" // Copy says how far a comparison has come

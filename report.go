@@ -30,7 +30,9 @@ type Report struct {
 	// Waits are all the waits of the cutover, each with its arithmetic.
 	Waits       []cutover.Wait `json:"waits,omitempty"`
 	Certificate string         `json:"certificate,omitempty"` // its hash
-	Next        string         `json:"next,omitempty"`        // the first stage that is not done
+	// Warnings are those of the plans that this run has begun with; without a run there are none.
+	Warnings []Warning `json:"warnings,omitempty"`
+	Next     string    `json:"next,omitempty"` // the first stage that is not done
 	// Records and Head are the journal's length and the hash of its last record: kept apart, they prove later that nothing was cut.
 	Records int    `json:"records"`
 	Head    string `json:"head"`

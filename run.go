@@ -78,7 +78,12 @@ func (m *Migration) Run(ctx context.Context, opts RunOptions) (_ *Report, err er
 			return nil, m.failed(ctx, s, err)
 		}
 	}
-	return m.Report()
+	report, err := m.Report()
+	if err != nil {
+		return nil, err
+	}
+	report.Warnings = m.warnings
+	return report, nil
 }
 
 // swapPatience is how long a swap waits for a name server that is silent, before it gives up and the turn goes back.

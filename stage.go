@@ -89,6 +89,7 @@ func (m *Migration) do(ctx context.Context, s stage) error {
 		}
 	}
 	m.event(Event{Kind: Planned, Stage: s.name, App: s.app, Changes: len(p.Changes)})
+	m.warn(s, p)
 	result, err := s.apply(ctx, p)
 	// The manifests say what at a destination is this migration's own: the store must have them before the stage is over.
 	merr := m.journal.Mirror(context.WithoutCancel(ctx))
@@ -102,6 +103,16 @@ func (m *Migration) do(ctx context.Context, s stage) error {
 		return fmt.Errorf("%s: %w", s.name, merr)
 	}
 	return m.journal.Finish(s.name, result)
+}
+
+// warn tells what the plan of a stage warns of, before the stage begins.
+func (m *Migration) warn(s stage, p *plan.Plan) {
+	for _, w := range warningsOf(p, m.redact) {
+		m.event(w.event(s.app))
+		m.mu.Lock()
+		m.warnings = append(m.warnings, w)
+		m.mu.Unlock()
+	}
 }
 
 // again forgets a plan that no longer fits the world, so that the next run makes a new one. Changes that were

@@ -96,6 +96,8 @@ type Sync struct {
 type SyncReport struct {
 	From string `json:"from"`
 	To   string `json:"to"`
+	// Warnings are those of the plan.
+	Warnings []Warning `json:"warnings,omitempty"`
 	warmResult
 	// Manifest is the signed manifest of a final sync.
 	Manifest *SignedManifest `json:"manifest,omitempty"`
@@ -249,6 +251,7 @@ func (s *Sync) Run(ctx context.Context) (report *SyncReport, err error) {
 	if err != nil {
 		return report, err
 	}
+	s.warn(p, report)
 	if err := p.Err(); err != nil {
 		return report, err
 	}
@@ -269,6 +272,14 @@ func (s *Sync) Run(ctx context.Context) (report *SyncReport, err error) {
 		return report, err
 	}
 	return report, s.apply(ctx, p, report)
+}
+
+// warn tells what the plan warns of, before anything is copied.
+func (s *Sync) warn(p *Plan, report *SyncReport) {
+	report.Warnings = warningsOf(p, s.redact)
+	for _, w := range report.Warnings {
+		s.events(w.event(""))
+	}
 }
 
 // apply copies once, and leaves a signed manifest where that ends with a proof.

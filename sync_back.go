@@ -102,6 +102,7 @@ func (s *Sync) back(ctx context.Context) (*SyncReport, error) {
 	report := &SyncReport{From: s.engine.To.Describe().URL, To: s.engine.From.Describe().URL}
 	p, engine, err := s.planBack(ctx, s.engine)
 	if err == nil {
+		s.warn(p, report)
 		err = p.Err()
 	}
 	if err != nil {

@@ -179,10 +179,7 @@ func (e *engine) unmirrored(ctx context.Context, p *plan.Plan, c *Planned) error
 		p.Refuse(e.opts.Name, what+", and both servers have one address", overlapMend)
 		return nil
 	}
-	p.Note(plan.Warning, e.opts.Name, what)
-	if e.opts.Brief { // nobody reads the notes of such a plan before it is carried out
-		e.opts.Log.WarnContext(ctx, what+": no proof of one holds for the other then", "name", e.opts.Name)
-	}
+	p.Note(plan.Warning, e.opts.Name, what+": no proof of one holds for the other then")
 	return nil
 }
 

@@ -38,7 +38,7 @@ func brokenRig(t *testing.T, n, after int) (r *rig, from, to *paged) {
 		}
 		return nil
 	}
-	from.page = func(opts bucket.ListOptions) error {
+	from.page = func(opts bucket.ListOptions, _ []bucket.Object) error {
 		if puts.Load() > int64(after) {
 			return gone // so that it is the walk that ends
 		}
@@ -54,7 +54,7 @@ func brokenRig(t *testing.T, n, after int) (r *rig, from, to *paged) {
 // listedKeys counts the keys that listings of a side show from now on, but for probes.
 func listedKeys(side *paged) *atomic.Int64 {
 	var n atomic.Int64
-	side.page = func(opts bucket.ListOptions) error {
+	side.page = func(opts bucket.ListOptions, _ []bucket.Object) error {
 		if opts.Limit == 0 {
 			n.Add(int64(side.size))
 		}

@@ -95,7 +95,8 @@ func (m *merger) take(key string) (p pair, turned bool) {
 }
 
 // merge calls visit with every key of any sequence once, in order, with what each has under it. Before the first, and whenever a
-// stream comes to another page, turned says before which key to end; "" is no end. An error of any sequence ends it.
+// stream comes to another page, turned says before which key to end; "" is no end. An error of any sequence ends it, unless it is of a page
+// that was fetched ahead and never come to: that lies behind the end, and is listed again by who walks there (B13).
 func (m *merger) merge(turned func(*merger) (limit string), visit func(pair) error) error {
 	limit := turned(m)
 	for {

@@ -71,6 +71,8 @@ func (e *events) handle(ev crossfade.Event) {
 		}
 	case crossfade.Copying, crossfade.Comparing:
 		e.advance(ev)
+	case crossfade.Warned:
+		e.progress.Line("%s: warning: %s", ev.Stage, ev.Text)
 	case crossfade.Returning:
 		e.progress.Line("%s: %s", ev.Stage, ev.Text)
 	case crossfade.StageEnded:

@@ -37,8 +37,13 @@ func (p *program) events() func(crossfade.Event) {
 	switch p.shown {
 	case "json":
 		show = newEventLines(p.progress).handle
-	case "none":
-		show = func(crossfade.Event) {}
+	case "none": // a warning is no progress
+		all := show
+		show = func(ev crossfade.Event) {
+			if ev.Kind == crossfade.Warned {
+				all(ev)
+			}
+		}
 	}
 	return func(ev crossfade.Event) {
 		if ev.Kind == crossfade.Copying {
