@@ -88,9 +88,9 @@ func TestB13_AServerIsOneUnderAllItsNames(t *testing.T) {
 		{named{url: "minio://blue.test/a"}, named{url: "minio://blue.test/b"}, distinct},
 		{named{url: "minio://blue.test/a/x/"}, named{url: "minio://blue.test/a/y/"}, distinct},
 		{named{url: "s3://ap-one", endpoint: "https://blue.test"}, named{url: "s3://ap-two", endpoint: "https://blue.test"}, apart},
-		{named{url: "az://one/b"}, named{url: "az://two/b"}, apart},
-		{named{url: "az://one/b", endpoint: "http://localhost:1"}, named{url: "az://two/b", endpoint: "http://localhost:1"}, apart},
-		{named{url: "az://one/b"}, named{url: "az://ONE/b", endpoint: "https://one.blob.core.windows.net"}, overlapping},
+		{named{url: "az://one/box"}, named{url: "az://two/box"}, apart},
+		{named{url: "az://one/box", endpoint: "http://localhost:1"}, named{url: "az://two/box", endpoint: "http://localhost:1"}, apart},
+		{named{url: "az://one/box"}, named{url: "az://ONE/box", endpoint: "https://one.blob.core.windows.net"}, overlapping},
 	} {
 		for _, pair := range [][2]named{{c.a, c.b}, {c.b, c.a}} {
 			if got := placeOf(pair[0], "").overlaps(t.Context(), placeOf(pair[1], ""), resolve); got != c.want {

@@ -153,7 +153,18 @@ func (p parser) azure(u URL) (URL, error) {
 	if !strings.Contains(u.Host, "@") && strings.ContainsAny(u.Host, ".:") {
 		return URL{}, p.fail("the storage account "+u.Host+" is an address", hint)
 	}
+	if u.Bucket != "" && !strings.Contains(u.Host, "@") && !isContainer(u.Bucket) {
+		return URL{}, p.fail("no container can be called "+u.Bucket, "3 to 63 lower-case letters, digits and single hyphens, of which the first and the last is none")
+	}
 	return p.check(u, hint)
+}
+
+// isContainer follows https://learn.microsoft.com/rest/api/storageservices/naming-and-referencing-containers--blobs--and-metadata#container-names.
+// The service's own have names with a dollar sign.
+func isContainer(name string) bool {
+	name, _ = strings.CutPrefix(name, "$")
+	odd := func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' }
+	return len(name) >= 3 && len(name) <= 63 && !strings.ContainsFunc(name, odd) && !strings.Contains(name, "--") && strings.Trim(name, "-") == name
 }
 
 func (p parser) check(u URL, hint string) (URL, error) {

@@ -37,7 +37,7 @@ func TestParseURL(t *testing.T) {
 func TestParseURLRefusesWithAHint(t *testing.T) {
 	for _, text := range []string{
 		"", "s3://", "s3:///key", "s3:shop", "ftp://shop", "gs://shop?project=x", "minio://shop", "minio://:9000/shop",
-		"minio:///shop", "az://account", "az:///box", "az://account.blob.core.windows.net/box", "file://dir", "file:///a%zz",
+		"minio:///shop", "az://account", "az://account/bo", "az://account/Box", "az://account/-box", "az://account/bo--x", "az:///box", "az://account.blob.core.windows.net/box", "file://dir", "file:///a%zz",
 		"s3://name:hunter2@shop", "minio://name:hunter2@host:9000/shop", "az://name:hunter2@account/box",
 	} {
 		_, err := ParseURL(text)
@@ -54,7 +54,7 @@ func TestParseURLRefusesWithAHint(t *testing.T) {
 
 // FuzzParseURL: whatever parses is printed in a form that parses to the same.
 func FuzzParseURL(f *testing.F) {
-	for _, seed := range []string{"s3://b/p", "minio://h:1/b", "az://a/c/p", "file:///d%20", "./x", "gs://b", "/0:0", "/C:/x"} {
+	for _, seed := range []string{"s3://b/p", "minio://h:1/b", "az://a/box/p", "file:///d%20", "./x", "gs://b", "/0:0", "/C:/x"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
