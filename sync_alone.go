@@ -32,7 +32,7 @@ type SyncOptions struct {
 	Create bool
 	// Recopy are globs of what is copied again although it is known to be equal, of what this sync wrote.
 	Recopy []string
-	// Filter chooses keys, on both sides.
+	// Filter chooses keys, on both sides. A glob that ends with a slash takes what lies below, too.
 	Filter bucketsync.Filter
 	// Conflict says what happens to an object that somebody else wrote at the destination. Default ConflictFail.
 	Conflict bucketsync.Conflict
@@ -138,6 +138,8 @@ func OpenSync(ctx context.Context, opts SyncOptions, wire Options) (*Sync, error
 		}
 		return b, nil
 	}
+	opts.Filter = opts.Filter.Below()
+	s.opts.Filter = opts.Filter
 	from, err := open(opts.From, "source")
 	if err != nil {
 		return nil, err

@@ -182,7 +182,7 @@ func (v *ManifestVerification) compare(ctx context.Context, opts ManifestOptions
 	if wire.OpenBucket == nil {
 		return errors.New("no drivers of object stores are wired: set Options.OpenBucket")
 	}
-	filter := opts.Filter.Within(choiceOf(v.Header))
+	filter := opts.Filter.Below().Within(choiceOf(v.Header))
 	if err := filter.Check(); err != nil {
 		return fmt.Errorf("choose the keys of %s: %w", opts.Path, err)
 	}

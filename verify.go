@@ -157,6 +157,9 @@ func (v *Verification) print(out *printer) {
 		if unproven {
 			out.f("  nothing differs as far as is known: --mode proof reads what is unproven; what a sync has proven is known in its own directory, which --state names\n")
 		}
+		if b.Equal && b.Objects == 0 {
+			out.f("  warning: nothing was compared: neither side has a key that is among those to compare\n")
+		}
 		if b.Manifest != nil {
 			b.Manifest.print(out)
 		}

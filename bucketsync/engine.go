@@ -42,6 +42,8 @@ type engine struct {
 	echo    *echo // nil where the destination is known to lie beside the source
 	// expected is how many keys a proof is going to compare, as planned; 0 is not known.
 	expected int64
+	// leftOut counts the keys of the source that the choice of keys has left out, since a survey began.
+	leftOut atomic.Int64
 	// done is what a plan leaves out, as the run will that it is of.
 	done []stretch
 

@@ -32,6 +32,22 @@ func (f Filter) Within(choices ...Filter) Filter {
 	return f
 }
 
+// Below is the filter with what lies below for each glob that ends with a slash, which by itself matches the marker of a folder alone: who
+// writes `tmp/` means the folder. Filters that were stored say what they said.
+func (f Filter) Below() Filter {
+	below := func(globs []string) (out []string) {
+		for _, glob := range globs {
+			out = append(out, glob)
+			if all := glob + "**"; strings.HasSuffix(glob, "/") && glob != "/" && !slices.Contains(globs, all) {
+				out = append(out, all)
+			}
+		}
+		return out
+	}
+	f.Include, f.Exclude = below(f.Include), below(f.Exclude)
+	return f
+}
+
 // Equal reports whether two filters have the same globs.
 func (f Filter) Equal(g Filter) bool {
 	same := func(a, b []string) bool {

@@ -17,6 +17,10 @@ func TestFilterTakesWhatItsGlobsSay(t *testing.T) {
 		{Filter{Include: []string{"a/**"}, Exclude: []string{"a/b"}}, []string{"a/c"}, []string{"a/b", "c"}},
 		{Filter{Include: []string{"{a,b}/[0-9]"}}, []string{"a/1", "b/9"}, []string{"c/1", "a/x"}},
 		{Filter{Include: []string{`\*`}}, []string{"*", "a/*"}, []string{"a"}},
+		{Filter{Exclude: []string{"tmp/"}}.Below(), []string{"a", "tmp", "a/tmp/b"}, []string{"tmp/", "tmp/a", "tmp/a/b"}},
+		{Filter{Include: []string{"**/tmp/", "b"}}.Below(), []string{"b", "tmp/", "a/tmp/b/c"}, []string{"tmp", "a"}},
+		{Filter{Exclude: []string{"/"}}.Below(), []string{"a", "a/b"}, nil},
+		{Filter{Exclude: []string{"tmp/"}}, []string{"tmp/a"}, []string{"tmp/"}}, // as it is stored
 		{Filter{Include: []string{"**"}}, []string{"a", "a/b"}, nil},
 		{Filter{Exclude: []string{"a2"}}.Within(Filter{Include: []string{"a*"}}, Filter{Include: []string{"b*"}}), []string{"a1", "b1"}, []string{"a2", "c"}},
 		{Filter{Exclude: []string{"a2"}}.Within(Filter{Include: []string{"a*"}}, Filter{}), []string{"a1", "c"}, []string{"a2"}},

@@ -123,7 +123,13 @@ func (e *engine) histories(ctx context.Context) iter.Seq2[history, error] {
 				return
 			}
 			h := history{key: key, src: e.versions.kept(a.take(key)), dst: e.versions.kept(b.take(key)), recs: m.take(key)}
-			if !e.opts.Filter.takes(key) || len(h.src)+len(h.dst) == 0 {
+			if !e.opts.Filter.takes(key) {
+				if len(h.src) > 0 {
+					e.leftOut.Add(1)
+				}
+				continue
+			}
+			if len(h.src)+len(h.dst) == 0 {
 				continue
 			}
 			if !yield(h, nil) {

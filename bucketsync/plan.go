@@ -57,6 +57,11 @@ type Planned struct {
 	Irregular     int64    `json:"irregular,omitempty"`
 	IrregularKeys []string `json:"irregularKeys,omitempty"`
 	Held          int64    `json:"held"` // objects at the destination
+	// Source counts the objects at the source that the choice of keys takes, LeftOut those that it does not, and Gone the keys that were copied
+	// from there before and are not there any more.
+	Source  int64 `json:"source"`
+	LeftOut int64 `json:"leftOut,omitempty"`
+	Gone    int64 `json:"gone,omitempty"`
 	// Resumed counts keys in ranges that an earlier run, which was broken off, had finished: they are not listed again.
 	Resumed int64 `json:"resumed,omitempty"`
 	// Make says that the destination is to be made; Configure counts parts of its configuration that are to be written.
@@ -111,6 +116,7 @@ func Plan(ctx context.Context, opts Options) (*plan.Plan, error) {
 		return nil, fmt.Errorf("plan to sync %s: %w", opts.Name, err)
 	}
 	e.notes(p, planned)
+	e.emptiness(p, planned)
 	if err := e.hiddenNotes(ctx, p); err != nil {
 		return nil, fmt.Errorf("plan to sync %s: %w", opts.Name, err)
 	}
@@ -212,6 +218,7 @@ func (e *engine) survey(ctx context.Context, p *plan.Plan, look bool) (Planned, 
 			Delete: e.opts.Delete, DeleteForeign: e.opts.DeleteForeign, Conflict: e.opts.Conflict, Final: e.opts.Final, Versions: e.opts.Versions,
 			Unsettled: e.unsettled(),
 		}}
+		e.leftOut.Store(0)
 		e.ledger = &ledger{path: e.opts.ForeseenLosses, foreseen: true}
 		err := e.ledger.add("", nil) // a file without lines says that nothing is lost
 		if err == nil {
@@ -222,6 +229,7 @@ func (e *engine) survey(ctx context.Context, p *plan.Plan, look bool) (Planned, 
 			continue
 		}
 		s.refusals.into(p, e.opts.Name)
+		s.planned.LeftOut = e.leftOut.Load()
 		e.foresee(&s.planned)
 		err = errors.Join(err, s.sumArchived()) // before planned is read: the sums go into it
 		return s.planned, err
@@ -276,6 +284,7 @@ func (s *surveyor) walk(ctx context.Context, resort bool) error {
 			if p.held() {
 				own.Held++
 			}
+			own.weigh(p.src != nil, p.rec != nil)
 			if v := s.e.judge(p); v == same {
 				own.Same++
 			} else {
@@ -288,8 +297,20 @@ func (s *surveyor) walk(ctx context.Context, resort bool) error {
 	for _, own := range spans.inOrder() {
 		s.planned.Held += own.Held
 		s.planned.Same += own.Same
+		s.planned.Source += own.Source
+		s.planned.Gone += own.Gone
 	}
 	return cmp.Or(err, lerr)
+}
+
+// weigh counts a key that the choice takes.
+func (c *Planned) weigh(source, copied bool) {
+	switch {
+	case source:
+		c.Source++
+	case copied:
+		c.Gone++
+	}
 }
 
 func (s *surveyor) judge(ctx context.Context, p pair, v verdict, workers *errgroup.Group) {

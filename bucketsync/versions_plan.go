@@ -59,7 +59,10 @@ func (e *engine) surveyVersions(ctx context.Context, s *surveyor) error {
 			if err != nil {
 				return err
 			}
-			s.count(func(c *Planned) { c.Held += int64(len(h.dst)) })
+			s.count(func(c *Planned) {
+				c.Held += int64(len(h.dst))
+				c.weigh(len(h.src) > 0, len(h.recs) > 0)
+			})
 			e.kin.see(pair{key: h.key, src: latest(h.src), dst: latest(h.dst)})
 			steps, problem := align(h, e.versions.markers)
 			if problem != "" {

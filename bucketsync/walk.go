@@ -344,6 +344,9 @@ func (w *walk) chosen(visit visitor) visitor {
 	return func(p pair) error {
 		p.blocked = ahead.add(p)
 		if !every && !f.takes(p.key) {
+			if p.src != nil {
+				w.e.leftOut.Add(1)
+			}
 			return nil
 		}
 		return visit(p)

@@ -36,8 +36,8 @@ func (e *ends) flags(c *cobra.Command) {
 	f := c.Flags()
 	text := func(into *string, name, use string) { f.StringVar(into, name, "", use) }
 	text(&e.state, "state", "directory that remembers what was copied (default .crossfade/sync-… here, named after both places)")
-	f.StringArrayVar(&e.filter.Include, "include", nil, "take only keys that match this glob, as in 'a/**' or '*.jpg'; may be said more than once")
-	f.StringArrayVar(&e.filter.Exclude, "exclude", nil, "leave keys out that match this glob; may be said more than once")
+	f.StringArrayVar(&e.filter.Include, "include", nil, "take only keys that match this glob, as in 'a/**', 'a/' or '*.jpg'; may be said more than once (as said above)")
+	f.StringArrayVar(&e.filter.Exclude, "exclude", nil, "leave keys out that match this glob; may be said more than once (as said above)")
 	for _, side := range []struct {
 		name, what string
 		end        *end
@@ -50,6 +50,12 @@ func (e *ends) flags(c *cobra.Command) {
 		f.BoolVar(&side.end.anonymous, side.name+"-anonymous", false, "ask the "+side.what+" without credentials")
 	}
 }
+
+// globs says in the help of a verb how keys are chosen.
+const globs = `Of both places --include takes the keys that match one of its globs, and --exclude leaves out those that match one of its own. * and ? match
+within one part of a key between slashes, ** across slashes, [a-z] is a class and {a,b} a choice; a backslash takes away such a meaning. A glob
+without a slash is held against the last part of a key ('*.jpg' is any such file), another one against the whole key behind the place's prefix ('/*.jpg' is
+one at the top). 'tmp/' and 'tmp/**' are what lies below tmp, the former with its marker; '**/tmp/' is any folder of that name.`
 
 // isPlace reports whether arguments name places rather than buckets of a migration, whose names have no slash.
 func isPlace(args []string) bool {

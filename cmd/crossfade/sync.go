@@ -52,7 +52,9 @@ what it wrote: nothing else at the destination is overwritten or deleted unless 
 same command goes on.
 
 Credentials come from each provider's usual chain, or for each end from --from-… and --to-…, whose values are
-env:VARIABLE or file:PATH.`,
+env:VARIABLE or file:PATH.
+
+` + globs,
 		Example: `  crossfade sync s3://data minio://minio.example.org/data --dry-run
   crossfade sync /srv/data gs://data --yes --exclude '*.tmp'
   crossfade sync s3://data s3://data-eu --yes --final --to-region eu-west-1 --to-access-key env:EU_ID --to-secret-key env:EU_KEY`,

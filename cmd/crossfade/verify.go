@@ -29,7 +29,9 @@ func (p *program) verifyCommand() *cobra.Command {
 "crossfade sync FROM TO" takes them. It changes nothing. Exit code 5 means that something differs, or could not be proven equal.
 
 With --manifest it checks a signed manifest that a final sync has left: its order, its counts, the root of its tree and its signature,
-without asking any store. With a place behind it, that is compared with the manifest; the place's credentials are those of --to-….`,
+without asking any store. With a place behind it, that is compared with the manifest; the place's credentials are those of --to-….
+
+` + globs,
 		Example: `  crossfade verify s3://data gs://data --mode sample --sample 500
   crossfade verify --manifest proven.jsonl --public-key signing.key.pub
   crossfade verify --manifest proven.jsonl gs://data --mode full`,
