@@ -89,6 +89,8 @@ func (m *Migration) interrupted(ctx context.Context, err error) error {
 
 // InterruptedError says that a verb was stopped by a signal.
 type InterruptedError struct {
+	// Unchanged says that the verb changes nothing, and begins anew.
+	Unchanged bool
 	// Left says what state that leaves users in, where they notice, and what to type.
 	Left  []string
 	Cause error
@@ -97,6 +99,9 @@ type InterruptedError struct {
 // Error says what to type, and last what was under way.
 func (e *InterruptedError) Error() string {
 	said := append([]string{"interrupted: the same command goes on from here"}, e.Left...)
+	if e.Unchanged {
+		said[0] = "interrupted: nothing was changed, and the same command begins anew"
+	}
 	return strings.Join(said, "; ") + " (" + e.Cause.Error() + ")"
 }
 

@@ -201,7 +201,7 @@ type SyncPlanOptions struct {
 
 // Plan lists both sides and returns what Run would do, and an estimate of what that costs. It changes nothing.
 func (s *Sync) Plan(ctx context.Context, opts SyncPlanOptions) (_ *SyncPlan, err error) {
-	defer func() { err = s.redact.Error(err) }()
+	defer func() { err = s.redact.Error(interruptedAlone(ctx, err, true)) }()
 	engine := s.engine
 	engine.ForeseenLosses = opts.Losses
 	p, err := s.planned(ctx, engine)
@@ -240,7 +240,7 @@ func (s *Sync) Run(ctx context.Context) (report *SyncReport, err error) {
 	}
 	s.events(Event{Kind: StageBegan, Stage: syncName, Text: s.engine.From.Describe().URL + " and " + s.engine.To.Describe().URL})
 	defer func() {
-		err = s.redact.Error(nameFailures(filepath.Join(s.opts.Dir, syncFailures), s.redact, err))
+		err = s.redact.Error(interruptedAlone(ctx, nameFailures(filepath.Join(s.opts.Dir, syncFailures), s.redact, err), false))
 		s.events(Event{Kind: StageEnded, Stage: syncName, Err: err})
 	}()
 	if s.opts.Reverse {
@@ -342,7 +342,7 @@ func (s *Sync) hold() error {
 		return &mend.Error{Op: "lock the sync's directory", Err: err, Hint: hint}
 	}
 	if !ok {
-		return &HeldError{Dir: s.opts.Dir, Holder: "another process"}
+		return &HeldError{Dir: s.opts.Dir, Holder: "another process", Whose: "sync's"}
 	}
 	s.lock = lock
 	return nil
@@ -351,7 +351,7 @@ func (s *Sync) hold() error {
 // Verify compares both sides, by opts.Mode, SampleSize and Seed. It changes nothing, but writes a signed manifest of what is equal
 // where WriteManifest names one; what differs is in the report.
 func (s *Sync) Verify(ctx context.Context, opts VerifyOptions) (_ *Verification, err error) {
-	defer func() { err = s.redact.Error(err) }()
+	defer func() { err = s.redact.Error(interruptedAlone(ctx, err, true)) }()
 	checked, err := verifyMode(opts.Mode)
 	if err != nil {
 		return nil, err
@@ -412,6 +412,14 @@ func unusable(ctx context.Context, err error) error {
 		return err
 	}
 	return &InputError{err}
+}
+
+// interruptedAlone says of what a signal ended, in the place of where it was just then, what to do.
+func interruptedAlone(ctx context.Context, err error, unchanged bool) error {
+	if err == nil || !errors.Is(ctx.Err(), context.Canceled) {
+		return err
+	}
+	return &InterruptedError{Unchanged: unchanged, Cause: err}
 }
 
 // Close gives the directory back.

@@ -145,7 +145,7 @@ func VerifyManifest(ctx context.Context, opts ManifestOptions, wire Options) (_ 
 	red := redact.New()
 	red.Learn(wire.Secrets...)
 	red.Learn(opts.Place.SecretKey)
-	defer func() { err = red.Error(err) }()
+	defer func() { err = red.Error(interruptedAlone(ctx, err, true)) }()
 	mode, err := verifyMode(opts.Mode)
 	if err != nil {
 		return nil, err

@@ -68,7 +68,7 @@ func Apply(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts Options) (
 		case ActionSync:
 			var err error
 			result, err = applySync(ctx, c, opts)
-			return result, err
+			return result, opts.mendOwnFile(err)
 		}
 		return nil, fmt.Errorf("unknown action %q: the plan was made by another version", c.Action)
 	})
@@ -616,7 +616,7 @@ func (f *failures) add(ctx context.Context, key string, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err() // the failure is only an echo of the end
 	}
-	if errors.Is(err, errOverlap) {
+	if errors.Is(err, errOverlap) || isOwnFile(err) {
 		return err
 	}
 	f.tell()

@@ -71,7 +71,7 @@ func ApplyBack(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts Option
 		}
 		var err error
 		if result, err = applySync(ctx, c, opts.reversed(path)); err != nil {
-			return result, err
+			return result, opts.mendOwnFile(err)
 		}
 		return result, opts.restoreManifest(path)
 	})

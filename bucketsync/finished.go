@@ -137,7 +137,7 @@ func (f *finished) add(s stretch) error {
 	if f.file == nil {
 		file, err := os.OpenFile(f.path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 		if err != nil {
-			return fmt.Errorf("keep what is finished: %w", err)
+			return ownFile(fmt.Errorf("keep what is finished: %w", err))
 		}
 		f.file = file
 		if info, err := file.Stat(); err != nil || info.Size() == 0 {
@@ -155,7 +155,7 @@ func (f *finished) write(v any) error {
 		_, err = f.file.Write(append(raw, '\n'))
 	}
 	if err != nil {
-		return fmt.Errorf("keep what is finished: %w", err)
+		return ownFile(fmt.Errorf("keep what is finished: %w", err))
 	}
 	return nil
 }
@@ -173,7 +173,7 @@ func (f *finished) close(over bool) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("keep what is finished: %w", err)
+		return ownFile(fmt.Errorf("keep what is finished: %w", err))
 	}
 	return nil
 }

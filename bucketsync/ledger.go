@@ -65,7 +65,7 @@ func (l *ledger) add(key string, entries []Entry) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := l.write(key, entries); err != nil {
-		return fmt.Errorf("write the ledger of losses: %w", err)
+		return ownFile(fmt.Errorf("write the ledger of losses: %w", err))
 	}
 	if l.sums == nil {
 		l.sums = map[string]*Loss{}

@@ -413,11 +413,11 @@ func (m *manifest) add(r Record) error {
 	if m.log == nil {
 		var err error
 		if m.log, err = m.openLog(); err != nil {
-			return fmt.Errorf("write manifest: %w", err)
+			return ownFile(fmt.Errorf("write manifest: %w", err))
 		}
 	}
 	if _, err := m.log.Write(raw); err != nil {
-		return fmt.Errorf("write manifest: %w", err)
+		return ownFile(fmt.Errorf("write manifest: %w", err))
 	}
 	return nil
 }
@@ -456,7 +456,7 @@ func (m *manifest) compact() error {
 		return nil
 	}
 	if err := m.rewrite(m.all()); err != nil {
-		return fmt.Errorf("rewrite manifest %s: %w", m.path, err)
+		return ownFile(fmt.Errorf("rewrite manifest %s: %w", m.path, err))
 	}
 	if err := os.Remove(m.logPath()); err != nil {
 		return fmt.Errorf("remove the manifest's log: %w", err)

@@ -529,7 +529,7 @@ func (e *engine) notes(p *plan.Plan, c Planned) {
 		p.Note(plan.Warning, name, cli.Count(int(c.Conflicts), "object")+" at the destination differ and were not written by "+e.opts.writer()+": they stay as they are")
 	}
 	if n := c.Extra - c.Irregular; n > 0 {
-		p.Note(plan.Warning, name, cli.Count(int(n), "object")+" are only at the destination and stay there")
+		p.Note(plan.Warning, name, "only at the destination, where it stays: "+cli.Count(int(n), "object"))
 	}
 	e.irregularNotes(p, c)
 	if !e.toCaps.ConditionalPut || !e.toCaps.ConditionalWrite {

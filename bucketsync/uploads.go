@@ -133,7 +133,7 @@ func (u *uploads) add(line uploadLine) error {
 	}
 	if u.path != "" {
 		if err := u.write(line); err != nil {
-			return fmt.Errorf("write the list of uploads: %w", err)
+			return ownFile(fmt.Errorf("write the list of uploads: %w", err))
 		}
 	}
 	u.fold(line)

@@ -35,7 +35,7 @@ const exitCodesText = `crossfade ends with one of these codes:
   5  different: verify found differences, or what should be equal could not be proven equal; audit found what does not hold
   6  held: another run holds the migration, on this machine or another; or a failed application is held on green, because
      going back by itself would lose what green has accepted
-  7  interrupted: stopped by a signal; the same command goes on from there
+  7  interrupted: stopped by a signal (SIGINT, SIGTERM, SIGHUP); the same command goes on from there
   8  unproven: audit found nothing wrong, and could not check everything
   9  back without green: blue serves and accepts writes again; green was not reached, its pods may still run, and the next
      crossfade rollback, run or cleanup that reaches it stops them first
@@ -66,6 +66,7 @@ func exitCode(err error) int {
 		onGreen  *crossfade.HeldOnGreenError
 		leased   *crossfade.LeaseHeldError
 		unproven *bucketsync.UnprovenError
+		restless *bucketsync.UnsettledError
 		partial  *bucketsync.FailedError
 	)
 	switch {
@@ -87,7 +88,7 @@ func exitCode(err error) int {
 		return exitHeld
 	case errors.Is(err, context.Canceled):
 		return exitInterrupted
-	case errors.As(err, &unproven):
+	case errors.As(err, &unproven), errors.As(err, &restless):
 		return exitDifferent
 	case errors.As(err, &partial) && !partial.Stopped:
 		return exitPartial

@@ -19,6 +19,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -360,7 +361,7 @@ func heal(a *account) {
 }
 
 // cmdStopAt runs the command as a process of its own and ends it by a signal once an account was asked so often for a kind of
-// request since count: stop-at kill two put 4 crossfade sync …, or stop-at int, which must end with exit code 7. With stop-at
+// request since count: stop-at kill two put 4 crossfade sync …, or stop-at int or hup, which must end with exit code 7. With stop-at
 // scrape it reads its metrics at that moment into the file scraped, heals the account and waits for its good end.
 func cmdStopAt(ts *testscript.TestScript, _ bool, args []string) {
 	a, op, how := accountOf(ts, args[1]), s3fake.Op(args[2]), args[0]
@@ -400,8 +401,8 @@ func cmdStopAt(ts *testscript.TestScript, _ bool, args []string) {
 	case "kill":
 		ts.Check(cmd.Process.Kill())
 		want = -1
-	case "int":
-		ts.Check(cmd.Process.Signal(os.Interrupt))
+	case "int", "hup":
+		ts.Check(cmd.Process.Signal(map[string]os.Signal{"int": os.Interrupt, "hup": syscall.SIGHUP}[how]))
 		want = exitInterrupted
 	case "scrape":
 		scrape(ts, said())

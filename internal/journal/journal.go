@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -64,11 +65,13 @@ var _ plan.Recorder = (*Journal)(nil)
 type HeldError struct {
 	Dir    string
 	Holder string
+	// Whose state it is; empty is the migration's.
+	Whose string
 }
 
 // Error says who holds the journal.
 func (e *HeldError) Error() string {
-	return fmt.Sprintf("the migration's state in %s is in use by %s: wait until that run has ended, or end it; it goes on from where it stopped", e.Dir, e.Holder)
+	return fmt.Sprintf("the %s state in %s is in use by %s: wait until that run has ended, or end it; it goes on from where it stopped", cmp.Or(e.Whose, "migration's"), e.Dir, e.Holder)
 }
 
 // Names of the files that are this machine's own.
