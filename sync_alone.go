@@ -157,7 +157,7 @@ func OpenSync(ctx context.Context, opts SyncOptions, wire Options) (*Sync, error
 	}
 	s.engine = bucketsync.Options{
 		Migration: syncName, Stage: syncName, Name: name, Alone: true, From: from, To: to, Create: opts.Create,
-		Filter: opts.Filter, Recopy: opts.Recopy, Losses: cmp.Or(opts.Losses, filepath.Join(opts.Dir, syncLosses)), Manifest: filepath.Join(opts.Dir, syncManifest), Conflict: opts.Conflict,
+		Filter: opts.Filter, Recopy: bucketsync.Filter{Include: opts.Recopy}.Below().Include, Losses: cmp.Or(opts.Losses, filepath.Join(opts.Dir, syncLosses)), Manifest: filepath.Join(opts.Dir, syncManifest), Conflict: opts.Conflict,
 		Delete: opts.Delete || opts.Mirror, DeleteForeign: opts.Mirror, MaxDelete: opts.MaxDelete,
 		AcceptLostLocks: opts.AcceptLostLocks, Keys: opts.Keys, Versions: opts.Versions, Configuration: opts.Configuration,
 		Strict: opts.Strict, Final: opts.Final, AllowExtra: opts.AllowExtra, Concurrency: opts.Concurrency, NoServerSideCopy: opts.NoServerSideCopy,

@@ -20,10 +20,10 @@ import (
 //
 // A range of keys may be empty in a bucket that is not, and of what an earlier run had finished the keys are not seen again.
 
-// emptiness warns, or refuses, where the source gives nothing to compare, and returns the warning.
-func (e *engine) emptiness(p *plan.Plan, c Planned) string {
+// emptiness warns, or refuses, where the source gives nothing to compare.
+func (e *engine) emptiness(p *plan.Plan, c Planned) {
 	if c.Source > 0 || c.Resumed > 0 || e.opts.Range != (Range{}) {
-		return ""
+		return
 	}
 	const nothing = "nothing was compared: "
 	switch {
@@ -31,19 +31,18 @@ func (e *engine) emptiness(p *plan.Plan, c Planned) string {
 		why := nothing + fmt.Sprintf("no key on either side matches %s, and %s has %s", e.opts.Filter, c.From, cli.Count(int(c.LeftOut), "object"))
 		if e.opts.Final {
 			p.Refuse(e.opts.Name, why, "correct the globs of --include and --exclude; `a/**` takes what lies below a")
-			return ""
+		} else {
+			p.Note(plan.Warning, e.opts.Name, why)
 		}
-		return why
 	case c.LeftOut > 0:
-		return ""
 	case c.Gone > 0 && e.opts.Final && !e.opts.Delete:
 		p.Refuse(e.opts.Name, fmt.Sprintf("the source %s holds no objects, and %s copied from there before", c.From, were(c.Gone)),
 			e.opts.said("see that it is the right one; where all of it was deleted on purpose, let deletions be copied (delete: true)", "see that it is the right one, and mounted; where all of it was deleted on purpose, say --delete"))
-		return ""
 	case c.Held == 0:
-		return nothing + "the source " + c.From + " holds no objects, and nor does the destination"
+		p.Note(plan.Warning, e.opts.Name, nothing+"the source "+c.From+" holds no objects, and nor does the destination")
+	default:
+		p.Note(plan.Warning, e.opts.Name, "the source "+c.From+" holds no objects")
 	}
-	return "the source " + c.From + " holds no objects"
 }
 
 func were(n int64) string {
