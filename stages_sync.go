@@ -192,7 +192,7 @@ func (m *Migration) finalSync(ctx context.Context, p *plan.Plan, rec plan.Record
 		return result, err
 	}
 	t := &testimony{path: path, key: key, head: attest.Header{
-		From: opts.From.Describe().URL, To: opts.To.Describe().URL, Tool: m.opts.Tool, Mode: string(bucketsync.ModeProof),
+		From: opts.From.Describe().URL, To: opts.To.Describe().URL, Tool: m.opts.Tool, Mode: string(bucketsync.ModeProof), CurrentOnly: opts.Versions,
 	}}
 	opts.Witness = t.begin
 	result.Result, err = bucketsync.Apply(ctx, p, rec, opts)

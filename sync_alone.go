@@ -56,6 +56,8 @@ type SyncOptions struct {
 	MaxDelta int64
 	// Final goes on until nothing differs and proves both sides equal: for the time when nothing writes to the source.
 	Final bool
+	// Proof is how Final proves: bucketsync.ModeProof, which is the default, ModeHash or ModeFull.
+	Proof bucketsync.Mode
 	// AllowExtra lets the proof hold although the destination has objects of its own.
 	AllowExtra bool
 	// Reverse brings to From what To has taken since both were proven equal by a Final sync with this Dir, and proves them equal
@@ -160,7 +162,7 @@ func OpenSync(ctx context.Context, opts SyncOptions, wire Options) (*Sync, error
 		Filter: opts.Filter, Recopy: bucketsync.Filter{Include: opts.Recopy}.Below().Include, Losses: cmp.Or(opts.Losses, filepath.Join(opts.Dir, syncLosses)), Manifest: filepath.Join(opts.Dir, syncManifest), Conflict: opts.Conflict,
 		Delete: opts.Delete || opts.Mirror, DeleteForeign: opts.Mirror, MaxDelete: opts.MaxDelete,
 		AcceptLostLocks: opts.AcceptLostLocks, Keys: opts.Keys, Versions: opts.Versions, Configuration: opts.Configuration,
-		Strict: opts.Strict, Final: opts.Final, AllowExtra: opts.AllowExtra, Concurrency: opts.Concurrency, NoServerSideCopy: opts.NoServerSideCopy,
+		Strict: opts.Strict, Final: opts.Final, Proof: opts.Proof, AllowExtra: opts.AllowExtra, Concurrency: opts.Concurrency, NoServerSideCopy: opts.NoServerSideCopy,
 		Hash: opts.Hash, Bandwidth: opts.Bandwidth, MaxBytes: cmp.Or(opts.Memory, wire.Memory),
 		Asked: wire.Asked, Log: s.log, Clock: wire.Clock,
 	}
@@ -293,7 +295,7 @@ func (s *Sync) apply(ctx context.Context, p *Plan, report *SyncReport) error {
 		report.Result, err = bucketsync.Apply(ctx, p, &plan.MemoryRecorder{}, engine)
 		return err
 	}
-	t, err := s.testimony(bucketsync.ModeProof)
+	t, err := s.testimony(cmp.Or(s.opts.Proof, bucketsync.ModeProof))
 	if err != nil {
 		return err
 	}
@@ -323,7 +325,7 @@ func (s *Sync) testimony(mode bucketsync.Mode) (*testimony, error) {
 	}
 	return &testimony{path: s.manifestPath(), key: key, head: attest.Header{
 		From: s.engine.From.Describe().URL, To: s.engine.To.Describe().URL, Tool: s.tool, Mode: string(mode),
-		Include: s.opts.Filter.Include, Exclude: s.opts.Filter.Exclude,
+		Include: s.opts.Filter.Include, Exclude: s.opts.Filter.Exclude, CurrentOnly: s.opts.Versions,
 	}}, nil
 }
 

@@ -37,6 +37,10 @@ type SignedManifest struct {
 	PublicKey string `json:"publicKey"`
 	// Keys are those that were compared.
 	Keys bucketsync.Filter `json:"keys,omitzero"`
+	// Hashes counts its entries by what is known of their content.
+	Hashes attest.Hashes `json:"hashes,omitzero"`
+	// CurrentOnly says that older versions were proven equal too, of which it has no entries.
+	CurrentOnly bool `json:"currentOnly,omitempty"`
 }
 
 // testimony writes what a proof finds equal into a signed manifest.
@@ -59,7 +63,7 @@ func (t *testimony) begin() (func(bucketsync.Proven) error, error) {
 	t.out = out
 	return func(p bucketsync.Proven) error {
 		e := attest.Entry{
-			Key: p.Key, Size: p.Size, MD5: p.MD5, Properties: p.Properties,
+			Key: p.Key, Size: p.Size, MD5: p.MD5, Evidence: string(p.Evidence), Properties: p.Properties,
 			Tag: p.Destination.ETag, Version: p.Destination.Version, Modified: p.Destination.Modified,
 		}
 		switch hash := bucket.ParseDigest(p.Hash); hash.Algorithm {
@@ -92,11 +96,25 @@ func (t *testimony) end(proof *bucketsync.Report, clock clock.Clock) (*SignedMan
 	if err != nil {
 		return nil, err
 	}
-	return &SignedManifest{Path: t.path, Objects: head.Objects, Root: head.Root, SignedBy: t.key.Fingerprint(), PublicKey: t.key.Public(), Keys: choiceOf(head)}, nil
+	return &SignedManifest{Path: t.path, Objects: head.Objects, Root: head.Root, SignedBy: t.key.Fingerprint(), PublicKey: t.key.Public(), Keys: choiceOf(head), Hashes: *head.Hashes, CurrentOnly: head.CurrentOnly}, nil
 }
 
 func (m *SignedManifest) print(out *printer) {
 	out.f("signed manifest: %s, root %s, signed by %s%s\n", m.Path, m.Root, m.SignedBy, ofKeys(m.Keys))
+	printEntries(out, m.Objects, m.Hashes, m.CurrentOnly)
+	if m.Hashes.MD5+m.Hashes.None > 0 {
+		out.f("  --proof hash of sync --final, or --mode hash of verify, reads and hashes what has none\n")
+	}
+}
+
+// printEntries says what the entries of a manifest do not tell.
+func printEntries(out *printer, objects int64, hashes attest.Hashes, currentOnly bool) {
+	if currentOnly {
+		out.f("  its entries are the current versions alone, %d: older ones were compared too, and have none\n", objects)
+	}
+	if hashes.MD5+hashes.None > 0 {
+		out.f("  %s: %d with a hash of the content, %d with an MD5 alone, %d with the store's tag alone, which says nothing anywhere else\n", cli.Count(int(objects), "object"), hashes.Content, hashes.MD5, hashes.None)
+	}
 }
 
 // ofKeys says which keys a manifest is of, where it is not every key.
@@ -212,7 +230,7 @@ func (v *ManifestVerification) compare(ctx context.Context, opts ManifestOptions
 	}
 	tell(Event{Kind: StageBegan, Stage: verifyName, Text: opts.Path + " and " + url})
 	report, err := bucketsync.VerifyProven(ctx, bucketsync.ProvenOptions{
-		Bucket: place, Proven: func() iter.Seq2[bucketsync.Proven, error] { return provenOf(opts.Path) }, Properties: same, Filter: filter,
+		Bucket: place, Proven: func() iter.Seq2[bucketsync.Proven, error] { return provenOf(opts.Path) }, Same: same, Filter: filter,
 		Mode: mode, SampleSize: opts.SampleSize, Seed: seed, AllowExtra: opts.AllowExtra, Concurrency: opts.Concurrency, Log: log, Clock: wire.Clock,
 		Objects: v.Objects, Bytes: v.Bytes, Progress: comparing(tell, verifyName),
 	})
@@ -220,7 +238,10 @@ func (v *ManifestVerification) compare(ctx context.Context, opts ManifestOptions
 	if err != nil {
 		return err
 	}
-	v.Place = &BucketVerification{Name: url, Report: report}
+	v.Place = &BucketVerification{Name: url, Report: report, unproven: "what the manifest has no hash of can be told at the place alone that was proven; --mode proof reads what it has one of"}
+	if kept := report.Evidence[bucketsync.Recorded]; mode == bucketsync.ModeFull && kept > 0 {
+		v.Notes = append(v.Notes, fmt.Sprintf("read and not compared was what the manifest has no digest of, %s: what is there is the version that was proven", cli.Count(int(kept), "object")))
+	}
 	return nil
 }
 
@@ -254,6 +275,9 @@ func (v *ManifestVerification) printHeader(out *printer, word string) {
 		signed = "with a signature that does not hold"
 	}
 	out.f("  root %s, %s\n", v.Root, signed)
+	if v.Hashes != nil {
+		printEntries(out, v.Objects, *v.Hashes, v.CurrentOnly)
+	}
 }
 
 // Print writes the verification for people.

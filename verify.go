@@ -40,6 +40,8 @@ type BucketVerification struct {
 	bucketsync.Report
 	// Manifest is the signed manifest that was written, or nil.
 	Manifest *SignedManifest `json:"manifest,omitempty"`
+	// unproven says what to do about what is unproven, where it is not what Print says by itself.
+	unproven string
 }
 
 // OK is true when every bucket was proven equal.
@@ -127,8 +129,8 @@ func copying(tell func(Event), stage string) func(bucketsync.Progress) {
 // verifyMode reads the name of a mode; none is that of the listings.
 func verifyMode(name string) (bucketsync.Mode, error) {
 	mode := bucketsync.Mode(cmp.Or(name, string(bucketsync.ModeListing)))
-	if !slices.Contains([]bucketsync.Mode{bucketsync.ModeSize, bucketsync.ModeListing, bucketsync.ModeSample, bucketsync.ModeProof, bucketsync.ModeFull}, mode) {
-		return "", &UnknownError{Kind: "mode", Name: name, Known: "it is size, listing, sample, proof or full"}
+	if !slices.Contains([]bucketsync.Mode{bucketsync.ModeSize, bucketsync.ModeListing, bucketsync.ModeSample, bucketsync.ModeProof, bucketsync.ModeHash, bucketsync.ModeFull}, mode) {
+		return "", &UnknownError{Kind: "mode", Name: name, Known: "it is size, listing, sample, proof, hash or full"}
 	}
 	return mode, nil
 }
@@ -155,7 +157,7 @@ func (v *Verification) print(out *printer) {
 			out.f("  %s %s: %s\n", d.Kind, cli.Quoted(d.Key), d.What)
 		}
 		if unproven {
-			out.f("  nothing differs as far as is known: --mode proof reads what is unproven; what a sync has proven is known in its own directory, which --state names\n")
+			out.f("  nothing differs as far as is known: %s\n", cmp.Or(b.unproven, "--mode proof reads what is unproven; what a sync has proven is known in its own directory, which --state names"))
 		}
 		if b.Equal && b.Objects == 0 {
 			out.f("  warning: nothing was compared: neither side has a key that is among those to compare\n")

@@ -19,8 +19,8 @@ type ProvenOptions struct {
 	Bucket bucket.Bucket
 	// Proven begins to yield what was proven, in the order of the bytes of keys. It may be called more than once.
 	Proven func() iter.Seq2[Proven, error]
-	// Properties says that the fingerprints of properties are in the form of this place.
-	Properties bool
+	// Same says that this is the place that was proven: fingerprints of properties are in its form, and a version of another tag is another one.
+	Same bool
 	// The rest is as in VerifyOptions.
 	Filter      Filter
 	Mode        Mode
@@ -52,7 +52,7 @@ func VerifyProven(ctx context.Context, opts ProvenOptions) (Report, error) {
 			e.comparison.bytes = opts.Bytes
 		}
 	}
-	a := &attested{engine: e, mode: cmp.Or(opts.Mode, ModeListing), proven: opts.Proven, properties: opts.Properties}
+	a := &attested{engine: e, mode: cmp.Or(opts.Mode, ModeListing), proven: opts.Proven, same: opts.Same}
 	report := Report{Mode: a.mode}
 	a.reads = func(string) bool { return a.mode == ModeFull }
 	if a.mode == ModeSample {
@@ -93,10 +93,10 @@ func VerifyProven(ctx context.Context, opts ProvenOptions) (Report, error) {
 // attested compares one place with what was proven.
 type attested struct {
 	*engine
-	mode       Mode
-	reads      func(key string) bool
-	proven     func() iter.Seq2[Proven, error]
-	properties bool
+	mode   Mode
+	reads  func(key string) bool
+	proven func() iter.Seq2[Proven, error]
+	same   bool
 }
 
 func (a *attested) examineAll(ctx context.Context, resort bool, s *summary) (err error) {
@@ -160,7 +160,7 @@ func (a *attested) atSight(key string, p *Proven, obj *bucket.Object) (f finding
 	case a.mode == ModeSize:
 		f.evidence, f.src.content, f.dst.content = SizeOnly, "", ""
 		return f, true
-	case !a.reads(key) && p.Destination.is(*obj):
+	case !a.reads(key) && p.Destination.is(*obj) && (a.same || len(p.content().digests()) > 0):
 		f.evidence = Recorded
 		f.agree(p.content(), p.Properties)
 		return f, true
@@ -178,7 +178,7 @@ func (a *attested) lookAt(ctx context.Context, p Proven, f finding) finding {
 		return a.orUnreadable(ctx, f, fmt.Errorf("look at %q: %w", p.Key, err))
 	}
 	properties := p.Properties
-	if a.properties && obj.Properties != nil && p.Properties != "" && fingerprint(*obj.Properties, a.toCaps) != p.Properties {
+	if a.same && obj.Properties != nil && p.Properties != "" && fingerprint(*obj.Properties, a.toCaps) != p.Properties {
 		return f.differs(Differ, "its properties are not those that were proven")
 	}
 	was := p.content().digests()
@@ -194,16 +194,25 @@ func (a *attested) lookAt(ctx context.Context, p Proven, f finding) finding {
 		f.agree(contentOf([]bucket.Digest{of}), properties)
 		return f
 	case len(was) == 0:
-		return f.differs(Unproven, "no digest of it was kept")
-	case !read && a.mode != ModeProof:
+		if g := a.byVersion(&p, obj, f); g.diff != nil || !read {
+			return g
+		}
+	case !read && a.mode != ModeProof && a.mode != ModeHash:
 		return f.differs(Unproven, "it is another version, and the store reports no digest of the algorithm that was kept")
 	}
-	sums, err := hashOf(ctx, a.patience, a.to, obj, a.comparison.hear, algorithmsOf(was)...)
+	wanted := algorithmsOf(was)
+	if len(was) == 0 {
+		wanted = append(wanted, a.opts.Hash) // with nothing to compare it: its store may not give it whole any more
+	}
+	sums, err := hashOf(ctx, a.patience, a.to, obj, a.comparison.hear, wanted...)
 	if errors.Is(err, errSourceMoved) {
 		return f.differs(Differ, "it changed while it was looked at")
 	}
 	if err != nil {
 		return a.orUnreadable(ctx, f, err)
+	}
+	if len(was) == 0 {
+		return a.byVersion(&p, obj, f)
 	}
 	if rel, of, _ := relate(was, sums.digests(), true); rel != bucket.Same {
 		return f.differs(Differ, "its bytes differ: its "+string(of.Algorithm)+" is another")
@@ -221,6 +230,23 @@ func (a *attested) orUnreadable(ctx context.Context, f finding, err error) findi
 	}
 	f.err = err
 	return f
+}
+
+// byVersion decides about an object of which no digest was kept: which version was proven is all that is known of it.
+func (a *attested) byVersion(p *Proven, now bucket.Object, f finding) finding {
+	was := p.Destination
+	other := func(was, now string) bool { return was != "" && now != "" && was != now }
+	switch {
+	case a.same && was.written(now):
+		f.evidence = Recorded
+		f.agree(p.content(), p.Properties)
+		return f
+	case !a.same:
+		return f.differs(Unproven, "no digest of it was kept, and which version it was tells nothing at another place")
+	case other(was.ETag, now.ETag) || other(was.Version, now.Version):
+		return f.differs(Differ, "it is another version than was proven, and no digest of that was kept")
+	}
+	return f.differs(Unproven, "it was written since, and no digest of it was kept")
 }
 
 func (p Proven) content() content { return content{p.Hash, p.MD5} }

@@ -31,6 +31,9 @@ const (
 	ModeSample Mode = "sample"
 	// ModeProof is ModeListing, and reads on both sides what that leaves unproven.
 	ModeProof Mode = "proof"
+	// ModeHash is ModeProof, and also reads on both sides what is proven equal by something else than a hash of its content: the MD5 that both
+	// stores tell, or that one server copied it.
+	ModeHash Mode = "hash"
 	// ModeFull reads every byte on both sides and believes nothing else.
 	ModeFull Mode = "full"
 )
@@ -173,9 +176,9 @@ type leaf struct {
 
 func (e *engine) verify(ctx context.Context, mode Mode, sampleSize int, seed string) (Report, error) {
 	switch mode {
-	case ModeSize, ModeListing, ModeSample, ModeProof, ModeFull:
+	case ModeSize, ModeListing, ModeSample, ModeProof, ModeHash, ModeFull:
 	default:
-		return Report{}, fmt.Errorf("verify: unknown mode %q: use size, listing, sample, proof or full", mode)
+		return Report{}, fmt.Errorf("verify: unknown mode %q: use size, listing, sample, proof, hash or full", mode)
 	}
 	resort := false
 	for {
@@ -263,7 +266,7 @@ func (e *engine) examine(ctx context.Context, p pair, mode Mode, read bool, s *s
 		return s.put(&f)
 	}
 	return s.await(workers, func() finding {
-		if err := e.lookAt(ctx, p, &f, read, mode == ModeProof); errors.Is(err, errSourceMoved) || errors.Is(err, bucket.ErrNotExist) {
+		if err := e.lookAt(ctx, p, &f, read || mode == ModeHash, mode == ModeProof); errors.Is(err, errSourceMoved) || errors.Is(err, bucket.ErrNotExist) {
 			f = f.differs(Differ, "it changed while it was looked at")
 		} else if what := e.unread(ctx, p.key, err); what != "" {
 			f = f.differs(Unreadable, what)
@@ -353,7 +356,7 @@ func (e *engine) atSight(p pair, mode Mode, read bool) (f finding, certain bool)
 	case mode == ModeSize:
 		f.evidence, f.src.content, f.dst.content = SizeOnly, "", ""
 		return f, true
-	case !read && p.rec.proves(*p.src, *p.dst):
+	case !read && p.rec.proves(*p.src, *p.dst) && (mode != ModeHash || p.rec.Hash != ""):
 		f.evidence = p.rec.Evidence
 		f.agree(content{p.rec.Hash, p.rec.MD5}, p.rec.Properties)
 		return f, true

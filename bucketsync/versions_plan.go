@@ -229,7 +229,7 @@ func (e *engine) verifyVersion(ctx context.Context, key string, src, dst *bucket
 		return s.put(&f)
 	}
 	return s.await(workers, func() finding {
-		if err := one.lookAt(ctx, p, &f, read, mode == ModeProof); errors.Is(err, errSourceMoved) || errors.Is(err, bucket.ErrNotExist) {
+		if err := one.lookAt(ctx, p, &f, read || mode == ModeHash, mode == ModeProof); errors.Is(err, errSourceMoved) || errors.Is(err, bucket.ErrNotExist) {
 			f = f.differs(Differ, "it changed while it was looked at")
 		} else {
 			f.err = err

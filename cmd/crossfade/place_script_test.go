@@ -206,8 +206,8 @@ func cmdTakesAt(ts *testscript.TestScript, neg bool, args []string) {
 	cmdTakes(ts, neg, access(ts, args))
 }
 
-// cmdObjects makes a bucket with objects, whose content is their key unless said otherwise; a number and a B is so many
-// bytes: objects one data a b=other c=300000B.
+// cmdObjects makes a bucket with objects, whose content is their key unless said otherwise; a number and a B is so many x,
+// and with a Y so many y: objects one data a b=other c=300000B.
 func cmdObjects(ts *testscript.TestScript, _ bool, args []string) {
 	b := accountOf(ts, args[0]).bucket(ts, args[1])
 	ctx := context.Background()
@@ -217,8 +217,11 @@ func cmdObjects(ts *testscript.TestScript, _ bool, args []string) {
 		if !ok {
 			content = key
 		}
-		if n, err := strconv.Atoi(strings.TrimSuffix(content, "B")); err == nil && strings.HasSuffix(content, "B") {
-			content = strings.Repeat("x", n)
+		for unit, letter := range map[string]string{"B": "x", "Y": "y"} {
+			if n, err := strconv.Atoi(strings.TrimSuffix(content, unit)); err == nil && strings.HasSuffix(content, unit) {
+				content = strings.Repeat(letter, n)
+				break
+			}
 		}
 		_, err := b.Put(ctx, key, strings.NewReader(content), int64(len(content)), bucket.PutOptions{Properties: bucket.Properties{
 			ContentType: "text/plain", Metadata: map[string]string{"owner": "shop"}, Tags: map[string]string{"kind": "test"},

@@ -92,6 +92,7 @@ env:VARIABLE or file:PATH.
 	flags.BoolVar(&a.opts.Warm, "warm", false, "copy again and again until at most --max-delta objects differ")
 	flags.Int64Var(&a.opts.MaxDelta, "max-delta", 1000, "how many objects may differ when --warm ends")
 	flags.BoolVar(&a.opts.Final, "final", false, "copy until nothing differs, then prove both sides equal: for the time when nothing writes to the source")
+	flags.StringVar((*string)(&a.opts.Proof), "proof", string(bucketsync.ModeProof), "how --final proves: proof (by digests, and by reading what they leave unproven), hash (that, and reads what has no hash of its content yet, so that all of the signed manifest has one) or full (reads every byte of both sides)")
 	flags.BoolVar(&a.opts.Reverse, "reverse", false, "go back: bring to FROM what was written to TO since the last --final with the same --state, prove both equal, and touch nothing else")
 	flags.StringArrayVar(&a.opts.Recopy, "recopy", nil, "copy keys that match this glob again, of what this sync wrote, although they are known to be equal: objects that a store has damaged, or whose tags alone were changed; may be said more than once")
 	flags.BoolVar(&a.opts.AllowExtra, "allow-extra", false, "let --final hold although the destination has objects of its own")
@@ -166,6 +167,9 @@ func (p *program) syncAlone(ctx context.Context, s step, a *alone, args []string
 	if err := (bucketsync.Filter{Include: a.opts.Recopy}).Check(); err != nil {
 		return nil, &usageError{fmt.Errorf("--recopy: %w", err)}
 	}
+	if err := a.checkProof(); err != nil {
+		return nil, err
+	}
 	if err := a.bounds(); err != nil {
 		return nil, err
 	}
@@ -239,6 +243,20 @@ func (a *alone) checkReverse() error {
 		return &usageError{errors.New("--conflict overwrite does not go with --reverse: what changed on both sides is never overwritten; say fail or skip")}
 	}
 	return nil
+}
+
+// checkProof refuses a proof that a final sync cannot be, and one of a sync that ends with none.
+func (a *alone) checkProof() error {
+	switch a.opts.Proof {
+	case bucketsync.ModeProof:
+		return nil
+	case bucketsync.ModeHash, bucketsync.ModeFull:
+		if a.opts.Final {
+			return nil
+		}
+		return &usageError{errors.New("--proof goes with --final: no other sync ends with a proof that can be chosen")}
+	}
+	return &usageError{fmt.Errorf("--proof is %q: it must be proof, hash or full", a.opts.Proof)}
 }
 
 // bounds reads the flags that are numbers of bytes.

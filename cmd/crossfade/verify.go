@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/crossfade-project/crossfade"
 	"github.com/crossfade-project/crossfade/internal/cli"
@@ -58,7 +61,7 @@ without asking any store. With a place behind it, that is compared with the mani
 
 func (v *comparison) flags(c *cobra.Command) {
 	f := c.Flags()
-	f.StringVar(&v.opts.Mode, "mode", "listing", "how buckets are compared: size (keys and sizes alone: no proof), listing, sample, proof (reads what the listings leave unproven) or full (reads every byte of both sides)")
+	f.StringVar(&v.opts.Mode, "mode", "listing", "how buckets are compared: size (keys and sizes alone: no proof), listing, sample, proof (reads what the listings leave unproven), hash (also what no hash of the content is known of) or full (reads every byte of both sides)")
 	f.IntVar(&v.opts.SampleSize, "sample", 100, "how many objects of each bucket --mode sample reads")
 	f.StringVar(&v.opts.Seed, "seed", "", "chooses the sample; the same seed reads the same objects (default one by chance, which the result tells)")
 	f.BoolVar(&v.opts.SkipArchive, "skip-archive", false, "do not read the archive")
@@ -96,6 +99,9 @@ func (p *program) verification(c *cobra.Command, v *comparison, args []string) (
 				return nil, &usageError{fmt.Errorf("--%s says how a place is compared with the manifest, and none is named", name)}
 			}
 		}
+		if err := notOfManifests(c); err != nil {
+			return nil, err
+		}
 		return p.verifyManifest(c.Context(), v, args)
 	}
 	if v.manifest.PublicKey+v.manifest.Prove != "" {
@@ -121,6 +127,23 @@ func (p *program) verification(c *cobra.Command, v *comparison, args []string) (
 	}
 	result, err := m.Verify(c.Context(), v.opts)
 	return result, notPlaces(args, err)
+}
+
+// notOfManifests refuses what would go for nothing beside --manifest.
+func notOfManifests(c *cobra.Command) error {
+	var wrong error
+	c.Flags().Visit(func(f *pflag.Flag) {
+		switch {
+		case wrong != nil:
+		case f.Name == "versions":
+			wrong = &usageError{errors.New("--versions does not go with --manifest, which has entries of current versions alone")}
+		case strings.HasPrefix(f.Name, "from-"):
+			wrong = &usageError{fmt.Errorf("--%s does not go with --manifest: what is said of its place are the flags --to-…", f.Name)}
+		case slices.Contains([]string{"state", "hash", "write-manifest", "sign-key"}, f.Name):
+			wrong = &usageError{fmt.Errorf("--%s does not go with --manifest", f.Name)}
+		}
+	})
+	return wrong
 }
 
 func (p *program) verifyManifest(ctx context.Context, v *comparison, args []string) (verified, error) {

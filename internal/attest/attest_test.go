@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -108,7 +109,7 @@ func made(t testing.TB, entries ...Entry) (path string, key *Key) {
 
 func some() []Entry {
 	return []Entry{
-		{Key: "a", Size: 3, SHA256: "aa", Properties: "p", Tag: "t"}, {Key: "a/b", Size: 4, BLAKE3: "cc", MD5: "bb"},
+		{Key: "a", Size: 3, SHA256: "aa", Properties: "p", Tag: "t"}, {Key: "a/b", Size: 4, BLAKE3: "cc", MD5: "bb", Evidence: "read"},
 		{Key: "bad\xff", Size: 5}, {Key: "c \"quoted\" <&>\u2028", Size: 6, Version: "7", Modified: 8},
 	}
 }
@@ -178,6 +179,54 @@ func TestWhatWasChangedIsFound(t *testing.T) {
 }
 
 // What is left of a header that was cut or changed is no other kind of failure than anything else that was.
+// What the entries have of their content is counted in the header, and held against them.
+func TestWhatEntriesHaveOfTheirContentIsCounted(t *testing.T) {
+	path, key := made(t, append(some(), Entry{Key: "md5 alone", MD5: "dd"})...)
+	c, _, err := Read(path, ReadOptions{})
+	must(t, err)
+	if c.Hashes == nil || *c.Hashes != (Hashes{Content: 2, MD5: 1, None: 2}) || !c.OK() {
+		t.Fatalf("%+v", c)
+	}
+	whole, err := os.ReadFile(path)
+	must(t, err)
+	rewrite := func(to string) Checked {
+		raw := bytes.Replace(whole, []byte(`"hashes":{"content":2,"md5":1,"none":2},`), []byte(to), 1)
+		must(t, os.WriteFile(path, raw, 0o600))
+		sum := sha512.Sum512(raw)
+		signature, err := key.sign(sum[:])
+		must(t, err)
+		must(t, os.WriteFile(path+sigSuffix, signature, 0o600))
+		c, _, err := Read(path, ReadOptions{})
+		must(t, err)
+		return c
+	}
+	if c := rewrite(`"hashes":{"content":5,"md5":0,"none":0},`); len(c.Problems) != 1 || !strings.Contains(c.Problems[0], "2 of its entries have a hash of their content") {
+		t.Errorf("a header that boasts: %q", c.Problems)
+	}
+	// One of an earlier version says nothing of it, and is counted.
+	if c := rewrite(""); !c.OK() || c.Hashes == nil || c.Hashes.Content != 2 {
+		t.Errorf("without counts: %+v", c)
+	}
+}
+
+// What would be replaced has to be a manifest, or what is left of one.
+func TestOnlyAManifestIsReplaced(t *testing.T) {
+	path, _ := made(t, some()...)
+	must(t, MayReplace(path))
+	must(t, MayReplace(filepath.Join(t.TempDir(), "none")))
+	for text, may := range map[string]bool{"": true, `{"crossfade`: true, `{"crossfadeManifest":1,`: true, "notes": false, `{"format":3}`: false, `{"crossFade`: false} {
+		must(t, os.WriteFile(path, []byte(text), 0o600))
+		if err := MayReplace(path); (err == nil) != may || err != nil && !errors.Is(err, ErrNoManifest) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+	must(t, os.WriteFile(path, nil, 0o600))
+	must(t, os.WriteFile(path+sigSuffix, []byte("mine"), 0o600))
+	if err := MayReplace(path); !errors.Is(err, ErrNoManifest) {
+		t.Errorf("a file that is no signature: %v", err)
+	}
+}
+
 func TestAHeaderThatWasCutDoesNotHold(t *testing.T) {
 	for name, change := range map[string]func(string) string{
 		"cut":     func(s string) string { return s[:30] },

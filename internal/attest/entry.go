@@ -27,10 +27,33 @@ type Header struct {
 	// Include and Exclude are the globs that chose the keys that were compared; without any, it was every key.
 	Include []string `json:"include,omitempty"`
 	Exclude []string `json:"exclude,omitempty"`
-	Objects int64    `json:"objects"`
-	Bytes   int64    `json:"bytes"`
-	Tree    string   `json:"tree"`
-	Root    string   `json:"root"` // hexadecimal
+	// CurrentOnly says that older versions were compared too, of which there are no entries.
+	CurrentOnly bool  `json:"currentOnly,omitempty"`
+	Objects     int64 `json:"objects"`
+	Bytes       int64 `json:"bytes"`
+	// Hashes counts entries by what is known of their content. An earlier version wrote none; Read counts them then.
+	Hashes *Hashes `json:"hashes,omitempty"`
+	Tree   string  `json:"tree"`
+	Root   string  `json:"root"` // hexadecimal
+}
+
+// Hashes counts entries by the strongest digest of the content that they have.
+type Hashes struct {
+	Content int64 `json:"content"` // BLAKE3 or SHA-256
+	MD5     int64 `json:"md5"`     // no more than that
+	None    int64 `json:"none"`    // none: which version it is, is all that is known
+}
+
+// add counts an entry.
+func (h *Hashes) add(e Entry) {
+	switch {
+	case e.BLAKE3+e.SHA256 != "":
+		h.Content++
+	case e.MD5 != "":
+		h.MD5++
+	default:
+		h.None++
+	}
 }
 
 // Entry is one object.
@@ -39,6 +62,8 @@ type Entry struct {
 	Size int64 // bytes
 	// BLAKE3, SHA256 and MD5 of the content in hexadecimal, where they are known: one of the former two, mostly.
 	BLAKE3, SHA256, MD5 string
+	// Evidence is by what it was proven equal on both sides.
+	Evidence string
 	// Properties is a fingerprint of them, as the place that is attested keeps them.
 	Properties string
 	// Tag, Version and Modified (seconds since 1970) identify the version at that place.
@@ -53,6 +78,7 @@ type entryJSON struct {
 	BLAKE3     string `json:"blake3,omitempty"`
 	SHA256     string `json:"sha256,omitempty"`
 	MD5        string `json:"md5,omitempty"`
+	Evidence   string `json:"evidence,omitempty"`
 	Properties string `json:"properties,omitempty"`
 	Tag        string `json:"etag,omitempty"`
 	Version    string `json:"version,omitempty"`
@@ -61,7 +87,7 @@ type entryJSON struct {
 
 // MarshalJSON implements json.Marshaler.
 func (e Entry) MarshalJSON() ([]byte, error) {
-	out := entryJSON{Key: e.Key, Size: e.Size, BLAKE3: e.BLAKE3, SHA256: e.SHA256, MD5: e.MD5, Properties: e.Properties, Tag: e.Tag, Version: e.Version, Modified: e.Modified}
+	out := entryJSON{Key: e.Key, Size: e.Size, BLAKE3: e.BLAKE3, SHA256: e.SHA256, MD5: e.MD5, Evidence: e.Evidence, Properties: e.Properties, Tag: e.Tag, Version: e.Version, Modified: e.Modified}
 	if !utf8.ValidString(e.Key) {
 		out.Key, out.Raw = "", []byte(e.Key)
 	}
@@ -83,6 +109,6 @@ func (e *Entry) UnmarshalJSON(raw []byte) error {
 	case in.Size < 0:
 		return fmt.Errorf("the entry of %q has a size of %d", in.Key, in.Size)
 	}
-	*e = Entry{Key: in.Key, Size: in.Size, BLAKE3: in.BLAKE3, SHA256: in.SHA256, MD5: in.MD5, Properties: in.Properties, Tag: in.Tag, Version: in.Version, Modified: in.Modified}
+	*e = Entry{Key: in.Key, Size: in.Size, BLAKE3: in.BLAKE3, SHA256: in.SHA256, MD5: in.MD5, Evidence: in.Evidence, Properties: in.Properties, Tag: in.Tag, Version: in.Version, Modified: in.Modified}
 	return nil
 }

@@ -112,6 +112,7 @@ func readFrom(from io.Reader, sum hash.Hash, opts ReadOptions, index uint64, pro
 	}
 	t := tree{wanted: index}
 	var objects, size int64
+	var hashes Hashes
 	last := ""
 	for at := 2; ; at++ {
 		line, err := readLine(in)
@@ -140,6 +141,7 @@ func readFrom(from io.Reader, sum hash.Hash, opts ReadOptions, index uint64, pro
 		t.add(line)
 		objects++
 		size += e.Size
+		hashes.add(e)
 		if index > 0 && t.n == index {
 			proof.Line = string(line)
 		}
@@ -152,6 +154,12 @@ func readFrom(from io.Reader, sum hash.Hash, opts ReadOptions, index uint64, pro
 	root := t.root()
 	if objects != c.Objects || size != c.Bytes {
 		c.problem("it has %d objects of %d bytes, and its header says %d of %d", objects, size, c.Objects, c.Bytes)
+	}
+	if c.Hashes == nil {
+		c.Hashes = &hashes
+	}
+	if *c.Hashes != hashes {
+		c.problem("%d of its entries have a hash of their content, %d an MD5 alone and %d no digest, and its header says %d, %d and %d", hashes.Content, hashes.MD5, hashes.None, c.Hashes.Content, c.Hashes.MD5, c.Hashes.None)
 	}
 	if hex.EncodeToString(root[:]) != c.Root {
 		c.problem("the root of its entries is %x, and its header says %s: entries were changed, added or taken away", root, c.Root)

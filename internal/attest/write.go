@@ -32,7 +32,7 @@ func Create(path string, head Header) (*Writer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write manifest %s: %w", path, err)
 	}
-	head.Format, head.Tree, head.Objects, head.Bytes = format, treeName, 0, 0
+	head.Format, head.Tree, head.Objects, head.Bytes, head.Hashes = format, treeName, 0, 0, &Hashes{}
 	return &Writer{path: path, head: head, body: body, out: bufio.NewWriterSize(body, 1<<16)}, nil
 }
 
@@ -49,6 +49,7 @@ func (w *Writer) Add(e Entry) error {
 	w.tree.add(line)
 	w.head.Objects++
 	w.head.Bytes += e.Size
+	w.head.Hashes.add(e)
 	if _, err := w.out.Write(append(line, '\n')); err != nil {
 		return fmt.Errorf("write manifest %s: %w", w.path, err)
 	}
