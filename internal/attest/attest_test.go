@@ -8,6 +8,7 @@ import (
 	"crypto/sha512"
 	"crypto/x509"
 	"encoding/hex"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -127,6 +128,11 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 	if fmt.Sprint(back) != fmt.Sprint(some()) {
 		t.Errorf("got %+v", back)
 	}
+	raw, err := json.Marshal(proof)
+	must(t, err)
+	if want := fmt.Sprintf(`"path":["%x","%x"],"root":"%s"}`, proof.Path[0], proof.Path[1], c.Root); !strings.HasSuffix(string(raw), want) || !strings.Contains(string(raw), `"index":1,"of":4`) {
+		t.Errorf("as JSON it is %s, want %s", raw, want)
+	}
 	if proof == nil || !proof.Holds() || proof.Index != 1 || proof.Of != 4 || hex.EncodeToString(proof.Root) != c.Root || !strings.Contains(proof.Line, `"key":"a/b"`) {
 		t.Errorf("%+v", proof)
 	}
@@ -139,7 +145,7 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 		t.Errorf("left over: %v", left)
 	}
 	// The same list gives the same file, whenever it is written.
-	raw, err := os.ReadFile(path)
+	raw, err = os.ReadFile(path)
 	must(t, err)
 	path, _ = made(t, some()...)
 	again, err := os.ReadFile(path)
@@ -161,6 +167,7 @@ func TestWhatWasChangedIsFound(t *testing.T) {
 		"the header alone": func(s string) string { return s[:strings.IndexByte(s, '\n')+1] },
 		"nothing":          func(string) string { return "" },
 		"something else":   func(string) string { return "{}\n" },
+		"the tree":         func(s string) string { return strings.Replace(s, treeName, "rfc6962-sha512", 1) },
 		"a later format":   func(s string) string { return strings.Replace(s, `"crossfadeManifest":1`, `"crossfadeManifest":2`, 1) },
 	} {
 		path, _ := made(t, some()...)
@@ -174,6 +181,9 @@ func TestWhatWasChangedIsFound(t *testing.T) {
 		c, _, err := Read(path, ReadOptions{})
 		if err == nil && c.OK() {
 			t.Errorf("%s was changed, and nobody noticed", name)
+		}
+		if err != nil && name != "something else" {
+			t.Errorf("%s was changed, and that is no finding but %v", name, err)
 		}
 	}
 }

@@ -108,7 +108,11 @@ func readFrom(from io.Reader, sum hash.Hash, opts ReadOptions, index uint64, pro
 		return c, 0, errors.New("line 1: it is no manifest")
 	}
 	if c.Format != format || c.Tree != treeName {
-		return c, 0, fmt.Errorf("line 1: format %d with tree %q, and this program reads format %d with %s", c.Format, c.Tree, format, treeName)
+		c.problem("line 1: format %d with tree %q, and this program reads format %d with %s: it was changed, or a later program wrote it", c.Format, c.Tree, format, treeName)
+		if _, err := io.Copy(io.Discard, in); err != nil { // so that the signature is held against the whole file
+			return c, 0, err
+		}
+		return c, 0, nil
 	}
 	t := tree{wanted: index}
 	var objects, size int64

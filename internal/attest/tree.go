@@ -3,6 +3,8 @@ package attest
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"math/bits"
 )
 
@@ -102,8 +104,22 @@ type Proof struct {
 	Line  string   `json:"line"`
 	Index uint64   `json:"index"` // from 0
 	Of    uint64   `json:"of"`    // lines
-	Path  [][]byte `json:"path"`  // base64, from the bottom up
+	Path  [][]byte `json:"path"`  // from the bottom up
 	Root  []byte   `json:"root"`
+}
+
+// MarshalJSON writes hashes in hexadecimal, as the header and the text have them.
+func (p Proof) MarshalJSON() ([]byte, error) {
+	path := make([]string, 0, len(p.Path))
+	for _, h := range p.Path {
+		path = append(path, hex.EncodeToString(h))
+	}
+	type plain Proof
+	return json.Marshal(struct {
+		plain
+		Path []string `json:"path"`
+		Root string   `json:"root"`
+	}{plain(p), path, hex.EncodeToString(p.Root)})
 }
 
 // Holds reports whether the proof is right.
