@@ -158,9 +158,6 @@ func (p *program) verifyManifest(ctx context.Context, v *comparison, args []stri
 	default:
 		return nil, &usageError{fmt.Errorf("one place is compared with a manifest, and %s", named(len(args)))}
 	}
-	if v.ends.from != (end{}) {
-		return nil, &usageError{errors.New("the place that is compared with a manifest has the flags of a destination: --to-endpoint, --to-access-key and so on, not --from-…")}
-	}
 	if v.alone.Concurrency < 0 {
 		return nil, badConcurrency(v.alone.Concurrency)
 	}
