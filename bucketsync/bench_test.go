@@ -104,7 +104,7 @@ func BenchmarkCompare(b *testing.B) {
 }
 
 func BenchmarkManifest(b *testing.B) {
-	for _, format := range []int{formatJSON, formatTyped} {
+	for _, format := range []int{formatJSON, formatTyped, formatChecked} {
 		b.Run(fmt.Sprintf("format=%d", format), func(b *testing.B) {
 			r := Record{
 				State: StateCopied, Source: Seen{ETag: "b1946ac92492d2347c6235b4d2611184", Size: 4096, Modified: 1_700_000_000},

@@ -281,7 +281,7 @@ func FuzzManifest(f *testing.F) {
 			}
 			first = append(first, r)
 		}
-		out := bytes.NewBufferString(tabs)
+		out := bytes.NewBufferString(`{"format":4,"from":"a","to":"b"}` + "\n")
 		for _, r := range first {
 			out.Write(appendRecord(nil, &r))
 		}

@@ -3,9 +3,12 @@ package bucketsync
 import (
 	"bufio"
 	"bytes"
+	"encoding/binary"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"io/fs"
 	"iter"
@@ -17,22 +20,57 @@ import (
 	"github.com/crossfade-project/crossfade/internal/mend"
 )
 
-// The forms of a manifest. Each line behind the header is a record: in format 1 a JSON object, in formats 2 and 3 its fields
+// The forms of a manifest. Each line behind the header is a record: in format 1 a JSON object, from format 2 on its fields
 // between tabs, in the order of fields, with \\, \t and \n for a backslash, a tab and the end of a line. Before format 3 the hash of a
-// content was a SHA-256; from then on its algorithm stands before it, with a colon. All are read, the last is written.
+// content was a SHA-256; from then on its algorithm stands before it, with a colon. From format 4 on a line ends in a tab and the CRC-32C of
+// what is before it, in hexadecimal: a line whose bytes have rotted is an error, and believed in nothing. All are read, the last is written.
 const (
 	formatJSON  = 1
 	formatTabs  = 2
 	formatTyped = 3
+	// formatChecked has the check at the end of each line.
+	formatChecked = 4
 	// manifestFormat is the form that is written. Readers refuse a later one.
-	manifestFormat = formatTyped
+	manifestFormat = formatChecked
 )
 
-// recordFields is how many fields a line has.
+// checkLength is how long the check of a line is, with its tab.
+const checkLength = 1 + 2*crc32.Size
+
+// appendCheck appends the check of a line.
+func appendCheck(to, line []byte) []byte {
+	var sum [crc32.Size]byte
+	binary.BigEndian.PutUint32(sum[:], crc32.Checksum(line, crc32.MakeTable(crc32.Castagnoli)))
+	return hex.AppendEncode(append(to, '\t'), sum[:])
+}
+
+// checkLine says how much of a line, without its end, is the record, and whether it is as it was written.
+func checkLine(line []byte, format int) (int, error) {
+	if format < formatChecked {
+		return len(line), nil
+	}
+	at := len(line) - checkLength
+	var check [checkLength]byte
+	if at < 0 || !bytes.Equal(appendCheck(check[:0], line[:at]), line[at:]) {
+		return 0, errors.New("its checksum does not hold")
+	}
+	return at, nil
+}
+
+// damagedRecord is the error of a line that is not as it was written.
+func damagedRecord(op string, err error) error {
+	return &mend.Error{
+		Op: op, Err: err,
+		Hint: "the file was cut off or damaged: put it back from a backup; without one take it away and sync forward again, which compares both sides anew",
+	}
+}
+
+// recordFields is how many fields a line has, without its check.
 const recordFields = 14
 
 // appendRecord writes a record as a line of the format that is written.
 func appendRecord(to []byte, r *Record) []byte {
+	begin := len(to)
 	to = appendField(to, r.Key)
 	to = append(append(to, '\t'), r.State...)
 	for _, s := range []*Seen{&r.Source, &r.Destination} {
@@ -45,7 +83,7 @@ func appendRecord(to []byte, r *Record) []byte {
 	to = appendField(append(to, '\t'), r.MD5)
 	to = appendField(append(to, '\t'), r.Properties)
 	to = appendField(append(to, '\t'), string(r.Evidence))
-	return append(to, '\n')
+	return append(appendCheck(to, to[begin:]), '\n')
 }
 
 func appendField(to []byte, text string) []byte {
@@ -93,7 +131,7 @@ func unescape(text string) (string, error) {
 	return b.String(), nil
 }
 
-// parseRecord reads a line, without its end, in a format. The record's texts are parts of the line.
+// parseRecord reads a line, without its check and its end, in a format. The record's texts are parts of the line.
 func parseRecord(line string, format int, r *Record) error {
 	if format == formatJSON {
 		return json.Unmarshal([]byte(line), r)
@@ -159,15 +197,12 @@ func recordPages(from io.Reader, format int, torn bool) iter.Seq2[[]Record, erro
 				return
 			}
 			whole := bytes.LastIndexByte(buffer[:held], '\n') + 1
-			page, err := parseRecords(string(buffer[:whole]), format)
+			page, err := parseRecords(buffer[:whole], format)
 			if len(page) > 0 && !yield(page, nil) {
 				return
 			}
 			if err == nil && ended && held > whole && !torn {
-				err = &mend.Error{
-					Op: "read the last line", Err: io.ErrUnexpectedEOF,
-					Hint: "the file was cut off: put it back from a backup; without one take it away and sync forward again, which compares both sides anew",
-				}
+				err = damagedRecord("read the last line", io.ErrUnexpectedEOF)
 			}
 			if err != nil {
 				yield(nil, err)
@@ -185,15 +220,20 @@ func recordPages(from io.Reader, format int, torn bool) iter.Seq2[[]Record, erro
 }
 
 // parseRecords reads whole lines.
-func parseRecords(text string, format int) ([]Record, error) {
+func parseRecords(raw []byte, format int) ([]Record, error) {
+	text := string(raw) // of which the records' texts are parts
 	page := make([]Record, 0, len(text)/200)
-	for text != "" {
-		line, rest, _ := strings.Cut(text, "\n")
+	for len(raw) > 0 {
+		end := bytes.IndexByte(raw, '\n')
 		page = append(page, Record{})
-		if err := parseRecord(line, format, &page[len(page)-1]); err != nil {
-			return page[:len(page)-1], fmt.Errorf("the line %.80q: %w", line, err)
+		length, err := checkLine(raw[:end], format)
+		if err == nil {
+			err = parseRecord(text[:length], format, &page[len(page)-1])
 		}
-		text = rest
+		if err != nil {
+			return page[:len(page)-1], damagedRecord(fmt.Sprintf("read the line %.80q", raw[:end]), err)
+		}
+		raw, text = raw[end+1:], text[end+1:]
 	}
 	return page, nil
 }
@@ -324,6 +364,13 @@ func (f *recordFile) keyBehind(place int64) (line int64, key string, err error) 
 		return 0, "", err
 	}
 	var r Record
-	err = parseRecord(string(raw[:len(raw)-1]), f.format, &r)
+	raw = raw[:len(raw)-1]
+	length, err := checkLine(raw, f.format)
+	if err == nil {
+		err = parseRecord(string(raw[:length]), f.format, &r)
+	}
+	if err != nil {
+		err = damagedRecord(fmt.Sprintf("read the line %.80q", raw), err)
+	}
 	return place + int64(len(skipped)), r.Key, err
 }

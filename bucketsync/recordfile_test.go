@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -15,6 +17,7 @@ import (
 	"time"
 
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
+	"github.com/crossfade-project/crossfade/internal/mend"
 )
 
 // writeManifest writes a sorted file of n records in a format.
@@ -36,6 +39,9 @@ func writeManifest(t testing.TB, path string, format, n int, record func(i int) 
 			line = append(line, '\n')
 		} else {
 			line = appendRecord(line[:0], &r)
+			if format < formatChecked {
+				line = append(line[:len(line)-1-checkLength], '\n')
+			}
 		}
 		if _, err := out.Write(line); err != nil {
 			t.Fatal(err)
@@ -61,7 +67,7 @@ func TestRecordFile_AnyRangeIsWhatItWouldBeOfTheWhole(t *testing.T) {
 	keys = append(keys, "b", "b/", strings.Repeat("k", 1000), "c\xff", "\x00")
 	slices.Sort(keys)
 	keys = slices.Compact(keys)
-	for _, format := range []int{formatJSON, formatTyped} {
+	for _, format := range []int{formatJSON, formatTyped, formatChecked} {
 		path := filepath.Join(t.TempDir(), "manifest")
 		writeManifest(t, path, format, len(keys), func(i int) Record {
 			return Record{Key: keys[i], State: StateCopied, Hash: "blake3:" + strings.Repeat("0", 64), Properties: strings.Repeat("x", 64)}
@@ -142,14 +148,18 @@ func TestRecordFile_NoFieldIsForgotten(t *testing.T) {
 		t.Fatalf("%q is more than one line", line)
 	}
 	var again Record
-	if err := parseRecord(strings.TrimSuffix(string(line), "\n"), formatTyped, &again); err != nil || again != r {
+	page, err := parseRecords(line, manifestFormat)
+	if len(page) == 1 {
+		again = page[0]
+	}
+	if err != nil || again != r {
 		t.Fatalf("%+v is read as %+v, %v", r, again, err)
 	}
 }
 
 // A manifest of an older format is read, what it proves stays proven, and it is written in the new one with the next change.
 func TestRecordFile_AnOldManifestGoesOn(t *testing.T) {
-	for _, format := range []int{formatJSON, formatTabs} {
+	for _, format := range []int{formatJSON, formatTabs, formatTyped} {
 		t.Run(fmt.Sprint(format), func(t *testing.T) { anOldManifestGoesOn(t, format) })
 	}
 }
@@ -171,7 +181,9 @@ func anOldManifestGoesOn(t *testing.T, format int) {
 	})
 	writeManifest(t, r.opts.Manifest, format, len(keys), func(i int) Record {
 		old := now[keys[i]]
-		old.Hash = bucket.ParseDigest(old.Hash).Value // as it was written before
+		if format < formatTyped {
+			old.Hash = bucket.ParseDigest(old.Hash).Value // as it was written before
+		}
 		return old
 	})
 	r.from.noDigests, r.to.noDigests, r.opts.Hash = true, true, bucket.BLAKE3
@@ -184,7 +196,7 @@ func anOldManifestGoesOn(t *testing.T, format int) {
 	}
 	raw, err := os.ReadFile(r.opts.Manifest)
 	after := r.recorded(t)
-	if err != nil || !bytes.HasPrefix(raw, []byte(`{"format":3,`)) || len(after) != 30 {
+	if err != nil || !bytes.HasPrefix(raw, []byte(`{"format":4,`)) || len(after) != 30 {
 		t.Fatalf("%.60q, %d records, %v", raw, len(after), err)
 	}
 	// Both hashes are in one manifest, each under its name: printf x | sha256sum, and printf changed | b3sum.
@@ -195,4 +207,45 @@ func anOldManifestGoesOn(t *testing.T, format int) {
 	if report := r.verify(t, ModeListing); !report.Equal {
 		t.Fatalf("%+v", report)
 	}
+}
+
+// Whichever bit of a line flips, and whatever stands in its place, no record is made of it, and what to do is said.
+func TestRecordFile_NoFlippedBitIsBelieved(t *testing.T) {
+	r := Record{Key: "k", State: StateCopied, Source: Seen{ETag: "e", Size: 3}, Destination: Seen{ETag: "f", Size: 3}, Hash: "blake3:00", Evidence: Read}
+	line := appendRecord(nil, &r)
+	header := `{"format":4,"from":"memory://blue","to":"memory://green"}` + "\n"
+	refused := func(what string, line []byte) {
+		t.Helper()
+		path := filepath.Join(t.TempDir(), "manifest")
+		if err := os.WriteFile(path, append([]byte(header), line...), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, log := range []bool{false, true} { // a log's last line may be cut, but none may be wrong
+			for got, err := range readRecords(path, log) {
+				var told *mend.Error
+				if !errors.As(err, &told) || !strings.Contains(told.Hint, "take it away and sync forward again") {
+					t.Fatalf("%s: %+v, %v", what, got, err)
+				}
+			}
+		}
+		file, err := openRecords(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = file.close() }()
+		if _, _, err := file.keyBehind(0); errors.Is(err, io.EOF) || err == nil {
+			t.Fatalf("%s: halving the file believes it: %v", what, err)
+		}
+	}
+	for at := range len(line) - 1 {
+		for bit := range 8 {
+			flipped := bytes.Clone(line)
+			if flipped[at] ^= 1 << bit; flipped[at] != '\n' {
+				refused(fmt.Sprintf("bit %d of byte %d", bit, at), flipped)
+			}
+		}
+	}
+	refused("garbage", []byte("garbage\n"))
+	refused("an empty line", []byte("\n"))
+	refused("a line of the format before", append(bytes.Clone(line[:len(line)-1-checkLength]), '\n'))
 }
