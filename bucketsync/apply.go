@@ -112,6 +112,9 @@ func makeDestination(ctx context.Context, opts Options) error {
 	if keeper, ok := bucket.KeeperOf(opts.To); ok && keeping != (bucket.Keeping{}) {
 		return keeper.MakeKeeping(ctx, keeping)
 	}
+	if maker, ok := opts.To.(bucket.LikeMaker); ok {
+		return maker.MakeLike(ctx, e.fromCaps)
+	}
 	maker, ok := opts.To.(bucket.Maker)
 	if !ok {
 		return fmt.Errorf("make %s: %w", opts.To.Describe().URL, bucket.ErrUnsupported)

@@ -46,6 +46,12 @@ func carry(src bucket.Properties, from, to bucket.Capabilities) (out bucket.Prop
 			lose("storage class", fmt.Sprintf("%s is a class of %s, %s uses its own default", src.StorageClass, from.Provider, to.Provider))
 		}
 	}
+	if !to.Modes {
+		out.Modes = nil
+		if src.Modes.Closed() {
+			lose("file mode", fmt.Sprintf("%s, %s has no such bits: its own rules say who may read the copy", src.Modes, to.Provider))
+		}
+	}
 	metadata, mapped, problem := carryMetadata(src.Metadata, from, to)
 	out.Metadata = metadata
 	if problem == "" && to.PropertyProblem != nil {

@@ -89,6 +89,9 @@ type Properties struct {
 	// Lock and Encryption are written where Capabilities.Locks and Keys say so, or the bucket's Guards; else Put refuses them.
 	Lock       Lock       `json:",omitzero"`
 	Encryption Encryption `json:",omitzero"`
+	// Modes are nil where the store has none. They are written where Capabilities.Modes says so. What is compared, and fingerprints, are without
+	// them: umasks and file systems have their say in what becomes of them.
+	Modes *Modes `json:"-"`
 	// Other holds what a read saw and no field above can hold, by the provider's own names: an Expires that is no
 	// date, a second layer of encryption. Put ignores it; the loss ledger does not (I5).
 	Other map[string]string
@@ -301,6 +304,8 @@ type Capabilities struct {
 	// Locks says that Put writes locks where the bucket holds them (Guards), and Keys that it encrypts under a key that it is told.
 	Locks bool
 	Keys  bool
+	// Modes says that Put makes files and folders with the Modes that it is told.
+	Modes bool
 	// Resumes says that the bucket is a Resumer, Copies that it is a Copier.
 	Resumes bool
 	Copies  bool

@@ -56,7 +56,7 @@ func (c viaOS) put(_ context.Context, bucket string, o object) error {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		path += "%="
 	}
-	if err := os.WriteFile(path, o.content(), 0o600); err != nil || len(o.props) == 0 {
+	if err := os.WriteFile(path, o.content(), 0o644); err != nil || len(o.props) == 0 {
 		return err
 	}
 	sidecar, err := c.sidecar(bucket, o.key, path)

@@ -18,6 +18,8 @@
 // name holds what of its file's ETag stays when that gets its name, and it is written before the file gets its name: so a reader, or a run
 // that was killed between the two, never sees one object's bytes with another's properties.
 //
+// A file is made with the Modes that it is given, and is never more open while it is written, nor is its sidecar: see modes.go.
+//
 // A write goes to .crossfade/tmp, or where it is to be gone on with after a kill, to .crossfade/uploads, and is renamed under
 // a lock, so readers see the old object or the new one. The lock makes conditions hold among all that use this package;
 // programs that write into the directory on their own are seen by the ETag, which is made of the file's number, size and time, and of when the system

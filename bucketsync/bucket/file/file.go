@@ -49,6 +49,7 @@ type Bucket struct {
 var _ interface {
 	bucket.Bucket
 	bucket.Maker
+	bucket.LikeMaker
 	bucket.Resumer
 	bucket.Hider
 } = (*Bucket)(nil)
@@ -81,7 +82,7 @@ func (b *Bucket) Describe() bucket.Capabilities {
 		Provider: "file", URL: bucket.URL{Scheme: bucket.SchemeFile, Path: b.dir}.String(), Order: bucket.ByBytes,
 		MaxKeyLength: maxKey, MetadataKeys: bucket.MetadataAnyCase,
 		ConditionalPut: true, ChecksMD5: true, ConditionalWrite: true, Tags: true, WebsiteRedirect: true, Expires: true,
-		Resumes: true, KeyProblem: b.naming.problem,
+		Modes: hasModes(), Resumes: true, KeyProblem: b.naming.problem,
 		PropertyProblem: func(p bucket.Properties) string {
 			_, err := newSidecar("", p, true)
 			return bucket.Problem(err)

@@ -31,17 +31,25 @@ func (b *Bucket) head(ctx context.Context, key string) (bucket.Object, error) {
 			return bucket.Object{}, err
 		}
 		obj := describe(key, at)
+		modes, err := modesOf(root, at)
+		if absent(err) {
+			continue // it went, or moves, meanwhile
+		}
+		if err != nil {
+			return bucket.Object{}, err
+		}
 		beside, err := readSidecar(root, key, stampOf(at.info))
 		if err != nil {
 			return bucket.Object{}, err
 		}
 		if beside != nil {
 			obj.Properties = beside.properties()
+			obj.Properties.Modes = modes
 			return obj, nil
 		}
 		// No sidecar: there is none, or it went with an overwrite since the file was looked at.
 		if again, err := b.find(root, key); err == nil && again.etag == obj.ETag {
-			obj.Properties = &bucket.Properties{}
+			obj.Properties = &bucket.Properties{Modes: modes}
 			return obj, nil
 		}
 	}

@@ -90,8 +90,8 @@ func readSidecar(root *os.Root, key, etag string) (*sidecar, error) {
 	return s, nil
 }
 
-// write makes the sidecar appear whole.
-func (s *sidecar) write(root *os.Root, temp, etag string) error {
+// write makes the sidecar appear whole. It is as closed as its object.
+func (s *sidecar) write(root *os.Root, temp, etag string, perm fs.FileMode) error {
 	content, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
 		return fmt.Errorf("write sidecar: %w", err)
@@ -100,7 +100,7 @@ func (s *sidecar) write(root *os.Root, temp, etag string) error {
 	if err := root.MkdirAll(path.Dir(name), 0o755); err != nil {
 		return fmt.Errorf("write sidecar: %w", err)
 	}
-	if err := root.WriteFile(temp, append(content, '\n'), 0o644); err != nil {
+	if err := root.WriteFile(temp, append(content, '\n'), perm); err != nil {
 		return fmt.Errorf("write sidecar: %w", err)
 	}
 	if err := root.Rename(temp, name); err != nil {

@@ -33,7 +33,7 @@ const (
 func (b *Bucket) putParts(ctx context.Context, root *os.Root, key string, r io.Reader, size int64, beside *sidecar, opts bucket.PutOptions) (obj bucket.Object, err error) {
 	p := &parts{plan: body.NewPlan(size, partSize, int(size/partSize)+1, workers)}
 	up := body.Upload{Log: opts.Upload, Send: p.send, Same: func(part body.Part, tag string) bool { return crc(part) == tag }}
-	temp, err := p.begin(root, &up)
+	temp, err := p.begin(root, &up, while(opts.Properties.Modes))
 	if err != nil {
 		return bucket.Object{}, err
 	}
@@ -63,7 +63,7 @@ type parts struct {
 }
 
 // begin opens the file of an earlier call, with what is intact in it, or makes one.
-func (p *parts) begin(root *os.Root, up *body.Upload) (temp string, err error) {
+func (p *parts) begin(root *os.Root, up *body.Upload, perm fs.FileMode) (temp string, err error) {
 	state := up.Log.State
 	if state.ID == "" {
 		id := rand.Text()
@@ -74,15 +74,15 @@ func (p *parts) begin(root *os.Root, up *body.Upload) (temp string, err error) {
 		if err := root.MkdirAll(uploadDir, 0o755); err != nil {
 			return "", err
 		}
-		p.file, err = root.OpenFile(temp, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o644)
+		p.file, err = root.OpenFile(temp, os.O_CREATE|os.O_EXCL|os.O_RDWR, perm)
 		return temp, err
 	}
 	temp = path.Join(uploadDir, path.Base(state.ID))
 	p.plan.PartSize = state.PartSize
-	p.file, err = root.OpenFile(temp, os.O_RDWR, 0o644)
+	p.file, err = root.OpenFile(temp, os.O_RDWR, perm)
 	if absent(err) && len(state.Tags) == 0 && !state.Completes {
 		// It was noted, and not made any more.
-		p.file, err = root.OpenFile(temp, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o644)
+		p.file, err = root.OpenFile(temp, os.O_CREATE|os.O_EXCL|os.O_RDWR, perm)
 	}
 	if absent(err) {
 		return "", bucket.ErrUploadGone

@@ -50,7 +50,7 @@ func (b *Bucket) put(ctx context.Context, key string, r io.Reader, size int64, o
 		return b.putParts(ctx, root, key, r, size, beside, opts)
 	}
 	temp := path.Join(tempDir, rand.Text())
-	sum, err := writeTemp(ctx, root, temp, r, size)
+	sum, err := writeTemp(ctx, root, temp, r, size, while(opts.Properties.Modes))
 	if err == nil {
 		err = body.CheckMD5(sum, opts.MD5)
 	}
@@ -68,11 +68,11 @@ func (b *Bucket) put(ctx context.Context, key string, r io.Reader, size int64, o
 }
 
 // writeTemp writes the body to a file of its own, durably, so that no rename makes a half-written one visible.
-func writeTemp(ctx context.Context, root *os.Root, temp string, r io.Reader, size int64) (sum []byte, err error) {
+func writeTemp(ctx context.Context, root *os.Root, temp string, r io.Reader, size int64, perm fs.FileMode) (sum []byte, err error) {
 	if err := root.MkdirAll(path.Dir(temp), 0o755); err != nil {
 		return nil, err
 	}
-	file, err := root.OpenFile(temp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	file, err := root.OpenFile(temp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, perm)
 	if err != nil {
 		return nil, err
 	}
@@ -112,8 +112,11 @@ func (b *Bucket) commit(root *os.Root, key, temp string, beside *sidecar, opts b
 	case exists && opts.IfAbsent, opts.IfMatch.ETag != "" && (!exists || old.etag != opts.IfMatch.ETag):
 		return bucket.Object{}, bucket.ErrPrecondition
 	}
-	target, err := b.target(root, key, old, exists)
+	target, err := b.target(root, key, old, exists, opts.Properties.Modes)
 	if err != nil {
+		return bucket.Object{}, err
+	}
+	if err := settle(root, temp, opts.Properties.Modes); err != nil {
 		return bucket.Object{}, err
 	}
 	info, err := stamp(root, temp, old, exists)
@@ -127,7 +130,7 @@ func (b *Bucket) commit(root *os.Root, key, temp string, beside *sidecar, opts b
 		}
 	}
 	if beside != nil {
-		if err := beside.write(root, temp+".json", tag); err != nil {
+		if err := beside.write(root, temp+".json", tag, while(opts.Properties.Modes)&0o644); err != nil {
 			return bucket.Object{}, err
 		}
 	}
@@ -147,12 +150,12 @@ func (b *Bucket) commit(root *os.Root, key, temp string, beside *sidecar, opts b
 }
 
 // target returns the path that the object gets, with its directories made.
-func (b *Bucket) target(root *os.Root, key string, old place, exists bool) (string, error) {
+func (b *Bucket) target(root *os.Root, key string, old place, exists bool, modes *bucket.Modes) (string, error) {
 	if exists {
 		return old.rel, nil
 	}
 	plain := b.naming.path(key)
-	if err := makeParents(root, plain); err != nil {
+	if err := makeParents(root, plain, modes); err != nil {
 		return "", err
 	}
 	info, err := root.Lstat(plain)
@@ -168,7 +171,7 @@ func (b *Bucket) target(root *os.Root, key string, old place, exists bool) (stri
 }
 
 // makeParents makes the directories above a path. An object whose name a directory needs moves aside.
-func makeParents(root *os.Root, rel string) error {
+func makeParents(root *os.Root, rel string, modes *bucket.Modes) error {
 	for i, c := range rel {
 		if c != '/' {
 			continue
@@ -188,7 +191,7 @@ func makeParents(root *os.Root, rel string) error {
 		} else if !absent(err) {
 			return err
 		}
-		if err := root.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		if err := root.Mkdir(dir, modes.FolderMode(strings.Count(rel[i+1:], "/"))); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
 	}
