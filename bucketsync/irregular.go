@@ -8,7 +8,7 @@ import (
 	"github.com/crossfade-project/crossfade/internal/plan"
 )
 
-// A directory has more than files: links, pipes, sockets, devices (bucket.Irregular). Nobody follows, opens, replaces or deletes them. What
+// A directory has more than files: links, pipes, sockets, devices, names that no key has (bucket.Irregular). Nobody follows, opens, replaces or deletes them. What
 // is done about one that the choice of keys takes, and that no proof has recorded as somebody else's:
 //
 //	source                | destination                | what

@@ -132,7 +132,8 @@ const (
 func (f Folder) Bare() bool { return f >= FolderEmpty }
 
 // Irregular says in words what lies under a key that is no object: "a symbolic link". It is empty for an object. A driver neither
-// follows nor opens, replaces or deletes such a thing: all methods but List answer ErrIrregular.
+// follows nor opens, replaces or deletes such a thing: all methods but List answer ErrIrregular. Of a file whose name stands for a key and is not the
+// one that its driver gives it, and of a second file of one key, which it says in words of its own, only List knows.
 type Irregular string
 
 // What a file system has beside files and directories.

@@ -76,15 +76,37 @@ func TestB12_AnOrdinaryDirectoryIsABucket(t *testing.T) {
 	}
 }
 
-func TestB12_WhatHasNoKeyIsAnError(t *testing.T) {
-	for name, arrange := range map[string]func(b *Bucket){
-		"name that no key has": func(b *Bucket) { write(t, b, "a%25", "x") },
-		"two files of one key": func(b *Bucket) { write(t, b, "a", "x"); write(t, b, "a%=", "y") },
-	} {
-		b := newBucket(t)
-		arrange(b)
-		if keys, err := listing(t, b); err == nil {
-			t.Errorf("%s: the listing shows %q without an error", name, keys)
+// A file of a name that no key has, and two files of one key, are shown to who asks, each key once and in its place; else they are an error.
+func TestB12_WhatHasNoKeyOfItsOwnIsShownToWhomAsks(t *testing.T) {
+	b := newBucket(t)
+	for _, rel := range []string{"a%25", "b", "c", "c%=", "d/e f", "d/e%20f", "d/e%20f%=", "g%+/h", "gh", "i%+/%_", "j%=", "k"} {
+		write(t, b, rel, "x")
+	}
+	var got []string
+	for obj, err := range b.List(t.Context(), bucket.ListOptions{Irregular: true}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if obj.Irregular != "" && (obj.ETag == "" || obj.Size != 0 || obj.Modified.IsZero()) {
+			t.Errorf("%+v", obj)
+		}
+		got = append(got, strings.TrimSpace(obj.Key+" "+string(obj.Irregular)))
+	}
+	want := []string{
+		`a% a file of a name that no key has ("a%25", in whose stead the key has "a%")`, "b", `c two files of one key ("c" and "c%=")`,
+		`d/e f two files of one key ("d/e f" and "d/e%20f")`, `gh two files of one key ("g%+/h" and "gh")`,
+		`i a file of a name that no key has ("i%+/%_", in whose stead the key has "i")`, "j", "k",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+	for before, want := range map[string]bool{"a": true, "a0": false} {
+		var last error
+		for _, err := range b.List(t.Context(), bucket.ListOptions{Before: before}) {
+			last = err
+		}
+		if (last == nil) != want || !want && !errors.Is(last, bucket.ErrIrregular) {
+			t.Errorf("before %s: %v", before, last)
 		}
 	}
 }

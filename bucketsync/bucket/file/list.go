@@ -9,6 +9,7 @@ import (
 	"iter"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -61,8 +62,15 @@ func (w *walk) next(ctx context.Context) (bucket.Object, bool, error) {
 	if !ok || first.dir {
 		return bucket.Object{}, false, w.expand(first)
 	}
-	if err := w.b.naming.verify(first.key, first.rel); err != nil {
-		return bucket.Object{}, false, err
+	if odd, err := w.misnamed(first, w.others(first)); err != nil || odd != nil {
+		if err == nil && !w.opts.Irregular {
+			err = fmt.Errorf("%w: %q is %s", bucket.ErrIrregular, odd.Key, odd.Irregular)
+		}
+		if err != nil {
+			return bucket.Object{}, false, err
+		}
+		w.last = odd.Key
+		return *odd, true, nil
 	}
 	at, err := w.b.look(w.root, first.key)
 	var odd *irregularError
@@ -79,14 +87,56 @@ func (w *walk) next(ctx context.Context) (bucket.Object, bool, error) {
 	if err != nil {
 		return bucket.Object{}, false, err
 	}
-	if at.rel != first.rel && strings.HasSuffix(first.rel, markAside) {
-		return bucket.Object{}, false, fmt.Errorf("%s and %s are both the key %q (remove one)", at.rel, first.rel, first.key)
-	}
 	if first.key == w.last {
 		return bucket.Object{}, false, nil // moved aside while its directory was read, and seen in both places
 	}
 	w.last = first.key
 	return describe(first.key, at), true, nil
+}
+
+// others are the paths, beside that of the item, of files with its key. All of them are known: directories come before.
+func (w *walk) others(it item) (rels []string) {
+	for len(w.items) > 0 && !w.items[0].dir && w.items[0].key == it.key {
+		if same, ok := heap.Pop(&w.items).(item); ok {
+			rels = append(rels, same.rel)
+		}
+	}
+	return rels
+}
+
+// misnamed is what a listing has of a key where a file has a name that stands for it and is not the one that it has here, or where two files are this
+// key's; nil where all is well.
+func (w *walk) misnamed(it item, others []string) (*bucket.Object, error) {
+	if len(others) == 0 && w.b.naming.holds(it.key, it.rel) {
+		return nil, nil
+	}
+	var there []string
+	var first fs.FileInfo
+	wrong := false
+	rels := append([]string{it.rel}, others...)
+	slices.Sort(rels) // a file moves aside, to the longer name, and never back: it is not missed, but may be seen twice
+	for _, rel := range slices.Backward(rels) {
+		info, err := w.root.Lstat(rel)
+		if absent(err) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		there, first = append(there, rel), info
+		wrong = wrong || !w.b.naming.holds(it.key, rel)
+	}
+	var kind bucket.Irregular
+	switch {
+	case len(there) > 1:
+		slices.Sort(there)
+		kind = bucket.Irregular(fmt.Sprintf("two files of one key (%q and %q)", there[0], there[1]))
+	case wrong:
+		kind = bucket.Irregular(fmt.Sprintf("a file of a name that no key has (%q, in whose stead the key has %q)", there[0], w.b.naming.path(it.key)))
+	default:
+		return nil, nil
+	}
+	return &bucket.Object{Key: it.key, ETag: etag(first), Modified: first.ModTime(), Irregular: kind}, nil
 }
 
 func (w *walk) expand(dir item) error {

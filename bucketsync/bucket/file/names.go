@@ -134,13 +134,10 @@ func extend(name string, dir bool) string {
 	return key.String() + slash
 }
 
-// verify says why a file is not where an object of this key would be.
-func (n naming) verify(key, rel string) error {
+// holds reports whether a path is one where an object of this key is.
+func (n naming) holds(key, rel string) bool {
 	plain := n.path(key)
-	if rel == plain || rel == aside(plain) {
-		return nil
-	}
-	return fmt.Errorf("%q is not a name that a key has here: the key %q is stored as %q (rename it)", rel, key, plain)
+	return rel == plain || rel == aside(plain)
 }
 
 // problem says why no file can hold the key.
