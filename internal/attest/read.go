@@ -159,12 +159,7 @@ func readFrom(from io.Reader, sum hash.Hash, opts ReadOptions, index uint64, pro
 	if objects != c.Objects || size != c.Bytes {
 		c.problem("it has %d objects of %d bytes, and its header says %d of %d", objects, size, c.Objects, c.Bytes)
 	}
-	if c.Hashes == nil {
-		c.Hashes = &hashes
-	}
-	if *c.Hashes != hashes {
-		c.problem("%d of its entries have a hash of their content, %d an MD5 alone and %d no digest, and its header says %d, %d and %d", hashes.Content, hashes.MD5, hashes.None, c.Hashes.Content, c.Hashes.MD5, c.Hashes.None)
-	}
+	c.count(hashes)
 	if hex.EncodeToString(root[:]) != c.Root {
 		c.problem("the root of its entries is %x, and its header says %s: entries were changed, added or taken away", root, c.Root)
 	}
@@ -175,6 +170,16 @@ func readFrom(from io.Reader, sum hash.Hash, opts ReadOptions, index uint64, pro
 		}
 	}
 	return c, t.n, nil
+}
+
+// count holds the header against what the entries have of their content.
+func (c *Checked) count(hashes Hashes) {
+	if c.Hashes == nil {
+		c.Hashes = &hashes
+	}
+	if *c.Hashes != hashes {
+		c.problem("%d of its entries have a hash of their content, %d an MD5 alone and %d no digest, and its header says %d, %d and %d", hashes.Content, hashes.MD5, hashes.None, c.Hashes.Content, c.Hashes.MD5, c.Hashes.None)
+	}
 }
 
 const takeAgain = "take the file again from where it was made, or prove both places anew"
