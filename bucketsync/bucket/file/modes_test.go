@@ -96,7 +96,7 @@ func TestI05_AnUploadIsNoMoreOpenThanItsSource(t *testing.T) {
 	var began fs.FileMode
 	opts := bucket.PutOptions{Properties: bucket.Properties{Modes: &bucket.Modes{File: 0o440}}, Upload: &bucket.Upload{Note: func(bucket.UploadNote) error {
 		if names, err := filepath.Glob(filepath.Join(b.dir, uploadDir, "*")); err == nil && len(names) == 1 {
-			began = modeAt(t, names[0])
+			began |= modeAt(t, names[0])
 		}
 		return nil
 	}}}
