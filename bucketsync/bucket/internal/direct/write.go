@@ -4,13 +4,29 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Pieces is a body that is in memory. It is written as it is, without a copy, and not read after RoundTrip has returned.
 type Pieces interface{ Pieces() [][]byte }
 
-// step is how much is written at once at most: a write that moves slowly has to show it, or it counts as one that hangs.
-const step = 64 << 10
+// How much is written at once: little, since a write that moves slowly has to show it, or it counts as one that hangs; and more where the last one
+// took no time, since each costs the system a turn.
+const (
+	step, mostSteps = 64 << 10, 512 << 10
+	quick, slow     = 20 * time.Millisecond, 500 * time.Millisecond
+)
+
+// next is how much to write at once after so much took so long.
+func next(size int, took time.Duration) int {
+	switch {
+	case took <= quick:
+		return min(2*size, mostSteps)
+	case took >= slow:
+		return step
+	}
+	return size
+}
 
 // write sends a request.
 func (c *conn) write(request *http.Request) error {
@@ -31,13 +47,16 @@ func (c *conn) write(request *http.Request) error {
 	if err := c.writeHead(request); err != nil {
 		return err
 	}
+	size, began := step, time.Now()
 	for _, piece := range pieces {
 		for len(piece) > 0 {
-			n, err := c.out.Write(piece[:min(step, len(piece))])
+			n, err := c.out.Write(piece[:min(size, len(piece))])
 			if err != nil {
 				return err
 			}
 			piece = piece[n:]
+			now := time.Now()
+			size, began = next(size, now.Sub(began)), now
 		}
 	}
 	closeBody(request)

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 )
 
 // pieces is a body that tells whether it was read.
@@ -98,9 +99,23 @@ func TestRequestsAreWrittenAsNetHTTPWritesThem(t *testing.T) {
 			t.Errorf("%s: written as\n%.300q, by net/http as\n%.300q", name, got, want.String())
 		}
 		for _, size := range to.sizes {
-			if size > step {
+			if size > mostSteps {
 				t.Errorf("%s: %d bytes are written at once", name, size)
 			}
+		}
+	}
+}
+
+func TestWritesAreSmallWhereTheyAreSlow(t *testing.T) {
+	size := step
+	for _, c := range []struct {
+		took time.Duration
+		want int
+	}{
+		{quick, 2 * step}, {0, 4 * step}, {quick, mostSteps}, {0, mostSteps}, {quick + 1, mostSteps}, {slow, step}, {slow - 1, step}, {0, 2 * step}, {time.Minute, step},
+	} {
+		if size = next(size, c.took); size != c.want {
+			t.Fatalf("after %s %d bytes are written at once, want %d", c.took, size, c.want)
 		}
 	}
 }
