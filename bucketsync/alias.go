@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
 	"github.com/crossfade-project/crossfade/internal/plan"
 )
@@ -74,30 +76,45 @@ func (e *engine) acquaint(ctx context.Context) (*kin, error) {
 	from, to := dirOf(e.opts.From), dirOf(e.opts.To)
 	k.src = side{url: e.fromCaps.URL, beyond: e.toCaps.URL, own: e.from, other: e.to, dir: from, within: to}
 	k.dst = side{url: e.toCaps.URL, beyond: e.fromCaps.URL, own: e.to, other: e.from, dir: to, within: from}
+	both, bctx := errgroup.WithContext(ctx)
 	for _, s := range []*side{&k.src, &k.dst} {
 		s.heard, s.calm = map[string]int{}, map[string]bool{}
-		if err := s.meet(ctx, e.opts); err != nil {
-			return nil, fmt.Errorf("list the first objects of %s: %w", s.url, err)
-		}
+		both.Go(func() error {
+			if err := s.meet(bctx, e.opts); err != nil {
+				return fmt.Errorf("list the first objects of %s: %w", s.url, err)
+			}
+			return nil
+		})
 	}
-	return k, nil
+	return k, both.Wait()
 }
 
 // meet takes the first objects that are to be synced, or where those that are listed are all left out, the first ones: what is deleted on
 // the other side may be among its own all the same.
 func (s *side) meet(ctx context.Context, opts Options) error {
 	asked := opts.listing()
+	// A small listing is all that most take. MinIO walks the whole bucket for one of ten keys or more, which would be twice the work of a run that
+	// has nothing to do: https://github.com/minio/minio/blob/master/cmd/metacache-server-pool.go.
 	if asked.Limit = aliasListed; opts.Filter.Everything() {
-		asked.Limit = 4 * aliasSample // some may be folders
+		asked.Limit = aliasSample
 	}
+	listed, err := s.meetAmong(ctx, opts, asked)
+	if err == nil && len(s.few) == 0 && listed == aliasSample {
+		asked.Limit = aliasListed // all of them were folders
+		_, err = s.meetAmong(ctx, opts, asked)
+	}
+	return err
+}
+
+// meetAmong takes them from a listing, and says how much that had.
+func (s *side) meetAmong(ctx context.Context, opts Options, asked bucket.ListOptions) (listed int, err error) {
 	var others []bucket.Object
-	listed := 0
 	for o, err := range s.own.List(ctx, asked) {
 		if errors.Is(err, bucket.ErrUnordered) {
 			break
 		}
 		if err != nil {
-			return err
+			return listed, err
 		}
 		if plain := o.Folder == bucket.NotFolder && o.Irregular == ""; plain && opts.Filter.takes(o.Key) {
 			s.few = append(s.few, o)
@@ -116,7 +133,7 @@ func (s *side) meet(ctx context.Context, opts Options) error {
 		s.few[i].Key = strings.Clone(s.few[i].Key) // without the page that it is a part of
 		s.by[traceOf(s.few[i])] = append(s.by[traceOf(s.few[i])], s.few[i])
 	}
-	return nil
+	return listed, nil
 }
 
 // see takes note of what looks like one of the few objects of the other side.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"path/filepath"
 	"slices"
@@ -152,6 +153,30 @@ func TestB13_AWholePlaceUnderAnotherNameIsToldOf(t *testing.T) {
 	}
 	if err := e.unmirrored(t.Context(), p, &planned); err != nil || len(p.Refusals) != 1 {
 		t.Fatalf("%v, %+v", err, p.Refusals)
+	}
+}
+
+// Folders of a store's own come before what lies in them, and are no sign of anything.
+func TestB13_FoldersAloneDoNotHideTheFirstObjects(t *testing.T) {
+	r := newRig(t)
+	deep := &side{own: folderFirst{r.from}, other: r.to, heard: map[string]int{}, calm: map[string]bool{}}
+	r.from.write(t, "a/object", "1")
+	if err := deep.meet(t.Context(), r.opts); err != nil || len(deep.few) != 1 || deep.few[0].Key != "a/object" {
+		t.Errorf("met are %+v, %v", deep.few, err)
+	}
+}
+
+// folderFirst shows as many folders as are looked at, and then its objects.
+type folderFirst struct{ bucket.Bucket }
+
+func (f folderFirst) List(ctx context.Context, opts bucket.ListOptions) iter.Seq2[bucket.Object, error] {
+	return func(yield func(bucket.Object, error) bool) {
+		for i := range aliasSample {
+			if !yield(bucket.Object{Key: fmt.Sprintf("%d/", i), Folder: bucket.FolderHolding}, nil) {
+				return
+			}
+		}
+		f.Bucket.List(ctx, opts)(yield)
 	}
 }
 

@@ -26,7 +26,7 @@ import (
 type Keys struct {
 	Pairs int64   `json:"pairs"`
 	Rate  float64 `json:"rate"` // pairs a second
-	// Early and Late are the most that was resident in the first fifth of the keys, and in the last; bytes.
+	// Early and Late are the most that was resident in the second fifth of the keys, when all is under way, and in the last; bytes.
 	Early int64 `json:"early"`
 	Late  int64 `json:"late"`
 }
@@ -82,6 +82,7 @@ func sample(from *made, result *Keys, stop <-chan struct{}) error {
 		resident := pages * int64(os.Getpagesize())
 		switch done := from.shown.Load(); {
 		case done < int64(from.n)/5:
+		case done < int64(from.n)/5*2:
 			result.Early = max(result.Early, resident)
 		case done > int64(from.n)/5*4:
 			result.Late = max(result.Late, resident)

@@ -127,12 +127,12 @@ func works() []work {
 			targets: []target{{figure: pairRate, most: 1e6}, memory(256), {figure: growth, most: 0.1}},
 		},
 		{
-			name: "azure", title: "5,000 objects of 64 KiB, MinIO to Azurite", peers: []string{rclone}, operation: copyAll, rounds: 2,
+			name: "azure", title: "5,000 objects of 64 KiB, MinIO to Azurite", peers: []string{rclone}, operation: copyAll, rounds: 3,
 			source: from(5000, medium), destination: to(store.Azurite),
 			targets: []target{wall(1.05, rclone), cpu(0.5, rclone), memory(128)},
 		},
 		{
-			name: "gcs", title: "5,000 objects of 64 KiB, MinIO to fake-gcs-server", peers: []string{rclone}, operation: copyAll, rounds: 2,
+			name: "gcs", title: "5,000 objects of 64 KiB, MinIO to fake-gcs-server", peers: []string{rclone}, operation: copyAll, rounds: 3,
 			source: from(5000, medium), destination: to(store.FakeGCS),
 			targets: []target{wall(1.05, rclone), cpu(0.5, rclone), memory(128)},
 		},
