@@ -77,6 +77,7 @@ type walk struct {
 	walkOptions
 	records *recordFile
 	begin   func(*span) visitor
+	splitAt int // pages
 
 	mu      sync.Mutex
 	changed *sync.Cond
@@ -95,7 +96,7 @@ func (e *engine) walk(ctx context.Context, how walkOptions, begin func(*span) vi
 	}
 	defer func() { err = errors.Join(err, records.close()) }()
 	opts := e.opts.listing()
-	w := &walk{e: e, opts: opts, walkOptions: how, records: records, begin: begin, walked: map[*span]bool{}}
+	w := &walk{e: e, opts: opts, walkOptions: how, records: records, begin: begin, walked: map[*span]bool{}, splitAt: max(splitPages, e.fromCaps.SplitPages, e.toCaps.SplitPages)}
 	w.changed = sync.NewCond(&w.mu)
 	w.queue = gaps(opts, how.done, behind(opts.Prefix))
 	workers, wctx := errgroup.WithContext(ctx)
@@ -190,7 +191,7 @@ func (w *walk) next() (s, victim *span) {
 func (w *walk) largest() (victim *span) {
 	most := -1.0
 	for s := range w.walked {
-		if s.pages < splitPages || !s.open || s.probed {
+		if s.pages < w.splitAt || !s.open || s.probed {
 			continue
 		}
 		left := w.letters.share(s.first, s.settled, s.bound)
@@ -287,7 +288,7 @@ func (w *walk) turned(s *span, m *merger) (limit string) {
 	if s.first == "" {
 		s.first = s.settled
 	}
-	if s.open && !s.probed && s.pages >= splitPages {
+	if s.open && !s.probed && s.pages >= w.splitAt {
 		w.changed.Broadcast()
 	}
 	return s.limit

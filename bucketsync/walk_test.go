@@ -183,6 +183,24 @@ func TestWalk_SmallBucketsAreListedOnce(t *testing.T) {
 	}
 }
 
+// A server that goes through the rest for every listing is asked for few, until there is much.
+func TestWalk_IsSplitWhereItIsWorthIt(t *testing.T) {
+	for pages, whole := range map[int]bool{0: false, 1000: true} {
+		r, _, _ := newPagedRig(t)
+		r.to.caps = func(c *bucket.Capabilities) { c.SplitPages = pages }
+		for i := range 400 {
+			r.from.write(t, fmt.Sprintf("k%03d", i), "x")
+			r.to.write(t, fmt.Sprintf("k%03d", i), "x")
+		}
+		if _, err := Verify(t.Context(), VerifyOptions{From: r.opts.From, To: r.opts.To, Mode: ModeSize}); err != nil {
+			t.Fatal(err)
+		}
+		if from := r.from.count("list"); (from == 1) != whole {
+			t.Errorf("%d listings, where it is worth it from %d pages on", from, pages)
+		}
+	}
+}
+
 // Stores that declare an order that they do not have are found out also where a listing begins in the middle: nothing is left out,
 // and nothing deleted.
 func TestB01_AnotherOrderIsFoundOutAcrossSpans(t *testing.T) {

@@ -286,6 +286,9 @@ type Capabilities struct {
 	PartSize int64
 	// ListPage is how many keys one request of a listing returns at most; 0 is that a listing is no request.
 	ListPage int
+	// SplitPages is how many pages of a listing are read before it is worth while to list the rest in parts: a server that goes through all that is
+	// left for every listing that begins does that once more for each. 0 is that it is soon.
+	SplitPages int
 	// PutDigest is what Put acknowledges of an object that it sent in parts; empty is MD5. PutHashed says that it acknowledges whatever
 	// digests a Hashed body knows, since the store has checked every part.
 	PutDigest Algorithm

@@ -31,6 +31,10 @@ const (
 	maxCopy     = 5 << 30
 )
 
+// splitPages: a server keeps what it goes through for a listing, and gives the pages that follow from there. A listing that begins in the middle
+// makes it go through the rest once more: with 20,000 keys two listings in parts took 1.5 s, and whole ones 0.9 s.
+const splitPages = 32
+
 // Options choose a bucket. Bucket and Endpoint are needed.
 type Options struct {
 	Bucket string
@@ -191,7 +195,7 @@ func (b *Bucket) Describe() bucket.Capabilities {
 		Provider: "minio", URL: b.url, Endpoint: b.opts.Endpoint, PartSize: b.opts.PartSize, ListPage: cmp.Or(b.opts.PageSize, 1000), Order: bucket.ByBytes,
 		MaxObjectSize: maxObject, MaxKeyLength: keys.S3Max, MaxMetadataSize: maxMetadata, MaxParts: maxParts,
 		MetadataKeys: bucket.MetadataLowerCase, ConditionalPut: true, ChecksMD5: true, ConditionalWrite: true,
-		Tags: true, Expires: true, KeyProblem: keys.S3OverFiles, OpenTells: true, Resumes: true, Copies: true, PutDigest: bucket.CRC64NVME,
+		Tags: true, Expires: true, KeyProblem: keys.S3OverFiles, OpenTells: true, SplitPages: splitPages, Resumes: true, Copies: true, PutDigest: bucket.CRC64NVME,
 		NoneBelow: true, // a listing leaves them out
 		PropertyProblem: func(p bucket.Properties) string {
 			_, err := headers(p)
