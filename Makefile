@@ -48,7 +48,7 @@ rbac: ## takes every single rule of the printed roles away, one at a time, on li
 
 test: build ## every test; what a machine cannot run is skipped with its reason, listed at the end
 	@go run ./e2e/rig/cmd/rig install || echo "make: some tests will be skipped for want of the above"
-	go run ./internal/devtools/testrun -timeout 40m -p 2 $$(go list ./... | grep -vE '/e2e(/kill|/network)?$$') -- ./e2e ./e2e/kill ./e2e/network
+	go run ./internal/devtools/testrun -timeout 40m -count 1 -p 2 $$(go list ./... | grep -vE '/e2e(/kill|/network)?$$') -- ./e2e ./e2e/kill ./e2e/network
 
 criteria: ## one line for each acceptance criterion: held, failing or open
 	go run ./internal/devtools/criteria -timeout 40m -p 2 ./...

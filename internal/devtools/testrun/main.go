@@ -40,7 +40,7 @@ func run(ctx context.Context, args []string) (*testlog.Log, error) {
 	if err != nil || len(alone) == 0 {
 		return log, err
 	}
-	more, err := testlog.Run(ctx, append([]string{"-timeout", "40m", "-p", "1"}, alone...), show)
+	more, err := testlog.Run(ctx, append([]string{"-timeout", "40m", "-count", "1", "-p", "1"}, alone...), show)
 	if err != nil {
 		return log, err
 	}
