@@ -602,6 +602,7 @@ type failures struct {
 	left func() int64 // how many objects were neither copied nor have failed, as far as is known
 	mu   sync.Mutex
 	all  []Failure
+	end  *FailedError // what the pass ended with, whoever of those under way comes to say so first
 }
 
 func (e *engine) newFailures() *failures {
@@ -622,22 +623,28 @@ func (f *failures) add(ctx context.Context, key string, err error) error {
 	if errors.Is(err, errOverlap) || isOwnFile(err) {
 		return err
 	}
-	f.tell()
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.end != nil {
+		return f.end
+	}
+	f.tell()                                                // under the lock, so that what is left agrees with the failures that are named
 	f.all = append(f.all, Failure{strings.Clone(key), err}) // without the page that the key is a part of
 	if len(f.all) < maxFailures {
 		return nil
 	}
-	failed := f.summary()
-	failed.Stopped, failed.Untried = true, f.left()
-	return failed
+	f.end = f.summary()
+	f.end.Stopped, f.end.Untried = true, f.left()
+	return f.end
 }
 
 func (f *failures) err() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if len(f.all) == 0 {
+	switch {
+	case f.end != nil:
+		return f.end
+	case len(f.all) == 0:
 		return nil
 	}
 	return f.summary()
