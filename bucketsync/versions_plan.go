@@ -184,15 +184,8 @@ func (e *engine) verifyVersions(ctx context.Context, mode Mode, reads func(strin
 		for i := range h.recs {
 			bySource[h.recs[i].Source.Version] = &h.recs[i]
 		}
-		for i := range max(len(h.src), len(h.dst)) {
-			var src, dst *bucket.Version
-			if i < len(h.src) {
-				src = &h.src[i]
-			}
-			if i < len(h.dst) {
-				dst = &h.dst[i]
-			}
-			if err := e.verifyVersion(ctx, h.key, src, dst, bySource, mode, reads(h.key), s, workers); err != nil {
+		for _, p := range pairVersions(h) {
+			if err := e.verifyVersion(ctx, h.key, p.src, p.dst, bySource, mode, reads(h.key), s, workers); err != nil {
 				return err
 			}
 		}

@@ -64,7 +64,7 @@ env:VARIABLE or file:PATH.
 			}
 			if isPlace(args) {
 				return p.withMetrics(c.Context(), metrics, func() error {
-					report, err := p.syncAlone(c.Context(), s, &a, args)
+					report, err := p.syncAlone(c, s, &a, args)
 					return p.failedPlaces(report, err)
 				})
 			}
@@ -147,8 +147,19 @@ func onlyAlone(c *cobra.Command) error {
 	return wrong
 }
 
+// goesWith refuses a flag that has no effect because what it belongs to was not asked for.
+func goesWith(c *cobra.Command, asked bool, what string, flags ...string) error {
+	for _, name := range flags {
+		if !asked && c.Flags().Changed(name) {
+			return &usageError{fmt.Errorf("--%s has no effect without %s", name, what)}
+		}
+	}
+	return nil
+}
+
 // syncAlone syncs two places. The report that it returns is that of a sync that failed.
-func (p *program) syncAlone(ctx context.Context, s step, a *alone, args []string) (*crossfade.SyncReport, error) {
+func (p *program) syncAlone(c *cobra.Command, s step, a *alone, args []string) (*crossfade.SyncReport, error) {
+	ctx := c.Context()
 	if s.opts.Redo != "" {
 		return nil, &usageError{errors.New("--redo takes a stage of a migration again: a sync of two places compares anew each time")}
 	}
@@ -156,6 +167,9 @@ func (p *program) syncAlone(ctx context.Context, s step, a *alone, args []string
 		return nil, &usageError{fmt.Errorf("--max-delete is %g: it is a share in percent", a.percent)}
 	}
 	if err := a.checkReverse(); err != nil {
+		return nil, err
+	}
+	if err := errors.Join(goesWith(c, a.opts.Warm, "--warm", "max-delta"), goesWith(c, a.opts.Final, "--final", "allow-extra")); err != nil {
 		return nil, err
 	}
 	if !a.opts.Final && a.opts.WriteManifest+a.opts.SignKey != "" {

@@ -88,6 +88,9 @@ func (p *program) verification(c *cobra.Command, v *comparison, args []string) (
 	if v.opts.SampleSize < 1 {
 		return nil, &usageError{fmt.Errorf("--sample is %d: at least one object is read", v.opts.SampleSize)}
 	}
+	if err := goesWith(c, v.opts.Mode == "sample", "--mode sample", "sample", "seed"); err != nil {
+		return nil, err
+	}
 	for _, name := range []string{"manifest", "public-key", "prove"} {
 		if f := c.Flags().Lookup(name); f.Changed && f.Value.String() == "" {
 			return nil, &usageError{fmt.Errorf("--%s is empty", name)}

@@ -37,6 +37,23 @@ func modesOf(root *os.Root, at place) (*bucket.Modes, error) {
 	return m, nil
 }
 
+// keptClosed is how a file is made that nobody gives modes for: no more open than the one that it replaces, which somebody
+// may have closed by hand. Nil where there is none.
+func (b *Bucket) keptClosed(root *os.Root, key string) (*bucket.Modes, error) {
+	if !hasModes() {
+		return nil, nil
+	}
+	old, err := b.find(root, key)
+	if errors.Is(err, bucket.ErrNotExist) || errors.Is(err, bucket.ErrIrregular) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var usual *bucket.Modes
+	return &bucket.Modes{File: old.info.Mode().Perm() & usual.FileMode()}, nil
+}
+
 // while is how a file is made that is still written: its owner must be able to.
 func while(m *bucket.Modes) fs.FileMode { return m.FileMode() | 0o600 }
 

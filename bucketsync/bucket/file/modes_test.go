@@ -89,6 +89,26 @@ type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
+// Who has closed a file keeps it closed when an object of a store that knows no modes replaces it.
+func TestI05_WhatReplacesAFileIsNoMoreOpen(t *testing.T) {
+	umask(t, 0o022)
+	b := newBucket(t)
+	for was, want := range map[fs.FileMode]fs.FileMode{0o600: 0o600, 0o640: 0o640, 0o755: 0o644, 0o666: 0o644, 0o444: 0o444} {
+		if err := os.Chmod(write(t, b, "k", "old"), was); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Put(t.Context(), "k", strings.NewReader("new"), 3, bucket.PutOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if got := modeAt(t, filepath.Join(b.dir, "k")); got != want {
+			t.Errorf("in the place of a file of %o there is one of %o, want %o", was, got, want)
+		}
+		if err := os.Remove(filepath.Join(b.dir, "k")); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // A file in parts is as closed from its first byte on.
 func TestI05_AnUploadIsNoMoreOpenThanItsSource(t *testing.T) {
 	umask(t, 0)

@@ -46,6 +46,11 @@ func (b *Bucket) put(ctx context.Context, key string, r io.Reader, size int64, o
 	if err := b.sweep(root); err != nil {
 		return bucket.Object{}, err
 	}
+	if opts.Properties.Modes == nil && !opts.IfAbsent {
+		if opts.Properties.Modes, err = b.keptClosed(root, key); err != nil {
+			return bucket.Object{}, err
+		}
+	}
 	if opts.Upload != nil && size > partSize {
 		return b.putParts(ctx, root, key, r, size, beside, opts)
 	}
