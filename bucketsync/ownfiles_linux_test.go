@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -34,6 +35,8 @@ func TestB20_AStateThatCannotBeWrittenIsOneErrorAndTheSameSyncGoesOn(t *testing.
 	}
 	opts := r.opts
 	opts.Manifest, opts.Alone = filepath.Join(at, "manifest"), true
+	var failures atomic.Int64 // of objects: none of them is the reason
+	opts.Progress = func(p Progress) { failures.Store(p.Failures) }
 	sync := func() (Result, error) {
 		p, err := Plan(t.Context(), opts)
 		if err != nil {
@@ -47,6 +50,9 @@ func TestB20_AStateThatCannotBeWrittenIsOneErrorAndTheSameSyncGoesOn(t *testing.
 		var failed *FailedError
 		if !errors.Is(err, cause) || errors.As(err, &failed) {
 			t.Fatalf("%s: %+v, %v", when, result, err)
+		}
+		if n := failures.Load(); n != 0 {
+			t.Errorf("%s: %d objects failed before the end", when, n)
 		}
 		if text := err.Error(); strings.Contains(text, "\n") || !strings.Contains(text, "remember what was copied: write manifest") || !strings.Contains(text, "another directory as --state") {
 			t.Errorf("%s it says %s", when, text)
