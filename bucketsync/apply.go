@@ -493,9 +493,12 @@ func (e *engine) resolve(ctx context.Context, p pair) error {
 		p.dst = &dst
 		return e.conflicting(ctx, p, what)
 	}
-	_, lost := asFolder(p.key, want, *dst.Properties, e.toCaps)
-	if err := e.ledger.add(p.key, append(entries, lost...)); err != nil {
-		return err
+	// What a record says of this very source is in the ledger since: the destination was only touched.
+	if p.rec == nil || p.rec.State != StateCopied && p.rec.State != StateFound || !p.rec.Source.is(src) {
+		_, lost := asFolder(p.key, want, *dst.Properties, e.toCaps)
+		if err := e.ledger.add(p.key, append(entries, lost...)); err != nil {
+			return err
+		}
 	}
 	e.tally(func(r *Result) {
 		r.Found++

@@ -2,6 +2,8 @@ package bucketsync
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -182,5 +184,27 @@ func TestProperties_DifferencesSeeEveryField(t *testing.T) {
 	}
 	if d := differences(full(t), full(t), caps); len(d) != 0 {
 		t.Errorf("equal properties differ: %v", d)
+	}
+}
+
+// An object that is looked at again because its copy was touched is not entered again: the ledger counts objects.
+func TestI05_WhatWasOnlyTouchedIsInTheLedgerOnce(t *testing.T) {
+	r := newRig(t)
+	r.to.caps = func(c *bucket.Capabilities) { c.Provider, c.Tags = "poor", false }
+	r.opts.Losses = filepath.Join(t.TempDir(), "losses.jsonl")
+	r.from.write(t, "k", "x", bucket.Properties{ContentType: "text/plain", Tags: map[string]string{"team": "shop"}})
+	r.mustSync(t)
+	r.to.write(t, "k", "x", bucket.Properties{ContentType: "text/plain"})
+	if again := r.mustSync(t); again.Found != 1 || again.Copied != 0 || len(again.Losses) != 0 {
+		t.Errorf("%+v", again)
+	}
+	raw, err := os.ReadFile(r.opts.Losses)
+	if err != nil || strings.Count(string(raw), "\n") != 1 {
+		t.Errorf("%s, %v", raw, err)
+	}
+	// Another object at the source has losses of its own.
+	r.from.write(t, "k", "x", bucket.Properties{ContentType: "text/plain", Tags: map[string]string{"team": "till"}})
+	if other := r.mustSync(t); len(other.Losses) != 1 || other.Losses[0].Objects != 1 {
+		t.Errorf("%+v", other)
 	}
 }

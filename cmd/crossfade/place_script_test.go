@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -384,6 +385,10 @@ func cmdStopAt(ts *testscript.TestScript, _ bool, args []string) {
 			cmd.Env = append(cmd.Env, name+"="+v)
 		}
 	}
+	// Under nohup the signal of a closed terminal is ignored, here and in what is started. Where it is asked for here, it is not.
+	hups := make(chan os.Signal, 1)
+	signal.Notify(hups, syscall.SIGHUP)
+	defer signal.Stop(hups)
 	ts.Check(cmd.Start())
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()

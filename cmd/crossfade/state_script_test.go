@@ -47,15 +47,16 @@ func cmdLapse(ts *testscript.TestScript, _ bool, args []string) {
 
 // cmdHolds demands how many objects of a bucket begin with a prefix: holds BUCKET PREFIX N, or holds BUCKET PREFIX some.
 func cmdHolds(ts *testscript.TestScript, _ bool, args []string) {
-	n := 0
-	for _, err := range scriptBucket(ts, args[0]).List(context.Background(), bucket.ListOptions{Prefix: args[1]}) {
+	var keys []string
+	for obj, err := range scriptBucket(ts, args[0]).List(context.Background(), bucket.ListOptions{Prefix: args[1]}) {
 		ts.Check(err)
-		n++
+		keys = append(keys, obj.Key)
 	}
+	n := len(keys)
 	if args[2] == "some" && n > 0 || args[2] == strconv.Itoa(n) {
 		return
 	}
-	ts.Fatalf("%s holds %d objects %s…, want %s", args[0], n, args[1], args[2])
+	ts.Fatalf("%s holds %d objects %s…, want %s: %s", args[0], n, args[1], args[2], keys)
 }
 
 // cmdJournal damages the journal of the script as a person could: journal cut N removes its last N records, journal forge
