@@ -111,7 +111,7 @@ func (m *Migration) rights(ctx context.Context, s *sight) ([]kube.Right, error) 
 	if err != nil {
 		return nil, err
 	}
-	_ = add(cutover.Rights(cutover.Options{Applications: m.file.Applications, Green: cutover.Side{Namespaces: m.file.Maps.Namespaces}}), nil)
+	_ = add(cutover.Rights(cutover.Options{Applications: m.file.Applications, Times: m.file.Cutover, Green: cutover.Side{Namespaces: m.file.Maps.Namespaces}}), nil)
 	if r := m.file.Retirement; r != nil {
 		_ = add(cutover.EvidenceRights(m.file.Applications, m.file.Blue.Helper), nil)
 		_ = add(provision.DestroyRights(r.Delete.Namespaces, s.blue.Volumes()), nil)
@@ -125,7 +125,7 @@ func (m *Migration) rights(ctx context.Context, s *sight) ([]kube.Right, error) 
 // knownRights are those that the file alone tells, for when blue's objects cannot be read.
 func (m *Migration) knownRights() []kube.Right {
 	list := provision.Rights(provision.Options{Namespaces: m.namespaces()})
-	list = append(list, cutover.Rights(cutover.Options{Applications: m.file.Applications, Green: cutover.Side{Namespaces: m.file.Maps.Namespaces}})...)
+	list = append(list, cutover.Rights(cutover.Options{Applications: m.file.Applications, Times: m.file.Cutover, Green: cutover.Side{Namespaces: m.file.Maps.Namespaces}})...)
 	return append(list, m.secretRights()...)
 }
 

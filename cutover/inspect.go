@@ -26,6 +26,11 @@ type NameState struct {
 	// TTL is the longest that any set of Records has, at the primary or at any link that a server showed.
 	TTL      uint32        `json:"ttl"`
 	Strength zone.Strength `json:"strength"`
+	// Views are what every address of every server shows, with the signatures; only for a signed zone.
+	Views []dnsx.View `json:"views,omitempty"`
+	// Owners are external-dns's records of the name, Handover what becomes of them when it moves.
+	Owners   []Owner   `json:"owners,omitempty"`
+	Handover *Handover `json:"handover,omitempty"`
 }
 
 // Address reports whether the name holds address records, so that its swap replaces these and not a CNAME.
@@ -58,6 +63,7 @@ type InspectOptions struct {
 // It changes nothing. An error means that it could not look; what it saw and does not like is a refusal.
 func Inspect(ctx context.Context, opts InspectOptions) (Inspection, error) {
 	var found Inspection
+	keepers := newKeepers(opts.Options)
 	for _, app := range opts.Applications {
 		if len(app.Hostnames) == 0 {
 			continue
@@ -67,7 +73,7 @@ func Inspect(ctx context.Context, opts InspectOptions) (Inspection, error) {
 			return Inspection{}, err
 		}
 		for _, e := range entries {
-			state, err := inspectName(ctx, opts.Options, e, &found)
+			state, err := inspectName(ctx, opts.Options, e, keepers, &found)
 			if err != nil {
 				return Inspection{}, err
 			}
@@ -75,6 +81,12 @@ func Inspect(ctx context.Context, opts InspectOptions) (Inspection, error) {
 				continue
 			}
 			judgeName(*state, opts, &found)
+			judgeAround(ctx, *state, opts, &found)
+			z, err := opts.zoneOf(state.Hostname)
+			if err != nil {
+				return Inspection{}, err
+			}
+			state.Handover = keepers.judge(ctx, *state, z, opts.WithoutGreen, &found)
 			found.Names = append(found.Names, *state)
 		}
 	}
@@ -90,7 +102,7 @@ func (f *Inspection) warn(what, text string) {
 }
 
 // inspectName returns nil where a refusal says why nothing can be known.
-func inspectName(ctx context.Context, opts Options, e Entries, found *Inspection) (*NameState, error) {
+func inspectName(ctx context.Context, opts Options, e Entries, keepers *dnsKeepers, found *Inspection) (*NameState, error) {
 	z, err := opts.zoneOf(e.Hostname)
 	if err != nil {
 		found.refuse(e.Hostname, err.Error(), "list the zone that holds it, with its key, under zones")
@@ -102,7 +114,7 @@ func inspectName(ctx context.Context, opts Options, e Entries, found *Inspection
 		return nil, ctx.Err()
 	}
 	if err != nil {
-		found.refuse(e.Hostname, fmt.Sprintf("its name servers could not be read: %v", err), "make every authoritative server and the resolvers reachable from here, or list them under zones")
+		refuseDiscovery(e.Hostname, err, found)
 		return nil, nil
 	}
 	if state.Records, err = lookupSwappable(ctx, z.Driver, e.Hostname); err != nil {
@@ -126,7 +138,37 @@ func inspectName(ctx context.Context, opts Options, e Entries, found *Inspection
 		return nil, nil
 	}
 	state.TTL = longestTTL(state)
-	return &state, nil
+	if state.Owners, err = opts.findOwners(ctx, z, state.Delegation, state.Records, keepers.affixes(ctx)); err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		why, hint := mend.Apart(err, "make the zone's servers answer, over TCP too")
+		found.refuse(e.Hostname, why, hint)
+		return nil, nil
+	}
+	if state.Delegation.Signed {
+		state.Views = opts.survey(ctx, state.Delegation, state.Records)
+	}
+	return &state, ctx.Err()
+}
+
+// refuseDiscovery tells a name whose chain leads nowhere, which its owner must mend, from servers that cannot be read.
+func refuseDiscovery(name string, err error, found *Inspection) {
+	if errors.Is(err, dnsx.ErrLoop) || errors.Is(err, dnsx.ErrTooLong) || errors.Is(err, dnsx.ErrDangling) {
+		why, hint := mend.Apart(err, "mend the chain first: its end decides what a client reaches")
+		found.refuse(name, why, hint)
+		return
+	}
+	found.refuse(name, fmt.Sprintf("its name servers could not be read: %v", err), "make every authoritative server and the resolvers reachable from here, or list them under zones")
+}
+
+// survey asks every server for the sets of a name, with their signatures.
+func (o Options) survey(ctx context.Context, d dnsx.Delegation, records []zone.RRset) []dnsx.View {
+	var types []string
+	for _, set := range records {
+		types = append(types, set.Type)
+	}
+	return o.names().Survey(ctx, d.Servers, dnsx.SurveyOptions{Apex: d.SOA.Zone, Name: d.Name, Types: types, Signed: d.Signed, At: o.now()})
 }
 
 // lookupSwappable returns the CNAME at a name, or its A and AAAA, as the primary has them.

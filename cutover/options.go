@@ -65,6 +65,12 @@ type Names interface {
 	// Propagated asks every address of every server once; its error is nil only when each shows exactly the wanted sets,
 	// and wraps dnsx.ErrNotPropagated where one does not.
 	Propagated(ctx context.Context, servers []dnsx.Server, wants ...dnsx.RRset) ([]dnsx.ServerAnswer, error)
+	// Survey asks every address of every server what it holds at a name, and for its signatures.
+	Survey(ctx context.Context, servers []dnsx.Server, o dnsx.SurveyOptions) []dnsx.View
+	// ReadSet returns what a zone's servers say with authority of one type at a name; without data where there is none.
+	ReadSet(ctx context.Context, cut dnsx.Cut, name, typ string) (dnsx.RRset, error)
+	// CAAVia returns the CAA set that would govern a name if it led to target; nil where none would.
+	CAAVia(ctx context.Context, d dnsx.Delegation, target string, from dnsx.Source) (*dnsx.RRset, error)
 	// Ask puts one question to one address; recurse is set for a resolver.
 	Ask(ctx context.Context, addr netip.AddrPort, name, typ string, recurse bool) (dnsx.Answer, error)
 }

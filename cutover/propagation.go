@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/crossfade-project/crossfade/internal/dnsx"
@@ -24,14 +25,61 @@ type Seen struct {
 	Took time.Duration `json:"took"`
 }
 
+// spread is what must be seen everywhere.
+type spread struct {
+	name, zone string
+	// signed wants good signatures too.
+	signed  bool
+	servers []dnsx.Server
+	want    []dnsx.RRset
+}
+
+// everywhere asks every address of every server once.
+func (o Options) everywhere(ctx context.Context, s spread) ([]dnsx.ServerAnswer, error) {
+	answers, err := o.names().Propagated(ctx, s.servers, s.want...)
+	if err != nil || !s.signed {
+		return answers, err
+	}
+	var types []string
+	for _, set := range s.want {
+		if len(set.Data) > 0 {
+			types = append(types, set.Type)
+		}
+	}
+	views := o.names().Survey(ctx, s.servers, dnsx.SurveyOptions{Apex: s.zone, Name: s.name, Types: types, Signed: true, At: o.now()})
+	if bad := unsigned(views); len(bad) > 0 {
+		return answers, fmt.Errorf("%w: %s", dnsx.ErrNotPropagated, strings.Join(bad, "; "))
+	}
+	return answers, ctx.Err()
+}
+
+// unsigned says of each view that has no good signature over its sets, or none at all, why (C15).
+func unsigned(views []dnsx.View) []string {
+	var bad []string
+	for _, v := range views {
+		who := strings.TrimSpace(v.Server + " " + v.Addr.String())
+		if v.Unknown != "" {
+			bad = append(bad, who+": "+v.Unknown)
+		}
+		for _, s := range v.Signatures {
+			if s.Problem != "" {
+				bad = append(bad, who+": "+s.Problem)
+			}
+		}
+	}
+	return bad
+}
+
 // propagate asks every address of every server until each shows the wanted sets with authority. One that cannot be asked
-// has shown nothing.
-func (o Options) propagate(ctx context.Context, name string, servers []dnsx.Server, want []dnsx.RRset) (Seen, error) {
+// has shown nothing. In a signed zone each must show them with a good signature: a client that validates would else have
+// no answer.
+func (o Options) propagate(ctx context.Context, s spread) (Seen, error) {
+	name, servers := s.name, s.servers
 	began := o.now()
 	said := began
 	o.log().InfoContext(ctx, "asking every server", "for", name, "servers", len(servers), "limit", o.propagation().String())
 	for {
-		answers, err := o.names().Propagated(ctx, servers, want...)
+		answers, err := o.everywhere(ctx, s)
 		if err == nil {
 			now := o.now()
 			return Seen{At: now, Servers: len(servers), Answers: len(answers), Took: now.Sub(began)}, nil

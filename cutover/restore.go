@@ -20,7 +20,9 @@ type RestoreOptions struct {
 // restoreData is what giving a TTL back consumes.
 type restoreData struct {
 	Change  zone.Change   `json:"change"`
+	Zone    string        `json:"zone,omitempty"`
 	Servers []dnsx.Server `json:"servers"`
+	Signed  bool          `json:"signed,omitempty"`
 }
 
 // PlanRestoreTTL plans to give every name the TTL that it had before, with the target that it has now, and then to remove
@@ -67,7 +69,7 @@ func PlanRestoreTTL(ctx context.Context, opts RestoreOptions) (*plan.Plan, error
 			Why:      fmt.Sprintf("from %ds back to %ds, with the target that it has now; from then on going back takes %ds", now[0].TTL, ttl, ttl),
 			ReliesOn: []plan.Reliance{{What: "records of " + held.Name, Is: describe(now)}, {What: "fence " + held.Fence.Name, Is: held.Fence.Token}},
 			Reverse:  &plan.Reverse{Action: actionLower, How: fmt.Sprintf("lower the TTL to %ds again", now[0].TTL), Data: plan.JSON(change.Reverse())},
-			Data:     plan.JSON(restoreData{Change: change, Servers: held.Servers}),
+			Data:     plan.JSON(restoreData{Change: change, Zone: held.Zone, Servers: held.Servers, Signed: held.Signed}),
 		})
 		p.Add(plan.Change{
 			ID:     stage + "/release/" + held.Name,
@@ -94,7 +96,7 @@ func ApplyRestoreTTL(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts 
 			if err != nil {
 				return nil, err
 			}
-			seen, err := opts.propagate(ctx, d.Change.Name, d.Servers, wants(d.Change))
+			seen, err := opts.propagate(ctx, spread{name: d.Change.Name, zone: d.Zone, signed: d.Signed, servers: d.Servers, want: wants(d.Change)})
 			return lowered{Result: result, Seen: seen}, err
 		case actionRelease:
 			return nil, opts.releaseFence(ctx, c)

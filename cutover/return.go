@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/crossfade-project/crossfade/cutover/internal/externaldns"
 	"github.com/crossfade-project/crossfade/cutover/zone"
 	"github.com/crossfade-project/crossfade/internal/plan"
 )
@@ -57,6 +58,10 @@ func PlanReturn(ctx context.Context, opts ReturnOptions) (*plan.Plan, error) {
 			_, verify := moveChanges(opts.Options, p.Stage, c.App, actionReturn, back)
 			verifies = append(verifies, verify)
 		case sameRecords(now, back.Change.Old):
+			if h := d.Handover; h != nil {
+				back.Handover = &Handover{From: h.To, To: h.From, Affix: h.Affix}
+				back.Change.With = opts.companionsBack(ctx, p, z, d)
+			}
 			move, verify := moveChanges(opts.Options, p.Stage, c.App, actionReturn, back)
 			moves, verifies = append(moves, move), append(verifies, verify)
 			summary = summarise(opts.Options, summary, back)
@@ -73,6 +78,25 @@ func PlanReturn(ctx context.Context, opts ReturnOptions) (*plan.Plan, error) {
 	}
 	p.Data = plan.JSON(summary)
 	return p, nil
+}
+
+// companionsBack are external-dns's records of a name as they are now, given back to blue's. Green's external-dns may have
+// written them anew since the swap. Nothing about them keeps the name from going back: what cannot be read is said.
+func (o ReturnOptions) companionsBack(ctx context.Context, p *plan.Plan, z Zone, d moveData) []zone.Companion {
+	name := d.Change.Name
+	back := Handover{From: d.Handover.To, To: d.Handover.From, Affix: d.Handover.Affix}
+	owners, err := o.findOwners(ctx, z, o.sight(ctx, Held{Name: name, Zone: d.Zone, Servers: d.Servers}), d.Change.New, []externaldns.Affix{back.Affix})
+	if err != nil {
+		p.Note(plan.Warning, name, fmt.Sprintf("external-dns's records of it could not be read (%v), and stay: stop green's external-dns, or it takes the name to green again", err))
+		return nil
+	}
+	with := back.companions(owners)
+	if len(with) == 0 {
+		p.Note(plan.Warning, name, "none of external-dns's records of it says that it is "+back.From+"'s any more: they stay as they are")
+		return nil
+	}
+	back.note(p, name, with)
+	return with
 }
 
 // planNewFence adds the change that gives a name's fence a new token, or a refusal and returns nil.

@@ -11,7 +11,7 @@ import (
 // Rights lists what the cutover of the hostnames needs of both clusters.
 func Rights(opts Options) []kube.Right {
 	const why = "cutover: the address at which this side answers for a hostname"
-	var rights []kube.Right
+	rights := externalDNSRights(opts)
 	for _, app := range opts.Applications {
 		for _, h := range app.Hostnames {
 			for name, side := range map[string]Side{sideBlue: opts.Blue, sideGreen: opts.Green} {
@@ -26,6 +26,25 @@ func Rights(opts Options) []kube.Right {
 				}
 				rights = append(rights, r)
 			}
+		}
+	}
+	return rights
+}
+
+// externalDNSRights are needed where the file speaks of external-dns.
+func externalDNSRights(opts Options) []kube.Right {
+	if opts.Times.ExternalDNS == nil {
+		return nil
+	}
+	const why = "cutover: which external-dns keeps the names, and which objects ask it for them"
+	var rights []kube.Right
+	for name, side := range map[string]Side{sideBlue: opts.Blue, sideGreen: opts.Green} {
+		rights = append(rights, kube.Right{Side: name, Group: "apps", Resource: "deployments", Verbs: []string{"list"}, Why: why})
+		for _, app := range opts.Applications {
+			at := side.namespace(app.Namespace)
+			rights = append(rights,
+				kube.Right{Side: name, Namespace: at, Resource: "services", Verbs: []string{"list"}, Why: why},
+				kube.Right{Side: name, Namespace: at, Group: "networking.k8s.io", Resource: "ingresses", Verbs: []string{"list"}, Why: why})
 		}
 	}
 	return rights

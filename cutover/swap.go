@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/crossfade-project/crossfade/cutover/zone"
@@ -61,6 +62,10 @@ type moveData struct {
 	Strength zone.Strength `json:"strength"`
 	// Green is the entry that the plan was made for.
 	Green Entry `json:"green"`
+	// Signed says that the zone is: every server must show a good signature too.
+	Signed bool `json:"signed,omitempty"`
+	// Handover is what becomes of external-dns's records of the name, in the same message.
+	Handover *Handover `json:"handover,omitempty"`
 }
 
 // moved is the outcome of one name's move.
@@ -110,8 +115,9 @@ func PlanSwap(ctx context.Context, opts SwapOptions) (*plan.Plan, error) {
 	}
 	var swaps, verifies []plan.Change
 	summary := swapSummary{}
+	keepers := newKeepers(opts.Options)
 	for _, e := range entries {
-		swap, verify, data, err := planMove(ctx, opts, p, e)
+		swap, verify, data, err := planMove(ctx, opts, p, e, keepers)
 		if err != nil {
 			return nil, err
 		}
@@ -147,7 +153,7 @@ func summarise(opts Options, s swapSummary, d moveData) swapSummary {
 }
 
 // planMove returns nil data where a refusal was added.
-func planMove(ctx context.Context, opts SwapOptions, p *plan.Plan, e Entries) (swap, verify *plan.Change, data *moveData, err error) {
+func planMove(ctx context.Context, opts SwapOptions, p *plan.Plan, e Entries, keepers *dnsKeepers) (swap, verify *plan.Change, data *moveData, err error) {
 	i := slices.IndexFunc(opts.Held, func(h Held) bool { return h.Name == e.Hostname && h.App == e.App })
 	if i < 0 {
 		p.Refuse(e.Hostname, "its TTL was not lowered and its fence was not taken", "run the stage that lowers TTLs first")
@@ -165,6 +171,10 @@ func planMove(ctx context.Context, opts SwapOptions, p *plan.Plan, e Entries) (s
 	state := NameState{Entries: e, Zone: held.Zone, Records: now, Strength: z.Driver.Strength()}
 	var found Inspection
 	judgeGreen(state, &found)
+	if state.Owners, err = opts.findOwners(ctx, z, opts.sight(ctx, held), now, keepers.affixes(ctx)); err != nil {
+		return nil, nil, nil, err
+	}
+	state.Handover = keepers.judge(ctx, state, z, false, &found)
 	p.Refusals, p.Notes = append(p.Refusals, found.Refusals...), append(p.Notes, found.Notes...)
 	if len(found.Refusals) > 0 {
 		return nil, nil, nil, nil
@@ -178,7 +188,11 @@ func planMove(ctx context.Context, opts SwapOptions, p *plan.Plan, e Entries) (s
 		return nil, nil, nil, err
 	}
 	change := zone.Change{Name: e.Hostname, Old: held.Low, New: target, Fence: held.Fence}
-	data = &moveData{Zone: held.Zone, Change: change, Servers: held.Servers, Strength: state.Strength, Green: e.Green}
+	data = &moveData{Zone: held.Zone, Change: change, Servers: held.Servers, Strength: state.Strength, Green: e.Green, Signed: held.Signed, Handover: state.Handover}
+	if h := state.Handover; h != nil {
+		data.Change.With = h.companions(state.Owners)
+		h.note(p, e.Hostname, data.Change.With)
+	}
 	s, v := moveChanges(opts.Options, p.Stage, e.App, actionSwap, *data)
 	return &s, &v, data, nil
 }
@@ -198,6 +212,9 @@ func moveChanges(opts Options, stage, app string, action plan.Action, d moveData
 			{What: "fence " + d.Change.Fence.Name, Is: d.Change.Fence.Token},
 		},
 		Data: plan.JSON(d),
+	}
+	for _, w := range d.Change.With {
+		move.ReliesOn = append(move.ReliesOn, plan.Reliance{What: "external-dns's record " + w.Old.Name, Is: strings.Join(w.Old.Data, " ")})
 	}
 	if action == actionSwap {
 		move.ReliesOn = append(move.ReliesOn,
@@ -270,7 +287,7 @@ func (o SwapOptions) gateGreen(ctx context.Context, c plan.Change, d moveData) (
 }
 
 func (o Options) verifyName(ctx context.Context, d moveData) (verified, error) {
-	seen, err := o.propagate(ctx, d.Change.Name, d.Servers, wants(d.Change))
+	seen, err := o.propagate(ctx, spread{name: d.Change.Name, zone: d.Zone, signed: d.Signed, servers: d.Servers, want: wants(d.Change)})
 	if err != nil {
 		return verified{}, err
 	}

@@ -36,6 +36,8 @@ type Held struct {
 	Zone    string        `json:"zone"`
 	Fence   zone.Fence    `json:"fence"`
 	Servers []dnsx.Server `json:"servers"`
+	// Signed says that the zone is: every server must show good signatures too.
+	Signed bool `json:"signed,omitempty"`
 	// Old are the records as they were found, Low the same with the lowered TTL.
 	Old []zone.RRset `json:"old"`
 	Low []zone.RRset `json:"low"`
@@ -213,7 +215,7 @@ func planLower(opts Options, stage string, s NameState, fence zone.Fence) (lower
 		ttl = min(ttl, set.TTL) // a TTL that is shorter already is not raised
 	}
 	held := Held{
-		App: s.App, Name: s.Hostname, Zone: s.Zone, Fence: fence, Servers: s.Delegation.Servers,
+		App: s.App, Name: s.Hostname, Zone: s.Zone, Fence: fence, Servers: s.Delegation.Servers, Signed: s.Delegation.Signed,
 		Old: s.Records, Low: withTTL(s.Records, ttl), OldTTL: s.TTL,
 	}
 	old := time.Duration(s.TTL) * time.Second
@@ -282,7 +284,7 @@ func (o Options) lowerTTL(ctx context.Context, c plan.Change) (lowered, error) {
 	if err != nil {
 		return lowered{}, err
 	}
-	seen, err := o.propagate(ctx, d.Change.Name, d.Held.Servers, wants(d.Change))
+	seen, err := o.propagate(ctx, spread{name: d.Change.Name, zone: d.Held.Zone, signed: d.Held.Signed, servers: d.Held.Servers, want: wants(d.Change)})
 	if err != nil {
 		return lowered{}, err
 	}

@@ -94,6 +94,13 @@ type fakeNames struct {
 	asked  map[netip.AddrPort]int
 	// before is called ahead of each round of questions.
 	before func()
+	// signature is what each server shows in a signed zone, but for those that are unsigned.
+	signed    bool
+	signature dnsx.Signature
+	unsigned  map[netip.AddrPort]bool
+	// more stands at names beside what the zone holds; caa governs every name.
+	more []dnsx.RRset
+	caa  *dnsx.RRset
 }
 
 func (f *fakeNames) read(ctx context.Context, name, typ string) dnsx.RRset {
@@ -105,13 +112,21 @@ func (f *fakeNames) read(ctx context.Context, name, typ string) dnsx.RRset {
 }
 
 func (f *fakeNames) Discover(ctx context.Context, name string, _ dnsx.Source) (dnsx.Delegation, error) {
-	d := dnsx.Delegation{Name: name, Cut: dnsx.Cut{SOA: dnsx.SOA{Zone: f.zone.Apex()}, Servers: f.servers}}
+	d := dnsx.Delegation{Name: name, Cut: dnsx.Cut{SOA: dnsx.SOA{Zone: f.zone.Apex()}, Servers: f.servers, Signed: f.signed}, CAA: f.caa}
 	for _, typ := range []string{"CNAME", "A", "AAAA"} {
 		if set := f.read(ctx, name, typ); len(set.Data) > 0 {
 			d.Records = append(d.Records, set)
 		}
 	}
 	d.Chain = append(d.Chain, dnsx.Link{Name: name, Sets: d.Records})
+	for _, set := range f.more {
+		switch {
+		case set.Name == name:
+			d.Records = append(d.Records, set)
+		case set.Name == "*."+dnsx.Parent(name):
+			d.Wildcard = append(d.Wildcard, set)
+		}
+	}
 	return d, nil
 }
 
@@ -160,6 +175,47 @@ func (f *fakeNames) answer(ctx context.Context, server string, addr netip.AddrPo
 	return a
 }
 
+func (f *fakeNames) Survey(ctx context.Context, servers []dnsx.Server, o dnsx.SurveyOptions) []dnsx.View {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var views []dnsx.View
+	for _, s := range servers {
+		for _, addr := range s.Addrs {
+			v := dnsx.View{Server: s.Name, Addr: addr, Serial: 1, Authoritative: true, Rcode: "NOERROR"}
+			if f.silent[addr] {
+				v = dnsx.View{Server: s.Name, Addr: addr, Unknown: "no answer"}
+				views = append(views, v)
+				continue
+			}
+			for _, typ := range o.Types {
+				set := f.read(ctx, o.Name, typ)
+				if len(set.Data) == 0 {
+					continue
+				}
+				v.Sets = append(v.Sets, set)
+				if o.Signed {
+					sig := f.signature
+					sig.Type = typ
+					if f.unsigned[addr] {
+						sig = dnsx.Signature{Type: typ, Problem: "it has no RRSIG over the " + typ + " set"}
+					}
+					v.Signatures = append(v.Signatures, sig)
+				}
+			}
+			views = append(views, v)
+		}
+	}
+	return views
+}
+
+func (f *fakeNames) ReadSet(ctx context.Context, _ dnsx.Cut, name, typ string) (dnsx.RRset, error) {
+	return f.read(ctx, name, typ), nil
+}
+
+func (f *fakeNames) CAAVia(context.Context, dnsx.Delegation, string, dnsx.Source) (*dnsx.RRset, error) {
+	return f.caa, nil
+}
+
 func (f *fakeNames) Ask(ctx context.Context, _ netip.AddrPort, name, typ string, _ bool) (dnsx.Answer, error) {
 	answer := dnsx.Answer{Rcode: "NOERROR", Authoritative: true}
 	if addr, ok := f.addresses[name]; ok {
@@ -198,7 +254,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	w.names = &fakeNames{
-		zone: w.zone, late: map[netip.AddrPort][]dnsx.RRset{}, silent: map[netip.AddrPort]bool{}, asked: map[netip.AddrPort]int{},
+		zone: w.zone, late: map[netip.AddrPort][]dnsx.RRset{}, silent: map[netip.AddrPort]bool{}, unsigned: map[netip.AddrPort]bool{}, asked: map[netip.AddrPort]int{},
 		addresses: map[string]string{"blue.lb.test.": w.blue.addr.Addr().String(), "green.lb.test.": w.green.addr.Addr().String()},
 		servers: []dnsx.Server{
 			{Name: "ns1.", Addrs: []netip.AddrPort{server(1)}},

@@ -36,7 +36,8 @@ const exitCodesText = `crossfade ends with one of these codes:
   6  held: another run holds the migration, on this machine or another; or a failed application is held on green, because
      going back by itself would lose what green has accepted
   7  interrupted: stopped by a signal (SIGINT, SIGTERM, SIGHUP); the same command goes on from there
-  8  unproven: audit found nothing wrong, and could not check everything
+  8  unproven: audit found nothing wrong, and could not check everything; or cutover inspect could not read everything, and its
+     picture says what
   9  back without green: blue serves and accepts writes again; green was not reached, its pods may still run, and the next
      crossfade rollback, run or cleanup that reaches it stops them first
  10  in part: some objects of a bucket could not be copied, and are named; the others were, and the same command tries those

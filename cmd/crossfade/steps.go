@@ -17,7 +17,9 @@ func (p *program) restoreCommand() *cobra.Command {
 }
 
 func (p *program) cutoverCommand() *cobra.Command {
-	return p.verb("cutover", "APPLICATION…", "Shift applications to green: freeze, final sync, start, checks, swap, soak")
+	c := p.verb("cutover", "APPLICATION…", "Shift applications to green: freeze, final sync, start, checks, swap, soak")
+	c.AddCommand(p.cutoverInspectCommand())
+	return c
 }
 
 // verb is a command that takes the stages of one verb. Where names is set, arguments choose among them.

@@ -76,6 +76,53 @@ func (c Change) Normal(apex string) (Change, error) {
 			return fail("", "the fence stands at the name that it guards")
 		}
 	}
+	if out.With, err = normalCompanions(out, c.With, apex); err != nil {
+		return fail("", "%w", err)
+	}
+	return out, nil
+}
+
+// Alone returns ErrInvalid for a change that has companions: for zones that cannot change several names in one go.
+func Alone(c Change) error {
+	if len(c.With) == 0 {
+		return nil
+	}
+	return &Error{
+		Op: "check the change of " + c.Name, Hint: "change the records one after the other, while nobody acts on what they say together",
+		Err: fmt.Errorf("%w: this provider cannot change %s in the same transaction", ErrInvalid, c.With[0].Old.Name),
+	}
+}
+
+// normalCompanions checks the companions of a change whose other parts are in normal form.
+func normalCompanions(c Change, with []Companion, apex string) ([]Companion, error) {
+	var out []Companion
+	for _, w := range with {
+		var both [2]RRset
+		for i, set := range []RRset{w.Old, w.New} {
+			name, err := dnsx.Canonical(set.Name)
+			if err != nil {
+				return nil, fmt.Errorf("companion: %w", err)
+			}
+			normal, err := normalSets(name, []RRset{set})
+			if err != nil {
+				return nil, fmt.Errorf("companion: %w", err)
+			}
+			both[i] = normal[0]
+		}
+		old, to := both[0], both[1]
+		switch {
+		case old.Type != "TXT" || to.Type != "TXT":
+			return nil, fmt.Errorf("the companion at %s is no TXT", old.Name)
+		case old.Name != to.Name:
+			return nil, fmt.Errorf("the companion at %s would move to %s", old.Name, to.Name)
+		case !dnsx.InZone(old.Name, apex):
+			return nil, fmt.Errorf("the companion at %s is not in the zone %s", old.Name, apex)
+		case old.Name == c.Name && slices.Contains(c.Touched(), "TXT"), old.Name == c.Fence.Name,
+			slices.ContainsFunc(out, func(o Companion) bool { return o.Old.Name == old.Name }):
+			return nil, fmt.Errorf("the companion at %s is changed in two ways", old.Name)
+		}
+		out = append(out, Companion{Old: old, New: to})
+	}
 	return out, nil
 }
 

@@ -41,11 +41,27 @@ type Change struct {
 	Fence Fence `json:"fence,omitzero"`
 	// Remove must be set where New is empty: the name loses its answer. Only for names that Crossfade made (I2, I3).
 	Remove bool `json:"remove,omitempty"`
+	// With are sets at other places that change in the same message and under the same conditions, or not at all. A zone
+	// that cannot do that, see Joint, refuses the change with ErrInvalid.
+	With []Companion `json:"with,omitempty"`
+}
+
+// A Companion is one TXT set that is replaced together with a Change: it says something about the name, such as who owns
+// it, and must never disagree with it. It may stand at the changed name itself, beside an address.
+type Companion struct {
+	// Old must be there exactly, as Change.Old must.
+	Old RRset `json:"old"`
+	// New has the same name and type. Neither is empty: a companion is not made and not removed.
+	New RRset `json:"new"`
 }
 
 // Reverse is the change that takes c back, with the same fence.
 func (c Change) Reverse() Change {
-	return Change{Name: c.Name, Old: c.New, New: c.Old, Fence: c.Fence, Remove: len(c.Old) == 0}
+	back := Change{Name: c.Name, Old: c.New, New: c.Old, Fence: c.Fence, Remove: len(c.Old) == 0}
+	for _, w := range c.With {
+		back.With = append(back.With, Companion{Old: w.New, New: w.Old})
+	}
+	return back
 }
 
 // Strength says how much of a promise a swap is.
@@ -153,6 +169,18 @@ type Zone interface {
 	Prober
 	// Apex is the zone's name.
 	Apex() string
+}
+
+// Joint is the optional ability to carry out Change.With: in the one message, or the one transaction, that changes the name.
+type Joint interface {
+	// Together says whether Swap can. It makes no request.
+	Together() bool
+}
+
+// Together says whether a zone carries out companions.
+func Together(z Zone) bool {
+	joint, ok := z.(Joint)
+	return ok && joint.Together()
 }
 
 // Lister is the optional ability to read a whole zone: for counting its records, and for proof that nothing in it

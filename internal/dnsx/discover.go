@@ -218,6 +218,13 @@ func (c *Client) caa(ctx context.Context, d Delegation, from Source) (*RRset, er
 	if set := answer.Set(end.Name, "CAA"); len(set.Data) > 0 {
 		return &set, nil
 	}
+	return c.climbCAA(ctx, d, from)
+}
+
+// climbCAA asks above the name.
+func (c *Client) climbCAA(ctx context.Context, d Delegation, from Source) (*RRset, error) {
+	var answer Answer
+	var err error
 	var resolvers []netip.AddrPort
 	for at := Parent(d.Name); at != "."; at = Parent(at) {
 		if InZone(at, d.SOA.Zone) {

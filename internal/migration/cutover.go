@@ -42,6 +42,8 @@ type Cutover struct {
 	MaxDelta int `yaml:"maxDelta,omitempty" json:"maxDelta,omitempty"`
 	// Ready is how long green's objects may take until they are ready. Default 5m.
 	Ready Duration `yaml:"ready,omitempty" json:"ready,omitempty"`
+	// ExternalDNS says how external-dns keeps the names, where it does.
+	ExternalDNS *ExternalDNS `yaml:"externalDNS,omitempty" json:"externalDNS,omitempty"`
 }
 
 // Retirement says what of blue may be deleted, by name, and how long blue must have been idle.

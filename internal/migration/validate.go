@@ -66,6 +66,7 @@ func (v *validator) file(f *File) {
 	v.hostnames(f)
 	v.sharedBuckets(f)
 	v.times(f)
+	v.externalDNS(f)
 	v.retirement(f)
 }
 

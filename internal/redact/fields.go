@@ -36,10 +36,11 @@ func FileFields() Table {
 	t.add(show, `name reason kubeconfig context helper url store recipients env file side namespace key directory provider endpoint
 		region project account bucket prefix conflict kind conflicts group op path from selector hostnames service ingress
 		target address buckets volumes writes dark method field hostname scheme server algorithm servers resolvers
-		ttl margin soak interval propagation ready idle timeout ignore namespaces configuration locks bandwidth hash prices`)
+		ttl margin soak interval propagation ready idle timeout ignore namespaces configuration locks bandwidth hash prices
+		owner suffix wildcard`)
 	t.add(group, `rehearsal blue green archive identity state stores accessKey secretKey secret from to bind buckets maps restore
 		patches target json applications hostnames payload export import freeze enter leave probe http pods checks tcp tls drain
-		requests zones rfc2136 cutover retirement delete patch`)
+		requests zones rfc2136 cutover retirement delete patch externalDNS`)
 	t.add(names, `namespaces storageClasses ingressClasses priorityClasses runtimeClasses registries hosts nodePorts kms`)
 	t.add(args, `command`)
 	return t
@@ -54,12 +55,12 @@ func RecordFields() Table {
 		confirmed until since sent strength outcome side check address addresses addr addrs primary parent atParent atChild
 		resolver resolvers servers object because later left rested did policy mode property fate detail asked path field
 		lastRun foreign reason owner use made verified frozen started moved certificate archive msg source warnings stretched
-		there back holder writes cause turn status notes os arch go modified platform`)
+		there back holder writes cause turn status notes os arch go modified platform suffix wildcard`)
 	t.add(group, `record data changes reliesOn reverse refusals notes stages applications objects buckets names old new after chain
 		records sets got soa delegation cut caa wildcard links servers result change held lowered waited seen views gates
 		rounds last wait waits blue green entry target workload original hooks fields stopped await replaced set ttl swap
 		settle soak return apps idle observations restarts samples checks archive proof losses examples unread verified map
-		want wants used taken hostPorts range dropped sides fence low findings problems`)
+		want wants used taken hostPorts range dropped sides fence low findings problems with handover affix`)
 	t.add(names, `counts cronJobs workloads mentions explicit dropped evidence`)
 	return t
 }

@@ -132,12 +132,15 @@ func (z *Zone) Swap(ctx context.Context, change zone.Change) (zone.Result, error
 	if err := z.checkFence(change.Fence); err != nil {
 		return fail(err)
 	}
+	before, after := z.accompanied(change)
 	switch {
-	case z.holds(change, change.New):
+	case z.holds(change, change.New) && after == nil:
 		result.After = z.sets(change)
 		return result, nil
 	case !z.holds(change, change.Old):
 		return fail(fmt.Errorf("%w: %s holds %v, expected %v", zone.ErrMoved, change.Name, z.sets(change), change.Old))
+	case before != nil:
+		return fail(before)
 	}
 	if err := z.checkLevel(change); err != nil {
 		return fail(err)
@@ -153,8 +156,28 @@ func (z *Zone) Swap(ctx context.Context, change zone.Change) (zone.Result, error
 	for _, set := range change.New {
 		z.put(set)
 	}
+	for _, w := range change.With {
+		z.put(w.New)
+	}
 	result.Applied, result.Attempts, result.After = true, 1, z.sets(change)
 	return result, nil
+}
+
+// Together implements zone.Joint.
+func (z *Zone) Together() bool { return true }
+
+// accompanied says of the companions what differs from how they are before the change, and from how they are after it.
+func (z *Zone) accompanied(change zone.Change) (before, after error) {
+	for _, w := range change.With {
+		have := z.names[w.Old.Name]["TXT"]
+		if !dnsx.RRset(have).Equal(dnsx.RRset(w.Old)) {
+			before = fmt.Errorf("%w: %s holds %v, expected %v", zone.ErrMoved, w.Old.Name, have, w.Old)
+		}
+		if !dnsx.RRset(have).Equal(dnsx.RRset(w.New)) {
+			after = fmt.Errorf("%w: %s holds %v, not %v", zone.ErrMoved, w.New.Name, have, w.New)
+		}
+	}
+	return before, after
 }
 
 // checkLevel refuses a new level below a wildcard.

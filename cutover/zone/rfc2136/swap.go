@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/miekg/dns"
@@ -55,15 +56,42 @@ func (d *Driver) inspect(ctx context.Context, change zone.Change) (bool, []zone.
 		return false, nil, err
 	}
 	found, err := d.look(ctx, change.Name, change.Touched())
+	if err != nil {
+		return false, nil, err
+	}
+	before, after, err := d.accompanied(ctx, change)
 	switch {
 	case err != nil:
 		return false, nil, err
-	case sameSets(found, change.New):
+	case sameSets(found, change.New) && after == nil:
 		return true, found, nil
-	case sameSets(found, change.Old):
-		return false, found, d.checkLevel(ctx, change)
+	case !sameSets(found, change.Old):
+		return false, found, fmt.Errorf("%w: %s holds %s, expected %s", zone.ErrMoved, change.Name, describe(found), describe(change.Old))
+	case before != nil:
+		return false, found, before
 	}
-	return false, found, fmt.Errorf("%w: %s holds %s, expected %s", zone.ErrMoved, change.Name, describe(found), describe(change.Old))
+	return false, found, d.checkLevel(ctx, change)
+}
+
+// Together implements zone.Joint: one message may change several names of a zone (RFC 2136 section 3).
+func (d *Driver) Together() bool { return true }
+
+// accompanied reads the companions, and says of them what differs from how they are before the change, and from how they
+// are after it.
+func (d *Driver) accompanied(ctx context.Context, change zone.Change) (before, after, err error) {
+	for _, w := range change.With {
+		found, err := d.look(ctx, w.Old.Name, []string{w.Old.Type})
+		if err != nil {
+			return nil, nil, err
+		}
+		if !sameSets(found, []zone.RRset{w.Old}) {
+			before = fmt.Errorf("%w: %s holds %s, expected %s", zone.ErrMoved, w.Old.Name, describe(found), describe([]zone.RRset{w.Old}))
+		}
+		if !sameSets(found, []zone.RRset{w.New}) {
+			after = fmt.Errorf("%w: %s holds %s, not %s", zone.ErrMoved, w.New.Name, describe(found), describe([]zone.RRset{w.New}))
+		}
+	}
+	return before, after, nil
 }
 
 // checkLevel refuses a new name that could put a level into the tree below a wildcard. Whether its parent is in the tree
@@ -96,8 +124,13 @@ func (d *Driver) checkLevel(ctx context.Context, change zone.Change) error {
 // A CNAME in the place of a CNAME is only added: the server replaces the one that is there (RFC 2136 section 3.4.2.2).
 // Deleted first, it would be lost in a signed zone of Knot 3.2, which then sees the name's NSEC and RRSIG as company
 // and drops the new one; and where a server does not replace, the old answer stays.
+//
+// Companions go into the same message, each with its old set as a condition of it.
 func (d *Driver) swapMessage(change zone.Change) (*dns.Msg, error) {
 	msg := d.update()
+	if err := accompany(msg, change.With); err != nil {
+		return nil, err
+	}
 	for _, set := range change.Old {
 		rrs, err := records(set)
 		if err != nil {
@@ -122,6 +155,28 @@ func (d *Driver) swapMessage(change zone.Change) (*dns.Msg, error) {
 		msg.Remove(rrs)
 	}
 	return msg, insert(msg, change.New)
+}
+
+func accompany(msg *dns.Msg, with []zone.Companion) error {
+	for _, w := range with {
+		// Records are built for each use: no two sections may share one (C2).
+		condition, err := records(w.Old)
+		if err != nil {
+			return err
+		}
+		msg.Used(condition)
+		gone := w.Old
+		gone.Data = slices.DeleteFunc(slices.Clone(w.Old.Data), func(data string) bool { return slices.Contains(w.New.Data, data) })
+		old, err := records(gone)
+		if err != nil {
+			return err
+		}
+		msg.Remove(old)
+		if err := insert(msg, []zone.RRset{w.New}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func insert(msg *dns.Msg, sets []zone.RRset) error {

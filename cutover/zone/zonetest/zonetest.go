@@ -55,6 +55,11 @@ func Run(t *testing.T, target Target) {
 		{"C12_SwapWildcardItself", swapWildcard},
 		{"C12_CreateSparesWildcard", createUnderWildcard},
 		{"C07_ProbeChangesNothing", probe},
+		{"C25_CompanionsInOneMessage", companions},
+		{"C25_MovedCompanionHoldsTheName", companionMoved},
+		{"C25_CompanionsUnderTheFence", companionFenced},
+		{"C25_CompanionAtTheNameItself", companionAtName},
+		{"C25_RefuseInvalidCompanions", companionInvalid},
 	} {
 		t.Run(rule.name, func(t *testing.T) {
 			// No underscore: servers refuse one in the name of a host.
