@@ -2,6 +2,7 @@ package zone
 
 import (
 	"context"
+	"time"
 )
 
 // An RRset is all records of one type at one name.
@@ -93,6 +94,10 @@ type Result struct {
 	Recovered bool `json:"recovered,omitempty"`
 	// After is what the primary answered when it was asked afterwards.
 	After []RRset `json:"after"`
+	// Gap is for how long at most the name had no answer, or a part of the new one, at the provider, where the change
+	// took several requests: from before the first was sent until the last was acknowledged. Servers and caches may show
+	// it for longer.
+	Gap time.Duration `json:"gap,omitempty"`
 }
 
 // Reader reads at the place where changes are made: a zone's primary or a provider's API, never a cache.
