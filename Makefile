@@ -11,7 +11,7 @@ FUZZTIME ?= 10s
 SHARD ?= 1/1
 export GOFLAGS := -buildvcs=false
 
-.PHONY: build test rbac check criteria criteria-last demo demo-up demo-down kill network proof kill-full bench-bucketsync docs vuln fuzz clean
+.PHONY: build test rbac check criteria criteria-last demo demo-up demo-down kill network racing proof kill-full bench-bucketsync docs vuln fuzz clean
 
 build: ## the command, and the same as a kubectl plugin
 	CGO_ENABLED=0 go build -trimpath -o bin/crossfade ./cmd/crossfade
@@ -32,6 +32,9 @@ kill: ## kills a migration at every record of its journal, and a sync at 200 mom
 
 network: ## cuts a migration off from each server, in each phase, in four ways, and runs it again; SHARD=2/3 takes a part
 	go run ./e2e/cmd/network -shard $(SHARD)
+
+racing: ## 16 writers race for the names of real BIND, Knot and PowerDNS, 10,000 swaps each, under a million questions: nothing lost, no name without an answer
+	go run ./e2e/cmd/racing
 
 proof: ## migrations that go wrong on two real clusters under load: kills, breaches, rollbacks, silent servers, with figures
 	go run ./e2e/cmd/proof

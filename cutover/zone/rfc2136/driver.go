@@ -185,17 +185,38 @@ func (d *Driver) look(ctx context.Context, name string, types []string) ([]zone.
 	return found, nil
 }
 
-// token returns the text of a fence, empty where there is none.
-func (d *Driver) token(ctx context.Context, name string) (string, error) {
+// token returns the text of a fence, empty where there is none. A text that is none of those expected may be a wildcard's,
+// which answers where there is no fence.
+func (d *Driver) token(ctx context.Context, name string, expected ...string) (string, error) {
 	set, err := d.lookup(ctx, name, "TXT")
 	if err != nil {
 		return "", err
 	}
+	found := tokenOf(set)
+	if found == "" || slices.Contains(expected, found) {
+		return found, nil
+	}
+	for above := name; above != d.apex; {
+		above = dnsx.Parent(above)
+		wild, err := d.lookup(ctx, "*."+above, "TXT")
+		if err != nil {
+			return "", err
+		}
+		if tokenOf(wild) == found {
+			return "", nil
+		}
+	}
+	return found, nil
+}
+
+// tokenOf is the text of a fence's set.
+func tokenOf(set zone.RRset) string {
 	var tokens []string
 	for _, data := range set.Data {
 		tokens = append(tokens, strings.Trim(data, `"`))
 	}
-	return strings.Join(tokens, " "), nil
+	slices.Sort(tokens)
+	return strings.Join(tokens, " ")
 }
 
 // checkFence returns a *zone.FencedError where the fence does not hold the token.
@@ -203,7 +224,7 @@ func (d *Driver) checkFence(ctx context.Context, fence zone.Fence) error {
 	if fence.Name == "" {
 		return nil
 	}
-	found, err := d.token(ctx, fence.Name)
+	found, err := d.token(ctx, fence.Name, fence.Token)
 	if err != nil {
 		return err
 	}

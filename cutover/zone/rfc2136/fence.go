@@ -69,7 +69,7 @@ func (d *Driver) Release(ctx context.Context, fence zone.Fence) error {
 // fenceMoved reads whether a fence holds one token already, or still the other one. Empty means no fence.
 func (d *Driver) fenceMoved(name, from, to string) func(ctx context.Context) (bool, error) {
 	return func(ctx context.Context) (bool, error) {
-		found, err := d.token(ctx, name)
+		found, err := d.token(ctx, name, from, to)
 		switch {
 		case err != nil:
 			return false, err

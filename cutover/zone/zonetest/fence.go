@@ -135,6 +135,31 @@ func fenceWildcard(s *suite) {
 	answers("any" + under)
 }
 
+// A wildcard's text is an answer at the fence's name as long as there is no fence: it is nobody's token.
+func fenceUnderWildcardText(s *suite) {
+	under := "." + s.label + "." + s.Zone.Apex()
+	wild := set("*"+under, "TXT", 60, `"v=spf1 -all"`, `"anything"`)
+	shop, moved := set("shop"+under, "CNAME", 60, blue), set("shop"+under, "CNAME", 60, green)
+	s.Put(s.T, wild, shop)
+	one, two := s.fence(shop.Name, "one"), s.fence(shop.Name, "two")
+	s.claim(shop.Name, one, "")
+	s.claim(shop.Name, two, "one")
+	c := change([]zone.RRset{shop}, []zone.RRset{moved})
+	c.Fence = two
+	s.swap(c)
+	if err := s.Zone.Release(s.Context(), two); err != nil {
+		s.Fatalf("Release: %v", err)
+	}
+	var fenced *zone.FencedError
+	c.Old, c.New = c.New, c.Old
+	if _, err := s.Zone.Swap(s.Context(), c); !errors.As(err, &fenced) || fenced.Found != "" {
+		s.Errorf("without its fence the swap returned %v", err)
+	}
+	if got, err := s.Query(s.Context(), "any"+under, "TXT"); err != nil || len(got.Data) != 2 {
+		s.Errorf("the wildcard answers %s, %v", text(got), err)
+	}
+}
+
 func swapWildcard(s *suite) {
 	under := "." + s.label + "." + s.Zone.Apex()
 	from, to := set("*"+under, "CNAME", 60, blue), set("*"+under, "CNAME", 60, green)

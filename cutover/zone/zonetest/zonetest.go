@@ -52,6 +52,7 @@ func Run(t *testing.T, target Target) {
 		{"C07_FenceKeepsStaleWriterOut", fenceStale},
 		{"FenceOneOfTwoWins", fenceRace},
 		{"C12_FenceSparesWildcard", fenceWildcard},
+		{"C12_FenceUnderWildcardText", fenceUnderWildcardText},
 		{"C12_SwapWildcardItself", swapWildcard},
 		{"C12_CreateSparesWildcard", createUnderWildcard},
 		{"C07_ProbeChangesNothing", probe},
