@@ -2,10 +2,10 @@
 // without a pause.
 //
 //	writers ──> swaps, each on condition of what it has read ──┐
-//	stale writers, whose fence was taken over ─────────────────┤──> BIND, Knot or PowerDNS
+//	an operator who takes their fences over, time and again ───┤──> BIND, Knot or PowerDNS
 //	clients ──> questions by UDP, one after the other ─────────┘
 //
-// Each swap raises the number that a name's target carries by one, under the writer's own mark. So the sum of the numbers
-// tells how many swaps the zone has seen: less than the writers were told of is a lost update. Every other record of the
-// zone is compared with what it was before, by a whole transfer.
+// Each swap raises the number that a name's target carries by one, under the writer's own mark. So every number up to the
+// last is one swap, of which exactly one writer must know; and no number that came after a fence was taken over may be of a
+// writer who held it before. Every other record of the zone is compared with what it was before, by a whole transfer.
 package racing

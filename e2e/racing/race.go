@@ -26,10 +26,9 @@ import (
 const Apex = "apps.test."
 
 const (
-	ttl        = 2 // seconds
-	taken      = "taken-over"
-	held       = "held"
-	staleShare = 8 // one writer of so many has a fence that was taken over
+	ttl = 2 // seconds
+	// between two takings over of a fence.
+	between = 10 * time.Millisecond
 )
 
 // Options say how much of a race it is.
@@ -52,8 +51,9 @@ type Options struct {
 type Report struct {
 	Won    int64 // swaps that their writers were told of
 	Moved  int64 // swaps that came too late, and were refused
+	Taken  int64 // fences that were taken over meanwhile
 	Fenced int64 // swaps of writers whose fence was taken over, refused
-	Stale  int64 // such that were not refused
+	Stale  int64 // such that were made after that
 	// Uncertain are swaps after which the name had moved on already when it was read back: their writers were told that they
 	// do not know. Made are those of them that the zone has seen.
 	Uncertain, Made int64
@@ -76,7 +76,7 @@ func (r Report) Err() error {
 		errs = append(errs, fmt.Errorf("%d updates lost of %d, %d that nobody made", r.Lost, r.Won, r.Unknown))
 	}
 	if r.Stale != 0 {
-		errs = append(errs, fmt.Errorf("%d swaps by writers whose fence was taken over", r.Stale))
+		errs = append(errs, fmt.Errorf("%d swaps by writers whose fence had been taken over", r.Stale))
 	}
 	if len(r.Changed) > 0 {
 		errs = append(errs, fmt.Errorf("records that are nobody's in the race have changed: %s", strings.Join(r.Changed, "; ")))
@@ -94,8 +94,8 @@ func (r Report) Err() error {
 
 // String is the report in a line.
 func (r Report) String() string {
-	return fmt.Sprintf("%d swaps, %d lost, %d too late, %d uncertain of which %d made, %d fenced, %d by stale writers; %d foreign records, %d changed; %d questions, %d without the answer, %d asked again; %s",
-		r.Won, r.Lost, r.Moved, r.Uncertain, r.Made, r.Fenced, r.Stale, r.Foreign, len(r.Changed), r.Asked, r.Asked-r.Answers[answered], r.Silent, r.Took.Round(time.Second))
+	return fmt.Sprintf("%d swaps, %d lost, %d too late, %d uncertain of which %d made, %d fences taken over, %d fenced, %d by stale writers; %d foreign records, %d changed; %d questions, %d without the answer, %d asked again; %s",
+		r.Won, r.Lost, r.Moved, r.Uncertain, r.Made, r.Taken, r.Fenced, r.Stale, r.Foreign, len(r.Changed), r.Asked, r.Asked-r.Answers[answered], r.Silent, r.Took.Round(time.Second))
 }
 
 // step is one number of one name: a swap by which it was reached.
@@ -113,8 +113,9 @@ type race struct {
 
 	mu     sync.Mutex
 	report Report
-	told   map[step][]int // the writers that were told of a step
-	unsure map[step][]int // those that were told that it is not known
+	told   map[step][]int64 // of the writers that were told of a step, how often the fence that they held had been taken over
+	unsure map[step][]int64 // the same of those that were told that it is not known
+	taken  map[string][]int64
 	won    atomic.Int64
 	asked  atomic.Int64
 }
@@ -137,7 +138,7 @@ func Run(ctx context.Context, opts Options) (report Report, err error) {
 	if err != nil {
 		return Report{}, err
 	}
-	r := &race{opts: opts, addr: server.Addr(), zone: driver, report: Report{Answers: map[string]int64{}}, told: map[step][]int{}, unsure: map[step][]int{}}
+	r := &race{opts: opts, addr: server.Addr(), zone: driver, report: Report{Answers: map[string]int64{}}, told: map[step][]int64{}, unsure: map[step][]int64{}, taken: map[string][]int64{}}
 	for i := range opts.Names {
 		r.names = append(r.names, nameOf(i))
 	}
@@ -149,7 +150,11 @@ func Run(ctx context.Context, opts Options) (report Report, err error) {
 
 func (r *race) hold(ctx context.Context) error {
 	for _, name := range r.names {
-		if err := r.takeOver(ctx, name); err != nil {
+		fence, err := zone.FenceName(name, Apex)
+		if err != nil {
+			return err
+		}
+		if err := r.zone.Claim(ctx, name, zone.Fence{Name: fence, Token: token(0)}, ""); err != nil {
 			return err
 		}
 	}
@@ -190,6 +195,8 @@ func (r *race) everybody(ctx context.Context) error {
 		rng := rand.New(rand.NewPCG(r.opts.Seed, 1<<32|uint64(i)))
 		all.Go(func() error { return r.ask(ctx, rng) })
 	}
+	takers := rand.New(rand.NewPCG(r.opts.Seed, 1<<33))
+	all.Go(func() error { return r.takeOver(ctx, takers) })
 	all.Go(func() error {
 		tick := time.NewTicker(10 * time.Second)
 		defer tick.Stop()
@@ -217,31 +224,63 @@ func (r *race) tally(f func(*Report)) {
 	f(&r.report)
 }
 
-// takeOver puts a fence beside a name and then another token into it, so that there are writers who think that they hold it.
-func (r *race) takeOver(ctx context.Context, name string) error {
-	fence, err := zone.FenceName(name, Apex)
-	if err != nil {
-		return err
-	}
-	if err := r.zone.Claim(ctx, name, zone.Fence{Name: fence, Token: taken}, ""); err != nil {
-		return err
-	}
-	return r.zone.Claim(ctx, name, zone.Fence{Name: fence, Token: held}, taken)
+// token is what a fence holds that was taken over so often.
+func token(times int64) string { return fmt.Sprintf("holder-%d", times) }
+
+// holder says how often the fence of a name was taken over.
+func (r *race) holder(name string) (times int64) {
+	r.tally(func(*Report) { times = int64(len(r.taken[name])) })
+	return times
 }
 
-// write is one writer. It reads what a name holds and swaps it for what comes next, as long as there is a race.
-func (r *race) write(ctx context.Context, id int, rng *rand.Rand) error {
-	stale := id%staleShare == staleShare-1
-	token := held
-	if stale {
-		token = taken
-	}
+// takeOver takes fences over, now of one name, now of another, as long as there is a race. Whoever held one before must not
+// change the name from then on: what it has reached just after is on record.
+func (r *race) takeOver(ctx context.Context, rng *rand.Rand) error {
 	for !r.done() {
 		name := r.names[rng.IntN(len(r.names))]
 		fence, err := zone.FenceName(name, Apex)
 		if err != nil {
 			return err
 		}
+		times := r.holder(name)
+		if err := r.zone.Claim(ctx, name, zone.Fence{Name: fence, Token: token(times + 1)}, token(times)); err != nil {
+			return fmt.Errorf("take a fence over: %w", err)
+		}
+		reached, err := r.reached(ctx, name)
+		if err != nil {
+			return err
+		}
+		r.tally(func(p *Report) {
+			p.Taken++
+			r.taken[name] = append(r.taken[name], reached)
+		})
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(between):
+		}
+	}
+	return nil
+}
+
+// reached is the number that a name has come to.
+func (r *race) reached(ctx context.Context, name string) (int64, error) {
+	set, err := r.zone.Lookup(ctx, name, "CNAME")
+	if err != nil {
+		return 0, err
+	}
+	return number(set.Data[0])
+}
+
+// write is one writer. It reads what a name holds and swaps it for what comes next, as long as there is a race.
+func (r *race) write(ctx context.Context, id int, rng *rand.Rand) error {
+	for !r.done() {
+		name := r.names[rng.IntN(len(r.names))]
+		fence, err := zone.FenceName(name, Apex)
+		if err != nil {
+			return err
+		}
+		holder := r.holder(name)
 		old, err := r.zone.Lookup(ctx, name, "CNAME")
 		if err != nil {
 			return fmt.Errorf("writer %d: %w", id, err)
@@ -250,27 +289,25 @@ func (r *race) write(ctx context.Context, id int, rng *rand.Rand) error {
 		if err != nil {
 			return err
 		}
-		next := old
-		next.Data = []string{target(at+1, id)}
+		next, to := old, step{name, at + 1}
+		next.Data = []string{target(to.n, id)}
 		result, err := r.zone.Swap(ctx, zone.Change{
-			Name: name, Old: []zone.RRset{old}, New: []zone.RRset{next}, Fence: zone.Fence{Name: fence, Token: token},
+			Name: name, Old: []zone.RRset{old}, New: []zone.RRset{next}, Fence: zone.Fence{Name: fence, Token: token(holder)},
 		})
 		switch {
-		case err == nil && stale:
-			r.tally(func(p *Report) { p.Stale++ })
 		case err == nil && !result.Applied:
 			return fmt.Errorf("writer %d: %s held %s before it was written", id, name, next.Data[0])
 		case err == nil:
 			r.won.Add(1)
-			r.tally(func(*Report) { r.told[step{name, at + 1}] = append(r.told[step{name, at + 1}], id) })
-		case errors.Is(err, zone.ErrUncertain) && errors.Is(err, zone.ErrMoved):
+			r.tally(func(*Report) { r.told[to] = append(r.told[to], holder) })
+		case errors.Is(err, zone.ErrUncertain) && (errors.Is(err, zone.ErrMoved) || errors.Is(err, zone.ErrFenced)):
 			r.tally(func(p *Report) {
 				p.Uncertain++
-				r.unsure[step{name, at + 1}] = append(r.unsure[step{name, at + 1}], id)
+				r.unsure[to] = append(r.unsure[to], holder)
 			})
 		case errors.Is(err, zone.ErrMoved):
 			r.tally(func(p *Report) { p.Moved++ })
-		case errors.Is(err, zone.ErrFenced) && stale:
+		case errors.Is(err, zone.ErrFenced):
 			r.tally(func(p *Report) { p.Fenced++ })
 		default:
 			return fmt.Errorf("writer %d: %w", id, err)
@@ -283,11 +320,7 @@ func (r *race) write(ctx context.Context, id int, rng *rand.Rand) error {
 // one did not know.
 func (r *race) count(ctx context.Context) error {
 	for _, name := range r.names {
-		set, err := r.zone.Lookup(ctx, name, "CNAME")
-		if err != nil {
-			return err
-		}
-		reached, err := number(set.Data[0])
+		reached, err := r.reached(ctx, name)
 		if err != nil {
 			return err
 		}
@@ -297,6 +330,7 @@ func (r *race) count(ctx context.Context) error {
 			switch {
 			case told > 0:
 				r.report.Lost += int64(told - 1)
+				r.report.Stale += r.stale(at)
 			case len(r.unsure[at]) > 0:
 				r.report.Made++
 			default:
@@ -311,6 +345,16 @@ func (r *race) count(ctx context.Context) error {
 	return nil
 }
 
+// stale counts the writers of a step who no longer held the fence: it had been taken over when the name was not so far yet.
+func (r *race) stale(at step) (n int64) {
+	for _, holder := range r.told[at] {
+		if holder < int64(len(r.taken[at.name])) && at.n > r.taken[at.name][holder] {
+			n++
+		}
+	}
+	return n
+}
+
 // others returns the records of the zone that the race is not about, by name and type.
 func (r *race) others(ctx context.Context) (map[string]string, error) {
 	sets, err := r.zone.List(ctx)
@@ -323,7 +367,7 @@ func (r *race) others(ctx context.Context) (map[string]string, error) {
 		case "SOA", "RRSIG", "NSEC", "NSEC3", "NSEC3PARAM", "DNSKEY", "CDS", "CDNSKEY", "TYPE65534":
 			continue // they follow from every change, or are the signer's own
 		}
-		if set.Type == "CNAME" && slices.Contains(r.names, set.Name) {
+		if set.Type == "CNAME" && slices.Contains(r.names, set.Name) || set.Type == "TXT" && strings.HasPrefix(set.Name, "_crossfade-") {
 			continue
 		}
 		slices.Sort(set.Data)
