@@ -33,7 +33,7 @@ kill: ## kills a migration at every record of its journal, and a sync at 200 mom
 network: ## cuts a migration off from each server, in each phase, in four ways, and runs it again; SHARD=2/3 takes a part
 	go run ./e2e/cmd/network -shard $(SHARD)
 
-racing: ## 16 writers race for the names of real BIND, Knot and PowerDNS, 10,000 swaps each, under a million questions: nothing lost, no name without an answer
+racing: ## 16 writers race for the names of real BIND, Knot and PowerDNS, 10,000 swaps each, under a million questions in all: nothing lost, no name without an answer
 	go run ./e2e/cmd/racing
 
 proof: ## migrations that go wrong on two real clusters under load: kills, breaches, rollbacks, silent servers, with figures

@@ -330,9 +330,12 @@ func (r *race) count(ctx context.Context) error {
 			switch {
 			case told > 0:
 				r.report.Lost += int64(told - 1)
-				r.report.Stale += r.stale(at)
+				r.report.Stale += int64(r.stale(at, r.told[at]))
 			case len(r.unsure[at]) > 0:
 				r.report.Made++
+				if r.stale(at, r.unsure[at]) == len(r.unsure[at]) { // whichever of them it was
+					r.report.Stale++
+				}
 			default:
 				r.report.Unknown++
 			}
@@ -345,9 +348,9 @@ func (r *race) count(ctx context.Context) error {
 	return nil
 }
 
-// stale counts the writers of a step who no longer held the fence: it had been taken over when the name was not so far yet.
-func (r *race) stale(at step) (n int64) {
-	for _, holder := range r.told[at] {
+// stale counts those of a step's writers who no longer held the fence: it had been taken over when the name was not so far yet.
+func (r *race) stale(at step, holders []int64) (n int) {
+	for _, holder := range holders {
 		if holder < int64(len(r.taken[at.name])) && at.n > r.taken[at.name][holder] {
 			n++
 		}

@@ -23,7 +23,7 @@ import (
 func main() {
 	opts := racing.Options{Writers: 16, Names: 4, Say: trial.SayTo(os.Stdout)}
 	flag.Int64Var(&opts.Swaps, "swaps", 10_000, "how many swaps on each server")
-	flag.Int64Var(&opts.Questions, "questions", 1_000_000, "how many questions to each server meanwhile")
+	flag.Int64Var(&opts.Questions, "questions", 200_000, "how many questions to each server meanwhile, at least")
 	flag.Uint64Var(&opts.Seed, "seed", uint64(time.Now().UnixNano()), "repeats the choices of an earlier run")
 	flag.StringVar(&opts.Dir, "dir", ".racing", "folder for the servers")
 	only := flag.String("only", "bind,knot,powerdns,bind+signed,knot+signed", "which servers")
