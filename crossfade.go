@@ -112,17 +112,6 @@ type Store struct {
 	Silence silence.Limit
 }
 
-// ZoneConfig is one zone, with its credentials resolved.
-type ZoneConfig struct {
-	Name      string
-	Server    string
-	Key       string
-	Algorithm string
-	Secret    string
-	// Log takes what the driver has to say.
-	Log *slog.Logger
-}
-
 // Migration is an opened migration: its file, its journal and its connections.
 type Migration struct {
 	file *File

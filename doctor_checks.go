@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/version"
 
 	"github.com/crossfade-project/crossfade/cutover"
+	"github.com/crossfade-project/crossfade/cutover/zone"
 	"github.com/crossfade-project/crossfade/internal/cli"
 	"github.com/crossfade-project/crossfade/internal/kube"
 	"github.com/crossfade-project/crossfade/internal/migration"
@@ -322,8 +323,12 @@ func (m *Migration) examineZone(ctx context.Context, z migration.Zone, f *Findin
 	for _, at := range report.Serials {
 		serials[at.Serial] = true
 	}
-	f.say("%s with serial %v; the key is accepted, its clock is %s; changes of %s would be taken",
-		cli.Count(len(report.Serials), "server"), slices.Sorted(maps.Keys(serials)), aside(report.Skew), cli.Count(len(report.Probed), "name"))
+	accepted := "the credentials are accepted"
+	if _, ok := driver.(zone.Clocked); ok {
+		accepted = "the key is accepted, its clock is " + aside(report.Skew)
+	}
+	f.say("%s with serial %v; %s; changes of %s would be taken",
+		cli.Count(len(report.Serials), "server"), slices.Sorted(maps.Keys(serials)), accepted, cli.Count(len(report.Probed), "name"))
 	if f.Status == Failed {
 		f.Text = ""
 	}

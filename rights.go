@@ -147,7 +147,9 @@ func (m *Migration) secretRights() []kube.Right {
 	}
 	add(m.file.Archive.Identity, "archive.identity")
 	for _, z := range m.file.Zones {
-		add(&z.RFC2136.Secret, "zones."+z.Name+".rfc2136.secret")
+		for _, c := range z.Credentials() {
+			add(c.Ref, "zones."+z.Name+"."+c.Field)
+		}
 	}
 	return list
 }

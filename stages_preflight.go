@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -166,13 +165,11 @@ func (m *Migration) zone(ctx context.Context, z migration.Zone) (zone.Zone, erro
 	if m.opts.OpenZone == nil {
 		return nil, errors.New("no drivers of zones are wired: set Options.OpenZone")
 	}
-	secret, err := m.secret(ctx, &z.RFC2136.Secret, "zones."+z.Name+".rfc2136.secret")
+	config, err := m.zoneConfig(ctx, z)
 	if err != nil {
 		return nil, err
 	}
-	driver, err = m.opts.OpenZone(ctx, ZoneConfig{
-		Name: z.Name, Server: z.RFC2136.Server, Key: z.RFC2136.Key, Algorithm: z.RFC2136.Algorithm, Secret: strings.TrimSpace(secret), Log: m.opts.Log,
-	})
+	driver, err = m.opts.OpenZone(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("open zone %s: %w", z.Name, err)
 	}

@@ -47,8 +47,8 @@ func (m *Migration) learnAll(ctx context.Context, environ []string) {
 		refs = append(refs, s.AccessKey, s.SecretKey)
 	}
 	for _, z := range m.file.Zones {
-		if z.RFC2136 != nil {
-			refs = append(refs, &z.RFC2136.Secret)
+		for _, c := range z.Credentials() {
+			refs = append(refs, c.Ref)
 		}
 	}
 	for _, ref := range refs {
@@ -91,8 +91,8 @@ func (m *Migration) hostNames() []string {
 		for _, s := range append(append([]string{}, z.Servers...), z.Resolvers...) {
 			host(s)
 		}
-		if z.RFC2136 != nil {
-			host(z.RFC2136.Server)
+		if at := z.Endpoint(); at != "" {
+			host(at)
 		}
 	}
 	for _, s := range m.file.Stores {

@@ -95,6 +95,9 @@ func (n NameEvidence) list(ctx context.Context, obs *Observation) (string, error
 
 // leadsToBlue says whether a record points at an entry of blue. The record of blue's own name is not a use of it.
 func (n NameEvidence) leadsToBlue(name, typ string, data []string) bool {
+	if typ == "ALIAS" {
+		typ = "CNAME" // a provider's own kind of pointer
+	}
 	if typ != "CNAME" && typ != "A" && typ != "AAAA" {
 		return false
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/crossfade-project/crossfade"
@@ -13,6 +14,7 @@ import (
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/s3"
 	"github.com/crossfade-project/crossfade/cutover/zone"
 	"github.com/crossfade-project/crossfade/cutover/zone/rfc2136"
+	"github.com/crossfade-project/crossfade/cutover/zone/route53"
 )
 
 // openBucket opens a bucket with the driver of its provider.
@@ -56,9 +58,33 @@ func openWhole(ctx context.Context, s crossfade.Store) (bucket.Bucket, error) {
 	return nil, fmt.Errorf("there is no driver for provider %q", s.Provider)
 }
 
-// openZone opens a zone with the one driver that there is.
-func openZone(_ context.Context, z crossfade.ZoneConfig) (zone.Zone, error) {
-	return rfc2136.New(rfc2136.Options{
-		Apex: z.Name, Server: z.Server, Key: rfc2136.Key{Name: z.Key, Algorithm: z.Algorithm, Secret: z.Secret}, Log: z.Log,
-	})
+// zoneDrivers opens zones, each with the driver of its provider.
+type zoneDrivers struct {
+	route53 route53.Limits // of all zones together
+}
+
+func (d *zoneDrivers) open(ctx context.Context, z crossfade.ZoneConfig) (zone.Zone, error) {
+	switch {
+	case z.RFC2136 != nil:
+		return rfc2136.New(rfc2136.Options{
+			Apex: z.Name, Server: z.RFC2136.Server, Log: z.Log,
+			Key: rfc2136.Key{Name: z.RFC2136.Key, Algorithm: z.RFC2136.Algorithm, Secret: z.RFC2136.Secret},
+		})
+	case z.Route53 != nil:
+		p := z.Route53
+		return route53.New(ctx, route53.Options{
+			Apex: z.Name, HostedZone: p.HostedZone, Private: p.Private, Region: p.Region, Endpoint: p.Endpoint, Profile: p.Profile,
+			Credentials: route53.Credentials{AccessKey: p.AccessKey, SecretKey: p.SecretKey}, Role: p.Role, ExternalID: p.ExternalID,
+			Limits: &d.route53, Silence: z.Silence, Clock: z.Clock, Log: z.Log,
+		})
+	case z.CloudDNS != nil:
+		return nil, errors.New("there is no driver for Cloud DNS yet")
+	case z.AzureDNS != nil:
+		return nil, errors.New("there is no driver for Azure DNS yet")
+	case z.Cloudflare != nil:
+		return nil, errors.New("there is no driver for Cloudflare yet")
+	case z.File != nil:
+		return nil, errors.New("there is no driver for a zone in a file yet")
+	}
+	return nil, errors.New("the file does not say who changes the zone")
 }

@@ -159,7 +159,7 @@ func (p *program) options() (crossfade.Options, error) {
 		Actor:      actor(),
 		OpenBucket: openBucket,
 		Memory:     boundMemory(os.Getenv),
-		OpenZone:   openZone,
+		OpenZone:   new(zoneDrivers).open,
 		Getenv:     os.Getenv,
 		Secrets:    secretsOf(os.Environ()),
 		Log:        log,

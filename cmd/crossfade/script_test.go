@@ -288,8 +288,8 @@ func cmdS3(ts *testscript.TestScript, _ bool, args []string) {
 
 // cmdZone writes every record of the script's own names, fences among them, into a file, as the primary has them: zone FILE.
 func cmdZone(ts *testscript.TestScript, _ bool, args []string) {
-	driver, err := openZone(context.Background(), crossfade.ZoneConfig{
-		Name: "apps.test", Server: ts.Getenv("PRIMARY"), Key: "crossfade", Secret: ts.Getenv("TSIG"),
+	driver, err := new(zoneDrivers).open(context.Background(), crossfade.ZoneConfig{
+		Name: "apps.test", RFC2136: &crossfade.RFC2136Zone{Server: ts.Getenv("PRIMARY"), Key: "crossfade", Secret: ts.Getenv("TSIG")},
 	})
 	ts.Check(err)
 	sets, err := driver.(zone.Lister).List(context.Background())

@@ -191,6 +191,7 @@ func Together(z Zone) bool {
 // Lister is the optional ability to read a whole zone: for counting its records, and for proof that nothing in it
 // still points at blue.
 type Lister interface {
-	// List returns every set of the zone, or an error: never a part of it (C11).
+	// List returns every set of the zone, or an error: never a part of it (C11). A set that the provider computes from
+	// another name has the type ALIAS, and as its data the name that it follows.
 	List(ctx context.Context) ([]RRset, error)
 }

@@ -1,29 +1,5 @@
 package migration
 
-// Zone is one DNS zone and how its records are changed.
-type Zone struct {
-	// Name of the zone.
-	Name string `yaml:"name" json:"name"`
-	// RFC2136 changes records by signed dynamic updates.
-	RFC2136 *RFC2136 `yaml:"rfc2136" json:"rfc2136"`
-	// Servers are the addresses (host:port) of every authoritative server. Empty means those that the delegation names.
-	Servers []string `yaml:"servers,omitempty" json:"servers,omitempty"`
-	// Resolvers (host:port) are asked after the swap, as clients would. Empty means the machine's own.
-	Resolvers []string `yaml:"resolvers,omitempty" json:"resolvers,omitempty"`
-}
-
-// RFC2136 is a primary server that takes dynamic updates.
-type RFC2136 struct {
-	// Server is the primary, host:port.
-	Server string `yaml:"server" json:"server"`
-	// Key is the name of the TSIG key.
-	Key string `yaml:"key" json:"key"`
-	// Algorithm of the key. Default hmac-sha256.
-	Algorithm string `yaml:"algorithm,omitempty" json:"algorithm,omitempty" jsonschema:"enum=hmac-sha1,enum=hmac-sha224,enum=hmac-sha256,enum=hmac-sha384,enum=hmac-sha512"`
-	// Secret refers to the key's base64 secret.
-	Secret SecretRef `yaml:"secret" json:"secret"`
-}
-
 // Cutover sets the times of every cutover.
 type Cutover struct {
 	// TTL that records have while they may still be swapped back. Default 60s.

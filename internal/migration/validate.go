@@ -181,20 +181,6 @@ func (v *validator) patches(f *File) {
 	}
 }
 
-func (v *validator) zones(f *File) {
-	for i, z := range f.Zones {
-		at := fmt.Sprintf("zones[%d]", i)
-		v.secret(&z.RFC2136.Secret, at+".rfc2136.secret")
-		v.hostPort(z.RFC2136.Server, at+".rfc2136.server")
-		for k, s := range z.Servers {
-			v.hostPort(s, fmt.Sprintf("%s.servers[%d]", at, k))
-		}
-		for k, s := range z.Resolvers {
-			v.hostPort(s, fmt.Sprintf("%s.resolvers[%d]", at, k))
-		}
-	}
-}
-
 func (v *validator) hostPort(s, at string) {
 	if _, _, err := net.SplitHostPort(s); err != nil {
 		v.problem(at, fmt.Sprintf("%q is not host:port", s), "write it as 192.0.2.1:53 or ns1.example.com:53")

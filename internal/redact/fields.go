@@ -37,10 +37,10 @@ func FileFields() Table {
 		region project account bucket prefix conflict kind conflicts group op path from selector hostnames service ingress
 		target address buckets volumes writes dark method field hostname scheme server algorithm servers resolvers
 		ttl margin soak interval propagation ready idle timeout ignore namespaces configuration locks bandwidth hash prices
-		owner suffix wildcard`)
+		hostedZone profile role managedZone subscription resourceGroup tenant client gap zoneID owner suffix wildcard`)
 	t.add(group, `rehearsal blue green archive identity state stores accessKey secretKey secret from to bind buckets maps restore
 		patches target json applications hostnames payload export import freeze enter leave probe http pods checks tcp tls drain
-		requests zones rfc2136 cutover retirement delete patch externalDNS`)
+		requests zones rfc2136 route53 cloudDNS azureDNS cloudflare file token serviceAccount cutover retirement delete patch externalDNS`)
 	t.add(names, `namespaces storageClasses ingressClasses priorityClasses runtimeClasses registries hosts nodePorts kms`)
 	t.add(args, `command`)
 	return t

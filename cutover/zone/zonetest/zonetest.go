@@ -8,30 +8,52 @@ import (
 	"testing"
 
 	"github.com/crossfade-project/crossfade/cutover/zone"
+	"github.com/crossfade-project/crossfade/internal/dnsx"
 )
 
-// A Target is a zone under test. Its apex holds nothing but SOA and NS at first. Each rule uses names of its own, so
-// that one target serves all rules.
+// Conditions says when a zone's server judges the conditions of a change.
+type Conditions int
+
+// When conditions are judged.
+const (
+	// WithChange: they are part of the change, so that nothing can happen in between.
+	WithChange Conditions = iota
+	// Before: they are read before the change is sent. The zone's strength must be weak. Of two writers at once both may believe
+	// that they won; what the name holds is still the whole of what one of them wrote.
+	Before
+)
+
+// A Target is a zone under test, and what its server can do. Its apex holds nothing but SOA and NS at first. Each rule uses names
+// of its own, so that one target serves all rules. What a server cannot do is no reason to skip a rule: the rule then checks
+// that it is refused with ErrInvalid, and that nothing is changed.
 type Target struct {
 	Zone zone.Zone
 	// Put writes sets behind the driver's back, as another writer would.
 	Put func(t *testing.T, sets ...zone.RRset)
-	// Query asks as a client of the zone's DNS would: it follows wildcards and nothing else. Nil where the zone has no
-	// servers that could be asked; then the driver's own Lookup is used.
+	// Query asks as a client of the zone's DNS would: it follows wildcards and nothing else. What a Swap has changed must be there
+	// when it returns. Nil where the zone has no servers that could be asked; then the driver's own Lookup is used, and a name
+	// that only a wildcard answers for is taken to have that answer.
 	Query func(ctx context.Context, name, typ string) (zone.RRset, error)
-	// NoNewAlias is set where the server loses a name when a CNAME is to replace other records: Swap must refuse that.
+	// Conditions says when conditions and fences are judged.
+	Conditions Conditions
+	// OneType is set where one change cannot touch several types at a name: from a CNAME to addresses, or A and AAAA together.
+	OneType bool
+	// NoNewAlias is set where the server loses a name when a CNAME is to replace other records.
 	NoNewAlias bool
+	// NoWildcards is set where the zone holds no wildcards that could be changed.
+	NoWildcards bool
 }
 
 // Run checks every rule, as subtests.
 func Run(t *testing.T, target Target) {
 	if target.Query == nil {
-		target.Query = target.Zone.Lookup
+		target.Query = target.lookAsClient
 	}
 	for _, rule := range []struct {
 		name  string
 		check func(s *suite)
 	}{
+		{"StrengthFits", strengthFits},
 		{"SwapCNAME", swapCNAME},
 		{"ChangeTTL", changeTTL},
 		{"TwiceIsOnce", twiceIsOnce},
@@ -47,6 +69,8 @@ func Run(t *testing.T, target Target) {
 		{"C10_RefuseInvalid", refuseInvalid},
 		{"CancelledBefore", cancelledBefore},
 		{"OneOfTwoWins", oneOfTwoWins},
+		{"C07_NoUpdateIsLost", noUpdateIsLost},
+		{"C06_ForeignRecordsStay", foreignStay},
 		{"C22_AlwaysAnAnswer", alwaysAnAnswer},
 		{"FenceLife", fenceLife},
 		{"C07_FenceKeepsStaleWriterOut", fenceStale},
@@ -67,6 +91,18 @@ func Run(t *testing.T, target Target) {
 			label := strings.ToLower(rule.name[strings.LastIndex(rule.name, "_")+1:])
 			rule.check(&suite{T: t, Target: target, label: label})
 		})
+	}
+}
+
+// lookAsClient looks at a name, and at the wildcards above it.
+func (t Target) lookAsClient(ctx context.Context, name, typ string) (zone.RRset, error) {
+	for at := name; ; {
+		set, err := t.Zone.Lookup(ctx, at, typ)
+		if err == nil || !errors.Is(err, zone.ErrNotExist) || name == t.Zone.Apex() {
+			return set, err
+		}
+		name = dnsx.Parent(name)
+		at = "*." + name
 	}
 }
 

@@ -1,0 +1,164 @@
+package transaction
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/crossfade-project/crossfade/cutover/zone"
+	"github.com/crossfade-project/crossfade/internal/dnsx"
+)
+
+// Swap implements zone.Swapper.
+func (e *Engine) Swap(ctx context.Context, change zone.Change) (zone.Result, error) {
+	change, err := change.Normal(e.opts.Apex)
+	if err != nil {
+		return zone.Result{Strength: zone.Transactional}, err
+	}
+	var after []zone.RRset
+	result, err := e.commit(ctx, func(ctx context.Context) (bool, batch, error) {
+		at, fence, err := e.held(ctx, change)
+		if err != nil {
+			return false, batch{}, err
+		}
+		with, err := e.accompanied(ctx, change)
+		if err != nil {
+			return false, batch{}, err
+		}
+		there := ofType(at, change.Touched()...)
+		after = plain(there)
+		switch {
+		case sameSets(after, change.New) && with.after == nil:
+			return true, batch{}, nil
+		case !sameSets(after, change.Old):
+			return false, batch{}, fmt.Errorf("%w: %s holds %s, expected %s", zone.ErrMoved, change.Name, describe(after), describe(change.Old))
+		case with.before != nil:
+			return false, batch{}, with.before
+		}
+		if err := e.checkLevel(ctx, change); err != nil {
+			return false, batch{}, err
+		}
+		if others := ofType(at, change.Conflicting()...); len(others) > 0 {
+			return false, batch{}, fmt.Errorf("%w: %s also holds %s", zone.ErrConflict, change.Name, describe(plain(others)))
+		}
+		next := batch{remove: slices.Concat(there, with.remove), add: slices.Concat(change.New, with.add)}
+		if change.Fence.Name != "" {
+			next.remove = append(next.remove, ofType(fence, "TXT")...)
+			next.add = append(next.add, fenceSet(change.Fence.Name, change.Fence.Token, fence))
+		}
+		return false, next, nil
+	})
+	result.After = after
+	if err != nil {
+		return result, e.errorOf("swap "+change.Name, err)
+	}
+	return result, nil
+}
+
+// Together implements zone.Joint: one change may touch several names.
+func (e *Engine) Together() bool { return true }
+
+// company is what was read of a change's companions.
+type company struct {
+	batch
+	// before and after say what differs from how they are before the change, and from how they are after it.
+	before, after error
+}
+
+func (e *Engine) accompanied(ctx context.Context, change zone.Change) (company, error) {
+	var out company
+	for _, w := range change.With {
+		at, err := e.provider.At(ctx, w.Old.Name)
+		if err != nil {
+			return out, err
+		}
+		there := ofType(at, w.Old.Type)
+		for _, set := range there {
+			if set.Special != "" {
+				return out, &specialError{set}
+			}
+		}
+		found := plain(there)
+		if !sameSets(found, []zone.RRset{w.Old}) {
+			out.before = fmt.Errorf("%w: %s holds %s, expected %s", zone.ErrMoved, w.Old.Name, describe(found), describe([]zone.RRset{w.Old}))
+		}
+		if !sameSets(found, []zone.RRset{w.New}) {
+			out.after = fmt.Errorf("%w: %s holds %s, not %s", zone.ErrMoved, w.New.Name, describe(found), describe([]zone.RRset{w.New}))
+		}
+		out.remove, out.add = append(out.remove, there...), append(out.add, w.New)
+	}
+	return out, nil
+}
+
+// held reads the name and its fence. The fence must be ours, and no special set may be in the way.
+func (e *Engine) held(ctx context.Context, change zone.Change) (at, fence []Set, err error) {
+	if change.Fence.Name != "" {
+		if fence, err = e.provider.At(ctx, change.Fence.Name); err != nil {
+			return nil, nil, err
+		}
+		if found := token(fence); found != change.Fence.Token {
+			return nil, nil, &zone.FencedError{Fence: change.Fence, Found: found}
+		}
+	}
+	if at, err = e.provider.At(ctx, change.Name); err != nil {
+		return nil, nil, err
+	}
+	for _, set := range append(ofType(at, change.Touched()...), ofType(at, change.Conflicting()...)...) {
+		if set.Special != "" {
+			return nil, nil, &specialError{set}
+		}
+	}
+	return at, fence, nil
+}
+
+// checkLevel refuses a new name that could put a level into the tree below a wildcard (RFC 4592 section 2.2.2).
+func (e *Engine) checkLevel(ctx context.Context, change zone.Change) error {
+	parent := dnsx.Parent(change.Name)
+	if len(change.Old) > 0 || change.Name == e.opts.Apex || parent == e.opts.Apex {
+		return nil
+	}
+	if in, err := e.provider.InTree(ctx, parent); err != nil || in {
+		return err
+	}
+	for above := parent; above != e.opts.Apex; {
+		above = dnsx.Parent(above)
+		sets, err := e.provider.At(ctx, "*."+strings.TrimPrefix(above, "."))
+		if err != nil {
+			return err
+		}
+		if len(sets) > 0 {
+			return &zone.Error{
+				Op: "create " + change.Name, Hint: "choose a name directly beside the wildcard, or make the level yourself",
+				Err: fmt.Errorf("%w: *.%s may no longer answer for %s", zone.ErrInvalid, above, parent),
+			}
+		}
+	}
+	return nil
+}
+
+func plain(sets []Set) []zone.RRset {
+	var out []zone.RRset
+	for _, set := range sets {
+		out = append(out, set.RRset)
+	}
+	return out
+}
+
+// sameSets compares what a name holds with what it should hold, TTLs included.
+func sameSets(a, b []zone.RRset) bool {
+	return len(a) == len(b) && !slices.ContainsFunc(a, func(s zone.RRset) bool {
+		return !slices.ContainsFunc(b, func(o zone.RRset) bool { return dnsx.RRset(s).Equal(dnsx.RRset(o)) })
+	})
+}
+
+func describe(sets []zone.RRset) string {
+	if len(sets) == 0 {
+		return "nothing"
+	}
+	var texts []string
+	for _, set := range sets {
+		texts = append(texts, fmt.Sprintf("%s %s (TTL %d)", set.Type, strings.Join(set.Data, ", "), set.TTL))
+	}
+	return strings.Join(texts, "; ")
+}
