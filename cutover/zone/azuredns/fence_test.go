@@ -75,7 +75,7 @@ func TestC18_MetadataOfOthersIsKept(t *testing.T) {
 // TestC18_RacingWriters: writers take the fence over from one another and swap; no change of a writer that has lost its
 // fence is made after the claim of the next one, and others' records stay.
 func TestC18_RacingWriters(t *testing.T) {
-	const writers, rounds = 8, 12
+	const writers, rounds = 6, 6
 	w := newWorld(t, 0)
 	w.put(set("CNAME", 60, blue), zone.RRset{Name: "mail.apps.test.", Type: "MX", TTL: 60, Data: []string{"10 mx.test."}})
 	at, err := zone.FenceName(name, apex)
@@ -135,7 +135,7 @@ func TestC18_RacingWriters(t *testing.T) {
 // TestC18_NoUpdateIsLost: each writer replaces what it read by a record of its own. Every change that was made replaced
 // another one's New, and no New was replaced twice: so nobody was overwritten who was not read.
 func TestC18_NoUpdateIsLost(t *testing.T) {
-	const writers, each = 16, 8
+	const writers, each = 8, 6
 	for _, fenced := range []bool{true, false} {
 		w := newWorld(t, 0)
 		w.put(set("CNAME", 60, blue))

@@ -41,6 +41,9 @@ func (d *Driver) Swap(ctx context.Context, change zone.Change) (zone.Result, err
 	if err != nil {
 		return a.result, err
 	}
+	if err := zone.Alone(change); err != nil {
+		return a.result, err
+	}
 	a.change = change
 	op := "swap " + change.Name
 	for _, typ := range change.Touched() {

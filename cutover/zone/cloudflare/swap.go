@@ -19,6 +19,7 @@ const settleStep = 200 * time.Millisecond
 type view struct {
 	records []record
 	sets    []zone.RRset // those of the types that the change touches
+	with    [][]record   // what stands at the name of each companion
 	fence   fenced
 	done    bool
 }
@@ -142,14 +143,41 @@ func (d *Driver) look(ctx context.Context, change zone.Change) (view, error) {
 			now.sets = append(now.sets, set)
 		}
 	}
+	before, after, err := d.accompanied(ctx, change, &now)
 	switch {
-	case sameSets(now.sets, change.New):
+	case err != nil:
+		return view{}, err
+	case sameSets(now.sets, change.New) && after == nil:
 		now.done = true
-	case sameSets(now.sets, change.Old):
-	default:
+	case !sameSets(now.sets, change.Old):
 		return view{}, fmt.Errorf("%w: %s holds %s, expected %s", zone.ErrMoved, change.Name, describe(now.sets), describe(change.Old))
+	case before != nil:
+		return view{}, before
 	}
 	return now, nil
+}
+
+// Together implements zone.Joint: a batch may change several names.
+func (d *Driver) Together() bool { return true }
+
+// accompanied reads the companions, and says of them what differs from how they are before the change, and from how they
+// are after it.
+func (d *Driver) accompanied(ctx context.Context, change zone.Change, now *view) (before, after, err error) {
+	for _, w := range change.With {
+		all, err := d.at(ctx, w.Old.Name)
+		if err != nil {
+			return nil, nil, err
+		}
+		now.with = append(now.with, all)
+		found := gather(ofType(all, w.Old.Type))
+		if !sameSets(found, []zone.RRset{w.Old}) {
+			before = fmt.Errorf("%w: %s holds %s, expected %s", zone.ErrMoved, w.Old.Name, describe(found), describe([]zone.RRset{w.Old}))
+		}
+		if !sameSets(found, []zone.RRset{w.New}) {
+			after = fmt.Errorf("%w: %s holds %s, not %s", zone.ErrMoved, w.New.Name, describe(found), describe([]zone.RRset{w.New}))
+		}
+	}
+	return before, after, nil
 }
 
 // plan returns the one transaction that makes the change, with the fence in it.
@@ -173,6 +201,11 @@ func (d *Driver) plan(ctx context.Context, change zone.Change, now view) (batch,
 	b, err := planBatch(change, now.records, change.Fence.Name != "")
 	if err != nil {
 		return batch{}, err
+	}
+	for i, w := range change.With {
+		if err := planType(&b, w.New, w.New.Type, now.with[i], change.Fence.Name != ""); err != nil {
+			return batch{}, err
+		}
 	}
 	if change.Fence.Name != "" {
 		now.fence.renew(&b, change.Fence.Token)
