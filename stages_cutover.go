@@ -16,7 +16,7 @@ import (
 func (m *Migration) zoneOptions(ctx context.Context, stage string) (cutover.Options, error) {
 	opts := cutover.Options{
 		Migration: m.file.Name, Stage: stage, Times: m.file.Cutover, Rehearsal: m.file.Rehearsal, Applications: m.file.Applications,
-		Log: m.opts.Log, Clock: m.opts.Clock, Observer: observer{m},
+		Log: m.opts.Log, Clock: m.opts.Clock, Observer: observer{m}, Secret: m.secret,
 	}
 	for _, z := range m.file.Zones {
 		driver, err := m.zone(ctx, z)

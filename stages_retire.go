@@ -159,8 +159,16 @@ func (m *Migration) certifyOptions(ctx context.Context) (cutover.CertifyOptions,
 	}
 	out := cutover.CertifyOptions{
 		Options: opts, Idle: idle, OldTTL: ttl.OldTTL(), Tool: m.opts.Tool, Blue: seen.Blue, Green: seen.Green,
+		Baselines: map[string]map[string]float64{},
 	}
 	for _, a := range m.file.Applications {
+		if len(a.Hostnames) > 0 {
+			moved, err := m.moved(a)
+			if err != nil {
+				return out, err
+			}
+			out.Baselines[a.Name] = cutover.Baselines(moved)
+		}
 		if err := m.provenOf(a, &out); err != nil {
 			return out, err
 		}

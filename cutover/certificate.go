@@ -97,6 +97,8 @@ type CertifyOptions struct {
 	Frozen  time.Time
 	Data    []DataProof
 	Archive ArchiveProof
+	// Baselines are numbers from before the swap with which checks compare, by application and check.
+	Baselines map[string]map[string]float64
 }
 
 // Certify sends every application's checks to green now and judges all the proofs. It returns a *CertificateError with
@@ -114,7 +116,11 @@ func Certify(ctx context.Context, opts CertifyOptions) (Certificate, error) {
 		if err != nil {
 			return Certificate{}, err
 		}
-		gates, err := Check(ctx, CheckOptions{Options: opts.Options, App: app.Name, Side: sideGreen, Entries: entries})
+		phase := AfterSwap
+		if len(app.Hostnames) == 0 {
+			phase = BeforeSwap // which is when it is checked at all
+		}
+		gates, err := Check(ctx, CheckOptions{Options: opts.Options, App: app.Name, Side: sideGreen, Entries: entries, Phase: phase, Baselines: opts.Baselines[app.Name]})
 		if err != nil {
 			return Certificate{}, err
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -21,6 +22,15 @@ const (
 	parallelChecks = 8
 )
 
+// Phase is when a check is asked.
+type Phase int
+
+// The phases. Before the swap green is asked by its address; after it, checks that say so are asked end to end.
+const (
+	BeforeSwap Phase = iota
+	AfterSwap
+)
+
 // CheckOptions say which checks are sent where.
 type CheckOptions struct {
 	Options
@@ -29,11 +39,25 @@ type CheckOptions struct {
 	Side string
 	// Entries of the application's hostnames; see Entries.
 	Entries []Entries
+	// Phase chooses among the checks by their when.
+	Phase Phase
+	// History is what earlier rounds gathered. Nil lets checks that gather send all that they need at once.
+	History *History
+	// Baselines are numbers from before the swap, by check.
+	Baselines map[string]float64
 }
 
-// Check sends every check of an application to every address of a side's entry, under the real hostname, and returns one
-// gate for each. An application without checks has no gates, and so no verdict that passes. An error means that the
-// checks could not be sent at all; a check that fails is no error.
+// asks reports whether a check is asked in the phase.
+func (o CheckOptions) asks(c migration.Check) bool {
+	if o.Phase == AfterSwap {
+		return c.After()
+	}
+	return c.Before()
+}
+
+// Check sends every check of the phase to every address of a side's entry, or to those that resolvers give, under the real
+// hostname, and returns one gate for each. An application without checks has no gates, and so no verdict that passes. An
+// error means that the checks could not be sent at all; a check that fails is no error.
 func Check(ctx context.Context, opts CheckOptions) ([]Gate, error) {
 	app, err := opts.application(opts.App)
 	if err != nil {
@@ -41,7 +65,10 @@ func Check(ctx context.Context, opts CheckOptions) ([]Gate, error) {
 	}
 	var probes []probe
 	for _, check := range app.Checks {
-		found, err := probesOf(opts, app, check)
+		if !opts.asks(check) {
+			continue
+		}
+		found, err := probesOf(ctx, opts, app, check)
 		if err != nil {
 			return nil, err
 		}
@@ -73,15 +100,17 @@ type probe struct {
 	blue *Entry
 	addr netip.Addr
 	port int
+	// known is what there is to say without sending anything.
+	known *finding
 }
 
-func probesOf(opts CheckOptions, app migration.Application, check migration.Check) ([]probe, error) {
+func probesOf(ctx context.Context, opts CheckOptions, app migration.Application, check migration.Check) ([]probe, error) {
 	base := probe{opts: opts, check: check, app: app.Name, side: opts.Side}
 	if len(app.Hostnames) == 0 {
-		if len(check.Command) > 0 {
+		if len(check.Command) > 0 || check.Prometheus != nil {
 			return []probe{base}, nil
 		}
-		return nil, &Error{Op: fmt.Sprintf("check %q of %s", check.Name, app.Name), Hint: "an application without hostnames can be checked by a command only"}
+		return nil, &Error{Op: fmt.Sprintf("check %q of %s", check.Name, app.Name), Hint: "an application without hostnames can be checked by a command or by Prometheus only"}
 	}
 	both, err := entriesFor(opts, app, check)
 	if err != nil {
@@ -92,28 +121,56 @@ func probesOf(opts CheckOptions, app migration.Application, check migration.Chec
 		base.blue = &both.Blue
 	}
 	base.port = checkPort(check, base.entry.Port)
+	if check.Prometheus != nil {
+		return []probe{base}, nil
+	}
 	if len(check.Command) > 0 {
 		if len(base.entry.Addresses) > 0 {
 			base.addr = base.entry.Addresses[0]
 		}
 		return []probe{base}, nil
 	}
-	if len(base.entry.Addresses) == 0 {
-		return []probe{base}, nil // inconclusive: there is nowhere to send it
+	addresses := base.entry.Addresses
+	var probes []probe
+	if opts.Phase == AfterSwap && check.EndToEnd() && opts.Side == sideGreen {
+		var said []finding
+		addresses, said = opts.reached(ctx, both)
+		for _, f := range said {
+			probes = append(probes, base.knowing(f))
+		}
 	}
-	probes := make([]probe, 0, len(base.entry.Addresses))
-	for _, addr := range base.entry.Addresses {
+	for _, addr := range addresses {
 		p := base
 		p.addr = addr
 		probes = append(probes, p)
 	}
+	for _, family := range check.Families {
+		if !slices.ContainsFunc(addresses, func(a netip.Addr) bool { return a.Is4() == (family == "ipv4") }) {
+			probes = append(probes, base.knowing(failed("%s has no %s address of %s", opts.Side, family, strings.TrimSuffix(base.entry.Hostname, "."))))
+		}
+	}
+	if len(probes) == 0 {
+		return []probe{base}, nil // inconclusive: there is nowhere to send it
+	}
 	return probes, nil
+}
+
+func (p probe) knowing(f finding) probe {
+	p.known = &f
+	return p
 }
 
 func entriesFor(opts CheckOptions, app migration.Application, check migration.Check) (Entries, error) {
 	hostname := app.Hostnames[0].Name
-	if check.HTTP != nil && check.HTTP.Hostname != "" {
+	switch {
+	case check.HTTP != nil && check.HTTP.Hostname != "":
 		hostname = check.HTTP.Hostname
+	case check.Probes != nil && check.Probes.HTTP.Hostname != "":
+		hostname = check.Probes.HTTP.Hostname
+	case check.TLS != nil && check.TLS.Hostname != "":
+		hostname = check.TLS.Hostname
+	case check.GRPC != nil && check.GRPC.Hostname != "":
+		hostname = check.GRPC.Hostname
 	}
 	for _, e := range opts.Entries {
 		if sameName(e.Hostname, hostname) {
@@ -129,9 +186,11 @@ func checkPort(check migration.Check, port int) int {
 		return check.TCP.Port
 	case check.TLS != nil && check.TLS.Port > 0:
 		return check.TLS.Port
+	case check.GRPC != nil && check.GRPC.Port > 0:
+		return check.GRPC.Port
 	case check.TLS != nil && port == 0:
 		return portHTTPS
-	case check.HTTP != nil && port == 0 && check.HTTP.Scheme == "http":
+	case check.HTTP != nil && port == 0 && check.HTTP.Scheme == "http", check.Probes != nil && port == 0 && check.Probes.HTTP.Scheme == "http":
 		return portHTTP
 	case port == 0:
 		return portHTTPS
@@ -151,8 +210,11 @@ func (p probe) address() string {
 func (p probe) run(ctx context.Context) Gate {
 	began := p.opts.now()
 	gate := Gate{App: p.app, Check: p.check.Name, Side: p.side, Hostname: p.entry.Hostname, Address: p.address(), At: began}
-	ctx, cancel := context.WithTimeout(ctx, p.timeout())
-	defer cancel()
+	if p.check.Probes == nil { // whose requests each have their own
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, p.timeout())
+		defer cancel()
+	}
 	found := p.find(ctx)
 	gate.Outcome, gate.Text, gate.Silent = found.outcome, found.text, found.silent
 	gate.Took = p.opts.now().Sub(began)
@@ -161,12 +223,20 @@ func (p probe) run(ctx context.Context) Gate {
 
 func (p probe) find(ctx context.Context) finding {
 	switch {
+	case p.known != nil:
+		return *p.known
 	case len(p.check.Command) > 0:
 		return p.command(ctx)
+	case p.check.Prometheus != nil:
+		return p.prometheus(ctx)
 	case !p.addr.IsValid():
 		return unknown("no address of %s is known on %s", p.entry.Hostname, p.side)
 	case p.check.HTTP != nil:
 		return p.http(ctx)
+	case p.check.Probes != nil:
+		return p.probes(ctx)
+	case p.check.GRPC != nil:
+		return p.grpc(ctx)
 	case p.check.TLS != nil:
 		return p.tls(ctx)
 	case p.check.TCP != nil:

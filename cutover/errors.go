@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/crossfade-project/crossfade/internal/mend"
+	"github.com/crossfade-project/crossfade/internal/plan"
 )
 
 // Sentinels that the typed errors wrap.
@@ -58,6 +59,21 @@ func (e *InconclusiveError) Error() string {
 
 // Unwrap makes errors.Is find ErrInconclusive.
 func (e *InconclusiveError) Unwrap() error { return ErrInconclusive }
+
+// PausedError says what is waited for, by a process that was not to wait. It wraps plan.ErrPaused.
+type PausedError struct {
+	// Waits are those that are not over, the longest last.
+	Waits []Wait
+}
+
+// Error implements error.
+func (e *PausedError) Error() string {
+	longest := e.Waits[len(e.Waits)-1]
+	return fmt.Sprintf("%v: %s until %s (%s)", plan.ErrPaused, longest.What, longest.Until.Format(time.DateTime+" MST"), longest.Text)
+}
+
+// Unwrap makes errors.Is find plan.ErrPaused.
+func (e *PausedError) Unwrap() error { return plan.ErrPaused }
 
 // GateError says which gates were not passed. It wraps ErrGate.
 type GateError struct {

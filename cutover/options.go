@@ -34,8 +34,14 @@ type Options struct {
 	Names Names
 	// Blue and Green are where the entries are read.
 	Blue, Green Side
+	// Secret resolves a reference of the file; what says for what. Nil means that checks refer to none.
+	Secret func(ctx context.Context, ref *migration.SecretRef, what string) (string, error)
 	// Roots judge certificates. Nil means the machine's.
 	Roots *x509.CertPool
+	// NoWait ends the wait for an old TTL with a *PausedError instead of waiting: a later run goes on.
+	NoWait bool
+	// Waits is told what old TTLs are waited for, before the wait begins. Nil tells nobody.
+	Waits func([]Wait) error
 	// TakeOver lets PlanTTL take a fence that an earlier, lost run of the same migration holds.
 	TakeOver bool
 
@@ -107,6 +113,17 @@ func (o Options) names() Names {
 		return &dnsx.Client{}
 	}
 	return o.Names
+}
+
+// secret resolves a reference of a check.
+func (o Options) secret(ctx context.Context, ref *migration.SecretRef, what string) (string, error) {
+	if ref == nil {
+		return "", nil
+	}
+	if o.Secret == nil {
+		return "", &Error{Op: "read the secret of " + what, Hint: "set Options.Secret: nothing resolves references here"}
+	}
+	return o.Secret(ctx, ref, what)
 }
 
 func (o Options) now() time.Time { return o.clock().Now().UTC() }

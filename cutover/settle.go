@@ -99,7 +99,7 @@ func (o SettleOptions) settle(ctx context.Context, d settleData) (SettleResult, 
 		}
 		// A wait that is over anyway still ends with rounds that show no breach.
 		limit := o.later(d.Wait.Until).Add(time.Duration(o.breaches()+1) * (o.interval() + defaultCheckTimeout))
-		result.Rounds, err = o.watch(ctx, vigil{app: o.App, entries: entries, until: d.Wait.Until, limit: limit, what: d.Wait.What, text: d.Wait.Text})
+		result.Rounds, err = o.watch(ctx, vigil{app: o.App, entries: entries, until: d.Wait.Until, limit: limit, what: d.Wait.What, text: d.Wait.Text, baselines: Baselines(d.Moved)})
 		if err != nil {
 			return result, err
 		}

@@ -27,6 +27,8 @@ type Moved struct {
 	Seen Seen `json:"seen"`
 	// Views are what resolvers said right after.
 	Views []View `json:"views,omitempty"`
+	// Baselines are the numbers from before the swap with which checks compare, by check.
+	Baselines map[string]float64 `json:"baselines,omitempty"`
 }
 
 // ttl is the longest that a cache may hold what was before the change.
@@ -44,6 +46,16 @@ type SwapResult struct {
 	Names []Moved `json:"names"`
 	// Gates are those that green passed just before its names moved.
 	Gates []Gate `json:"gates,omitempty"`
+}
+
+// Baselines are the numbers from before a swap with which checks compare after it.
+func Baselines(names []Moved) map[string]float64 {
+	for _, m := range names {
+		if len(m.Baselines) > 0 {
+			return m.Baselines
+		}
+	}
+	return nil
 }
 
 // SwapOptions say what is swapped.
@@ -66,6 +78,8 @@ type moveData struct {
 	Signed bool `json:"signed,omitempty"`
 	// Handover is what becomes of external-dns's records of the name, in the same message.
 	Handover *Handover `json:"handover,omitempty"`
+	// Baselines are taken with the plan, so that a run that goes on after a kill still has those from before the swap.
+	Baselines map[string]float64 `json:"baselines,omitempty"`
 }
 
 // moved is the outcome of one name's move.
@@ -113,11 +127,15 @@ func PlanSwap(ctx context.Context, opts SwapOptions) (*plan.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	baselines, err := takeBaselines(ctx, opts.Options, app, p)
+	if err != nil {
+		return nil, err
+	}
 	var swaps, verifies []plan.Change
 	summary := swapSummary{}
 	keepers := newKeepers(opts.Options)
 	for _, e := range entries {
-		swap, verify, data, err := planMove(ctx, opts, p, e, keepers)
+		swap, verify, data, err := planMove(ctx, opts, p, e, keepers, baselines)
 		if err != nil {
 			return nil, err
 		}
@@ -153,7 +171,7 @@ func summarise(opts Options, s swapSummary, d moveData) swapSummary {
 }
 
 // planMove returns nil data where a refusal was added.
-func planMove(ctx context.Context, opts SwapOptions, p *plan.Plan, e Entries, keepers *dnsKeepers) (swap, verify *plan.Change, data *moveData, err error) {
+func planMove(ctx context.Context, opts SwapOptions, p *plan.Plan, e Entries, keepers *dnsKeepers, baselines map[string]float64) (swap, verify *plan.Change, data *moveData, err error) {
 	i := slices.IndexFunc(opts.Held, func(h Held) bool { return h.Name == e.Hostname && h.App == e.App })
 	if i < 0 {
 		p.Refuse(e.Hostname, "its TTL was not lowered and its fence was not taken", "run the stage that lowers TTLs first")
@@ -188,7 +206,7 @@ func planMove(ctx context.Context, opts SwapOptions, p *plan.Plan, e Entries, ke
 		return nil, nil, nil, err
 	}
 	change := zone.Change{Name: e.Hostname, Old: held.Low, New: target, Fence: held.Fence}
-	data = &moveData{Zone: held.Zone, Change: change, Servers: held.Servers, Strength: state.Strength, Green: e.Green, Signed: held.Signed, Handover: state.Handover}
+	data = &moveData{Zone: held.Zone, Change: change, Servers: held.Servers, Strength: state.Strength, Green: e.Green, Signed: held.Signed, Handover: state.Handover, Baselines: baselines}
 	if h := state.Handover; h != nil {
 		data.Change.With = h.companions(state.Owners)
 		h.note(p, e.Hostname, data.Change.With)
@@ -324,7 +342,7 @@ func movedOf(p *plan.Plan, rec plan.Recorder) ([]Moved, []Gate, error) {
 			if err := outcome(rec, c.ID, &m); err != nil {
 				return nil, nil, err
 			}
-			names = append(names, Moved{App: c.App, Name: d.Change.Name, Change: d.Change, Servers: d.Servers, Strength: d.Strength, Sent: m.Sent, Result: m.Result})
+			names = append(names, Moved{App: c.App, Name: d.Change.Name, Change: d.Change, Servers: d.Servers, Strength: d.Strength, Sent: m.Sent, Result: m.Result, Baselines: d.Baselines})
 			gates = append(gates, m.Gates...)
 		case actionVerify:
 			var v verified

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -248,7 +249,7 @@ func ApplyTTL(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts Options
 		case actionLower:
 			return opts.lowerTTL(ctx, c)
 		case actionWait:
-			return opts.waitOldTTL(ctx, c, rec)
+			return opts.waitOldTTL(ctx, p, c, rec)
 		}
 		return nil, fmt.Errorf("a plan of TTLs has no %q", c.Action)
 	})
@@ -311,7 +312,29 @@ func (o Options) swapOne(ctx context.Context, id string, change zone.Change) (zo
 	return result, err
 }
 
-func (o Options) waitOldTTL(ctx context.Context, c plan.Change, rec plan.Recorder) (Wait, error) {
+// waitOldTTL waits the old TTL of one name out. Before it begins, all the waits that are left are told: they run side by side.
+func (o Options) waitOldTTL(ctx context.Context, p *plan.Plan, c plan.Change, rec plan.Recorder) (Wait, error) {
+	w, err := o.oldTTL(c, rec)
+	if err != nil || !w.Until.After(o.now()) {
+		return w, err
+	}
+	left, err := o.oldTTLs(p, rec)
+	if err != nil {
+		return Wait{}, err
+	}
+	if o.Waits != nil {
+		if err := o.Waits(left); err != nil {
+			return Wait{}, err
+		}
+	}
+	if o.NoWait {
+		return Wait{}, &PausedError{Waits: left}
+	}
+	return w, o.waitOut(ctx, w)
+}
+
+// oldTTL is the wait for one name's old TTL, from when the last server showed the lowered one.
+func (o Options) oldTTL(c plan.Change, rec plan.Recorder) (Wait, error) {
 	var d waitData
 	if err := json.Unmarshal(c.Data, &d); err != nil {
 		return Wait{}, fmt.Errorf("read the plan: %w", err)
@@ -320,8 +343,26 @@ func (o Options) waitOldTTL(ctx context.Context, c plan.Change, rec plan.Recorde
 	if err := outcome(rec, d.Lower, &l); err != nil {
 		return Wait{}, err
 	}
-	w := newWait(d.App, "old TTL of "+d.Name, l.Seen.At, part{"old TTL", time.Duration(d.TTL) * time.Second}, part{"margin", o.margin()})
-	return w, o.waitOut(ctx, w)
+	return newWait(d.App, "old TTL of "+d.Name, l.Seen.At, part{"old TTL", time.Duration(d.TTL) * time.Second}, part{"margin", o.margin()}), nil
+}
+
+// oldTTLs are the waits of a plan that are not over, the longest last.
+func (o Options) oldTTLs(p *plan.Plan, rec plan.Recorder) ([]Wait, error) {
+	var left []Wait
+	for _, c := range p.Changes {
+		if c.Action != actionWait {
+			continue
+		}
+		w, err := o.oldTTL(c, rec)
+		if err != nil {
+			return nil, err
+		}
+		if w.Until.After(o.now()) {
+			left = append(left, w)
+		}
+	}
+	slices.SortStableFunc(left, func(a, b Wait) int { return a.Until.Compare(b.Until) })
+	return left, nil
 }
 
 // outcome reads what a change left.

@@ -30,6 +30,9 @@ type vigil struct {
 	limit time.Time
 	what  string
 	text  string
+	// baselines are the numbers from before the swap, by check; history is what the rounds have gathered.
+	baselines map[string]float64
+	history   *History
 }
 
 // watch sends rounds of checks to green until the time is over. Breaches in a row end it at once with a *BreachError.
@@ -37,6 +40,7 @@ type vigil struct {
 // *InconclusiveError.
 func (o Options) watch(ctx context.Context, v vigil) (Rounds, error) {
 	rounds := Rounds{Began: o.now()}
+	v.history = &History{}
 	var said, since time.Time
 	row := 0
 	for {
@@ -88,7 +92,9 @@ func (o Options) watch(ctx context.Context, v vigil) (Rounds, error) {
 // round sends every check to green once. Where green does not answer at all, blue is asked whether it can be reached: if it
 // can, the silence is green's and clients meet it too; if not, it may be our own network's.
 func (o Options) round(ctx context.Context, v vigil) ([]Gate, Outcome, error) {
-	gates, err := Check(ctx, CheckOptions{Options: o, App: v.app, Side: sideGreen, Entries: v.entries})
+	gates, err := Check(ctx, CheckOptions{
+		Options: o, App: v.app, Side: sideGreen, Entries: v.entries, Phase: AfterSwap, History: v.history, Baselines: v.baselines,
+	})
 	if err != nil {
 		return nil, Inconclusive, err
 	}

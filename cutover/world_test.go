@@ -101,6 +101,8 @@ type fakeNames struct {
 	// more stands at names beside what the zone holds; caa governs every name.
 	more []dnsx.RRset
 	caa  *dnsx.RRset
+	// resolve stands in for resolvers where it is set.
+	resolve func(name, typ string) (dnsx.Answer, error)
 }
 
 func (f *fakeNames) read(ctx context.Context, name, typ string) dnsx.RRset {
@@ -216,8 +218,18 @@ func (f *fakeNames) CAAVia(context.Context, dnsx.Delegation, string, dnsx.Source
 	return f.caa, nil
 }
 
-func (f *fakeNames) Ask(ctx context.Context, _ netip.AddrPort, name, typ string, _ bool) (dnsx.Answer, error) {
+func (f *fakeNames) Ask(ctx context.Context, _ netip.AddrPort, name, typ string, recurse bool) (dnsx.Answer, error) {
 	answer := dnsx.Answer{Rcode: "NOERROR", Authoritative: true}
+	if f.resolve != nil && recurse && f.addresses[name] == "" {
+		return f.resolve(name, typ)
+	}
+	if alias := f.read(ctx, name, "CNAME"); recurse && typ != "CNAME" && len(alias.Data) == 1 {
+		answer.Answer = append(answer.Answer, dnsx.Record{Name: name, Type: "CNAME", TTL: alias.TTL, Data: alias.Data[0]})
+		if addr := f.addresses[alias.Data[0]]; addr != "" && typ == "A" {
+			answer.Answer = append(answer.Answer, dnsx.Record{Name: alias.Data[0], Type: "A", TTL: 60, Data: addr})
+		}
+		return answer, nil
+	}
 	if addr, ok := f.addresses[name]; ok {
 		if typ == "A" {
 			answer.Answer = append(answer.Answer, dnsx.Record{Name: name, Type: "A", TTL: 60, Data: addr})

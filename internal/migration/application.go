@@ -150,7 +150,7 @@ type PatchHook struct {
 	Merge map[string]any `yaml:"merge" json:"merge"`
 }
 
-// Check is one gate. Exactly one of HTTP, TCP, TLS and Command is set.
+// Check is one gate. Exactly one of HTTP, TCP, TLS, GRPC, Probes, Prometheus and Command is set.
 type Check struct {
 	// Name of the check, for reports.
 	Name string `yaml:"name" json:"name"`
@@ -160,10 +160,21 @@ type Check struct {
 	TCP *TCPCheck `yaml:"tcp,omitempty" json:"tcp,omitempty"`
 	// TLS shakes hands with the hostname as SNI and judges the chain.
 	TLS *TLSCheck `yaml:"tls,omitempty" json:"tls,omitempty"`
+	// GRPC asks the health service of gRPC.
+	GRPC *GRPCCheck `yaml:"grpc,omitempty" json:"grpc,omitempty"`
+	// Probes sends requests of its own and judges how long they take and how many fail.
+	Probes *ProbesCheck `yaml:"probes,omitempty" json:"probes,omitempty"`
+	// Prometheus asks for a number and judges it.
+	Prometheus *PrometheusCheck `yaml:"prometheus,omitempty" json:"prometheus,omitempty"`
 	// Command is a program on this machine, run without a shell; exit status 0 passes.
 	Command []string `yaml:"command,omitempty" json:"command,omitempty"`
 	// Timeout of one try. Default 5s.
 	Timeout Duration `yaml:"timeout,omitempty" json:"timeout,omitempty"`
+	// When the check is asked: before the swap, at green's address; after it, end to end through resolvers; or both. Without it, http,
+	// tcp, tls, grpc and command go to green's address before and after, and probes and prometheus are asked after.
+	When When `yaml:"when,omitempty" json:"when,omitempty" jsonschema:"enum=before,enum=after,enum=both"`
+	// Families of addresses that green must have, ipv4 and ipv6: each address is asked by itself. Default those that it has.
+	Families []string `yaml:"families,omitempty" json:"families,omitempty"`
 }
 
 // HTTPCheck is a request under the real hostname, sent to a side's address.
@@ -176,11 +187,26 @@ type HTTPCheck struct {
 	Path string `yaml:"path" json:"path"`
 	// Status that passes. Default 200.
 	Status int `yaml:"status,omitempty" json:"status,omitempty"`
+	// Headers of the request.
+	Headers map[string]string `yaml:"headers,omitempty" json:"headers,omitempty"`
+	// SecretHeaders refer to headers of the request that nobody may read.
+	SecretHeaders map[string]SecretRef `yaml:"secretHeaders,omitempty" json:"secretHeaders,omitempty"`
 	// Contains is text that the body must hold.
 	Contains string `yaml:"contains,omitempty" json:"contains,omitempty"`
+	// Matches is a regular expression (RE2) that the body must match somewhere.
+	Matches string `yaml:"matches,omitempty" json:"matches,omitempty"`
+	// ResponseHeaders maps headers that the answer must have to regular expressions that a value of theirs must match somewhere.
+	ResponseHeaders map[string]string `yaml:"responseHeaders,omitempty" json:"responseHeaders,omitempty"`
 	// SameAsBlue demands the status and content type of blue's answer.
 	SameAsBlue bool `yaml:"sameAsBlue,omitempty" json:"sameAsBlue,omitempty"`
+	// SameHeaders are headers that must have the values of blue's answer, beside its status and content type.
+	SameHeaders []string `yaml:"sameHeaders,omitempty" json:"sameHeaders,omitempty"`
+	// SameBody demands the very bytes of blue's answer, beside its status and content type.
+	SameBody bool `yaml:"sameBody,omitempty" json:"sameBody,omitempty"`
 }
+
+// ComparesBlue reports whether the answer is compared with blue's.
+func (h HTTPCheck) ComparesBlue() bool { return h.SameAsBlue || h.SameBody || len(h.SameHeaders) > 0 }
 
 // TCPCheck connects.
 type TCPCheck struct {
@@ -190,6 +216,8 @@ type TCPCheck struct {
 
 // TLSCheck judges a certificate.
 type TLSCheck struct {
+	// Hostname that is asked for and that the certificate must be for; default the application's first.
+	Hostname string `yaml:"hostname,omitempty" json:"hostname,omitempty"`
 	// Port of the entry. Default 443.
 	Port int `yaml:"port,omitempty" json:"port,omitempty"`
 	// Days that the chain must still be valid. Default 14.

@@ -61,7 +61,7 @@ func (v *validator) file(f *File) {
 			v.problem(at+".name", fmt.Sprintf("a second application is called %q", a.Name), "names are used once")
 		}
 		names[a.Name] = true
-		v.application(a, at)
+		v.application(f, a, at)
 	}
 	v.hostnames(f)
 	v.sharedBuckets(f)

@@ -5,7 +5,7 @@ import (
 	"regexp"
 )
 
-func (v *validator) application(a *Application, at string) {
+func (v *validator) application(f *File, a *Application, at string) {
 	if !regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,51}[a-z0-9])?$`).MatchString(a.Name) {
 		v.problem(at+".name", fmt.Sprintf("%q cannot be an application's name", a.Name), "lower-case letters, digits and dashes, at most 53")
 	}
@@ -39,8 +39,9 @@ func (v *validator) application(a *Application, at string) {
 	}
 	v.hooks(a.Drain, at+".drain")
 	for i, c := range a.Checks {
-		v.check(c, fmt.Sprintf("%s.checks[%d]", at, i))
+		v.check(f, a, c, fmt.Sprintf("%s.checks[%d]", at, i))
 	}
+	v.gatesOf(a, at)
 	if len(a.Hostnames) > 0 && len(a.Checks) == 0 {
 		v.problem(at, "it has hostnames but no checks: nothing would show that green answers", "add checks: with at least one http check")
 	}
@@ -76,11 +77,5 @@ func (v *validator) hook(h Hook, at string) {
 func (v *validator) httpHook(h *HTTPHook, at string) {
 	if count(h.URL != "", h.Pods != nil) != 1 {
 		v.problem(at, "it must name either a url or pods", "")
-	}
-}
-
-func (v *validator) check(c Check, at string) {
-	if n := count(c.HTTP != nil, c.TCP != nil, c.TLS != nil, len(c.Command) > 0); n != 1 {
-		v.problem(at, fmt.Sprintf("the check says %d things to try", n), "set exactly one of http, tcp, tls and command")
 	}
 }

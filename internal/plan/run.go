@@ -21,6 +21,10 @@ type Recorder interface {
 	Fail(stage, changeID string, cause error) error
 }
 
+// ErrPaused is what the error of a change wraps that waits for a time that this process is not to wait for. It is not recorded
+// as a failure.
+var ErrPaused = errors.New("the time has not come")
+
 // Do makes one change and returns its outcome. It reads again what the change relies on, first; it must be safe to call again
 // after a kill at any point of an earlier call.
 type Do func(ctx context.Context, c Change) (outcome any, err error)
@@ -124,6 +128,9 @@ func runOne(ctx context.Context, stage string, c Change, intended bool, rec Reco
 	obs.Began(stage, c)
 	outcome, err := do(ctx, c)
 	obs.Ended(stage, c, false, err)
+	if errors.Is(err, ErrPaused) {
+		return fmt.Errorf("%s %s: %w", c.Action, c.Target, err) // nothing has failed: the change is taken up again
+	}
 	if err != nil {
 		err = fmt.Errorf("%s %s: %w", c.Action, c.Target, err)
 		if jerr := rec.Fail(stage, c.ID, err); jerr != nil {
