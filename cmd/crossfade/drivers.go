@@ -13,6 +13,7 @@ import (
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/minio"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/s3"
 	"github.com/crossfade-project/crossfade/cutover/zone"
+	"github.com/crossfade-project/crossfade/cutover/zone/clouddns"
 	"github.com/crossfade-project/crossfade/cutover/zone/rfc2136"
 	"github.com/crossfade-project/crossfade/cutover/zone/route53"
 )
@@ -78,7 +79,11 @@ func (d *zoneDrivers) open(ctx context.Context, z crossfade.ZoneConfig) (zone.Zo
 			Limits: &d.route53, Silence: z.Silence, Clock: z.Clock, Log: z.Log,
 		})
 	case z.CloudDNS != nil:
-		return nil, errors.New("there is no driver for Cloud DNS yet")
+		p := z.CloudDNS
+		return clouddns.New(ctx, clouddns.Options{
+			Apex: z.Name, Project: p.Project, ManagedZone: p.ManagedZone, Endpoint: p.Endpoint,
+			Credentials: clouddns.Credentials{ServiceAccount: []byte(p.ServiceAccount)}, Silence: z.Silence, Clock: z.Clock, Log: z.Log,
+		})
 	case z.AzureDNS != nil:
 		return nil, errors.New("there is no driver for Azure DNS yet")
 	case z.Cloudflare != nil:

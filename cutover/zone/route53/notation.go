@@ -53,7 +53,7 @@ func fromNative(native types.ResourceRecordSet) (transaction.Set, error) {
 	}
 	set := transaction.Set{RRset: zone.RRset{Name: name, Type: string(native.Type)}, Native: native, Special: special(native)}
 	if native.TTL != nil {
-		set.TTL = uint32(*native.TTL) //nolint:gosec // the service takes 0 to 2147483647
+		set.TTL = uint32(*native.TTL)
 	}
 	for _, r := range native.ResourceRecords {
 		set.Data = append(set.Data, fromOctal(aws.ToString(r.Value)))
