@@ -141,7 +141,7 @@ func (k *dnsKeepers) judge(ctx context.Context, s NameState, z Zone, withoutGree
 	case !zone.Together(z.Driver):
 		return refuse("its provider cannot change external-dns's record in the same transaction as the name's", "none with this provider")
 	}
-	if !withoutGreen && !k.judgeWishes(ctx, s, blue, green, found) {
+	if !k.judgeWishes(ctx, s, blue, found) || !withoutGreen && !k.judgeWishes(ctx, s, green, found) {
 		return nil
 	}
 	return &Handover{From: from, To: green.Owner, Affix: blue.Affix}
@@ -241,47 +241,43 @@ func (k *dnsKeepers) keeper(ctx context.Context, side string, s NameState, owner
 	return fit[0], true
 }
 
-// judgeWishes looks at what each side's external-dns would do with the record once it is its own: one that deletes what nobody
-// asks for must be asked for the name, and none may set the TTL back up.
-func (k *dnsKeepers) judgeWishes(ctx context.Context, s NameState, blue, green Installation, found *Inspection) bool {
+// judgeWishes looks at what a side's external-dns does with the record while it is its own: one that deletes what nobody asks
+// for must be asked for the name on green, and on blue nobody may set the lowered TTL up again.
+func (k *dnsKeepers) judgeWishes(ctx context.Context, s NameState, keeper Installation, found *Inspection) bool {
 	app, err := k.opts.application(s.App)
 	if err != nil {
 		found.refuse(s.Hostname, err.Error(), "correct the file")
 		return false
 	}
-	good := true
-	for _, at := range []struct {
-		side   Side
-		keeper Installation
-	}{{k.opts.Blue, blue}, {k.opts.Green, green}} {
-		if at.side.Kube == nil {
-			found.warn(s.Hostname, fmt.Sprintf("whether an object on %s asks external-dns for it could not be looked up: one that runs under the policy sync deletes what it owns and nobody asks for", at.keeper.Side))
-			continue
-		}
-		wishes, err := wanted(ctx, at.side, at.side.namespace(app.Namespace), at.keeper, s.Hostname)
-		if err != nil {
-			found.refuse(s.Hostname, fmt.Sprintf("whether an object on %s asks external-dns for it could not be looked up: %v", at.keeper.Side, err), "give the account its rights: crossfade doctor --rbac prints them where the file has cutover.externalDNS"+mendPause)
-			good = false
-			continue
-		}
-		if len(wishes) == 0 && at.keeper.Side == sideGreen && at.keeper.Policy == "sync" {
-			found.refuse(s.Hostname, fmt.Sprintf("no Ingress and no Service on green asks external-dns for it: under the policy sync %s would delete the record as soon as it owns it", green),
-				"give green's Ingress the host, or its Service the annotation "+annotationHostname+"; or run green's external-dns with --policy=upsert-only until the migration is over"+mendPause)
-			good = false
-		}
-		for _, w := range wishes {
-			if w.ttl == "" {
-				continue
-			}
-			if at.keeper.Side == sideGreen {
-				found.warn(s.Hostname, fmt.Sprintf("%s on green demands the TTL %s: external-dns sets it once it owns the record, and going back then takes as long", w.object, w.ttl))
-				continue
-			}
+	side, green := k.opts.Blue, keeper.Side == sideGreen
+	if green {
+		side = k.opts.Green
+	}
+	if side.Kube == nil {
+		found.warn(s.Hostname, fmt.Sprintf("which objects on %s ask external-dns for it could not be looked up: one that runs under the policy sync deletes what it owns and nobody asks for", keeper.Side))
+		return true
+	}
+	wishes, err := wanted(ctx, side, side.namespace(app.Namespace), keeper, s.Hostname)
+	if err != nil {
+		found.refuse(s.Hostname, fmt.Sprintf("which objects on %s ask external-dns for it could not be looked up: %v", keeper.Side, err), "give the account its rights: crossfade doctor --rbac prints them where the file has cutover.externalDNS"+mendPause)
+		return false
+	}
+	if green && len(wishes) == 0 && keeper.Policy == "sync" {
+		found.refuse(s.Hostname, fmt.Sprintf("no Ingress and no Service on green asks external-dns for it: under the policy sync %s would delete the record as soon as it owns it", keeper),
+			"give green's Ingress the host, or its Service the annotation "+annotationHostname+"; or run green's external-dns with --policy=upsert-only until the migration is over"+mendPause)
+		return false
+	}
+	for _, w := range wishes {
+		switch {
+		case w.ttl == "":
+		case green:
+			found.warn(s.Hostname, fmt.Sprintf("%s on green demands the TTL %s: external-dns sets it once it owns the record, and going back then takes as long", w.object, w.ttl))
+		default:
 			found.refuse(s.Hostname, fmt.Sprintf("%s on blue demands the TTL %s of external-dns, which would undo the lowered one", w.object, w.ttl), "take the annotation "+annotationTTL+" away until the name has moved"+mendPause)
-			good = false
+			return false
 		}
 	}
-	return good
+	return true
 }
 
 func affixText(a externaldns.Affix) string {

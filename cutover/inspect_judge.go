@@ -117,6 +117,9 @@ func caaDomains(organisation string) []string {
 // judgeCAA compares who may issue for the name once it leads to green with who issued green's certificate: it is the next
 // renewal that would fail, weeks after the swap.
 func judgeCAA(ctx context.Context, s NameState, opts Options, found *Inspection) {
+	if s.Delegation.CAAUnread != "" {
+		return // a warning of the discovery says so
+	}
 	caa, err := opts.caaAfter(ctx, s)
 	if err != nil {
 		found.warn(s.Hostname, fmt.Sprintf("which CAA governs it once it leads to green could not be read: %v", err))

@@ -293,6 +293,9 @@ func (d *depiction) depictNames(ctx context.Context, p *Picture, state *NameStat
 	for _, link := range found.Chain {
 		p.Chain = append(p.Chain, LinkPicture{link.Name, link.Sets, link.Cut.SOA.Zone})
 	}
+	if found.CAAUnread != "" {
+		p.unread("CAA", errors.New(found.CAAUnread))
+	}
 	for _, w := range found.Warnings {
 		p.Notes = append(p.Notes, plan.Note{Level: plan.Warning, What: p.Name, Text: w})
 	}
@@ -483,12 +486,13 @@ func (d *depiction) judge(ctx context.Context, p *Picture, state NameState, z Zo
 			judgeGreen(state, &found)
 			judgeCAA(ctx, state, d.Options, &found)
 			var err error
-			if p.CAAAtGreen, err = d.caaAfter(ctx, state); err != nil {
+			if p.CAAAtGreen, err = d.caaAfter(ctx, state); err != nil && state.Delegation.CAAUnread == "" {
 				p.unread("CAA at green", err)
 			}
 		}
 		if len(state.Owners) > 0 && !d.NoClusters {
-			d.keepers.judge(ctx, state, z, opts.WithoutGreen, &found)
+			// What asks green's external-dns for the name may not be restored yet.
+			d.keepers.judge(ctx, state, z, true, &found)
 		}
 	}
 	p.Refusals = append(p.Refusals, found.Refusals...)

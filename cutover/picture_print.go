@@ -3,6 +3,7 @@ package cutover
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -187,10 +188,14 @@ func (p Picture) drawAround(root *branch) {
 	if len(b.children) == 0 {
 		b.add("nothing that was read")
 	}
-	if p.CAA == nil {
-		b.add("CAA: none that was found, so every authority may issue")
-	} else {
+	unread := slices.ContainsFunc(p.Unread, func(u Unread) bool { return u.What == "CAA" })
+	switch {
+	case p.CAA != nil:
 		b.add("CAA at %s: %s", p.CAA.Name, strings.Join(p.CAA.Data, "; "))
+	case unread || p.Zone.Cut == "":
+		b.add("CAA: not known")
+	default:
+		b.add("CAA: none, so every authority may issue")
 	}
 	if p.CAAAtGreen != nil && (p.CAA == nil || p.CAA.Name != p.CAAAtGreen.Name) {
 		b.add("CAA once it leads to green, at %s: %s", p.CAAAtGreen.Name, strings.Join(p.CAAAtGreen.Data, "; "))

@@ -119,6 +119,16 @@ func TestTTLPlanRefusals(t *testing.T) {
 		"green has only an address": {func(_ *testing.T, w *world) {
 			w.opts.Applications[0].Hostnames[0].Green = &migration.Entry{Address: w.green.addr.Addr().String()}
 		}, "needs an A record of its own"},
+		"green's target has no address": {func(_ *testing.T, w *world) { delete(w.names.addresses, "green.lb.test.") },
+			"no address of green.lb.test. is known"},
+		"an apex, and green has only a name": {func(t *testing.T, w *world) {
+			apex := zone.RRset{Name: "apps.test.", Type: "A", TTL: 60, Data: []string{w.blue.addr.Addr().String()}}
+			if err := w.zone.Put(apex); err != nil {
+				t.Fatal(err)
+			}
+			w.opts.Applications[0].Hostnames[0].Name = "apps.test."
+			delete(w.names.addresses, "green.lb.test.")
+		}, "name green's address for the hostname as well"},
 		"no zone holds the name": {func(_ *testing.T, w *world) {
 			w.opts.Applications[0].Hostnames[0].Name = "shop.notapps.test."
 		}, "no zone of the file holds"},

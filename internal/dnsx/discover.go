@@ -47,6 +47,7 @@ func (c *Client) Discover(ctx context.Context, name string, from Source) (Delega
 	}
 	if d.CAA, err = c.caa(ctx, d, from); err != nil {
 		// Certificates are the business of another check; what is not known is said.
+		d.CAAUnread = err.Error()
 		d.Warnings = append(d.Warnings, fmt.Sprintf("the CAA of %s could not be read: %v", name, err))
 	}
 	return d, nil

@@ -95,6 +95,8 @@ type Delegation struct {
 	Chain []Link `json:"chain,omitempty"`
 	// CAA is the set that governs certificates for the name, where there is one (RFC 8659 section 3).
 	CAA *RRset `json:"caa,omitempty"`
+	// CAAUnread says why that set could not be read; there is a warning of it too.
+	CAAUnread string `json:"caaUnread,omitempty"`
 	// Warnings are sentences for the plan: parent and child differ, an address does not answer.
 	Warnings []string `json:"warnings,omitempty"`
 }
