@@ -92,6 +92,8 @@ type Options struct {
 	Fault *fault.Points
 	// Events is told of progress, from several goroutines. Nil tells nobody.
 	Events func(Event)
+	// Approve asks a person whether a wave may begin that needs an approval. Nil asks nobody: the run pauses.
+	Approve func(ctx context.Context, request ApprovalRequest) (bool, error)
 	// Asked is told of requests to stores while buckets are copied: see bucketsync.Options.
 	Asked func(op string, took time.Duration, err error)
 }
@@ -123,6 +125,9 @@ type Migration struct {
 	runLog  *runlog.Log // nil when opened for reading
 	// redact knows every secret that has been resolved: what is logged, recorded or returned as an error goes through it.
 	redact *redact.Redactor
+	// noWait ends the run instead of waiting for an old TTL or a change window.
+	noWait bool
+	teller teller
 	// requestLimit bounds each request to an API server; 0 is that of package kube.
 	requestLimit time.Duration
 
@@ -176,6 +181,11 @@ func newMigration(file *File, opts Options) *Migration {
 		sides: map[string]*kube.Client{}, buckets: map[string]bucket.Bucket{}, zones: map[string]zone.Zone{},
 	}
 	m.redact.Learn(opts.Secrets...)
+	for _, n := range file.Notifications {
+		if n.Webhook != nil {
+			m.redact.Learn(n.Webhook.URL) // whoever knows it can post
+		}
+	}
 	m.opts.Log = slog.New(m.redact.Handler(opts.Log.Handler()))
 	return m
 }

@@ -53,11 +53,30 @@ func (s *Status) Print(w io.Writer) error {
 	if s.Next != "" && s.Begun {
 		out.f("\nnext: %s\n", s.Next)
 	}
+	s.printWaiting(out)
 	s.printFrozen(out)
 	for _, l := range s.Undone {
 		out.f("\nnot done: %s\n", l)
 	}
 	return out.err
+}
+
+// printWaiting says what is waited for and until when, what to type, and who approved what.
+func (s *Status) printWaiting(out *printer) {
+	for _, w := range s.Waiting {
+		if w.For == WaitsForApproval {
+			out.f("\nwaits for %s of %s: `crossfade run --approve %d`\n", w, strings.Join(w.Applications, ", "), w.Wave)
+			continue
+		}
+		out.f("\nwaits for %s; `crossfade run` goes on then\n", w)
+	}
+	for _, a := range s.Approvals {
+		text := fmt.Sprintf("wave %d: approved by %s at %s, plan %.12s…", a.Wave, a.By, a.At.UTC().Format(time.DateTime+" MST"), a.Plan)
+		if a.Rule != "" {
+			text += " (" + a.Rule + ")"
+		}
+		out.f("\n%s\n", text)
+	}
 }
 
 // printFrozen says whose writes nobody accepts, and what to type.

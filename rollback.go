@@ -54,7 +54,11 @@ func (m *Migration) Rollback(ctx context.Context, opts RollbackOptions) (_ *Roll
 		return nil, errReadOnly
 	}
 	m.logBegin("rollback", opts)
-	defer func() { err = m.leave(ctx, "rollback", m.logEnd("rollback", err)) }()
+	defer func() {
+		m.notify(ctx)
+		m.told(ctx)
+		err = m.leave(ctx, "rollback", m.logEnd("rollback", err))
+	}()
 	if err := m.begin(ctx); err != nil {
 		return nil, err
 	}

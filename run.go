@@ -28,6 +28,10 @@ type RunOptions struct {
 	Names []string
 	// Redo is the name of a stage that is taken again although it is done.
 	Redo string
+	// Approve lists waves that the caller approves.
+	Approve []int
+	// NoWait ends the run with a *PausedError instead of waiting for an old TTL or a change window: a later run goes on.
+	NoWait bool
 }
 
 // Run takes the migration as far as its gates allow, from where it stopped. Stages that are done are passed over. When
@@ -37,7 +41,12 @@ func (m *Migration) Run(ctx context.Context, opts RunOptions) (_ *Report, err er
 		return nil, errReadOnly
 	}
 	m.logBegin("run", opts)
-	defer func() { err = m.leave(ctx, cmp.Or(opts.Verb, "run"), m.logEnd("run", err)) }()
+	m.noWait = opts.NoWait
+	defer func() {
+		m.notify(ctx)
+		m.told(ctx)
+		err = m.leave(ctx, cmp.Or(opts.Verb, "run"), m.logEnd("run", err))
+	}()
 	if err := m.checkNames(opts); err != nil {
 		return nil, err
 	}
@@ -63,6 +72,9 @@ func (m *Migration) Run(ctx context.Context, opts RunOptions) (_ *Report, err er
 	if owed != nil {
 		return nil, owed
 	}
+	if err := m.approveWaves(opts.Approve); err != nil {
+		return nil, err
+	}
 	for _, s := range stages {
 		if opts.Verb != "" && !opts.chooses(s) {
 			if err := m.mustBeDone(s, stages, opts); err != nil {
@@ -70,12 +82,16 @@ func (m *Migration) Run(ctx context.Context, opts RunOptions) (_ *Report, err er
 			}
 			continue
 		}
+		m.notify(ctx)
+		if err := m.mayBegin(ctx, s, opts); err != nil {
+			return nil, err
+		}
 		err := m.takeForward(ctx, s)
 		for tries := 1; errors.Is(err, restore.ErrPortTaken) && tries < maxPortRaces; tries++ {
 			err = m.takeWithNewPorts(ctx, s, err)
 		}
 		if err != nil {
-			return nil, m.failed(ctx, s, err)
+			return nil, paused(m.failed(ctx, s, err))
 		}
 	}
 	report, err := m.Report()

@@ -62,6 +62,7 @@ func (m *Migration) preflight(ctx context.Context) (*plan.Plan, error) {
 		p.Note(plan.Warning, "archive", "no key is given: the export is refused as soon as it meets a Secret")
 	}
 	m.lookAtZones(ctx, p, reached && seen.Blue.UID == seen.Green.UID)
+	m.lookAtWaits(p)
 	refusals, notes := cutover.ExamineGates(ctx, cutover.Options{Applications: m.file.Applications, Clock: m.opts.Clock, Secret: m.secret})
 	p.Refusals, p.Notes = append(p.Refusals, refusals...), append(p.Notes, notes...)
 	if m.file.Rehearsal != nil {

@@ -3,6 +3,8 @@ package crossfade
 import (
 	"encoding/json"
 	"errors"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/crossfade-project/crossfade/internal/journal"
@@ -26,6 +28,10 @@ type Status struct {
 	GoingBack string `json:"goingBack,omitempty"`
 	// Undone is what a way back has left undone on green; it is done before anything else.
 	Undone []LeftUndone `json:"undone,omitempty"`
+	// Waiting is what is waited for, or was when the last run ended, and until when.
+	Waiting []Waiting `json:"waiting,omitempty"`
+	// Approvals of waves, oldest first.
+	Approvals []Approval `json:"approvals,omitempty"`
 	// Next is the first stage that is not finished; empty when all are.
 	Next string `json:"next,omitempty"`
 }
@@ -182,7 +188,48 @@ func statusOf(o outline, log *journal.Log) *Status {
 	for i := range s.Applications {
 		place(&s.Applications[i], finished, log)
 	}
+	s.Waiting, s.Approvals = waitingIn(log), allApprovals(log)
 	return s
+}
+
+// waitingIn are the waits that were noted and that nothing has ended since.
+func waitingIn(log *journal.Log) []Waiting {
+	var list []Waiting
+	drop := func(over func(Waiting) bool) { list = slices.DeleteFunc(list, over) }
+	for _, r := range log.Records {
+		switch {
+		case r.Kind == journal.KindNoted && r.Stage == noteWaiting:
+			var w Waiting
+			if json.Unmarshal(r.Data, &w) == nil {
+				drop(func(x Waiting) bool { return x.For == w.For && x.Turn == w.Turn })
+				list = append(list, w)
+			}
+		case r.Kind == journal.KindNoted && r.Stage == noteApproved:
+			var a Approval
+			if json.Unmarshal(r.Data, &a) == nil {
+				drop(func(w Waiting) bool { return w.For == WaitsForApproval && w.Wave == a.Wave && w.Plan == a.Plan })
+			}
+		case r.Kind == journal.KindFinished, r.Kind == journal.KindReset:
+			drop(func(w Waiting) bool { return w.For == WaitsForTTL && w.Stage == r.Stage })
+		case r.Kind == journal.KindPlanned: // its turn has begun
+			drop(func(w Waiting) bool {
+				app, freezes := strings.CutPrefix(r.Stage, "freeze/")
+				return freezes && w.Turn != "" && slices.Contains(w.Applications, app)
+			})
+		}
+	}
+	return list
+}
+
+func allApprovals(log *journal.Log) []Approval {
+	var list []Approval
+	for _, raw := range log.Noted(noteApproved) {
+		var a Approval
+		if json.Unmarshal(raw, &a) == nil {
+			list = append(list, a)
+		}
+	}
+	return list
 }
 
 func fill(s *StageStatus, known journal.Stage) {

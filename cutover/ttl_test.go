@@ -188,3 +188,48 @@ func TestRestoreTTLGivesTheOldTTLBackAndReleasesTheFence(t *testing.T) {
 		t.Errorf("the fence is still there: %v", err)
 	}
 }
+
+// A run that does not wait says until when, changes nothing more, and leaves no failure; days later another one has nothing to wait for.
+func TestC26_ARunThatDoesNotWaitIsGoneOnWithLater(t *testing.T) {
+	w := newWorld(t)
+	p, err := cutover.PlanTTL(t.Context(), w.opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var told []cutover.Wait
+	opts := w.opts
+	opts.NoWait, opts.Waits = true, func(waits []cutover.Wait) error { told = waits; return nil }
+	failures := &failing{Recorder: w.rec}
+	for range 2 { // a cron job comes again
+		began := w.clock.Now()
+		_, err = cutover.ApplyTTL(t.Context(), p, failures, opts)
+		var pause *cutover.PausedError
+		if !errors.As(err, &pause) || !errors.Is(err, plan.ErrPaused) || w.clock.Now() != began {
+			t.Fatalf("err = %v, want a pause at once", err)
+		}
+		if len(told) != 1 || pause.Waits[0].Text != "14:00:00 + 5m0s old TTL + 2s margin = 14:05:02" || told[0] != pause.Waits[0] {
+			t.Errorf("it waits for %+v, and told %+v", pause.Waits, told)
+		}
+	}
+	if got := w.lookup(t, "CNAME"); got.TTL != 10 || failures.count > 0 {
+		t.Errorf("record = %+v, %d failures", got, failures.count)
+	}
+	if err := w.clock.Sleep(t.Context(), 48*time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	slept := len(w.clock.Slept())
+	if _, err := cutover.ApplyTTL(t.Context(), p, failures, opts); err != nil || len(w.clock.Slept()) != slept {
+		t.Errorf("two days later: %v", err)
+	}
+}
+
+// failing counts failures that are recorded.
+type failing struct {
+	plan.Recorder
+	count int
+}
+
+func (f *failing) Fail(stage, id string, cause error) error {
+	f.count++
+	return f.Recorder.Fail(stage, id, cause)
+}

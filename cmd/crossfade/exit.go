@@ -23,6 +23,7 @@ const (
 	exitUnproven    = 8
 	exitLeftGreen   = 9
 	exitPartial     = 10
+	exitPaused      = 11
 )
 
 const exitCodesText = `crossfade ends with one of these codes:
@@ -41,7 +42,9 @@ const exitCodesText = `crossfade ends with one of these codes:
   9  back without green: blue serves and accepts writes again; green was not reached, its pods may still run, and the next
      crossfade rollback, run or cleanup that reaches it stops them first
  10  in part: some objects of a bucket could not be copied, and are named; the others were, and the same command tries those
-     that are missing. Where so many fail that the sync stops before the others are tried, the code is 1`
+     that are missing. Where so many fail that the sync stops before the others are tried, the code is 1
+ 11  paused: the migration waits for an approval, a change window or an old TTL, and this run does not; nothing is wrong, and the
+     same command goes on (run it again later, as a cron job does; crossfade status says until when)`
 
 // usageError is a mistake in how the program was called.
 type usageError struct{ err error }
@@ -69,12 +72,15 @@ func exitCode(err error) int {
 		unproven *bucketsync.UnprovenError
 		restless *bucketsync.UnsettledError
 		partial  *bucketsync.FailedError
+		waits    *crossfade.PausedError
 	)
 	switch {
 	case errors.As(err, &silent):
 		return silent.code
 	case errors.As(err, &usage), errors.As(err, &invalid), errors.As(err, &unknown), errors.As(err, &input), errors.Is(err, bucketsync.ErrOtherPlaces), errors.Is(err, bucketsync.ErrOtherLosses):
 		return exitUsage
+	case errors.As(err, &waits):
+		return exitPaused
 	case errors.As(err, &onGreen):
 		return exitHeld
 	case errors.As(err, &returned) && returned.Incomplete != nil:

@@ -127,7 +127,10 @@ func (p *program) load() (*crossfade.File, error) {
 }
 
 // open opens the migration for work; the caller closes it.
-func (p *program) open() (*crossfade.Migration, error) {
+func (p *program) open() (*crossfade.Migration, error) { return p.openAsking(false) }
+
+// openAsking opens the migration for work, and lets it ask for approvals where somebody is there to answer.
+func (p *program) openAsking(ask bool) (*crossfade.Migration, error) {
 	file, err := p.load()
 	if err != nil {
 		return nil, err
@@ -135,6 +138,9 @@ func (p *program) open() (*crossfade.Migration, error) {
 	opts, err := p.options()
 	if err != nil {
 		return nil, err
+	}
+	if ask {
+		opts.Approve = p.askApproval
 	}
 	return crossfade.Open(file, opts)
 }

@@ -22,6 +22,12 @@ func (s *step) flags(c *cobra.Command) {
 	c.Flags().BoolVar(&s.yes, "yes", false, "do not ask; never enough to destroy blue")
 }
 
+// waitFlags are those of the verbs that take waves.
+func (s *step) waitFlags(c *cobra.Command) {
+	c.Flags().IntSliceVar(&s.opts.Approve, "approve", nil, "approve a wave by its number, as its plan is now, and go on")
+	c.Flags().BoolVar(&s.opts.NoWait, "no-wait", false, "end with the exit code 11 instead of waiting for an old TTL or a change window; the same command goes on later")
+}
+
 func (p *program) runCommand() *cobra.Command {
 	var s step
 	var metrics string
@@ -30,13 +36,16 @@ func (p *program) runCommand() *cobra.Command {
 		Short: "Take the whole migration as far as its gates allow, from where it stopped",
 		Long: `Run takes every stage of the migration in order: warm phase, waves, idleness, certificate. What is done is passed
 over. It may be stopped or killed at any point; the same command goes on from there. An application that breaches its
-gates goes back to blue by itself (exit code 4). Run never destroys blue: that takes "retire --confirm NAME".`,
+gates goes back to blue by itself (exit code 4). Run never destroys blue: that takes "retire --confirm NAME".
+
+Where the file asks for approvals or change windows, it stops before the wave (exit code 11), and says what it waits for.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return p.withMetrics(c.Context(), metrics, func() error { return p.step(c.Context(), s) })
 		},
 	}
 	s.flags(c)
+	s.waitFlags(c)
 	metricsFlag(c, &metrics)
 	c.Flags().StringVar(&s.opts.Redo, "redo", "", "take one stage again although it is done; refused where going back needs what it did")
 	return c
@@ -50,7 +59,7 @@ func (p *program) step(ctx context.Context, s step) error {
 	if err := p.approve(ctx, s); err != nil {
 		return err
 	}
-	m, err := p.open()
+	m, err := p.openAsking(!s.yes && cli.IsTerminal(p.out))
 	if err != nil {
 		return err
 	}
@@ -77,6 +86,18 @@ func (p *program) approve(ctx context.Context, s step) error {
 		return err
 	}
 	return p.confirm()
+}
+
+// askApproval shows what a wave would do and asks whether it may begin.
+func (p *program) askApproval(_ context.Context, r crossfade.ApprovalRequest) (bool, error) {
+	p.progress.Close()
+	if err := (&crossfade.Overview{Migration: r.Plan.Migration, Plans: []*crossfade.Plan{r.Plan}}).Print(p.out); err != nil {
+		return false, err
+	}
+	if err := p.printf("\nWave %d needs an approval; the hash of its plan is %.12s….", r.Wave, r.Plan.Hash()); err != nil {
+		return false, err
+	}
+	return p.confirm() == nil, nil
 }
 
 func errNobodyToAsk() error {

@@ -35,5 +35,8 @@ func (p *program) verb(name, names, short string) *cobra.Command {
 		return p.step(c.Context(), s)
 	}
 	s.flags(c)
+	if name == "cutover" {
+		s.waitFlags(c)
+	}
 	return c
 }

@@ -18,6 +18,15 @@ type Cutover struct {
 	MaxDelta int `yaml:"maxDelta,omitempty" json:"maxDelta,omitempty"`
 	// Ready is how long green's objects may take until they are ready. Default 5m.
 	Ready Duration `yaml:"ready,omitempty" json:"ready,omitempty"`
+	// Windows are the times at which a turn may begin. A turn that has begun, and going back, are not bound to them. Default any time.
+	Windows *Windows `yaml:"windows,omitempty" json:"windows,omitempty"`
+	// Approval that every wave needs before it begins: none, required (somebody says --approve), or gates (all checks of the wave
+	// before have passed for approvalAfter). Default none.
+	Approval Approval `yaml:"approval,omitempty" json:"approval,omitempty" jsonschema:"enum=none,enum=required,enum=gates"`
+	// ApprovalAfter is for how long the checks of the wave before must pass, with approval: gates. Default 10m.
+	ApprovalAfter Duration `yaml:"approvalAfter,omitempty" json:"approvalAfter,omitempty"`
+	// Waves set what holds for single waves.
+	Waves []Wave `yaml:"waves,omitempty" json:"waves,omitempty"`
 	// ExternalDNS says how external-dns keeps the names, where it does.
 	ExternalDNS *ExternalDNS `yaml:"externalDNS,omitempty" json:"externalDNS,omitempty"`
 }

@@ -39,6 +39,8 @@ type File struct {
 	Zones []Zone `yaml:"zones,omitempty" json:"zones,omitempty"`
 	// Cutover sets times that hold for every application.
 	Cutover Cutover `yaml:"cutover,omitempty" json:"cutover,omitempty"`
+	// Notifications tell somebody of approvals that are needed, breaches, returns and ends.
+	Notifications []Notification `yaml:"notifications,omitempty" json:"notifications,omitempty"`
 	// Retirement says what of blue may be deleted once it is idle.
 	Retirement *Retirement `yaml:"retirement,omitempty" json:"retirement,omitempty"`
 }

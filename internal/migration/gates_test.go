@@ -72,3 +72,35 @@ func TestC20_ChecksOfTheFile(t *testing.T) {
 		})
 	}
 }
+
+func TestWindowsApprovalsAndNotificationsOfTheFile(t *testing.T) {
+	for _, c := range []struct{ name, section, want string }{
+		{"everything", "cutover: {approval: gates, approvalAfter: 1h, waves: [{wave: 1, approval: required}], windows: {timezone: Europe/Berlin, open: [{weekdays: [mon], from: '22:00', to: '04:00'}], closed: [2026-12-24], spare: 5m, wait: 2h}}\nnotifications: [{name: a, webhook: {urlFrom: {env: U}, secret: {env: S}}, events: [breach]}, {name: b, command: [tell]}]", ""},
+		{"time zone", "cutover: {windows: {timezone: Berlin, open: [{from: '09:00', to: '10:00'}]}}", "no time zone of the IANA database"},
+		{"no window", "cutover: {windows: {timezone: UTC, open: []}}", "it needs at least 1"},
+		{"time of day", "cutover: {windows: {timezone: UTC, open: [{from: '9', to: '10:00'}]}}", "no time of day"},
+		{"approval", "cutover: {approval: yes please}", "is not one of its values"},
+		{"a wave that there is not", "cutover: {waves: [{wave: 4, approval: required}]}", "no application is in wave 4"},
+		{"a wave twice", "cutover: {waves: [{wave: 1}, {wave: 1}]}", "a second time"},
+		{"an event", "notifications: [{name: a, command: [x], events: [braech]}]", "did you mean breach?"},
+		{"two receivers", "notifications: [{name: a, command: [x], webhook: {url: 'https://h'}}]", "either webhook or command"},
+		{"a name twice", "notifications: [{name: a, command: [x]}, {name: a, command: [y]}]", "names are used once"},
+		{"no URL", "notifications: [{name: a, webhook: {secret: {env: S}}}]", "either url or urlFrom"},
+		{"a file", "notifications: [{name: a, webhook: {url: 'file:///x'}}]", "no http or https URL"},
+		{"a password in a URL", "notifications: [{name: a, webhook: {url: 'https://a:b@h'}}]", "would hold a secret in clear"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := migration.Parse("f.yaml", []byte(valid+c.section+"\n"))
+			if c.want == "" {
+				if err != nil {
+					t.Errorf("it is refused: %v", err)
+				}
+				return
+			}
+			var invalid *migration.InvalidError
+			if !errors.As(err, &invalid) || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got\n%v\nwant it to hold\n%s", err, c.want)
+			}
+		})
+	}
+}

@@ -66,6 +66,9 @@ func (v *validator) file(f *File) {
 	v.hostnames(f)
 	v.sharedBuckets(f)
 	v.times(f)
+	v.windows(f)
+	v.approvals(f)
+	v.notifications(f)
 	v.externalDNS(f)
 	v.retirement(f)
 }

@@ -41,8 +41,8 @@ func FileFields() Table {
 	t.add(group, `rehearsal blue green archive identity state stores accessKey secretKey secret from to bind buckets maps restore
 		patches target json applications hostnames payload export import freeze enter leave probe http pods checks tcp tls drain
 		requests zones rfc2136 route53 cloudDNS azureDNS cloudflare file token serviceAccount cutover retirement delete patch externalDNS`)
-	t.add(show, `when families sameHeaders`)
-	t.add(group, `grpc probes prometheus p50 p95 p99 password baseline`)
+	t.add(show, `when families sameHeaders timezone weekdays closed spare wait approval approvalAfter events`)
+	t.add(group, `grpc probes prometheus p50 p95 p99 password baseline windows open waves notifications webhook urlFrom`)
 	t.add(names, `namespaces storageClasses ingressClasses priorityClasses runtimeClasses registries hosts nodePorts kms`)
 	t.add(args, `command`)
 	return t
@@ -63,6 +63,7 @@ func RecordFields() Table {
 		rounds last wait waits blue green entry target workload original hooks fields stopped await replaced set ttl swap
 		settle soak return apps idle observations restarts samples checks archive proof losses examples unread verified map
 		want wants used taken hostPorts range dropped sides fence low findings problems with handover affix`)
+	t.add(show, `apps for`)
 	t.add(names, `counts cronJobs workloads mentions explicit dropped evidence`)
 	return t
 }
