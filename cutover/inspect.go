@@ -173,20 +173,7 @@ func (o Options) survey(ctx context.Context, d dnsx.Delegation, records []zone.R
 
 // lookupSwappable returns the CNAME at a name, or its A and AAAA, as the primary has them.
 func lookupSwappable(ctx context.Context, driver zone.Zone, name string) ([]zone.RRset, error) {
-	var sets []zone.RRset
-	for _, typ := range []string{"CNAME", "A", "AAAA"} {
-		set, err := driver.Lookup(ctx, name, typ)
-		switch {
-		case errors.Is(err, zone.ErrNotExist):
-		case err != nil:
-			return nil, err
-		case typ == "CNAME":
-			return []zone.RRset{set}, nil
-		default:
-			sets = append(sets, set)
-		}
-	}
-	return sets, nil
+	return zone.LookupAll(ctx, driver, name, "CNAME", "A", "AAAA")
 }
 
 func longestTTL(s NameState) uint32 {

@@ -2,6 +2,7 @@ package zone
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -106,6 +107,34 @@ type Reader interface {
 	// that holds one, only the type CNAME exists. ErrNotExist says that there is none; any other error says that
 	// nothing is known. A wildcard may have made the answer: only a Swap's conditions see the zone itself.
 	Lookup(ctx context.Context, name, typ string) (RRset, error)
+}
+
+// Gatherer is the optional ability to read several types of a name in one request, for providers that count requests.
+type Gatherer interface {
+	// Gather returns the sets that the name has of some types, each as Lookup would return it; none is no error.
+	Gather(ctx context.Context, name string, types ...string) ([]RRset, error)
+}
+
+// LookupAll returns the sets that a name has of some types, in their order, with as few requests as the zone can.
+func LookupAll(ctx context.Context, z Reader, name string, types ...string) ([]RRset, error) {
+	if g, ok := z.(Gatherer); ok {
+		return g.Gather(ctx, name, types...)
+	}
+	var sets []RRset
+	for _, typ := range types {
+		set, err := z.Lookup(ctx, name, typ)
+		switch {
+		case errors.Is(err, ErrNotExist):
+		case err != nil:
+			return nil, err
+		default:
+			sets = append(sets, set)
+		}
+		if set.Type == "CNAME" {
+			break // nothing stands beside it (RFC 1034 section 3.6.2)
+		}
+	}
+	return sets, nil
 }
 
 // Swapper changes records.

@@ -460,3 +460,55 @@ func TestC16_RacingWritersOverOneAccount(t *testing.T) {
 	}
 	t.Error("the alias is gone")
 }
+
+// TestC16_OneRequestForAllTypesOfAName: with five requests a second for a whole account, three for each name would be a plan of
+// minutes.
+func TestC16_OneRequestForAllTypesOfAName(t *testing.T) {
+	listed := 0
+	w := start(t, func(o *route53fake.Options) {
+		o.Fault = func(op string, _ int) route53fake.Fault {
+			if op == "GET hostedzone rrset" {
+				listed++
+			}
+			return route53fake.None
+		}
+	})
+	for _, typ := range []string{"A", "AAAA"} {
+		w.put(zone.RRset{Name: "shop.apps.test.", Type: typ, TTL: 60, Data: []string{map[string]string{"A": "192.0.2.1", "AAAA": "2001:db8::1"}[typ]}})
+	}
+	sets, err := zone.LookupAll(t.Context(), w.driver(t, nil), "shop.apps.test.", "CNAME", "A", "AAAA")
+	if err != nil || len(sets) != 2 || listed != 1 {
+		t.Errorf("got %v, %v with %d requests", sets, err, listed)
+	}
+}
+
+// TestC16_ARoleIsAssumed: where the zone is another account's, the role's credentials change it, not ours.
+func TestC16_ARoleIsAssumed(t *testing.T) {
+	w := start(t, func(o *route53fake.Options) { o.Keys = []string{"ASIAROLE"} })
+	w.put(cname(blue, 60))
+	var asked string
+	sts := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if err := r.ParseForm(); err != nil {
+			t.Error(err)
+		}
+		asked = strings.Join([]string{r.PostForm.Get("Action"), r.PostForm.Get("RoleArn"), r.PostForm.Get("ExternalId")}, " ")
+		if !strings.Contains(r.Header.Get("Authorization"), "Credential=AKIDTEST/") {
+			t.Errorf("the role is asked for with %s", r.Header.Get("Authorization"))
+		}
+		rw.Header().Set("Content-Type", "text/xml")
+		_, _ = rw.Write([]byte(`<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>ASIAROLE</AccessKeyId><SecretAccessKey>s</SecretAccessKey>` +
+			`<SessionToken>t</SessionToken><Expiration>2126-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>`))
+	}))
+	t.Cleanup(sts.Close)
+	t.Setenv("AWS_ENDPOINT_URL_STS", sts.URL)
+	d := w.driver(t, func(o *route53.Options) { o.Role, o.ExternalID = "arn:aws:iam::123456789012:role/dns", "xyz" })
+	if _, err := d.Swap(t.Context(), toGreen()); err != nil {
+		t.Fatal(err)
+	}
+	if want := "AssumeRole arn:aws:iam::123456789012:role/dns xyz"; asked != want {
+		t.Errorf("asked for %q", asked)
+	}
+	if _, err := w.driver(t, nil).Lookup(t.Context(), "shop.apps.test.", "CNAME"); !errors.Is(err, zone.ErrDenied) {
+		t.Errorf("without the role: %v", err)
+	}
+}

@@ -16,6 +16,28 @@ const (
 	green = "green.lb.test."
 )
 
+// lookupAll reads several types at once: those that are there, in the order that was asked for.
+func lookupAll(s *suite) {
+	name := s.name("a")
+	v4, v6 := set(name, "A", 60, "192.0.2.1", "192.0.2.2"), set(name, "AAAA", 30, "2001:db8::1")
+	s.Put(s.T, v4, v6, set(name, "TXT", 60, `"not asked for"`))
+	for want, types := range map[string][]string{
+		text(v6) + " " + text(v4): {"AAAA", "CNAME", "A"}, text(v4): {"CNAME", "A"}, "": {"CNAME", "MX"},
+	} {
+		sets, err := zone.LookupAll(s.Context(), s.Zone, name, types...)
+		var got []string
+		for _, set := range sets {
+			got = append(got, text(set))
+		}
+		if err != nil || strings.Join(got, " ") != want {
+			s.Errorf("%v: got %v, %v, want %s", types, got, err, want)
+		}
+	}
+	if sets, err := zone.LookupAll(s.Context(), s.Zone, s.name("none"), "CNAME", "A"); err != nil || len(sets) > 0 {
+		s.Errorf("a name that is not there has %v, %v", sets, err)
+	}
+}
+
 func swapCNAME(s *suite) {
 	from, to := s.cname("a", blue, 60), s.cname("a", green, 60)
 	s.Put(s.T, from)

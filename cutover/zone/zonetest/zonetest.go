@@ -54,6 +54,7 @@ func Run(t *testing.T, target Target) {
 		check func(s *suite)
 	}{
 		{"StrengthFits", strengthFits},
+		{"LookupAll", lookupAll},
 		{"SwapCNAME", swapCNAME},
 		{"ChangeTTL", changeTTL},
 		{"TwiceIsOnce", twiceIsOnce},

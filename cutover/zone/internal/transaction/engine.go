@@ -69,25 +69,37 @@ func (e *Engine) Strength() zone.Strength { return zone.Transactional }
 
 // Lookup implements zone.Reader.
 func (e *Engine) Lookup(ctx context.Context, name, typ string) (zone.RRset, error) {
-	op := fmt.Sprintf("look up %s %s", name, typ)
+	sets, err := e.Gather(ctx, name, typ)
+	if err == nil && len(sets) == 0 {
+		err = e.errorOf(fmt.Sprintf("look up %s %s", name, typ), zone.ErrNotExist)
+	}
+	if err != nil {
+		return zone.RRset{}, err
+	}
+	return sets[0], nil
+}
+
+// Gather implements zone.Gatherer: the API gives all types of a name at once.
+func (e *Engine) Gather(ctx context.Context, name string, types ...string) ([]zone.RRset, error) {
+	op := fmt.Sprintf("look up %s %s", name, strings.Join(types, ", "))
 	name, err := dnsx.Canonical(name)
 	if err != nil {
-		return zone.RRset{}, e.errorOf(op, err)
+		return nil, e.errorOf(op, err)
 	}
-	sets, err := e.provider.At(ctx, name)
+	at, err := e.provider.At(ctx, name)
 	if err != nil {
-		return zone.RRset{}, e.errorOf(op, err)
+		return nil, e.errorOf(op, err)
 	}
-	for _, set := range sets {
-		switch {
-		case set.Type != typ:
-		case set.Special != "":
-			return zone.RRset{}, e.errorOf(op, &specialError{set})
-		default:
-			return set.RRset, nil
+	var sets []zone.RRset
+	for _, typ := range types {
+		for _, set := range ofType(at, typ) {
+			if set.Special != "" {
+				return nil, e.errorOf(op, &specialError{set})
+			}
+			sets = append(sets, set.RRset)
 		}
 	}
-	return zone.RRset{}, e.errorOf(op, zone.ErrNotExist)
+	return sets, nil
 }
 
 // specialError says that a set stands where only plain ones are changed.
