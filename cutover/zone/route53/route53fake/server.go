@@ -194,6 +194,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case fault == LoseReply:
 		panic(http.ErrAbortHandler)
+	case problem != nil && problem.code == "InvalidChangeBatch" && n%2 == 0:
+		// It has a form of its own ("ChangeResourceRecordSets", API reference); the usual one has been seen too.
+		answer(w, problem.status, struct {
+			XMLName xml.Name `xml:"InvalidChangeBatch"`
+			Message string   `xml:"Messages>Message"`
+		}{Message: problem.text})
 	case problem != nil:
 		fail(w, problem.status, problem.code, problem.text)
 	default:
@@ -231,14 +237,6 @@ func fail(w http.ResponseWriter, status int, code, text string) {
 		Type    string   `xml:"Error>Type"`
 		Code    string   `xml:"Error>Code"`
 		Message string   `xml:"Error>Message"`
-	}
-	if code == "InvalidChangeBatch" {
-		// It has a form of its own ("ChangeResourceRecordSets", API reference).
-		answer(w, status, struct {
-			XMLName xml.Name `xml:"InvalidChangeBatch"`
-			Message string   `xml:"Messages>Message"`
-		}{Message: text})
-		return
 	}
 	answer(w, status, body{Type: "Sender", Code: code, Message: text})
 }
