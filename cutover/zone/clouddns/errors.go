@@ -55,7 +55,7 @@ func hint(err error) string {
 	var api *googleapi.Error
 	switch {
 	case errors.Is(err, zone.ErrDenied):
-		return "give the account dns.managedZones.get, dns.resourceRecordSets.list, .create and .delete, dns.changes.create and .get on the zone: the role roles/dns.admin has them"
+		return "give the account dns.managedZones.get, dns.resourceRecordSets.list, .create, .update and .delete, dns.changes.create and .get on the zone: the role roles/dns.admin has them"
 	case errors.Is(err, transaction.ErrBusy):
 		return "others use up the project's quota of requests: try again later"
 	case errors.As(err, &api) && api.Code == http.StatusNotFound:
