@@ -18,26 +18,33 @@ import (
 	"github.com/crossfade-project/crossfade/cutover/zone/azuredns/azurednsfake"
 )
 
-// TestC18_TheFenceIsOneWithTheRecord: a stale writer has read the name and its fence, and is stopped just before it
-// writes; the fence is taken over; then its write is refused. A fence that is only read before the change lets it through.
+// TestC18_TheFenceIsOneWithTheRecord: the fence is taken over just before each request of a stale writer in turn, also the one
+// that writes. It is always refused, and the name stays as it is. A fence that is only read before the change lets the last
+// one through; one that is read before the record lets through what comes in between.
 func TestC18_TheFenceIsOneWithTheRecord(t *testing.T) {
-	w := newWorld(t, 0)
 	from, to := set("CNAME", 60, blue), set("CNAME", 60, green)
-	w.put(from)
-	stale := w.claim("stale", "")
-	taken := false
-	w.fake.Hook(func(r *http.Request) {
-		if writes(r, "CNAME") && !taken {
-			taken = true
-			w.claim("present", "stale")
+	for before, wrote := 1, false; !wrote; before++ {
+		w := newWorld(t, 0)
+		w.put(from)
+		stale := w.claim("stale", "")
+		request := 0
+		w.fake.Hook(func(r *http.Request) {
+			if request++; request == before {
+				wrote = writes(r, "CNAME")
+				w.fake.Hook(nil)
+				w.claim("present", "stale")
+			}
+		})
+		_, err := w.zone.Swap(t.Context(), change(stale, sets(from), sets(to)))
+		var fenced *zone.FencedError
+		if !errors.As(err, &fenced) || fenced.Found != "present" {
+			t.Errorf("taken over before request %d: Swap returned %v, want a FencedError that found the new owner", before, err)
 		}
-	})
-	_, err := w.zone.Swap(t.Context(), change(stale, sets(from), sets(to)))
-	var fenced *zone.FencedError
-	if !taken || !errors.As(err, &fenced) || fenced.Found != "present" {
-		t.Errorf("Swap returned %v, want a FencedError that found the new owner", err)
+		w.holds(from)
+		if before > 20 {
+			t.Fatal("the stale writer never came to write")
+		}
 	}
-	w.holds(from)
 }
 
 // TestC18_MetadataOfOthersIsKept: through claim, swap, take-over and release, and nothing of ours is left behind.
