@@ -26,6 +26,8 @@ type NameState struct {
 	// TTL is the longest that any set of Records has, at the primary or at any link that a server showed.
 	TTL      uint32        `json:"ttl"`
 	Strength zone.Strength `json:"strength"`
+	// Proxied says that the provider answers for the name with addresses of its own: no name server shows where it leads.
+	Proxied bool `json:"proxied,omitempty"`
 	// Views are what every address of every server shows, with the signatures; only for a signed zone.
 	Views []dnsx.View `json:"views,omitempty"`
 	// Owners are external-dns's records of the name, Handover what becomes of them when it moves.
@@ -86,6 +88,7 @@ func Inspect(ctx context.Context, opts InspectOptions) (Inspection, error) {
 			if err != nil {
 				return Inspection{}, err
 			}
+			judgeChange(*state, z, &found)
 			state.Handover = keepers.judge(ctx, *state, z, opts.WithoutGreen, &found)
 			found.Names = append(found.Names, *state)
 		}
@@ -137,6 +140,9 @@ func inspectName(ctx context.Context, opts Options, e Entries, keepers *dnsKeepe
 		found.refuse(e.Hostname, fmt.Sprintf("the server of %s does not keep its conditions, or refuses the change: %s", state.Zone, why), hint)
 		return nil, nil
 	}
+	if state.Proxied, err = proxied(ctx, z.Driver, e.Hostname); err != nil {
+		return nil, err
+	}
 	state.TTL = longestTTL(state)
 	if state.Owners, err = opts.findOwners(ctx, z, state.Delegation, state.Records, keepers.affixes(ctx)); err != nil {
 		if ctx.Err() != nil {
@@ -146,10 +152,22 @@ func inspectName(ctx context.Context, opts Options, e Entries, keepers *dnsKeepe
 		found.refuse(e.Hostname, why, hint)
 		return nil, nil
 	}
-	if state.Delegation.Signed {
+	if state.Delegation.Signed && !state.Proxied {
 		state.Views = opts.survey(ctx, state.Delegation, state.Records)
 	}
 	return &state, ctx.Err()
+}
+
+// judgeChange refuses a swap that the zone could never carry out, while it can still be mended in peace.
+func judgeChange(s NameState, z Zone, found *Inspection) {
+	target, err := newRecords(s, s.TTL)
+	if err != nil || !s.Green.known() {
+		return // judged elsewhere
+	}
+	if err := zone.Judge(z.Driver, zone.Change{Name: s.Hostname, Old: s.Records, New: target}); err != nil {
+		why, hint := mend.Apart(err, "choose an entry of green of the same kind as blue's")
+		found.refuse(s.Hostname, why, hint)
+	}
 }
 
 // refuseDiscovery tells a name whose chain leads nowhere, which its owner must mend, from servers that cannot be read.
@@ -201,6 +219,9 @@ func judgeName(s NameState, opts InspectOptions, found *Inspection) {
 	}
 	if len(s.Delegation.Servers) == 0 {
 		found.refuse(s.Hostname, "no authoritative server of "+s.Zone+" is known, so nothing could prove that a swap has spread", "list the servers of the zone under zones")
+	}
+	if s.Proxied {
+		found.warn(s.Hostname, proxiedNote)
 	}
 	judgeBlue(s, found)
 	if opts.WithoutGreen {

@@ -23,6 +23,8 @@ type Seen struct {
 	Answers int `json:"answers"`
 	// Took is how long it was from the first question on.
 	Took time.Duration `json:"took"`
+	// By is who showed it, where that was not the name servers.
+	By string `json:"by,omitempty"`
 }
 
 // spread is what must be seen everywhere.
@@ -74,6 +76,25 @@ func unsigned(views []dnsx.View) []string {
 // has shown nothing. In a signed zone each must show them with a good signature: a client that validates would else have
 // no answer.
 func (o Options) propagate(ctx context.Context, s spread) (Seen, error) {
+	z, err := o.zoneOf(s.name)
+	if err != nil {
+		return Seen{}, err
+	}
+	hiding, err := proxied(ctx, z.Driver, s.name)
+	if err != nil {
+		return Seen{}, err
+	}
+	by := ""
+	if hiding {
+		by = byProvider
+		hidden := s.hide()
+		if err := atProvider(ctx, z.Driver, hidden); err != nil {
+			return Seen{}, &Error{Op: "verify " + s.name, Hint: "who else changes the name at the provider?", Err: err}
+		}
+		if len(s.want) == 0 {
+			return Seen{At: o.now(), Answers: len(hidden), By: by}, nil
+		}
+	}
 	name, servers := s.name, s.servers
 	began := o.now()
 	said := began
@@ -82,7 +103,7 @@ func (o Options) propagate(ctx context.Context, s spread) (Seen, error) {
 		answers, err := o.everywhere(ctx, s)
 		if err == nil {
 			now := o.now()
-			return Seen{At: now, Servers: len(servers), Answers: len(answers), Took: now.Sub(began)}, nil
+			return Seen{At: now, Servers: len(servers), Answers: len(answers), Took: now.Sub(began), By: by}, nil
 		}
 		if ctx.Err() != nil {
 			return Seen{}, ctx.Err()
@@ -123,8 +144,13 @@ type View struct {
 }
 
 // views asks the zone's resolvers what their clients see. It is information and no gate: a resolver may rightly hold the
-// old answer until its TTL ends.
+// old answer until its TTL ends. Of a proxied name they see nothing that could move.
 func (o Options) views(ctx context.Context, name string, sets []dnsx.RRset) []View {
+	if z, err := o.zoneOf(name); err == nil {
+		if hiding, err := proxied(ctx, z.Driver, name); err == nil && hiding {
+			return nil
+		}
+	}
 	resolvers, err := o.resolversOf(name)
 	if err != nil {
 		return []View{{Name: name, Error: err.Error(), At: o.now()}}

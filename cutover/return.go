@@ -42,6 +42,10 @@ func PlanReturn(ctx context.Context, opts ReturnOptions) (*plan.Plan, error) {
 	err := opts.swapped(ctx, func(c plan.Change, d moveData, z Zone, now []zone.RRset) error {
 		back := d
 		back.Change = d.Change.Reverse()
+		half, err := zone.Underway(ctx, z.Driver, d.Change)
+		if err != nil {
+			return err
+		}
 		fence, err := planNewFence(ctx, opts, p, c.App, z, d)
 		if err != nil {
 			return err
@@ -57,7 +61,7 @@ func PlanReturn(ctx context.Context, opts ReturnOptions) (*plan.Plan, error) {
 			// Servers may still show green, and a resolver may have learned it from them.
 			_, verify := moveChanges(opts.Options, p.Stage, c.App, actionReturn, back)
 			verifies = append(verifies, verify)
-		case sameRecords(now, back.Change.Old):
+		case half || sameRecords(now, back.Change.Old):
 			if h := d.Handover; h != nil {
 				back.Handover = &Handover{From: h.To, To: h.From, Affix: h.Affix}
 				back.Change.With = opts.companionsBack(ctx, p, z, d)

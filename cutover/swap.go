@@ -76,6 +76,8 @@ type moveData struct {
 	Green Entry `json:"green"`
 	// Signed says that the zone is: every server must show a good signature too.
 	Signed bool `json:"signed,omitempty"`
+	// Proxied says that no name server shows where the name leads: the provider's API is read instead.
+	Proxied bool `json:"proxied,omitempty"`
 	// Handover is what becomes of external-dns's records of the name, in the same message.
 	Handover *Handover `json:"handover,omitempty"`
 	// Baselines are taken with the plan, so that a run that goes on after a kill still has those from before the swap.
@@ -187,7 +189,13 @@ func planMove(ctx context.Context, opts SwapOptions, p *plan.Plan, e Entries, ke
 		return nil, nil, nil, err
 	}
 	state := NameState{Entries: e, Zone: held.Zone, Records: now, Strength: z.Driver.Strength()}
+	if state.Proxied, err = proxied(ctx, z.Driver, e.Hostname); err != nil {
+		return nil, nil, nil, err
+	}
 	var found Inspection
+	if state.Proxied {
+		found.warn(e.Hostname, proxiedNote)
+	}
 	judgeGreen(state, &found)
 	if state.Owners, err = opts.findOwners(ctx, z, opts.sight(ctx, held), now, keepers.affixes(ctx)); err != nil {
 		return nil, nil, nil, err
@@ -206,7 +214,10 @@ func planMove(ctx context.Context, opts SwapOptions, p *plan.Plan, e Entries, ke
 		return nil, nil, nil, err
 	}
 	change := zone.Change{Name: e.Hostname, Old: held.Low, New: target, Fence: held.Fence}
-	data = &moveData{Zone: held.Zone, Change: change, Servers: held.Servers, Strength: state.Strength, Green: e.Green, Signed: held.Signed, Handover: state.Handover, Baselines: baselines}
+	data = &moveData{
+		Zone: held.Zone, Change: change, Servers: held.Servers, Strength: state.Strength, Green: e.Green, Signed: held.Signed, Proxied: state.Proxied,
+		Handover: state.Handover, Baselines: baselines,
+	}
 	if h := state.Handover; h != nil {
 		data.Change.With = h.companions(state.Owners)
 		h.note(p, e.Hostname, data.Change.With)
@@ -245,6 +256,9 @@ func moveChanges(opts Options, stage, app string, action plan.Action, d moveData
 		Action: actionVerify, Target: name, App: app,
 		Why:  fmt.Sprintf("every address of all %d servers must show it with authority within %s; it only reads, so nothing is taken back", len(d.Servers), opts.propagation()),
 		Data: plan.JSON(d),
+	}
+	if d.Proxied {
+		verify.Why = "no name server shows where a proxied name leads, so it is read back at the provider's API; it only reads, so nothing is taken back"
 	}
 	return move, verify
 }

@@ -215,16 +215,23 @@ func planLower(opts Options, stage string, s NameState, fence zone.Fence) (lower
 	for _, set := range s.Records {
 		ttl = min(ttl, set.TTL) // a TTL that is shorter already is not raised
 	}
+	waited := s.TTL
+	why := fmt.Sprintf("from %ds to %ds with the target unchanged (%s), so that a swap and its way back take no longer", s.TTL, ttl, s.Strength)
+	if s.Proxied {
+		// No cache of the DNS holds where it leads, so that there is nothing to lower and nothing to wait for.
+		ttl, waited = s.Records[0].TTL, 0
+		why = fmt.Sprintf("nothing is changed: it is proxied, and its provider alone decides on its TTL; a swap reaches all of the provider's servers within %ds", ttl)
+	}
 	held := Held{
 		App: s.App, Name: s.Hostname, Zone: s.Zone, Fence: fence, Servers: s.Delegation.Servers, Signed: s.Delegation.Signed,
 		Old: s.Records, Low: withTTL(s.Records, ttl), OldTTL: s.TTL,
 	}
-	old := time.Duration(s.TTL) * time.Second
+	old := time.Duration(waited) * time.Second
 	change := zone.Change{Name: s.Hostname, Old: held.Old, New: held.Low, Fence: fence}
 	lower = plan.Change{
 		ID:     stage + "/lower/" + s.Hostname,
 		Action: actionLower, Target: s.Hostname, App: s.App,
-		Why:      fmt.Sprintf("from %ds to %ds with the target unchanged (%s), so that a swap and its way back take no longer", s.TTL, ttl, s.Strength),
+		Why:      why,
 		ReliesOn: []plan.Reliance{{What: "records of " + s.Hostname, Is: describe(s.Records)}},
 		Reverse:  &plan.Reverse{Action: actionRestore, How: fmt.Sprintf("set the TTL to %ds again", s.TTL), Data: plan.JSON(change.Reverse())},
 		Data:     plan.JSON(lowerData{Held: held, Change: change}),
@@ -234,7 +241,7 @@ func planLower(opts Options, stage string, s NameState, fence zone.Fence) (lower
 		Action: actionWait, Target: "the old TTL of " + s.Hostname, App: s.App,
 		Why: fmt.Sprintf("a cache may have got the old TTL until the last server showed the new one: %s from then on; nothing is changed, so nothing is taken back",
 			sum(part{"old TTL", old}, part{"margin", opts.margin()})),
-		Data: plan.JSON(waitData{App: s.App, Name: s.Hostname, Lower: lower.ID, TTL: s.TTL}),
+		Data: plan.JSON(waitData{App: s.App, Name: s.Hostname, Lower: lower.ID, TTL: waited}),
 	}
 	return lower, wait
 }
@@ -302,7 +309,13 @@ func (o Options) swapOne(ctx context.Context, id string, change zone.Change) (zo
 	if err != nil {
 		return zone.Result{}, err
 	}
+	half := false
 	if !sameRecords(now, change.Old) && !sameRecords(now, change.New) {
+		if half, err = zone.Underway(ctx, z.Driver, change); err != nil {
+			return zone.Result{}, err
+		}
+	}
+	if !half && !sameRecords(now, change.Old) && !sameRecords(now, change.New) {
 		return zone.Result{}, &plan.MovedError{Change: id, What: "records of " + change.Name, Was: describe(change.Old), Now: describe(now)}
 	}
 	result, err := z.Driver.Swap(ctx, change)

@@ -13,7 +13,10 @@ import (
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/minio"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/s3"
 	"github.com/crossfade-project/crossfade/cutover/zone"
+	"github.com/crossfade-project/crossfade/cutover/zone/azuredns"
 	"github.com/crossfade-project/crossfade/cutover/zone/clouddns"
+	"github.com/crossfade-project/crossfade/cutover/zone/cloudflare"
+	"github.com/crossfade-project/crossfade/cutover/zone/filezone"
 	"github.com/crossfade-project/crossfade/cutover/zone/rfc2136"
 	"github.com/crossfade-project/crossfade/cutover/zone/route53"
 )
@@ -61,7 +64,8 @@ func openWhole(ctx context.Context, s crossfade.Store) (bucket.Bucket, error) {
 
 // zoneDrivers opens zones, each with the driver of its provider.
 type zoneDrivers struct {
-	route53 route53.Limits // of all zones together
+	route53    route53.Limits    // of all zones together
+	cloudflare cloudflare.Limits // the same
 }
 
 func (d *zoneDrivers) open(ctx context.Context, z crossfade.ZoneConfig) (zone.Zone, error) {
@@ -85,11 +89,18 @@ func (d *zoneDrivers) open(ctx context.Context, z crossfade.ZoneConfig) (zone.Zo
 			Credentials: clouddns.Credentials{ServiceAccount: []byte(p.ServiceAccount)}, Silence: z.Silence, Clock: z.Clock, Log: z.Log,
 		})
 	case z.AzureDNS != nil:
-		return nil, errors.New("there is no driver for Azure DNS yet")
+		p := z.AzureDNS
+		return azuredns.New(ctx, azuredns.Options{
+			Apex: z.Name, Subscription: p.Subscription, ResourceGroup: p.ResourceGroup, Tenant: p.Tenant, Client: p.Client, Secret: p.Secret,
+			Endpoint: p.Endpoint, Gap: p.Gap, Silence: z.Silence, Clock: z.Clock, Log: z.Log,
+		})
 	case z.Cloudflare != nil:
-		return nil, errors.New("there is no driver for Cloudflare yet")
+		p := z.Cloudflare
+		return cloudflare.New(ctx, cloudflare.Options{
+			Apex: z.Name, ZoneID: p.ZoneID, Token: p.Token, Endpoint: p.Endpoint, Limits: &d.cloudflare, Silence: z.Silence, Clock: z.Clock, Log: z.Log,
+		})
 	case z.File != nil:
-		return nil, errors.New("there is no driver for a zone in a file yet")
+		return filezone.New(filezone.Options{Apex: z.Name, Path: z.File.Path, Log: z.Log})
 	}
 	return nil, errors.New("the file does not say who changes the zone")
 }

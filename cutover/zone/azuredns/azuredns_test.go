@@ -126,6 +126,12 @@ func TestAzureKeepsTheContractWithAGap(t *testing.T) {
 	zonetest.Run(t, target(t, time.Minute))
 }
 
+func TestAzureKeepsTheContractWithoutAGap(t *testing.T) {
+	one := target(t, 0)
+	one.OneType = true
+	zonetest.Run(t, one)
+}
+
 // TestC18_EtagsGuardEveryWrite: whoever writes between our reading and our writing is not overwritten, whatever we do.
 func TestC18_EtagsGuardEveryWrite(t *testing.T) {
 	from, to := set("CNAME", 60, blue), set("CNAME", 60, green)

@@ -47,6 +47,8 @@ type Driver struct {
 var _ interface {
 	zone.Zone
 	zone.Lister
+	zone.Resumer
+	zone.Judger
 } = (*Driver)(nil)
 
 // New checks the options. It sends nothing.

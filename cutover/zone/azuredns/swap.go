@@ -38,25 +38,57 @@ type attempt struct {
 func (d *Driver) Swap(ctx context.Context, change zone.Change) (zone.Result, error) {
 	a := &attempt{result: zone.Result{Strength: zone.Weak}}
 	change, err := change.Normal(d.apex)
+	if err == nil {
+		err = writes(change)
+	}
 	if err != nil {
 		return a.result, err
 	}
-	if err := zone.Alone(change); err != nil {
-		return a.result, err
-	}
 	a.change = change
-	op := "swap " + change.Name
-	for _, typ := range change.Touched() {
-		if !slices.Contains(writable(), typ) {
-			return a.result, &zone.Error{Op: op, Hint: "change it by hand", Err: fmt.Errorf("%w: this driver does not write %s records", zone.ErrInvalid, typ)}
-		}
-	}
 	if err := d.pursue(ctx, a); err != nil {
-		return a.result, d.errorOf(op, err)
+		return a.result, d.errorOf("swap "+change.Name, err)
 	}
 	a.result.Applied = a.acked || a.lost != nil
 	a.result.Recovered = a.lost != nil
 	return a.result, nil
+}
+
+// writes refuses what this driver never writes.
+func writes(change zone.Change) error {
+	if err := zone.Alone(change); err != nil {
+		return err
+	}
+	for _, typ := range change.Touched() {
+		if !slices.Contains(writable(), typ) {
+			return &zone.Error{Op: "swap " + change.Name, Hint: "change it by hand", Err: fmt.Errorf("%w: this driver does not write %s records", zone.ErrInvalid, typ)}
+		}
+	}
+	return nil
+}
+
+// Judge implements zone.Judger: what needs several requests needs a gap.
+func (d *Driver) Judge(change zone.Change) error {
+	change, err := change.Normal(d.apex)
+	if err == nil {
+		err = writes(change)
+	}
+	if err != nil {
+		return err
+	}
+	return d.checkGap(change, change.Old)
+}
+
+// checkGap refuses a change that takes several requests from what the name holds, where no gap is declared.
+func (d *Driver) checkGap(change zone.Change, now []zone.RRset) error {
+	n := len(steps(now, change.New))
+	if n <= 1 || d.gap > 0 || onlyTTLs(change) {
+		return nil
+	}
+	return &zone.Error{
+		Op:   "swap " + change.Name,
+		Hint: "replace records by records of the same one type, or declare with azureDNS.gap for how long the name may be without an answer",
+		Err:  fmt.Errorf("%w: from %s to %s takes %d requests, and Azure DNS has no transaction over several record sets", zone.ErrInvalid, describe(now), describe(change.New), n),
+	}
 }
 
 // pursue reads, writes and reads again until the name holds what it is to hold, or it is clear that it will not.
@@ -169,6 +201,30 @@ func (d *Driver) look(ctx context.Context, a *attempt) (view, error) {
 	return now, nil
 }
 
+// Underway implements zone.Resumer, by the mark that the fence holds while a change of several requests is made.
+func (d *Driver) Underway(ctx context.Context, change zone.Change) (bool, error) {
+	op := "see whether a change of " + change.Name + " is under way"
+	change, err := change.Normal(d.apex)
+	if err != nil || change.Fence.Name == "" {
+		return false, err
+	}
+	var now []zone.RRset
+	for _, typ := range change.Touched() {
+		at, err := d.get(ctx, change.Name, typ)
+		if err != nil {
+			return false, d.errorOf(op, err)
+		}
+		if len(at.set.Data) > 0 {
+			now = append(now, at.set)
+		}
+	}
+	fence, err := d.get(ctx, change.Fence.Name, "TXT")
+	if err != nil {
+		return false, d.errorOf(op, err)
+	}
+	return fence.meta(metaUnderway) == markOf(change) && between(change, now), nil
+}
+
 // readFence reads the fence and demands that it hold our token.
 func (d *Driver) readFence(ctx context.Context, fence zone.Fence) (found, error) {
 	if fence.Name == "" {
@@ -188,12 +244,8 @@ func (d *Driver) readFence(ctx context.Context, fence zone.Fence) (found, error)
 func (d *Driver) plan(ctx context.Context, a *attempt, now view) ([]zone.RRset, error) {
 	change := a.change
 	plan := steps(now.sets, change.New)
-	if len(plan) > 1 && d.gap <= 0 && !onlyTTLs(change) {
-		return nil, &zone.Error{
-			Op:   "swap " + change.Name,
-			Hint: "replace records by records of the same one type, or declare with azureDNS.gap for how long the name may be without an answer",
-			Err:  fmt.Errorf("%w: from %s to %s takes %d requests, and Azure DNS has no transaction over several record sets", zone.ErrInvalid, describe(now.sets), describe(change.New), len(plan)),
-		}
+	if err := d.checkGap(change, now.sets); err != nil {
+		return nil, err
 	}
 	if zone.NeedsLevel(change, d.apex) {
 		all, err := d.List(ctx)

@@ -110,12 +110,12 @@ func sentTTL(want zone.RRset, was record) int {
 func checkTTL(want zone.RRset, like record) error {
 	op := "swap " + want.Name
 	switch {
-	case like.proxied() && want.TTL != automatic:
+	case like.proxied() && want.TTL != automaticTTL:
 		return &zone.Error{
-			Op: op, Hint: "plan it again: a proxied record's TTL is shown as 1",
-			Err: fmt.Errorf("%w: the record is proxied, so that its TTL is Cloudflare's and cannot be %d", zone.ErrInvalid, want.TTL),
+			Op: op, Hint: fmt.Sprintf("leave it at %d s, which is how long Cloudflare takes at most", automaticTTL),
+			Err: fmt.Errorf("%w: the record is proxied, so that its TTL is Cloudflare's and cannot be %d s", zone.ErrInvalid, want.TTL),
 		}
-	case !like.proxied() && want.TTL == automatic:
+	case want.TTL == automatic:
 		return &zone.Error{
 			Op: op, Hint: "choose a TTL of 60 s or more",
 			Err: fmt.Errorf("%w: the TTL 1 means %d s to Cloudflare", zone.ErrInvalid, automaticTTL),

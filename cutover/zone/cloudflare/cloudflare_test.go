@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"github.com/crossfade-project/crossfade/cutover/zone"
 	"github.com/crossfade-project/crossfade/cutover/zone/cloudflare"
 	"github.com/crossfade-project/crossfade/cutover/zone/cloudflare/cloudflarefake"
@@ -31,7 +29,7 @@ type world struct {
 	fake  *cloudflarefake.Server
 	zone  *cloudflare.Driver
 	watch *clock.Fake
-	limit *rate.Limiter
+	limit *cloudflare.Limits
 }
 
 func newWorld(t *testing.T) *world {
@@ -42,7 +40,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(fake.Close)
-	w := &world{T: t, fake: fake, watch: watch, limit: cloudflare.NewLimiter()}
+	w := &world{T: t, fake: fake, watch: watch, limit: &cloudflare.Limits{}}
 	w.zone = w.driver()
 	return w
 }
@@ -50,7 +48,7 @@ func newWorld(t *testing.T) *world {
 // driver is another writer of the same zone.
 func (w *world) driver() *cloudflare.Driver {
 	w.Helper()
-	d, err := cloudflare.New(w.Context(), cloudflare.Options{Apex: apex, Token: cloudflarefake.Token, Endpoint: w.fake.URL, Clock: w.watch, Limiter: w.limit})
+	d, err := cloudflare.New(w.Context(), cloudflare.Options{Apex: apex, Token: cloudflarefake.Token, Endpoint: w.fake.URL, Clock: w.watch, Limits: w.limit})
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -145,12 +143,13 @@ func TestC19_RecordsKeepWhatTheyHave(t *testing.T) {
 		for _, fenced := range []bool{true, false} {
 			t.Run(fmt.Sprintf("proxied %t, fenced %t", proxied, fenced), func(t *testing.T) {
 				w := newWorld(t)
-				ttl := uint32(300)
+				const ttl = 300
+				sent := ttl
 				if proxied {
-					ttl = 1
+					sent = 1
 				}
 				id := w.fake.Add(cloudflarefake.Record{
-					Name: name, Type: "CNAME", Content: "blue.lb.test", TTL: int(ttl), Proxied: proxied, Comment: "the shop", Tags: []string{"team:shop"},
+					Name: name, Type: "CNAME", Content: "blue.lb.test", TTL: sent, Proxied: proxied, Comment: "the shop", Tags: []string{"team:shop"},
 				})
 				var fence zone.Fence
 				if fenced {
@@ -167,7 +166,7 @@ func TestC19_RecordsKeepWhatTheyHave(t *testing.T) {
 				}
 				got[0].ID = id
 				want := cloudflarefake.Record{
-					ID: id, Name: "shop.apps.test", Type: "CNAME", Content: "other.lb.test", TTL: int(ttl), Proxied: proxied, Comment: "the shop", Tags: []string{"team:shop"},
+					ID: id, Name: "shop.apps.test", Type: "CNAME", Content: "other.lb.test", TTL: sent, Proxied: proxied, Comment: "the shop", Tags: []string{"team:shop"},
 				}
 				if fmt.Sprint(got[0]) != fmt.Sprint(want) {
 					t.Errorf("the record is %v, want %v", got[0], want)
@@ -178,7 +177,7 @@ func TestC19_RecordsKeepWhatTheyHave(t *testing.T) {
 	// Over a change of type too: what was proxied stays so.
 	w := newWorld(t)
 	w.fake.Add(cloudflarefake.Record{Name: name, Type: "A", Content: "192.0.2.1", TTL: 1, Proxied: true, Comment: "the shop"})
-	w.swap(change(zone.Fence{}, sets(set("A", 1, "192.0.2.1")), sets(set("CNAME", 1, green))))
+	w.swap(change(zone.Fence{}, sets(set("A", 300, "192.0.2.1")), sets(set("CNAME", 300, green))))
 	if got := w.fake.At(name); len(got) != 1 || !got[0].Proxied || got[0].Comment != "the shop" {
 		t.Errorf("after a change of type: %v", got)
 	}
@@ -199,7 +198,7 @@ func TestC19_ProxiedNamesAreSaid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	result := w.swap(change(zone.Fence{}, sets(set("A", 1, "192.0.2.1")), sets(set("A", 1, "192.0.2.2"))))
+	result := w.swap(change(zone.Fence{}, sets(set("A", 300, "192.0.2.1")), sets(set("A", 300, "192.0.2.2"))))
 	if len(result.After) != 1 || result.After[0].Data[0] != "192.0.2.2" {
 		t.Errorf("read back: %v", result.After)
 	}
@@ -208,7 +207,7 @@ func TestC19_ProxiedNamesAreSaid(t *testing.T) {
 		t.Errorf("the DNS shows %v, then %v, %v", before, after, err)
 	}
 	w.holds("A 192.0.2.2")
-	_, err = w.zone.Swap(t.Context(), change(zone.Fence{}, sets(set("A", 1, "192.0.2.2")), sets(set("A", 60, "192.0.2.2"))))
+	_, err = w.zone.Swap(t.Context(), change(zone.Fence{}, sets(set("A", 300, "192.0.2.2")), sets(set("A", 60, "192.0.2.2"))))
 	if !errors.Is(err, zone.ErrInvalid) {
 		t.Errorf("a TTL for a proxied record: %v", err)
 	}

@@ -28,7 +28,7 @@
 // # Proxied records
 //
 // For a proxied name Cloudflare's servers answer with addresses of Cloudflare, and pass requests on to what the record
-// holds: the DNS shows no difference when it changes, and no cache but Cloudflare's own holds it. The driver says so
-// (zone.Proxier), and gives the TTL of such a set as 1, which is what the API has there and stands for "automatic". A
-// record that is not proxied and has the TTL 1 is answered with 300 s (page "Time to Live (TTL)").
+// holds: the DNS shows no difference when it changes. The driver says so (zone.Proxier). The TTL of such a record is
+// automatic, which the API writes as 1 and which is 300 s, and a change of it takes place within as long (page "Time to
+// Live (TTL)"); so the driver gives it as 300, as it does with the automatic TTL of a record that is not proxied.
 package cloudflare

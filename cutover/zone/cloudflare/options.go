@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -23,8 +24,8 @@ type Options struct {
 	Token string
 	// Endpoint is the URL of the API; empty means https://api.cloudflare.com/client/v4.
 	Endpoint string
-	// Limiter is shared by all zones of one user; see NewLimiter. Nil is one for this zone alone.
-	Limiter *rate.Limiter
+	// Limits are shared by all zones of one user. Nil is for this zone alone.
+	Limits *Limits
 
 	// Attempts is how often one change is tried at most. Zero means 3.
 	Attempts int
@@ -52,9 +53,16 @@ const (
 	patience = 6 * time.Minute
 )
 
-// NewLimiter returns what keeps to Cloudflare's limit for one user, over all zones together.
-func NewLimiter() *rate.Limiter {
-	return rate.NewLimiter(rate.Every(window/(allowed-saved)), saved)
+// Limits keep all zones of one user together within Cloudflare's limit of requests. The zero value is ready. It may be used
+// by several goroutines at once.
+type Limits struct {
+	once    sync.Once
+	limiter *rate.Limiter
+}
+
+func (l *Limits) get() *rate.Limiter {
+	l.once.Do(func() { l.limiter = rate.NewLimiter(rate.Every(window/(allowed-saved)), saved) })
+	return l.limiter
 }
 
 func (o Options) client() (*http.Client, error) {
@@ -68,9 +76,9 @@ func (o Options) client() (*http.Client, error) {
 		plain.DialContext = o.Silence.Dial()
 		next = plain
 	}
-	limiter := o.Limiter
-	if limiter == nil {
-		limiter = NewLimiter()
+	limits := o.Limits
+	if limits == nil {
+		limits = &Limits{}
 	}
-	return &http.Client{Transport: &throttle.Transport{Next: next, Limit: limiter, Patience: patience, Clock: o.Clock, Log: o.Log}}, nil
+	return &http.Client{Transport: &throttle.Transport{Next: next, Limit: limits.get(), Patience: patience, Clock: o.Clock, Log: o.Log}}, nil
 }

@@ -10,18 +10,15 @@ import (
 )
 
 const (
-	// automatic is the TTL that stands for one that Cloudflare chooses, and automaticTTL what it chooses (page "Time to
-	// Live (TTL)").
+	// automatic is the TTL that stands for one that Cloudflare chooses, and automaticTTL what it chooses. A proxied record
+	// has no other one, and a change of it takes place within as long (page "Time to Live (TTL)").
 	automatic    = 1
 	automaticTTL = 300
 )
 
-// ttl is for how long a cache may hold what the record holds. Of a proxied one no cache ever learns it.
+// ttl is for how long a cache may hold what the record holds; for a proxied one, how long Cloudflare's servers may.
 func (r record) ttl() uint32 {
-	switch {
-	case r.proxied():
-		return automatic
-	case r.TTL == automatic:
+	if r.proxied() || r.TTL == automatic {
 		return automaticTTL
 	}
 	return uint32(max(r.TTL, 0))
@@ -64,8 +61,7 @@ func pieces(text string) []string {
 
 func fqdn(name string) string { return strings.TrimSuffix(name, ".") + "." }
 
-// gather makes sets of records, sorted by name and type. A set has the longest TTL of its records, and that of a proxied
-// one as soon as one is: Cloudflare answers for all of them then.
+// gather makes sets of records, sorted by name and type. A set has the longest TTL of its records.
 func gather(records []record) []zone.RRset {
 	sets := map[string]*zone.RRset{}
 	for _, r := range records {
@@ -79,12 +75,7 @@ func gather(records []record) []zone.RRset {
 			set = &zone.RRset{Name: name, Type: r.Type, TTL: r.ttl()}
 			sets[key] = set
 		}
-		if set.TTL != automatic {
-			set.TTL = max(set.TTL, r.ttl())
-		}
-		if r.proxied() {
-			set.TTL = automatic
-		}
+		set.TTL = max(set.TTL, r.ttl())
 		if data := r.data(); !slices.Contains(set.Data, data) {
 			set.Data = append(set.Data, data)
 		}
