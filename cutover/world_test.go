@@ -101,11 +101,16 @@ type fakeNames struct {
 	// more stands at names beside what the zone holds; caa governs every name.
 	more []dnsx.RRset
 	caa  *dnsx.RRset
+	// served, where it is set, is what the servers have instead of the zone.
+	served func(name, typ string) dnsx.RRset
 	// resolve stands in for resolvers where it is set.
 	resolve func(name, typ string) (dnsx.Answer, error)
 }
 
 func (f *fakeNames) read(ctx context.Context, name, typ string) dnsx.RRset {
+	if f.served != nil {
+		return f.served(name, typ)
+	}
 	set, err := f.zone.Lookup(ctx, name, typ)
 	if err != nil {
 		return dnsx.RRset{Name: name, Type: typ}
