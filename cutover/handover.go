@@ -267,13 +267,42 @@ func (k *dnsKeepers) judgeWishes(ctx context.Context, s NameState, keeper Instal
 			"give green's Ingress the host, or its Service the annotation "+annotationHostname+"; or run green's external-dns with --policy=upsert-only until the migration is over"+mendPause)
 		return false
 	}
+	if green && !judgeTargets(s, keeper, wishes, found) {
+		return false
+	}
 	for _, w := range wishes {
 		switch {
-		case w.ttl == "":
+		case w.ttl == "", w.ttl == "0": // 0 is external-dns's word for none
 		case green:
 			found.warn(s.Hostname, fmt.Sprintf("%s on green demands the TTL %s: external-dns sets it once it owns the record, and going back then takes as long", w.object, w.ttl))
 		default:
 			found.refuse(s.Hostname, fmt.Sprintf("%s on blue demands the TTL %s of external-dns, which would undo the lowered one", w.object, w.ttl), "take the annotation "+annotationTTL+" away until the name has moved"+mendPause)
+			return false
+		}
+	}
+	return true
+}
+
+// judgeTargets demands that green's external-dns would write what the swap writes: else it changes the record as soon as it
+// owns it, and the way back would find a record that nobody planned.
+func judgeTargets(s NameState, keeper Installation, wishes []wish, found *Inspection) bool {
+	sets, err := newRecords(s, 0)
+	if err != nil {
+		return true // refused for itself
+	}
+	var data []string
+	for _, set := range sets {
+		data = append(data, set.Data...)
+	}
+	for _, w := range wishes {
+		switch {
+		case len(w.targets) == 0 && keeper.Policy == "sync":
+			found.refuse(s.Hostname, fmt.Sprintf("%s on green asks external-dns for it and has no address: under the policy sync %s would delete the record as soon as it owns it", w.object, keeper),
+				"wait for its address, or annotate it with "+annotationTarget+": "+strings.Join(data, ",")+mendPause)
+			return false
+		case len(w.targets) > 0 && !w.writes(data):
+			found.refuse(s.Hostname, fmt.Sprintf("the swap writes %s, and for %s green's external-dns would write %s as soon as it owns the record", strings.Join(data, " "), w.object, strings.Join(w.targets, " ")),
+				"let both be the same: green's target in the file, or the annotation "+annotationTarget+": "+strings.Join(data, ",")+mendPause)
 			return false
 		}
 	}

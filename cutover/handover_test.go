@@ -43,6 +43,7 @@ func asking(name string, annotations map[string]string) *networkingv1.Ingress {
 	return &networkingv1.Ingress{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: "shop", Annotations: annotations},
 		Spec:       networkingv1.IngressSpec{Rules: []networkingv1.IngressRule{{Host: strings.TrimSuffix(name, ".")}}},
+		Status:     networkingv1.IngressStatus{LoadBalancer: networkingv1.IngressLoadBalancerStatus{Ingress: []networkingv1.IngressLoadBalancerIngress{{Hostname: "Green.LB.test"}}}},
 	}
 }
 
@@ -201,6 +202,21 @@ func TestC25_WithoutHandoverNothingMoves(t *testing.T) {
 			svc := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: "shop", Annotations: map[string]string{"external-dns.alpha.kubernetes.io/hostname": "shop.apps.test"}}}
 			w.opts.Green = sideOf(keeper("--txt-owner-id=green-prod"), svc)
 		}, "would delete the record as soon as it owns it"},
+		"green's would write an address": {func(_ *testing.T, w *world) {
+			in := asking(shopName, nil)
+			in.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{IP: "127.0.0.3"}}
+			w.opts.Green = sideOf(keeper("--txt-owner-id=green-prod"), in)
+		}, "the swap writes green.lb.test., and for Ingress demo/shop green's external-dns would write 127.0.0.3"},
+		"green's would write what it is told": {func(_ *testing.T, w *world) {
+			in := asking(shopName, map[string]string{"external-dns.alpha.kubernetes.io/target": "green.lb.test"})
+			in.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{IP: "127.0.0.3"}}
+			w.opts.Green = sideOf(keeper("--txt-owner-id=green-prod"), in)
+		}, ""},
+		"what asks on green has no address": {func(_ *testing.T, w *world) {
+			in := asking(shopName, nil)
+			in.Status = networkingv1.IngressStatus{}
+			w.opts.Green = sideOf(keeper("--txt-owner-id=green-prod"), in)
+		}, "has no address: under the policy sync"},
 		"blue demands a TTL": {func(_ *testing.T, w *world) {
 			w.opts.Blue = sideOf(keeper("--txt-owner-id=blue-prod"), asking(shopName, map[string]string{"external-dns.alpha.kubernetes.io/ttl": "300"}))
 		}, "demands the TTL 300 of external-dns"},

@@ -35,6 +35,9 @@ const resigned = 5
 // cutover (C15): a client that validates has no answer else.
 func judgeSignatures(s NameState, opts Options, found *Inspection) {
 	if !s.Delegation.Signed {
+		if s.Delegation.Secure {
+			found.refuse(s.Hostname, "its zone "+s.Zone+" is not signed, and its parent "+s.Delegation.Parent+" has a DS for it: nobody who validates gets an answer", "take the DS out of the parent, or sign the zone")
+		}
 		return
 	}
 	const mendSigner = "look at the zone's signer and at the transfers of the server; a zone that is meant to be unsigned has neither DNSKEY nor a DS at its parent"

@@ -51,6 +51,7 @@ func TestC15_SignaturesAtEveryServer(t *testing.T) {
 		"it ends during the cutover":  {func(w *world) { w.signs(14*day, 8*time.Minute) }, "ends in 8m0s, and the cutover's waits take 9m4s", "", ""},
 		"nobody renewed it":           {func(w *world) { w.signs(12*day, 2*day) }, "", "a signer at work renews it earlier", ""},
 		"one address does not answer": {func(w *world) { w.signs(4*day, 10*day); w.names.silent[server(2)] = true }, "192.0.2.2:53: no answer", "", ""},
+		"a DS for an unsigned zone":   {func(w *world) { w.names.secure = true }, "has a DS for it: nobody who validates gets an answer", "", ""},
 		"an unsigned zone":            {func(w *world) { w.names.unsigned[server(3)] = true }, "", "", "RRSIG"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -72,12 +72,15 @@ type wish struct {
 	object string
 	// ttl is what the object demands; empty where it leaves the TTL alone.
 	ttl string
+	// targets are what external-dns would let the name lead to; empty where the object has no address yet.
+	targets []string
 }
 
 // Annotations of external-dns on the objects that it reads.
 const (
 	annotationHostname = "external-dns.alpha.kubernetes.io/hostname"
 	annotationTTL      = "external-dns.alpha.kubernetes.io/ttl"
+	annotationTarget   = "external-dns.alpha.kubernetes.io/target"
 )
 
 // findWishes returns the Ingresses and Services of a namespace that ask for a name.
@@ -89,7 +92,7 @@ func findWishes(ctx context.Context, side Side, namespace, name string) ([]wish,
 	}
 	for _, in := range ingresses.Items {
 		if slices.ContainsFunc(hostsOf(in), func(h string) bool { return sameName(h, name) }) {
-			wishes = append(wishes, wish{fmt.Sprintf("Ingress %s/%s", in.Namespace, in.Name), in.Annotations[annotationTTL]})
+			wishes = append(wishes, ingressWish(in))
 		}
 	}
 	services, err := side.Kube.Typed.CoreV1().Services(namespace).List(ctx, metav1.ListOptions{})
@@ -98,10 +101,42 @@ func findWishes(ctx context.Context, side Side, namespace, name string) ([]wish,
 	}
 	for _, svc := range services.Items {
 		if slices.ContainsFunc(annotated(svc), func(h string) bool { return sameName(h, name) }) {
-			wishes = append(wishes, wish{fmt.Sprintf("Service %s/%s", svc.Namespace, svc.Name), svc.Annotations[annotationTTL]})
+			wishes = append(wishes, serviceWish(svc))
 		}
 	}
 	return wishes, nil
+}
+
+// ingressWish takes the targets as external-dns does: the annotated ones, else those of the status.
+func ingressWish(in networkingv1.Ingress) wish {
+	w := wish{object: fmt.Sprintf("Ingress %s/%s", in.Namespace, in.Name), ttl: in.Annotations[annotationTTL], targets: splitNames(in.Annotations[annotationTarget])}
+	if len(w.targets) == 0 {
+		for _, at := range in.Status.LoadBalancer.Ingress {
+			w.targets = append(w.targets, splitNames(at.IP+","+at.Hostname)...)
+		}
+	}
+	return w
+}
+
+// serviceWish prefers external addresses to those of the load balancer, as external-dns does.
+func serviceWish(svc corev1.Service) wish {
+	w := wish{object: fmt.Sprintf("Service %s/%s", svc.Namespace, svc.Name), ttl: svc.Annotations[annotationTTL], targets: splitNames(svc.Annotations[annotationTarget])}
+	if len(w.targets) == 0 {
+		w.targets = append(w.targets, svc.Spec.ExternalIPs...)
+	}
+	if len(w.targets) == 0 {
+		for _, at := range svc.Status.LoadBalancer.Ingress {
+			w.targets = append(w.targets, splitNames(at.IP+","+at.Hostname)...)
+		}
+	}
+	return w
+}
+
+// writes says whether external-dns would let the name lead to exactly what some records say.
+func (w wish) writes(data []string) bool {
+	return len(w.targets) == len(data) && !slices.ContainsFunc(w.targets, func(t string) bool {
+		return !slices.ContainsFunc(data, func(d string) bool { return sameName(t, d) })
+	})
 }
 
 // hostsOf lists the names that an Ingress asks for: those of its rules and of its TLS, and the annotated ones.

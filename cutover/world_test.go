@@ -96,6 +96,7 @@ type fakeNames struct {
 	before func()
 	// signature is what each server shows in a signed zone, but for those that are unsigned.
 	signed    bool
+	secure    bool
 	signature dnsx.Signature
 	unsigned  map[netip.AddrPort]bool
 	// more stands at names beside what the zone holds; caa governs every name.
@@ -119,7 +120,7 @@ func (f *fakeNames) read(ctx context.Context, name, typ string) dnsx.RRset {
 }
 
 func (f *fakeNames) Discover(ctx context.Context, name string, _ dnsx.Source) (dnsx.Delegation, error) {
-	d := dnsx.Delegation{Name: name, Cut: dnsx.Cut{SOA: dnsx.SOA{Zone: f.zone.Apex()}, Servers: f.servers, Signed: f.signed}, CAA: f.caa}
+	d := dnsx.Delegation{Name: name, Cut: dnsx.Cut{SOA: dnsx.SOA{Zone: f.zone.Apex()}, Servers: f.servers, Signed: f.signed, Secure: f.secure}, CAA: f.caa}
 	for _, typ := range []string{"CNAME", "A", "AAAA"} {
 		if set := f.read(ctx, name, typ); len(set.Data) > 0 {
 			d.Records = append(d.Records, set)
