@@ -94,6 +94,7 @@ func (m *Migration) checks() []check {
 	}
 	list = append(list, m.storeChecks()...)
 	list = append(list, m.hereChecks()...)
+	list = append(list, m.gateChecks()...)
 	return append(list, m.nameChecks(s)...)
 }
 

@@ -151,6 +151,19 @@ func (m *Migration) secretRights() []kube.Right {
 			add(c.Ref, "zones."+z.Name+"."+c.Field)
 		}
 	}
+	for _, a := range m.file.Applications {
+		for _, c := range a.Checks {
+			for field, ref := range c.SecretRefs() {
+				add(ref, fmt.Sprintf("check %q of %s: %s", c.Name, a.Name, field))
+			}
+		}
+	}
+	for _, n := range m.file.Notifications {
+		if n.Webhook != nil {
+			add(n.Webhook.URLFrom, "notifications."+n.Name+".webhook.urlFrom")
+			add(n.Webhook.Secret, "notifications."+n.Name+".webhook.secret")
+		}
+	}
 	return list
 }
 

@@ -27,6 +27,25 @@ func (c Check) Kinds() int {
 // gathers reports whether a check judges what has come together over a while.
 func (c Check) gathers() bool { return c.Probes != nil || c.Prometheus != nil }
 
+// SecretRefs are the secrets that a check refers to, by field.
+func (c Check) SecretRefs() map[string]*SecretRef {
+	refs := map[string]*SecretRef{}
+	ofHTTP := func(h *HTTPCheck, at string) {
+		for name, ref := range h.SecretHeaders {
+			refs[at+".secretHeaders."+name] = &ref
+		}
+	}
+	switch {
+	case c.HTTP != nil:
+		ofHTTP(c.HTTP, "http")
+	case c.Probes != nil:
+		ofHTTP(&c.Probes.HTTP, "probes.http")
+	case c.Prometheus != nil:
+		refs["prometheus.password"], refs["prometheus.token"] = c.Prometheus.Password, c.Prometheus.Token
+	}
+	return refs
+}
+
 // Before reports whether a check is asked before the swap.
 func (c Check) Before() bool {
 	if c.When == "" {
