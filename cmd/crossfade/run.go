@@ -88,9 +88,8 @@ func (p *program) approve(ctx context.Context, s step) error {
 	return p.confirm()
 }
 
-// askApproval shows what a wave would do and asks whether it may begin.
+// askApproval shows what a wave would do and asks whether it may begin. It comes between stages, when there are no bars.
 func (p *program) askApproval(_ context.Context, r crossfade.ApprovalRequest) (bool, error) {
-	p.progress.Close()
 	if err := (&crossfade.Overview{Migration: r.Plan.Migration, Plans: []*crossfade.Plan{r.Plan}}).Print(p.out); err != nil {
 		return false, err
 	}
