@@ -104,7 +104,7 @@ func orNoName(names []string) string {
 }
 
 // approved returns nil where a wave may begin as far as approvals go.
-func (m *Migration) approved(ctx context.Context, t turn, s stage, opts RunOptions) error {
+func (m *Migration) approved(ctx context.Context, t turn, s stage) error {
 	need, after := m.file.Cutover.ApprovalOf(t.wave)
 	if need == migration.ApprovalNone {
 		return nil
@@ -113,7 +113,7 @@ func (m *Migration) approved(ctx context.Context, t turn, s stage, opts RunOptio
 	if err != nil {
 		return err
 	}
-	if _, ok := m.approvalOf(t.wave, p.Hash()); ok {
+	if m.isApproved(t.wave, p.Hash()) {
 		return nil
 	}
 	if need == migration.ApprovalGates {
@@ -169,10 +169,9 @@ func (m *Migration) approvals(wave int) []Approval {
 	return slices.DeleteFunc(list, func(a Approval) bool { return a.Wave != wave })
 }
 
-// approvalOf finds the approval of a wave's plan that is in force: one from before an application of the wave came back from green
-// is not, since what was approved did not hold.
-func (m *Migration) approvalOf(wave int, hash string) (Approval, bool) {
-	var found Approval
+// isApproved reports whether an approval of a wave's plan is in force: one from before an application of the wave came back from
+// green is not, since what was approved did not hold.
+func (m *Migration) isApproved(wave int, hash string) bool {
 	ok := false
 	m.journal.View(func(log *journal.Log) {
 		for _, r := range log.Records {
@@ -182,13 +181,13 @@ func (m *Migration) approvalOf(wave int, hash string) (Approval, bool) {
 			var a Approval
 			switch {
 			case r.Stage == noteApproved && json.Unmarshal(r.Data, &a) == nil && a.Wave == wave && a.Plan == hash:
-				found, ok = a, true
+				ok = true
 			case r.Stage == noteReturned && m.waveReturned(r, wave):
 				ok = false
 			}
 		}
 	})
-	return found, ok
+	return ok
 }
 
 // waveReturned reports whether a note tells of the return of an application of a wave.
@@ -261,7 +260,7 @@ func (m *Migration) approveWaves(waves []int) error {
 		if err != nil {
 			return err
 		}
-		if _, ok := m.approvalOf(wave, p.Hash()); ok {
+		if m.isApproved(wave, p.Hash()) {
 			continue
 		}
 		if err := m.approve(wave, p.Hash(), m.opts.Actor, ""); err != nil {

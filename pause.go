@@ -137,7 +137,7 @@ func (m *Migration) mayBegin(ctx context.Context, s stage, opts RunOptions) erro
 		return nil
 	}
 	t, _ := m.turnNamed(s.turn)
-	if err := m.approved(ctx, t, s, opts); err != nil {
+	if err := m.approved(ctx, t, s); err != nil {
 		return err
 	}
 	for {
