@@ -68,6 +68,9 @@ func TestC19_ProxiedNamesAreVerifiedByTheAPI(t *testing.T) {
 	if got := fake.At(shopName); len(got) != 1 || got[0].Content != "green.lb.test" || !got[0].Proxied || got[0].ID != id || got[0].Comment != "the shop" {
 		t.Errorf("the record is %+v", got)
 	}
+	if page := (cutover.Report{Apps: []cutover.AppReport{{App: "shop", Swap: &swapped}}}).Markdown(); !contains(page, "weak, seen by the provider's API") {
+		t.Errorf("the report does not say how it was seen:\n%s", page)
+	}
 	// What is waited out is how long the provider itself may take.
 	settle, err := cutover.PlanSettle(t.Context(), cutover.SettleOptions{Options: w.opts, App: "shop", Moved: swapped.Names})
 	if err != nil || !contains(settle.Changes[0].Why, "5m0s") && !contains(settle.Changes[0].Why, "300") {

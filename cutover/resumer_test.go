@@ -91,6 +91,9 @@ func TestC18_ABrokenOffSwapIsFinishedOrTakenBack(t *testing.T) {
 		} else if _, err := cutover.ApplySwap(t.Context(), p, w.rec, opts); err != nil {
 			t.Fatal(err)
 		}
+		if meta := fake.Metadata("_crossfade-"+shopName, "TXT"); meta["crossfadeUnderway"] != "" {
+			t.Errorf("back %t: the fence still says that a change is under way", back)
+		}
 		for typ, data := range want {
 			if got, err := fake.Query(t.Context(), shopName, typ); !slices.Equal(got.Data, data) {
 				t.Errorf("back %t: %s is %v, %v, want %v", back, typ, got.Data, err, data)

@@ -40,6 +40,18 @@ func (m Moved) ttl() time.Duration {
 	return time.Duration(ttl) * time.Second
 }
 
+// promise is how strong the swap was, for people: with what its provider lacks.
+func (m Moved) promise() string {
+	text := string(m.Strength)
+	if m.Result.Gap > 0 {
+		text += fmt.Sprintf(", without its whole answer for up to %s", m.Result.Gap.Round(time.Millisecond))
+	}
+	if m.Seen.By != "" {
+		text += ", seen by " + m.Seen.By
+	}
+	return text
+}
+
 // SwapResult is one application's swap.
 type SwapResult struct {
 	App   string  `json:"app"`

@@ -321,7 +321,8 @@ func TestC18_AddressesAlwaysAnswer(t *testing.T) {
 }
 
 // TestC18_HalfAChangeIsFinishedOrTakenBack: a run is killed after each request of a change of type; another process goes
-// on, or goes back, and nothing but the one or the other stands there then.
+// on, or takes the fence over and goes back, also where the name is empty by then; and nothing but the one or the other
+// stands there in the end.
 func TestC18_HalfAChangeIsFinishedOrTakenBack(t *testing.T) {
 	from := sets(set("A", 60, "192.0.2.1"), set("AAAA", 60, "2001:db8::1"))
 	to := sets(set("CNAME", 60, green))
@@ -353,8 +354,12 @@ func TestC18_HalfAChangeIsFinishedOrTakenBack(t *testing.T) {
 				if err != nil && !errors.Is(err, zone.ErrUncertain) {
 					t.Fatalf("killed after %d: %v", kill, err)
 				}
+				if half, err := w.zone.Underway(t.Context(), c); err != nil || half != (kill < 5) {
+					t.Errorf("killed after %d writes: under way %t, %v", kill, half, err)
+				}
 				if back {
 					c, want = c.Reverse(), old
+					c.Fence = w.claim("two", "one")
 				}
 				if _, err := w.driver(time.Minute).Swap(t.Context(), c); err != nil {
 					t.Fatalf("killed after %d writes, back %t: %v", kill, back, err)
