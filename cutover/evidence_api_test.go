@@ -30,6 +30,7 @@ type api struct {
 	pods    map[string]*corev1.Pod
 	counts  map[string]string // a pod's answer to the request for its counter
 	log     string
+	logs    map[string][]string // of a pod, where it has its own: each line with its time
 	phase   corev1.PodPhase
 	deleted []string
 	made    []corev1.Pod
@@ -57,6 +58,8 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case strings.Contains(r.URL.Path, "/proxy/"):
 		name, _, _ := strings.Cut(parts[5], ":")
 		_, _ = w.Write([]byte(a.counts[name]))
+	case strings.HasSuffix(r.URL.Path, "/log") && a.logs != nil:
+		_, _ = w.Write([]byte(logSince(a.logs[parts[5]], r.URL.Query())))
 	case strings.HasSuffix(r.URL.Path, "/log"):
 		_, _ = w.Write([]byte(a.log))
 	case len(parts) == 5 && r.Method == http.MethodGet:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/crossfade-project/crossfade/internal/migration"
@@ -37,7 +38,7 @@ func BlueEvidence(ctx context.Context, opts BlueEvidenceOptions) ([]Evidence, er
 		ignore = append(ignore, prefix.Masked())
 	}
 	var entries []Entry
-	var evidence []Evidence
+	evidence := accessLogs(opts, ignore)
 	for _, app := range opts.Applications {
 		found, err := FindEntries(ctx, opts.Options, app.Name)
 		if err != nil {
@@ -64,6 +65,24 @@ func BlueEvidence(ctx context.Context, opts BlueEvidenceOptions) ([]Evidence, er
 		FlowEvidence{Reader: reader, Entries: entries, Ignore: ignore, Clock: opts.clock()},
 		NameEvidence{Options: opts.Options, Held: opts.Held, Entries: entries},
 	), nil
+}
+
+// accessLogs are those of the file.
+func accessLogs(opts BlueEvidenceOptions, ignore []netip.Prefix) []Evidence {
+	var hostnames, namespaces []string
+	for _, app := range opts.Applications {
+		for _, h := range app.Hostnames {
+			hostnames = append(hostnames, strings.TrimSuffix(strings.ToLower(h.Name), "."))
+		}
+		if len(app.Hostnames) > 0 {
+			namespaces = append(namespaces, opts.Blue.namespace(app.Namespace))
+		}
+	}
+	var logs []Evidence
+	for _, log := range opts.Retirement.AccessLogs {
+		logs = append(logs, AccessLogEvidence{Kube: opts.Blue.Kube, Log: log, Hostnames: hostnames, Namespaces: namespaces, Ignore: ignore, Clock: opts.clock()})
+	}
+	return logs
 }
 
 // watchFor lets a pod watch for nearly the whole interval. Reset connections stay in the table for ten seconds, which is

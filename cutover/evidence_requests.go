@@ -101,7 +101,7 @@ func (r RequestEvidence) now() time.Time {
 	return r.Clock.Now().UTC()
 }
 
-// pods are those that run. None at all is no evidence: blue is to go on serving until it is retired.
+// pods are those that run.
 func (r RequestEvidence) pods(ctx context.Context) ([]corev1.Pod, error) {
 	selector := r.App.Requests.Pods.Selector
 	if selector == "" {
@@ -111,9 +111,18 @@ func (r RequestEvidence) pods(ctx context.Context) ([]corev1.Pod, error) {
 	if namespace == "" {
 		namespace = r.App.Namespace
 	}
-	list, err := r.Kube.Typed.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
+	running, err := runningPods(ctx, r.Kube, namespace, selector)
 	if err != nil {
-		return nil, fmt.Errorf("list pods of %s: %w", r.App.Name, err)
+		return nil, fmt.Errorf("%s is counted by nobody: %w", r.App.Name, err)
+	}
+	return running, nil
+}
+
+// runningPods are those that run and are chosen. None at all is an error: blue is to go on serving until it is retired.
+func runningPods(ctx context.Context, k *kube.Client, namespace, selector string) ([]corev1.Pod, error) {
+	list, err := k.Typed.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
+	if err != nil {
+		return nil, fmt.Errorf("list the pods %s in %s: %w", selector, namespace, err)
 	}
 	var running []corev1.Pod
 	for _, pod := range list.Items {
@@ -122,7 +131,7 @@ func (r RequestEvidence) pods(ctx context.Context) ([]corev1.Pod, error) {
 		}
 	}
 	if len(running) == 0 {
-		return nil, fmt.Errorf("no pod of %s runs on blue, so nobody counts", r.App.Name)
+		return nil, fmt.Errorf("no pod %s runs in %s on blue", selector, namespace)
 	}
 	return running, nil
 }

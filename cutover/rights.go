@@ -51,9 +51,9 @@ func externalDNSRights(opts Options) []kube.Right {
 }
 
 // EvidenceRights lists what the watch over blue's idleness needs of blue.
-func EvidenceRights(apps []migration.Application, helper string) []kube.Right {
+func EvidenceRights(apps []migration.Application, retirement *migration.Retirement, helper string) []kube.Right {
 	const whyFlows = "idle: a short-lived pod on each node lists the connections to blue's entries"
-	var rights []kube.Right
+	rights := accessLogRights(retirement)
 	named := false
 	for _, app := range apps {
 		if app.Requests != nil {
@@ -69,4 +69,19 @@ func EvidenceRights(apps []migration.Application, helper string) []kube.Right {
 		kube.Right{Side: sideBlue, Namespace: defaultHelperNS, Resource: "pods", Verbs: []string{"create", "list", "get", "delete"}, Why: whyFlows},
 		kube.Right{Side: sideBlue, Namespace: defaultHelperNS, Resource: "pods/log", Verbs: []string{"get"}, Why: whyFlows},
 	)
+}
+
+// accessLogRights are those to read the logs that the file names.
+func accessLogRights(retirement *migration.Retirement) []kube.Right {
+	if retirement == nil {
+		return nil
+	}
+	const why = "idle: the access log of an ingress controller tells who still asks"
+	var rights []kube.Right
+	for _, log := range retirement.AccessLogs {
+		rights = append(rights,
+			kube.Right{Side: sideBlue, Namespace: log.Namespace, Resource: "pods", Verbs: []string{"list"}, Why: why},
+			kube.Right{Side: sideBlue, Namespace: log.Namespace, Resource: "pods/log", Verbs: []string{"get"}, Why: why})
+	}
+	return rights
 }

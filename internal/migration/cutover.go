@@ -39,8 +39,40 @@ type Retirement struct {
 	Interval Duration `yaml:"interval,omitempty" json:"interval,omitempty"`
 	// Ignore lists the addresses (CIDR) of probes and scanners whose flows do not count.
 	Ignore []string `yaml:"ignore,omitempty" json:"ignore,omitempty"`
+	// AccessLogs are logs of blue's ingress controllers. A request in one for a name that has moved is a use of blue.
+	AccessLogs []AccessLog `yaml:"accessLogs,omitempty" json:"accessLogs,omitempty"`
 	// Delete names what of blue may be deleted. What is not named stays.
 	Delete Deletion `yaml:"delete" json:"delete"`
+}
+
+// AccessLog is the access log of an ingress controller on blue, as its pods write it to their output.
+type AccessLog struct {
+	// Format of the log: each controller's own default or its JSON, or json with fields of the controller's configuration.
+	Format string `yaml:"format" json:"format" jsonschema:"enum=ingress-nginx,enum=envoy,enum=traefik,enum=json"`
+	// Namespace of the controller's pods.
+	Namespace string `yaml:"namespace" json:"namespace"`
+	// Selector of the controller's pods.
+	Selector string `yaml:"selector" json:"selector"`
+	// Container that writes the log; needed where a pod has several.
+	Container string `yaml:"container,omitempty" json:"container,omitempty"`
+	// Fields name the fields of JSON lines; dots lead into objects within. Default those of the controller's own JSON.
+	Fields *AccessLogFields `yaml:"fields,omitempty" json:"fields,omitempty"`
+}
+
+// AccessLogFields name the fields of a log of JSON lines.
+type AccessLogFields struct {
+	// Time of the request: RFC 3339, seconds since 1970, or as the common log format has it.
+	Time string `yaml:"time" json:"time"`
+	// Client is the address that asked; of a list the first.
+	Client string `yaml:"client,omitempty" json:"client,omitempty"`
+	// Host that was asked for.
+	Host string `yaml:"host,omitempty" json:"host,omitempty"`
+	// Backend that the request was passed to; it counts where it begins with the namespace of an application and a hyphen.
+	Backend string `yaml:"backend,omitempty" json:"backend,omitempty"`
+	// Agent is the client's program.
+	Agent string `yaml:"agent,omitempty" json:"agent,omitempty"`
+	// Status of the answer.
+	Status string `yaml:"status,omitempty" json:"status,omitempty"`
 }
 
 // Deletion names what of blue is deleted.

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"k8s.io/apimachinery/pkg/labels"
 )
 
 // Floors and defaults of the times of a cutover. The floors fall only in a declared rehearsal.
@@ -280,10 +282,25 @@ func (v *validator) retirement(f *File) {
 			v.problem(fmt.Sprintf("retirement.ignore[%d]", i), fmt.Sprintf("%q is not a CIDR", cidr), "write it as 192.0.2.0/24")
 		}
 	}
+	for i, log := range f.Retirement.AccessLogs {
+		v.accessLog(log, fmt.Sprintf("retirement.accessLogs[%d]", i))
+	}
 	for i, ns := range f.Retirement.Delete.Namespaces {
 		if ns == "default" || strings.HasPrefix(ns, "kube-") {
 			v.problem(fmt.Sprintf("retirement.delete.namespaces[%d]", i), fmt.Sprintf("%s belongs to the cluster", ns), "name namespaces of applications only")
 		}
+	}
+}
+
+func (v *validator) accessLog(log AccessLog, at string) {
+	if _, err := labels.Parse(log.Selector); err != nil {
+		v.problem(at+".selector", err.Error(), "write it as kubectl does: app.kubernetes.io/name=ingress-nginx")
+	}
+	switch {
+	case log.Fields == nil && log.Format == "json":
+		v.problem(at+".fields", "nothing says which fields of the lines are the time and the host", "name them, or a controller as the format")
+	case log.Fields != nil && log.Fields.Host == "" && log.Fields.Backend == "":
+		v.problem(at+".fields", "neither host nor backend is named, so that no request could be told to be for a name that has moved", "name one of them")
 	}
 }
 
