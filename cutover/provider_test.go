@@ -97,7 +97,7 @@ func wholeCutover(t *testing.T, w *world, driver zone.Zone, served func(name, ty
 		t.Fatal(err)
 	}
 	shows("green.lb.test.", 10)
-	if m := swapped.Names[0]; m.Strength != zone.Transactional || !m.Result.Applied || m.Result.Attempts != 1 {
+	if m := swapped.Names[0]; m.Strength != driver.Strength() || !m.Result.Applied || m.Result.Attempts != 1 {
 		t.Errorf("moved = %+v", m)
 	}
 	back := cutover.ReturnOptions{Options: w.opts, App: "shop", Swap: p}
