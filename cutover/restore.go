@@ -60,7 +60,7 @@ func PlanRestoreTTL(ctx context.Context, opts RestoreOptions) (*plan.Plan, error
 		}
 		ttl := held.Old[0].TTL
 		change := zone.Change{Name: held.Name, Old: now, New: withTTL(now, ttl), Fence: held.Fence}
-		if sameRecords(now, held.Low) {
+		if zone.SameSets(now, held.Low) {
 			change.New = held.Old // exactly: its sets may have had several TTLs
 		}
 		p.Add(plan.Change{

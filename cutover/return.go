@@ -56,12 +56,12 @@ func PlanReturn(ctx context.Context, opts ReturnOptions) (*plan.Plan, error) {
 		fences = append(fences, *fence)
 		back.Change.Fence = fenceOf(*fence)
 		switch {
-		case sameRecords(now, back.Change.New):
+		case zone.SameSets(now, back.Change.New):
 			p.Note(plan.Info, d.Change.Name, "it leads to blue already")
 			// Servers may still show green, and a resolver may have learned it from them.
 			_, verify := moveChanges(opts.Options, p.Stage, c.App, actionReturn, back)
 			verifies = append(verifies, verify)
-		case half || sameRecords(now, back.Change.Old):
+		case half || zone.SameSets(now, back.Change.Old):
 			if h := d.Handover; h != nil {
 				back.Handover = &Handover{From: h.To, To: h.From, Affix: h.Affix}
 				back.Change.With = opts.companionsBack(ctx, p, z, d)
@@ -164,7 +164,7 @@ func UnderFences(held []Held, fences []zone.Fence) []Held {
 func LeadsToGreen(ctx context.Context, opts ReturnOptions) ([]string, error) {
 	var names []string
 	err := opts.swapped(ctx, func(_ plan.Change, d moveData, _ Zone, now []zone.RRset) error {
-		if !sameRecords(now, d.Change.Old) {
+		if !zone.SameSets(now, d.Change.Old) {
 			names = append(names, d.Change.Name)
 		}
 		return nil

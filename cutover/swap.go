@@ -217,7 +217,7 @@ func planMove(ctx context.Context, opts SwapOptions, p *plan.Plan, e Entries, ke
 	if len(found.Refusals) > 0 {
 		return nil, nil, nil, nil
 	}
-	if !sameRecords(now, held.Low) {
+	if !zone.SameSets(now, held.Low) {
 		p.Refuse(e.Hostname, fmt.Sprintf("it holds %s, and the stage that lowers TTLs left %s", describe(now), describe(held.Low)), "find out who changed it; nothing is changed over another's head")
 		return nil, nil, nil, nil
 	}

@@ -310,12 +310,12 @@ func (o Options) swapOne(ctx context.Context, id string, change zone.Change) (zo
 		return zone.Result{}, err
 	}
 	half := false
-	if !sameRecords(now, change.Old) && !sameRecords(now, change.New) {
+	if !zone.SameSets(now, change.Old) && !zone.SameSets(now, change.New) {
 		if half, err = zone.Underway(ctx, z.Driver, change); err != nil {
 			return zone.Result{}, err
 		}
 	}
-	if !half && !sameRecords(now, change.Old) && !sameRecords(now, change.New) {
+	if !half && !zone.SameSets(now, change.Old) && !zone.SameSets(now, change.New) {
 		return zone.Result{}, &plan.MovedError{Change: id, What: "records of " + change.Name, Was: describe(change.Old), Now: describe(now)}
 	}
 	result, err := z.Driver.Swap(ctx, change)

@@ -3,7 +3,6 @@ package cutover
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 
 	"github.com/crossfade-project/crossfade/cutover/zone"
 	"github.com/crossfade-project/crossfade/internal/dnsx"
@@ -75,17 +74,4 @@ func withTTL(sets []zone.RRset, ttl uint32) []zone.RRset {
 		out[i].TTL = ttl
 	}
 	return out
-}
-
-// sameRecords says whether two groups of sets are equal, TTLs included, whatever their order.
-func sameRecords(a, b []zone.RRset) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for _, x := range a {
-		if !slices.ContainsFunc(b, func(y zone.RRset) bool { return dnsx.RRset(x).Equal(dnsx.RRset(y)) }) {
-			return false
-		}
-	}
-	return true
 }

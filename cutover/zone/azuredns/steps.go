@@ -61,13 +61,6 @@ func between(change zone.Change, sets []zone.RRset) bool {
 	})
 }
 
-// sameSets compares what a name holds with what it should hold, TTLs included.
-func sameSets(a, b []zone.RRset) bool {
-	return len(a) == len(b) && !slices.ContainsFunc(a, func(s zone.RRset) bool {
-		return !slices.ContainsFunc(b, func(o zone.RRset) bool { return dnsx.RRset(s).Equal(dnsx.RRset(o)) })
-	})
-}
-
 // markOf names a change in the metadata of its fence. A change and its reverse have the same name: whoever finds one
 // half done may finish it or take it back.
 func markOf(change zone.Change) string {

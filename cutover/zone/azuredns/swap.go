@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
@@ -87,7 +86,7 @@ func (d *Driver) checkGap(change zone.Change, now []zone.RRset) error {
 	return &zone.Error{
 		Op:   "swap " + change.Name,
 		Hint: "replace records by records of the same one type, or declare with azureDNS.gap for how long the name may be without an answer",
-		Err:  fmt.Errorf("%w: from %s to %s takes %d requests, and Azure DNS has no transaction over several record sets", zone.ErrInvalid, describe(now), describe(change.New), n),
+		Err:  fmt.Errorf("%w: from %s to %s takes %d requests, and Azure DNS has no transaction over several record sets", zone.ErrInvalid, zone.Describe(now), zone.Describe(change.New), n),
 	}
 }
 
@@ -105,7 +104,7 @@ func (d *Driver) pursue(ctx context.Context, a *attempt) error {
 		}
 		switch {
 		case a.acked:
-			return fmt.Errorf("%w: Azure said yes and shows %s still", zone.ErrNotApplied, describe(now.sets))
+			return fmt.Errorf("%w: Azure said yes and shows %s still", zone.ErrNotApplied, zone.Describe(now.sets))
 		case ctx.Err() != nil:
 			return a.doubt(context.Cause(ctx))
 		case a.result.Attempts >= d.attempts && a.lost == nil:
@@ -191,12 +190,12 @@ func (d *Driver) look(ctx context.Context, a *attempt) (view, error) {
 	}
 	ours := a.changed || change.Fence.Name != "" && now.fence.meta(metaUnderway) == markOf(change)
 	switch {
-	case sameSets(now.sets, change.New):
+	case zone.SameSets(now.sets, change.New):
 		now.done = true
-	case sameSets(now.sets, change.Old):
+	case zone.SameSets(now.sets, change.Old):
 	case ours && between(change, now.sets):
 	default:
-		return view{}, fmt.Errorf("%w: %s holds %s, expected %s", zone.ErrMoved, change.Name, describe(now.sets), describe(change.Old))
+		return view{}, fmt.Errorf("%w: %s holds %s, expected %s", zone.ErrMoved, change.Name, zone.Describe(now.sets), zone.Describe(change.Old))
 	}
 	return now, nil
 }
@@ -278,7 +277,7 @@ func (d *Driver) checkConflicts(ctx context.Context, change zone.Change, now vie
 			return err
 		}
 		if at.raw != nil {
-			return fmt.Errorf("%w: %s also holds %s", zone.ErrConflict, change.Name, describe([]zone.RRset{at.set}))
+			return fmt.Errorf("%w: %s also holds %s", zone.ErrConflict, change.Name, zone.Describe([]zone.RRset{at.set}))
 		}
 	}
 	return nil
@@ -393,15 +392,4 @@ func (d *Driver) negativeTTL(ctx context.Context) time.Duration {
 		return 0
 	}
 	return time.Duration(min(int64(at.set.TTL), num(at.raw.Properties.SoaRecord.MinimumTTL))) * time.Second
-}
-
-func describe(sets []zone.RRset) string {
-	if len(sets) == 0 {
-		return "nothing"
-	}
-	var texts []string
-	for _, set := range sets {
-		texts = append(texts, fmt.Sprintf("%s %s (TTL %d)", set.Type, strings.Join(set.Data, ", "), set.TTL))
-	}
-	return strings.Join(texts, "; ")
 }

@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/crossfade-project/crossfade/cutover/zone"
-	"github.com/crossfade-project/crossfade/internal/dnsx"
 )
 
 // settleStep is the time between two looks at what the API shows after it has acknowledged a change.
@@ -67,7 +65,7 @@ func (d *Driver) pursue(ctx context.Context, a *attempt) error {
 		case now.done:
 			return nil
 		case a.acked:
-			return fmt.Errorf("%w: the API said yes and shows %s still", zone.ErrNotApplied, describe(now.sets))
+			return fmt.Errorf("%w: the API said yes and shows %s still", zone.ErrNotApplied, zone.Describe(now.sets))
 		case ctx.Err() != nil:
 			return a.doubt(context.Cause(ctx))
 		case a.result.Attempts >= d.attempts && a.lost == nil:
@@ -147,10 +145,10 @@ func (d *Driver) look(ctx context.Context, change zone.Change) (view, error) {
 	switch {
 	case err != nil:
 		return view{}, err
-	case sameSets(now.sets, change.New) && after == nil:
+	case zone.SameSets(now.sets, change.New) && after == nil:
 		now.done = true
-	case !sameSets(now.sets, change.Old):
-		return view{}, fmt.Errorf("%w: %s holds %s, expected %s", zone.ErrMoved, change.Name, describe(now.sets), describe(change.Old))
+	case !zone.SameSets(now.sets, change.Old):
+		return view{}, fmt.Errorf("%w: %s holds %s, expected %s", zone.ErrMoved, change.Name, zone.Describe(now.sets), zone.Describe(change.Old))
 	case before != nil:
 		return view{}, before
 	}
@@ -170,11 +168,11 @@ func (d *Driver) accompanied(ctx context.Context, change zone.Change, now *view)
 		}
 		now.with = append(now.with, all)
 		found := gather(ofType(all, w.Old.Type))
-		if !sameSets(found, []zone.RRset{w.Old}) {
-			before = fmt.Errorf("%w: %s holds %s, expected %s", zone.ErrMoved, w.Old.Name, describe(found), describe([]zone.RRset{w.Old}))
+		if !zone.SameSets(found, []zone.RRset{w.Old}) {
+			before = fmt.Errorf("%w: %s holds %s, expected %s", zone.ErrMoved, w.Old.Name, zone.Describe(found), zone.Describe([]zone.RRset{w.Old}))
 		}
-		if !sameSets(found, []zone.RRset{w.New}) {
-			after = fmt.Errorf("%w: %s holds %s, not %s", zone.ErrMoved, w.New.Name, describe(found), describe([]zone.RRset{w.New}))
+		if !zone.SameSets(found, []zone.RRset{w.New}) {
+			after = fmt.Errorf("%w: %s holds %s, not %s", zone.ErrMoved, w.New.Name, zone.Describe(found), zone.Describe([]zone.RRset{w.New}))
 		}
 	}
 	return before, after, nil
@@ -228,7 +226,7 @@ func checkConflicts(change zone.Change, now view) error {
 		}
 	}
 	if len(found) > 0 {
-		return fmt.Errorf("%w: %s also holds %s", zone.ErrConflict, change.Name, describe(found))
+		return fmt.Errorf("%w: %s also holds %s", zone.ErrConflict, change.Name, zone.Describe(found))
 	}
 	return nil
 }
@@ -268,22 +266,4 @@ func (d *Driver) withdraw(ctx context.Context, a *attempt, cause error) error {
 	}
 	a.acked = false
 	return cause
-}
-
-// sameSets compares what a name holds with what it should hold, TTLs included.
-func sameSets(a, b []zone.RRset) bool {
-	return len(a) == len(b) && !slices.ContainsFunc(a, func(s zone.RRset) bool {
-		return !slices.ContainsFunc(b, func(o zone.RRset) bool { return dnsx.RRset(s).Equal(dnsx.RRset(o)) })
-	})
-}
-
-func describe(sets []zone.RRset) string {
-	if len(sets) == 0 {
-		return "nothing"
-	}
-	var texts []string
-	for _, set := range sets {
-		texts = append(texts, fmt.Sprintf("%s %s (TTL %d)", set.Type, strings.Join(set.Data, ", "), set.TTL))
-	}
-	return strings.Join(texts, "; ")
 }

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/crossfade-project/crossfade/cutover/zone"
 	"github.com/crossfade-project/crossfade/internal/dnsx"
@@ -111,10 +110,10 @@ func (d *Driver) Swap(ctx context.Context, change zone.Change) (zone.Result, err
 		result.After = f.touched(change)
 		before, after := f.accompanied(change)
 		switch {
-		case sameSets(result.After, change.New) && after == nil:
+		case zone.SameSets(result.After, change.New) && after == nil:
 			return nil, nil
-		case !sameSets(result.After, change.Old):
-			return nil, fmt.Errorf("%w: %s holds %s, expected %s", zone.ErrMoved, change.Name, describe(result.After), describe(change.Old))
+		case !zone.SameSets(result.After, change.Old):
+			return nil, fmt.Errorf("%w: %s holds %s, expected %s", zone.ErrMoved, change.Name, zone.Describe(result.After), zone.Describe(change.Old))
 		case before != nil:
 			return nil, before
 		}
@@ -123,7 +122,7 @@ func (d *Driver) Swap(ctx context.Context, change zone.Change) (zone.Result, err
 		}
 		for _, typ := range change.Conflicting() {
 			if set, ok := f.set(change.Name, typ); ok {
-				return nil, fmt.Errorf("%w: %s also holds %s", zone.ErrConflict, change.Name, describe([]zone.RRset{set}))
+				return nil, fmt.Errorf("%w: %s also holds %s", zone.ErrConflict, change.Name, zone.Describe([]zone.RRset{set}))
 			}
 		}
 		result.Attempts = 1
@@ -149,9 +148,9 @@ func (d *Driver) Swap(ctx context.Context, change zone.Change) (zone.Result, err
 		return result, errorOf("swap "+change.Name, fmt.Errorf("%w: %w", zone.ErrUncertain, err))
 	}
 	_, after := f.accompanied(change)
-	if result.After = f.touched(change); !sameSets(result.After, change.New) || after != nil {
+	if result.After = f.touched(change); !zone.SameSets(result.After, change.New) || after != nil {
 		return result, errorOf("swap "+change.Name, fmt.Errorf("%w to last: the file was written, and then somebody else changed the name: %w: it holds %s",
-			zone.ErrUncertain, zone.ErrMoved, describe(result.After)))
+			zone.ErrUncertain, zone.ErrMoved, zone.Describe(result.After)))
 	}
 	result.Applied = true
 	return result, nil
@@ -235,22 +234,4 @@ func errorOf(op string, err error) error {
 		hint = "the file must be a zone's master file, with everything in it and nothing included"
 	}
 	return &zone.Error{Op: op, Hint: hint, Err: err}
-}
-
-// sameSets compares what a name holds with what it should hold, TTLs included.
-func sameSets(a, b []zone.RRset) bool {
-	return len(a) == len(b) && !slices.ContainsFunc(a, func(s zone.RRset) bool {
-		return !slices.ContainsFunc(b, func(o zone.RRset) bool { return dnsx.RRset(s).Equal(dnsx.RRset(o)) })
-	})
-}
-
-func describe(sets []zone.RRset) string {
-	if len(sets) == 0 {
-		return "nothing"
-	}
-	var texts []string
-	for _, set := range sets {
-		texts = append(texts, fmt.Sprintf("%s %s (TTL %d)", set.Type, strings.Join(set.Data, ", "), set.TTL))
-	}
-	return strings.Join(texts, "; ")
 }

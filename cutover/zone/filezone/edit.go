@@ -148,7 +148,7 @@ func (f *file) check(text string, sets []zone.RRset) error {
 		return s.Type == "SOA" || slices.ContainsFunc(sets, func(o zone.RRset) bool { return o.Name == s.Name && o.Type == s.Type })
 	}
 	before, after := slices.DeleteFunc(f.sets(), concerned), slices.DeleteFunc(now.sets(), concerned)
-	if !sameSets(before, after) {
+	if !zone.SameSets(before, after) {
 		return &zone.Error{
 			Op: "edit the zone file", Hint: "give the file a $TTL, so that no record takes its TTL from the one before it",
 			Err: fmt.Errorf("%w: another record would change with it", zone.ErrInvalid),
@@ -157,7 +157,7 @@ func (f *file) check(text string, sets []zone.RRset) error {
 	for _, want := range sets {
 		got, ok := now.set(want.Name, want.Type)
 		if ok != (len(want.Data) > 0) || ok && !dnsx.RRset(got).Equal(dnsx.RRset(want)) {
-			return fmt.Errorf("%w: the edited file would hold %s", zone.ErrInvalid, describe([]zone.RRset{got}))
+			return fmt.Errorf("%w: the edited file would hold %s", zone.ErrInvalid, zone.Describe([]zone.RRset{got}))
 		}
 	}
 	return nil

@@ -102,10 +102,10 @@ func (f *file) accompanied(change zone.Change) (before, after error) {
 	for _, w := range change.With {
 		found, _ := f.set(w.Old.Name, w.Old.Type)
 		if !dnsx.RRset(found).Equal(dnsx.RRset(w.Old)) {
-			before = fmt.Errorf("%w: %s holds %s, expected %s", zone.ErrMoved, w.Old.Name, describe([]zone.RRset{found}), describe([]zone.RRset{w.Old}))
+			before = fmt.Errorf("%w: %s holds %s, expected %s", zone.ErrMoved, w.Old.Name, zone.Describe([]zone.RRset{found}), zone.Describe([]zone.RRset{w.Old}))
 		}
 		if !dnsx.RRset(found).Equal(dnsx.RRset(w.New)) {
-			after = fmt.Errorf("%w: %s holds %s, not %s", zone.ErrMoved, w.New.Name, describe([]zone.RRset{found}), describe([]zone.RRset{w.New}))
+			after = fmt.Errorf("%w: %s holds %s, not %s", zone.ErrMoved, w.New.Name, zone.Describe([]zone.RRset{found}), zone.Describe([]zone.RRset{w.New}))
 		}
 	}
 	return before, after

@@ -65,10 +65,10 @@ func (d *Driver) rehearse(ctx context.Context, change zone.Change) (err error) {
 	if err != nil {
 		return fmt.Errorf("rehearse at %s: %w", name, err)
 	}
-	if !sameSets(found, act.New) {
+	if !zone.SameSets(found, act.New) {
 		return &zone.Error{
 			Op: "swap " + change.Name, Hint: "replace addresses by addresses: this server loses a name whose other records a CNAME is to replace",
-			Err: fmt.Errorf("%w: in a rehearsal at %s the server said yes, and then the name held %s", zone.ErrInvalid, name, describe(found)),
+			Err: fmt.Errorf("%w: in a rehearsal at %s the server said yes, and then the name held %s", zone.ErrInvalid, name, zone.Describe(found)),
 		}
 	}
 	return nil

@@ -233,10 +233,3 @@ func (d *Driver) checkFence(ctx context.Context, fence zone.Fence) error {
 	}
 	return nil
 }
-
-// sameSets compares what a name holds with what it should hold, TTLs included.
-func sameSets(a, b []zone.RRset) bool {
-	return len(a) == len(b) && !slices.ContainsFunc(a, func(s zone.RRset) bool {
-		return !slices.ContainsFunc(b, func(o zone.RRset) bool { return dnsx.RRset(s).Equal(dnsx.RRset(o)) })
-	})
-}

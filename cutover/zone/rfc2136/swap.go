@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/miekg/dns"
 
@@ -63,10 +62,10 @@ func (d *Driver) inspect(ctx context.Context, change zone.Change) (bool, []zone.
 	switch {
 	case err != nil:
 		return false, nil, err
-	case sameSets(found, change.New) && after == nil:
+	case zone.SameSets(found, change.New) && after == nil:
 		return true, found, nil
-	case !sameSets(found, change.Old):
-		return false, found, fmt.Errorf("%w: %s holds %s, expected %s", zone.ErrMoved, change.Name, describe(found), describe(change.Old))
+	case !zone.SameSets(found, change.Old):
+		return false, found, fmt.Errorf("%w: %s holds %s, expected %s", zone.ErrMoved, change.Name, zone.Describe(found), zone.Describe(change.Old))
 	case before != nil:
 		return false, found, before
 	}
@@ -84,11 +83,11 @@ func (d *Driver) accompanied(ctx context.Context, change zone.Change) (before, a
 		if err != nil {
 			return nil, nil, err
 		}
-		if !sameSets(found, []zone.RRset{w.Old}) {
-			before = fmt.Errorf("%w: %s holds %s, expected %s", zone.ErrMoved, w.Old.Name, describe(found), describe([]zone.RRset{w.Old}))
+		if !zone.SameSets(found, []zone.RRset{w.Old}) {
+			before = fmt.Errorf("%w: %s holds %s, expected %s", zone.ErrMoved, w.Old.Name, zone.Describe(found), zone.Describe([]zone.RRset{w.Old}))
 		}
-		if !sameSets(found, []zone.RRset{w.New}) {
-			after = fmt.Errorf("%w: %s holds %s, not %s", zone.ErrMoved, w.New.Name, describe(found), describe([]zone.RRset{w.New}))
+		if !zone.SameSets(found, []zone.RRset{w.New}) {
+			after = fmt.Errorf("%w: %s holds %s, not %s", zone.ErrMoved, w.New.Name, zone.Describe(found), zone.Describe([]zone.RRset{w.New}))
 		}
 	}
 	return before, after, nil
@@ -222,7 +221,7 @@ func (d *Driver) explain(ctx context.Context, change zone.Change, reply *ReplyEr
 func (d *Driver) checkConflicts(ctx context.Context, change zone.Change) error {
 	found, err := d.look(ctx, change.Name, change.Conflicting())
 	if err == nil && len(found) > 0 {
-		err = fmt.Errorf("%w: %s also holds %s", zone.ErrConflict, change.Name, describe(found))
+		err = fmt.Errorf("%w: %s also holds %s", zone.ErrConflict, change.Name, zone.Describe(found))
 	}
 	return err
 }
@@ -238,15 +237,4 @@ func records(set zone.RRset) ([]dns.RR, error) {
 		rrs = append(rrs, rr)
 	}
 	return rrs, nil
-}
-
-func describe(sets []zone.RRset) string {
-	if len(sets) == 0 {
-		return "nothing"
-	}
-	var texts []string
-	for _, set := range sets {
-		texts = append(texts, fmt.Sprintf("%s %s (TTL %d)", set.Type, strings.Join(set.Data, ", "), set.TTL))
-	}
-	return strings.Join(texts, "; ")
 }

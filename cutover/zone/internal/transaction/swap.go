@@ -29,10 +29,10 @@ func (e *Engine) Swap(ctx context.Context, change zone.Change) (zone.Result, err
 		there := ofType(at, change.Touched()...)
 		after = plain(there)
 		switch {
-		case sameSets(after, change.New) && with.after == nil:
+		case zone.SameSets(after, change.New) && with.after == nil:
 			return true, batch{}, nil
-		case !sameSets(after, change.Old):
-			return false, batch{}, fmt.Errorf("%w: %s holds %s, expected %s", zone.ErrMoved, change.Name, describe(after), describe(change.Old))
+		case !zone.SameSets(after, change.Old):
+			return false, batch{}, fmt.Errorf("%w: %s holds %s, expected %s", zone.ErrMoved, change.Name, zone.Describe(after), zone.Describe(change.Old))
 		case with.before != nil:
 			return false, batch{}, with.before
 		}
@@ -40,7 +40,7 @@ func (e *Engine) Swap(ctx context.Context, change zone.Change) (zone.Result, err
 			return false, batch{}, err
 		}
 		if others := ofType(at, change.Conflicting()...); len(others) > 0 {
-			return false, batch{}, fmt.Errorf("%w: %s also holds %s", zone.ErrConflict, change.Name, describe(plain(others)))
+			return false, batch{}, fmt.Errorf("%w: %s also holds %s", zone.ErrConflict, change.Name, zone.Describe(plain(others)))
 		}
 		next := batch{remove: slices.Concat(there, with.remove), add: slices.Concat(change.New, with.add)}
 		if change.Fence.Name != "" {
@@ -80,11 +80,11 @@ func (e *Engine) accompanied(ctx context.Context, change zone.Change) (company, 
 			}
 		}
 		found := plain(there)
-		if !sameSets(found, []zone.RRset{w.Old}) {
-			out.before = fmt.Errorf("%w: %s holds %s, expected %s", zone.ErrMoved, w.Old.Name, describe(found), describe([]zone.RRset{w.Old}))
+		if !zone.SameSets(found, []zone.RRset{w.Old}) {
+			out.before = fmt.Errorf("%w: %s holds %s, expected %s", zone.ErrMoved, w.Old.Name, zone.Describe(found), zone.Describe([]zone.RRset{w.Old}))
 		}
-		if !sameSets(found, []zone.RRset{w.New}) {
-			out.after = fmt.Errorf("%w: %s holds %s, not %s", zone.ErrMoved, w.New.Name, describe(found), describe([]zone.RRset{w.New}))
+		if !zone.SameSets(found, []zone.RRset{w.New}) {
+			out.after = fmt.Errorf("%w: %s holds %s, not %s", zone.ErrMoved, w.New.Name, zone.Describe(found), zone.Describe([]zone.RRset{w.New}))
 		}
 		out.remove, out.add = append(out.remove, there...), append(out.add, w.New)
 	}
@@ -143,22 +143,4 @@ func plain(sets []Set) []zone.RRset {
 		out = append(out, set.RRset)
 	}
 	return out
-}
-
-// sameSets compares what a name holds with what it should hold, TTLs included.
-func sameSets(a, b []zone.RRset) bool {
-	return len(a) == len(b) && !slices.ContainsFunc(a, func(s zone.RRset) bool {
-		return !slices.ContainsFunc(b, func(o zone.RRset) bool { return dnsx.RRset(s).Equal(dnsx.RRset(o)) })
-	})
-}
-
-func describe(sets []zone.RRset) string {
-	if len(sets) == 0 {
-		return "nothing"
-	}
-	var texts []string
-	for _, set := range sets {
-		texts = append(texts, fmt.Sprintf("%s %s (TTL %d)", set.Type, strings.Join(set.Data, ", "), set.TTL))
-	}
-	return strings.Join(texts, "; ")
 }
