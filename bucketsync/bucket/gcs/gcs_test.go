@@ -54,6 +54,9 @@ func TestB08_ABrokenReadEnds(t *testing.T) {
 	if err == nil || asked.Load() > 3 {
 		t.Errorf("the read ends after %d tries with %v", asked.Load(), err)
 	}
+	if !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("%v does not say that it may pass: nobody would ask again", err)
+	}
 }
 
 func TestB05_WritesAskForAGeneration(t *testing.T) {

@@ -3,6 +3,7 @@ package gcs
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"sync/atomic"
 )
@@ -36,7 +37,8 @@ func (t media) RoundTrip(request *http.Request) (*http.Response, error) {
 		return t.next.RoundTrip(request)
 	}
 	if left, ok := request.Context().Value(tries{}).(*atomic.Int64); ok && left.Add(-1) < 0 {
-		return nil, fmt.Errorf("read %s: every answer broke off", request.URL.Path)
+		// What broke off may come whole a moment later: whoever copies asks again, with pauses.
+		return nil, fmt.Errorf("read %s: every answer broke off: %w", request.URL.Path, io.ErrUnexpectedEOF)
 	}
 	request = request.Clone(request.Context())
 	request.Header.Set("Accept-Encoding", "gzip")
