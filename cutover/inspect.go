@@ -93,6 +93,9 @@ func Inspect(ctx context.Context, opts InspectOptions) (Inspection, error) {
 			found.Names = append(found.Names, *state)
 		}
 	}
+	if err := judgeShares(ctx, opts.Options, &found); err != nil {
+		return Inspection{}, err
+	}
 	return found, nil
 }
 

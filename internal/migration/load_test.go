@@ -56,6 +56,7 @@ func TestProblemsNameFileLineColumnFieldAndMend(t *testing.T) {
 		{"empty", "reason: hosts", "reason:", "reason: it has no value"},
 		{"duration", "applications:", "cutover: {ttl: 5}\napplications:", `cutover.ttl: "5" is not a duration: write it as 90s, 2m or 72h`},
 		{"number for text", "name: shop\n", "name: 12\n", "name: 12 must be text"},
+		{"no share of a zone", "applications:", "cutover: {maxShare: 130}\napplications:", "cutover.maxShare: 130 is too large (at most 100)"},
 		{"soak under its floor", "applications:", "cutover: {soak: 10s}\napplications:", "cutover.soak: 10s is less than 2 × TTL + floor = 3m0s"},
 		{"freeze without hooks", "writes: none", "writes: freeze", "writes: freeze needs the hooks"},
 		{"unknown bucket", "writes: none", "writes: none\n    buckets: [b]", "applications[0].buckets[0]: no bucket is called \"b\""},

@@ -183,7 +183,7 @@ func TestI09_WhatAFreezeReplacedKeepsItsShapeAndLosesItsValues(t *testing.T) {
 // A field of the migration file that nobody decided about is hidden; this says so when one is added.
 func TestEveryFieldOfTheMigrationFileIsDecidedUpon(t *testing.T) {
 	hidden := strings.Fields(`set merge value body contains version wave allowExtra maxDelete create versions anonymous allowOlder
-		port status expect refused days breaches maxDelta sameAsBlue paused name private externalID headers
+		port status expect refused days breaches maxDelta maxShare sameAsBlue paused name private externalID headers
 		secretHeaders matches responseHeaders sameBody plaintext samples perRound errors ratio floor max min query age maxRatio minRatio username`)
 	table := FileFields()
 	seen := map[reflect.Type]bool{}
