@@ -51,7 +51,7 @@ func (p probe) http(ctx context.Context) finding {
 		return httpNoAnswer(err)
 	}
 	if f := p.judgeAnswer(got); f.outcome != Passed {
-		return f
+		return p.unlessBlues(ctx, f)
 	}
 	if p.check.HTTP.ComparesBlue() && p.side != sideBlue {
 		return p.sameAsBlue(ctx, got)

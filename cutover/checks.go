@@ -100,6 +100,8 @@ type probe struct {
 	blue *Entry
 	addr netip.Addr
 	port int
+	// between says that the address is neither side's: something in between, such as a provider's proxy, answers there.
+	between bool
 	// known is what there is to say without sending anything.
 	known *finding
 }
@@ -132,7 +134,8 @@ func probesOf(ctx context.Context, opts CheckOptions, app migration.Application,
 	}
 	addresses := base.entry.Addresses
 	var probes []probe
-	if opts.Phase == AfterSwap && check.EndToEnd() && opts.Side == sideGreen {
+	endToEnd := opts.Phase == AfterSwap && check.EndToEnd() && opts.Side == sideGreen
+	if endToEnd {
 		var said []finding
 		addresses, said = opts.reached(ctx, both)
 		for _, f := range said {
@@ -142,6 +145,7 @@ func probesOf(ctx context.Context, opts CheckOptions, app migration.Application,
 	for _, addr := range addresses {
 		p := base
 		p.addr = addr
+		p.between = endToEnd && !slices.Contains(both.Green.Addresses, addr) && !slices.Contains(both.Blue.Addresses, addr)
 		probes = append(probes, p)
 	}
 	for _, family := range check.Families {

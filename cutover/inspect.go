@@ -84,6 +84,9 @@ func Inspect(ctx context.Context, opts InspectOptions) (Inspection, error) {
 			}
 			judgeName(*state, opts, &found)
 			judgeAround(ctx, *state, opts, &found)
+			if err := judgeMarker(ctx, *state, opts.Options, &found); err != nil {
+				return Inspection{}, err
+			}
 			z, err := opts.zoneOf(state.Hostname)
 			if err != nil {
 				return Inspection{}, err

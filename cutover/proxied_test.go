@@ -2,6 +2,10 @@ package cutover_test
 
 import (
 	"context"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -11,6 +15,7 @@ import (
 	"github.com/crossfade-project/crossfade/cutover/zone/cloudflare"
 	"github.com/crossfade-project/crossfade/cutover/zone/cloudflare/cloudflarefake"
 	"github.com/crossfade-project/crossfade/cutover/zone/memory"
+	"github.com/crossfade-project/crossfade/internal/dnsx"
 	"github.com/crossfade-project/crossfade/internal/migration"
 	"github.com/crossfade-project/crossfade/internal/plan"
 )
@@ -40,6 +45,7 @@ func TestC19_ProxiedNamesAreVerifiedByTheAPI(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.names.zone = edge(t)
+	w.mark()
 	w.opts.Zones = []cutover.Zone{{Zone: migration.Zone{Name: "apps.test.", Resolvers: []string{"192.0.2.53"}}, Driver: driver}}
 	began := w.clock.Now()
 	held := w.lowered(t)
@@ -117,6 +123,7 @@ func TestC19_AProxiedNameThatDidNotMoveIsNoSuccess(t *testing.T) {
 	driver := &forgetful{Zone: w.zone, old: w.lookup(t, "CNAME")}
 	w.opts.Zones[0].Driver = driver
 	w.names.zone = edge(t)
+	w.mark()
 	opts := w.swapOptions(w.lowered(t))
 	p, err := cutover.PlanSwap(t.Context(), opts)
 	if err != nil {
@@ -124,5 +131,81 @@ func TestC19_AProxiedNameThatDidNotMoveIsNoSuccess(t *testing.T) {
 	}
 	if _, err := cutover.ApplySwap(t.Context(), p, w.rec, opts); err == nil || !contains(err.Error(), "does not show the change") {
 		t.Errorf("the swap ended with %v", err)
+	}
+}
+
+// mark makes the world's check one that only green passes, end to end.
+func (w *world) mark() {
+	w.opts.Applications[0].Checks = []migration.Check{{Name: "at green", When: migration.WhenBoth, HTTP: &migration.HTTPCheck{Scheme: "http", Path: "/", Contains: "from green"}}}
+}
+
+// TestC19_AProxiedNameNeedsAMarker: what blue passes too, or what does not go the way of the clients, shows nothing of green.
+func TestC19_AProxiedNameNeedsAMarker(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change        func(*world)
+		refusal, note string
+	}{
+		"only green passes":     {func(*world) {}, "", "changes are verified"},
+		"not end to end":        {func(w *world) { w.opts.Applications[0].Checks[0].When = migration.WhenBefore }, "no http check goes end to end", ""},
+		"blue passes too":       {func(w *world) { w.opts.Applications[0].Checks[0].HTTP.Contains = "hello" }, "blue passes every check that goes end to end (at green)", ""},
+		"another hostname's":    {func(w *world) { w.opts.Applications[0].Checks[0].HTTP.Hostname = "other.apps.test" }, "no http check goes end to end", ""},
+		"blue does not answer":  {func(w *world) { w.opts.Applications[0].Hostnames[0].Blue.Address = "203.0.113.77" }, "", "blue did not answer them"},
+		"a name without a mask": {func(w *world) { w.opts.Zones[0].Driver = w.zone; w.opts.Applications[0].Checks[0].When = "" }, "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.opts.Zones[0].Driver = &forgetful{Zone: w.zone}
+			w.mark()
+			w.opts.Applications[0].Checks[0].Timeout = migration.Duration(100 * time.Millisecond)
+			tt.change(w)
+			p := w.planned(t)
+			if tt.refusal == "" && len(p.Refusals) > 0 || tt.refusal != "" && !refusedFor(p, tt.refusal) {
+				t.Errorf("refusals = %+v, want %q", p.Refusals, tt.refusal)
+			}
+			if tt.note != "" && !noted(p, tt.note) {
+				t.Errorf("notes = %+v, want %q", p.Notes, tt.note)
+			}
+		})
+	}
+}
+
+// TestC19_AnAnswerOfBluesTeachesNothing: an edge that has not heard of the swap yet shows blue. That is not green's failing, and no pass.
+func TestC19_AnAnswerOfBluesTeachesNothing(t *testing.T) {
+	w := newWorld(t)
+	w.mark()
+	behind := w.blue
+	between := httptest.NewUnstartedServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) { behind.ServeHTTP(out, r) }))
+	listener, err := net.Listen("tcp", netip.AddrPortFrom(netip.MustParseAddr("127.9.9.9"), w.blue.addr.Port()).String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = between.Listener.Close() // another one is used
+	between.Listener = listener
+	between.Start()
+	t.Cleanup(between.Close)
+	w.names.resolve = func(name, typ string) (dnsx.Answer, error) {
+		a := dnsx.Answer{Rcode: "NOERROR"}
+		if typ == "A" {
+			a.Answer = []dnsx.Record{{Name: name, Type: "A", TTL: 300, Data: "127.9.9.9"}}
+		}
+		return a, nil
+	}
+	check := w.opts.Applications[0].Checks[0]
+	for _, tt := range []struct {
+		behind *side
+		status int64
+		want   cutover.Outcome
+		text   string
+	}{
+		{w.blue, http.StatusOK, cutover.Inconclusive, "may still lead to blue"},
+		{w.green, http.StatusOK, cutover.Passed, "status 200"},
+		{w.green, http.StatusInternalServerError, cutover.Failed, "status 500"},
+	} {
+		behind = tt.behind
+		behind.status.Store(tt.status)
+		gates := w.gatesOf(t, check, cutover.AfterSwap, nil)
+		if len(gates) != 1 || gates[0].Outcome != tt.want || !contains(gates[0].Text, tt.text) {
+			t.Errorf("gates = %+v, want %v %q", gates, tt.want, tt.text)
+		}
 	}
 }
