@@ -7,7 +7,6 @@ import (
 	"maps"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -16,6 +15,7 @@ import (
 	"github.com/crossfade-project/crossfade/cutover/zone"
 	"github.com/crossfade-project/crossfade/cutover/zone/azuredns"
 	"github.com/crossfade-project/crossfade/cutover/zone/azuredns/azurednsfake"
+	"github.com/crossfade-project/crossfade/cutover/zone/zonetest"
 )
 
 // TestC18_TheFenceIsOneWithTheRecord: the fence is taken over just before each request of a stale writer in turn, also the one
@@ -142,56 +142,17 @@ func TestC18_RacingWriters(t *testing.T) {
 // TestC18_NoUpdateIsLost: each writer replaces what it read by a record of its own. Every change that was made replaced
 // another one's New, and no New was replaced twice: so nobody was overwritten who was not read.
 func TestC18_NoUpdateIsLost(t *testing.T) {
-	const writers, each = 8, 6
 	for _, fenced := range []bool{true, false} {
 		w := newWorld(t, 0)
 		w.put(set("CNAME", 60, blue))
-		var fence zone.Fence
+		race := zonetest.ChainRace{Name: name, From: blue, Each: 6}
 		if fenced {
-			fence = w.claim("one", "")
+			race.Fence = w.claim("one", "")
 		}
-		var mu sync.Mutex
-		next := map[string]string{} // from what to what
-		var group errgroup.Group
-		for i := range writers {
-			d := w.driver(0)
-			group.Go(func() error {
-				for done := 0; done < each; {
-					now, err := d.Lookup(t.Context(), name, "CNAME")
-					if err != nil {
-						return err
-					}
-					to := set("CNAME", 60, fmt.Sprintf("w%d-%d.lb.test.", i, done))
-					_, err = d.Swap(t.Context(), change(fence, sets(now), sets(to)))
-					// Another writer may have replaced it before it was read back.
-					made := err == nil || errors.Is(err, zone.ErrUncertain)
-					if !made && !errors.Is(err, zone.ErrMoved) {
-						return err
-					}
-					if made {
-						mu.Lock()
-						if other, twice := next[now.Data[0]]; twice {
-							t.Errorf("%s was replaced by %s and by %s", now.Data[0], other, to.Data[0])
-						}
-						next[now.Data[0]] = to.Data[0]
-						mu.Unlock()
-						done++
-					}
-				}
-				return nil
-			})
+		for range 8 {
+			race.Writers = append(race.Writers, w.driver(0))
 		}
-		if err := group.Wait(); err != nil {
-			t.Fatal(err)
-		}
-		at, steps := blue, 0
-		for next[at] != "" {
-			at, steps = next[at], steps+1
-		}
-		if steps != writers*each {
-			t.Errorf("fenced %t: the chain of changes has %d links, want %d", fenced, steps, writers*each)
-		}
-		w.holds(set("CNAME", 60, at))
+		w.holds(set("CNAME", 60, race.Run(t)))
 	}
 }
 

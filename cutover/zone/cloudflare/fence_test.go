@@ -4,12 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"sync"
+	"strings"
 	"testing"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/crossfade-project/crossfade/cutover/zone"
+	"github.com/crossfade-project/crossfade/cutover/zone/zonetest"
 )
 
 // TestC19_AStaleBatchFailsAsAWhole: a stale writer has read the name and its fence, and is stopped just before its batch;
@@ -53,56 +54,17 @@ func TestC19_AStaleBatchFailsAsAWhole(t *testing.T) {
 // TestC19_NoUpdateIsLost: each writer replaces what it read by a record of its own. Every change that was made replaced
 // another one's New, and no New was replaced twice.
 func TestC19_NoUpdateIsLost(t *testing.T) {
-	const writers, each = 16, 6
 	for _, fenced := range []bool{true, false} {
 		w := newWorld(t)
 		w.put(set("CNAME", 60, blue), zone.RRset{Name: "mail.apps.test.", Type: "MX", TTL: 60, Data: []string{"10 mx.test."}})
-		var fence zone.Fence
+		race := zonetest.ChainRace{Name: name, From: blue, Each: 6}
 		if fenced {
-			fence = w.claim("one", "")
+			race.Fence = w.claim("one", "")
 		}
-		var mu sync.Mutex
-		next := map[string]string{} // from what to what
-		var group errgroup.Group
-		for i := range writers {
-			d := w.driver()
-			group.Go(func() error {
-				for done := 0; done < each; {
-					now, err := d.Lookup(t.Context(), name, "CNAME")
-					if err != nil {
-						return err
-					}
-					to := set("CNAME", 60, fmt.Sprintf("w%d-%d.lb.test.", i, done))
-					_, err = d.Swap(t.Context(), change(fence, sets(now), sets(to)))
-					// Another writer may have replaced it before it was read back.
-					made := err == nil || errors.Is(err, zone.ErrUncertain)
-					if !made && !errors.Is(err, zone.ErrMoved) {
-						return err
-					}
-					if made {
-						mu.Lock()
-						if other, twice := next[now.Data[0]]; twice {
-							t.Errorf("%s was replaced by %s and by %s", now.Data[0], other, to.Data[0])
-						}
-						next[now.Data[0]] = to.Data[0]
-						mu.Unlock()
-						done++
-					}
-				}
-				return nil
-			})
+		for range 16 {
+			race.Writers = append(race.Writers, w.driver())
 		}
-		if err := group.Wait(); err != nil {
-			t.Fatal(err)
-		}
-		at, steps := blue, 0
-		for next[at] != "" {
-			at, steps = next[at], steps+1
-		}
-		if steps != writers*each {
-			t.Errorf("fenced %t: the chain of changes has %d links, want %d", fenced, steps, writers*each)
-		}
-		w.holds("CNAME " + at[:len(at)-1])
+		w.holds("CNAME " + strings.TrimSuffix(race.Run(t), "."))
 		if got, err := w.fake.Query(t.Context(), "mail.apps.test.", "MX"); err != nil || got.Data[0] != "10 mx.test." {
 			t.Errorf("another's record: %v, %v", got, err)
 		}

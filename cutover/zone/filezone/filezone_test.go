@@ -7,10 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/crossfade-project/crossfade/cutover/zone"
 	"github.com/crossfade-project/crossfade/cutover/zone/memory"
@@ -261,49 +258,15 @@ func TestNoUpdateOfAFileIsLost(t *testing.T) {
 	if err := d.Claim(t.Context(), name, fence, ""); err != nil {
 		t.Fatal(err)
 	}
-	var mu sync.Mutex
-	next := map[string]string{}
-	var group errgroup.Group
-	for i := range writers {
+	race := zonetest.ChainRace{Name: name, From: blue, Fence: fence, Each: each}
+	for range writers {
 		own, err := New(Options{Apex: apex, Path: d.path})
 		if err != nil {
 			t.Fatal(err)
 		}
-		group.Go(func() error {
-			for done := 0; done < each; {
-				now, err := own.Lookup(t.Context(), name, "CNAME")
-				if err != nil {
-					return err
-				}
-				to := set("CNAME", 60, fmt.Sprintf("w%d-%d.lb.test.", i, done))
-				_, err = own.Swap(t.Context(), change(fence, sets(now), sets(to)))
-				made := err == nil || errors.Is(err, zone.ErrUncertain)
-				if !made && !errors.Is(err, zone.ErrMoved) {
-					return err
-				}
-				if made {
-					mu.Lock()
-					if other, twice := next[now.Data[0]]; twice {
-						t.Errorf("%s was replaced by %s and by %s", now.Data[0], other, to.Data[0])
-					}
-					next[now.Data[0]] = to.Data[0]
-					mu.Unlock()
-					done++
-				}
-			}
-			return nil
-		})
+		race.Writers = append(race.Writers, own)
 	}
-	if err := group.Wait(); err != nil {
-		t.Fatal(err)
-	}
-	last, steps := blue, 0
-	for next[last] != "" {
-		last, steps = next[last], steps+1
-	}
-	if steps != writers*each {
-		t.Errorf("the chain of changes has %d links, want %d", steps, writers*each)
-	}
+	race.Run(t)
 	got := text(t, d)
 	for _, line := range strings.Split(shops, "\n") {
 		if !strings.Contains(line, "CNAME") && !strings.Contains(line, "; serial") && !strings.Contains(got, line+"\n") {
