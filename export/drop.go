@@ -21,6 +21,7 @@ const (
 	dropFinished   = "a finished Pod without a controller"
 	dropIssuance   = "one attempt to issue a certificate"
 	dropOurs       = "made by this migration"
+	dropEntry      = "made by a migration to lead requests to green"
 	dropRights     = "the rights of the migration's own account"
 )
 
@@ -56,6 +57,8 @@ func (d dropper) reason(obj *unstructured.Unstructured) string {
 		return dropDeleting
 	case obj.GetLabels()[kube.LabelMigration] == d.migration && d.migration != "" && obj.GetKind() == "Pod":
 		return dropOurs
+	case obj.GetLabels()[kube.LabelComponent] == kube.ComponentEntry:
+		return dropEntry
 	case obj.GetLabels()[kube.LabelComponent] == kube.ComponentRights && obj.GroupVersionKind().Group == groupRBAC:
 		return dropRights
 	case obj.GetAnnotations()[annotationLeader] != "":

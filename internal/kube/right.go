@@ -10,6 +10,10 @@ import (
 // part of an application.
 const ComponentRights = "rights"
 
+// ComponentEntry is the value of LabelComponent on what leads users' requests to green where a name does not move: it is needed
+// for as long as they come that way, and only what made it takes it away.
+const ComponentEntry = "entry"
+
 // A Right is what a step has to be allowed to do on one side. Each step declares its own, beside the code that needs them.
 type Right struct {
 	// Side is "blue" or "green".

@@ -126,20 +126,22 @@ func (o Options) find(ctx context.Context, p *plan.Plan, side string, r kube.Res
 //
 //	made to look or to hold a lease   │ delete
 //	the printed roles                 │ nothing: an administrator has applied them, and this account works under them
+//	what leads requests to green      │ nothing: users come that way
 //	on green otherwise                │ unmark
 //	on blue otherwise                 │ nothing: Crossfade makes nothing else there
 func (o Options) add(p *plan.Plan, side string, r kube.Resource, obj *unstructured.Unstructured) {
 	t := target{Side: side, Resource: r.GroupVersionResource, Namespace: obj.GetNamespace(), Name: obj.GetName(), UID: string(obj.GetUID())}
 	name := r.Kind + " " + strings.TrimPrefix(t.Namespace+"/"+t.Name, "/")
+	component := obj.GetLabels()[kube.LabelComponent]
 	lease := r.Kind == "Lease" && r.Group == "coordination.k8s.io"
 	c := plan.Change{
 		ID: fmt.Sprintf("%s/%s/%s/%s@%s", o.Stage, side, r.String(), strings.TrimPrefix(t.Namespace+"/"+t.Name, "/"), t.UID), Target: side + ": " + name,
 		ReliesOn: []plan.Reliance{{What: "uid of " + name, Is: t.UID}},
 	}
 	switch {
-	case lease && side == "blue" && t.Name == o.Keep, obj.GetLabels()[kube.LabelComponent] == kube.ComponentRights:
+	case lease && side == "blue" && t.Name == o.Keep, component == kube.ComponentRights, component == kube.ComponentEntry:
 		return
-	case lease, obj.GetLabels()[kube.LabelComponent] != "":
+	case lease, component != "":
 		c.Action, c.Why = ActionDelete, "a run that was killed has left it; it has served its turn, so there is nothing to take back"
 	case side == "green":
 		t.Labels, t.Annotations = ours(obj.GetLabels()), ours(obj.GetAnnotations())
