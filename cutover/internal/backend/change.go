@@ -159,7 +159,7 @@ func (c Change) edit(ctx context.Context, client *kube.Client, change func(*Stat
 			return nil, err
 		}
 		if s.UID != c.UID {
-			return nil, &MovedError{What: "the uid of " + c.Ref.String(), Was: c.UID, Now: s.UID}
+			return nil, &MovedError{What: "the uid of " + c.String(), Was: c.UID, Now: s.UID}
 		}
 		write, err := change(s)
 		if err != nil || !write {
