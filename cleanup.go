@@ -45,6 +45,9 @@ func (m *Migration) Cleanup(ctx context.Context) (_ *CleanupReport, err error) {
 	if err := m.begin(ctx); err != nil {
 		return nil, err
 	}
+	if err := m.endBrownOut(ctx); err != nil {
+		return nil, err
+	}
 	m.journal.View(func(log *journal.Log) { err = m.mustBeOver(log) })
 	if err == nil {
 		err = m.payWhatIsOwed(ctx)

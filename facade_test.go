@@ -185,7 +185,7 @@ func TestPipelineIsInTheOrderOfAMigration(t *testing.T) {
 	got = names(Inspect(load(t, named), Options{}).pipeline())
 	want = strings.Fields(`preflight export provision ports restore warm-checks ttl
 		freeze/one delta/one restore-delta/one start/one checks/one swap/one settle/one soak/one drain/one
-		freeze/two delta/two restore-delta/two start/two idle certificate`)
+		freeze/two delta/two restore-delta/two start/two idle brown-out certificate`)
 	if !slices.Equal(got, want) {
 		t.Errorf("the pipeline is\n%v\nwant\n%v", got, want)
 	}

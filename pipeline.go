@@ -60,7 +60,10 @@ func (m *Migration) pipeline() []stage {
 
 	// After: blue stays frozen and reachable until nobody comes any more.
 	if m.file.Retirement != nil {
-		add(m.idleStage())        // proof, piece by piece, that nobody uses blue
+		add(m.idleStage()) // proof, piece by piece, that nobody uses blue
+		if m.file.RefusesFor() > 0 {
+			add(m.brownOutStage()) // blue refuses for a while, which is undone: whoever comes then was overlooked
+		}
 		add(m.certificateStage()) // what retire --confirm asks for
 	}
 	return list

@@ -45,6 +45,9 @@ func (m *Migration) Retire(ctx context.Context, opts RetireOptions) (_ *Retireme
 	if err := m.begin(ctx); err != nil {
 		return nil, err
 	}
+	if err := m.endBrownOut(ctx); err != nil {
+		return nil, err
+	}
 	var log *journal.Log
 	m.journal.View(func(l *journal.Log) { log = l })
 	cert, err := m.certificateThatHolds(ctx, log)
@@ -96,6 +99,9 @@ func (m *Migration) certificateThatHolds(ctx context.Context, log *journal.Log) 
 	}
 	if err := cert.Valid(m.file.Name, id, m.opts.Clock.Now()); err != nil {
 		return cert, refuse(err.Error(), "let `crossfade run --redo idle` watch blue again, then `crossfade run --redo certificate`")
+	}
+	if why := m.refuseWithoutBrownOut(cert, log); why != "" {
+		return cert, refuse(why, "let `crossfade run` take the brown-out, then `crossfade run --redo certificate`")
 	}
 	return cert, nil
 }

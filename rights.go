@@ -114,6 +114,9 @@ func (m *Migration) rights(ctx context.Context, s *sight) ([]kube.Right, error) 
 	_ = add(cutover.Rights(cutover.Options{Applications: m.file.Applications, Times: m.file.Cutover, Green: cutover.Side{Namespaces: m.file.Maps.Namespaces}}), nil)
 	if r := m.file.Retirement; r != nil {
 		_ = add(cutover.EvidenceRights(m.file.Applications, m.file.Retirement, m.file.Blue.Helper), nil)
+		if m.file.RefusesFor() > 0 {
+			_ = add(cutover.BrownOutRights(cutover.Options{Applications: m.file.Applications}), nil)
+		}
 		_ = add(provision.DestroyRights(r.Delete.Namespaces, s.blue.Volumes()), nil)
 	}
 	if m.file.State == nil || m.file.State.URL == "" {

@@ -62,6 +62,9 @@ func (m *Migration) Rollback(ctx context.Context, opts RollbackOptions) (_ *Roll
 	if err := m.begin(ctx); err != nil {
 		return nil, err
 	}
+	if err := m.endBrownOut(ctx); err != nil {
+		return nil, err
+	}
 	if err := m.payWhatIsOwed(ctx); err != nil {
 		// Whatever is to go back goes back without it, too; what is owed stays owed, and is in the report.
 		m.opts.Log.WarnContext(ctx, "what an earlier rollback has left on green is still not stopped", "because", err.Error())
@@ -220,7 +223,7 @@ func (m *Migration) releaseNames(ctx context.Context, open rollback) error {
 
 // blueServesAgain forgets that blue was idle, and all that was concluded from it (I10).
 func (m *Migration) blueServesAgain(why string) error {
-	return errors.Join(m.resetAll([]string{"idle", "certificate", "retire", "restore-ttl"}, why), m.removeCertificate())
+	return errors.Join(m.resetAll([]string{"idle", stageBrownOut, "certificate", "retire", "restore-ttl"}, why), m.removeCertificate())
 }
 
 func (m *Migration) removeCertificate() error {

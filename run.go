@@ -53,6 +53,9 @@ func (m *Migration) Run(ctx context.Context, opts RunOptions) (_ *Report, err er
 	if err := m.begin(ctx); err != nil {
 		return nil, m.refusedInstead(ctx, err)
 	}
+	if err := m.endBrownOut(ctx); err != nil {
+		return nil, err
+	}
 	stages := m.pipeline()
 	if err := m.journal.Note(noteOutline, m.outline()); err != nil {
 		return nil, err

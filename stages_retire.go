@@ -85,7 +85,8 @@ func (m *Migration) idleOptions(ctx context.Context) (cutover.IdleOptions, error
 }
 
 // samplesSinceReturn are the samples of blue's idleness that count. One from before an application went back to blue says
-// nothing of the time after: blue was used again in between, watched or not (I8).
+// nothing of the time after: blue was used again in between, watched or not (I8). Nor does one from before somebody came to a blue that
+// refused.
 func samplesSinceReturn(log *journal.Log) []cutover.Sample {
 	var samples []cutover.Sample
 	for _, r := range log.Records {
@@ -94,7 +95,7 @@ func samplesSinceReturn(log *journal.Log) []cutover.Sample {
 		}
 		var s cutover.Sample
 		switch {
-		case r.Stage == noteReturned:
+		case r.Stage == noteReturned, r.Stage == noteComeBack:
 			samples = nil
 		case r.Stage == noteSample && json.Unmarshal(r.Data, &s) == nil:
 			samples = append(samples, s)
@@ -172,6 +173,9 @@ func (m *Migration) certifyOptions(ctx context.Context) (cutover.CertifyOptions,
 		if err := m.provenOf(a, &out); err != nil {
 			return out, err
 		}
+	}
+	if err := m.brownedOut(&out); err != nil {
+		return out, err
 	}
 	for _, b := range m.file.Buckets {
 		proof, ok, err := m.dataProof(b)

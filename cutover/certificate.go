@@ -77,6 +77,9 @@ type Certificate struct {
 	Checks    []Gate        `json:"checks"`
 	Data      []DataProof   `json:"data,omitempty"`
 	Archive   ArchiveProof  `json:"archive"`
+	// BrownOut is what was seen while blue refused; NoBrownOut is why it did not.
+	BrownOut   *BrownOut `json:"brownOut,omitempty"`
+	NoBrownOut string    `json:"noBrownOut,omitempty"`
 	// Evidence has the SHA-256 of each part, so that a part which is shown alone can be told to be this one.
 	Evidence map[string]string `json:"evidence"`
 	// Hash is the SHA-256 of all of the above.
@@ -97,6 +100,10 @@ type CertifyOptions struct {
 	Frozen  time.Time
 	Data    []DataProof
 	Archive ArchiveProof
+	// BrownOut is what was seen while blue refused for RefusesFor; Skipped is why it did not. Without either it is a rehearsal.
+	BrownOut   *BrownOut
+	RefusesFor time.Duration
+	Skipped    string
 	// Baselines are numbers from before the swap with which checks compare, by application and check.
 	Baselines map[string]map[string]float64
 }
@@ -107,6 +114,7 @@ func Certify(ctx context.Context, opts CertifyOptions) (Certificate, error) {
 	cert := Certificate{
 		Format: CertificateFormat, Migration: opts.Migration, Rehearsal: opts.Rehearsal != nil, Tool: opts.Tool,
 		Blue: opts.Blue, Green: opts.Green, Idle: opts.Idle, Data: opts.Data, Archive: opts.Archive,
+		BrownOut: opts.BrownOut, NoBrownOut: opts.Skipped,
 	}
 	for _, app := range opts.Applications {
 		if len(app.Checks) == 0 {
@@ -133,6 +141,9 @@ func Certify(ctx context.Context, opts CertifyOptions) (Certificate, error) {
 	cert.Evidence = map[string]string{
 		"idle": hashOf(cert.Idle), "checks": hashOf(cert.Checks), "data": hashOf(cert.Data), "archive": hashOf(cert.Archive),
 	}
+	if cert.BrownOut != nil {
+		cert.Evidence["brownOut"] = hashOf(cert.BrownOut)
+	}
 	cert.Hash = cert.sum()
 	return cert, nil
 }
@@ -147,9 +158,10 @@ func (o CertifyOptions) missing(c Certificate) []string {
 		miss("blue was not shown to be idle")
 	case c.Idle.For < floor:
 		miss("blue was idle for %s: %s", c.Idle.For, text)
-	case c.Made.Sub(c.Idle.Until) > idleFresh:
+	case c.lastIdle(c.Made) > idleFresh:
 		miss("blue was last seen idle at %s, more than %s ago: watch it again", c.Idle.Until.Format(time.DateTime), idleFresh)
 	}
+	out = append(out, o.missingBrownOut(c)...)
 	for _, e := range c.Idle.Evidence {
 		if e.Use != Quiet {
 			miss("%s: %s: %s", e.Evidence, e.Use, e.Text)
@@ -167,6 +179,33 @@ func (o CertifyOptions) missing(c Certificate) []string {
 		miss("it is not known which clusters blue and green are")
 	}
 	out = append(out, o.missingData(c)...)
+	return out
+}
+
+// lastIdle is how long ago blue was last seen idle. A brown-out goes on watching, if it followed.
+func (c Certificate) lastIdle(now time.Time) time.Duration {
+	if c.BrownOut == nil || len(c.BrownOut.Services) == 0 {
+		return now.Sub(c.Idle.Until)
+	}
+	return max(c.BrownOut.Began.Sub(c.Idle.Until), now.Sub(c.BrownOut.Ended))
+}
+
+func (o CertifyOptions) missingBrownOut(c Certificate) []string {
+	b := c.BrownOut
+	switch {
+	case b == nil && o.Skipped == "" && (o.RefusesFor > 0 || o.Rehearsal == nil):
+		return []string{"blue has not refused anybody for a while: nothing shows that nobody needs it"}
+	case b == nil || len(b.Services) == 0:
+		return nil
+	case b.Ended.Sub(b.Began) < o.RefusesFor:
+		return []string{fmt.Sprintf("blue refused for %s, and %s are demanded", b.Ended.Sub(b.Began).Round(time.Second), o.RefusesFor)}
+	}
+	var out []string
+	for _, e := range b.Evidence {
+		if e.Use != Quiet {
+			out = append(out, fmt.Sprintf("while blue refused: %s: %s: %s", e.Evidence, e.Use, e.Text))
+		}
+	}
 	return out
 }
 

@@ -2,6 +2,8 @@ package cutover
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 )
@@ -31,6 +33,10 @@ func (c Certificate) Markdown() string {
 		line("- %s: %s: %s", e.Evidence, e.Use, e.Text)
 	}
 	line("")
+	line("## Blue refused everybody")
+	line("")
+	c.brownOutLines(line)
+	line("")
 	line("## Green serves")
 	line("")
 	for _, g := range c.Checks {
@@ -50,6 +56,27 @@ func (c Certificate) Markdown() string {
 	line("")
 	line("Archive %s, revision %d of %s, verified %s, SHA-256 `%s`.", c.Archive.URL, c.Archive.Revision, c.Archive.Made.Format(time.RFC3339), c.Archive.Verified.Format(time.RFC3339), c.Archive.Hash)
 	return b.String()
+}
+
+func (c Certificate) brownOutLines(line func(string, ...any)) {
+	switch b := c.BrownOut; {
+	case b == nil && c.NoBrownOut != "":
+		line("It did not: %s.", c.NoBrownOut)
+	case b == nil:
+		line("It did not: this is a rehearsal without a brown-out.")
+	default:
+		line("%s.", b.Text)
+		line("")
+		for _, at := range b.Knocked {
+			line("- refused, and counted: our own knock of %s", at)
+		}
+		for _, e := range b.Evidence {
+			line("- %s: %s: %s", e.Evidence, e.Use, e.Text)
+		}
+		for _, app := range slices.Sorted(maps.Keys(b.Rounds)) {
+			line("- checks of %s on green meanwhile: %d rounds passed, %d failed", app, b.Rounds[app].Passed, b.Rounds[app].Failed)
+		}
+	}
 }
 
 func orDash(s string) string {

@@ -22,8 +22,56 @@ func (w *world) certifyOptions() cutover.CertifyOptions {
 			Evidence: []cutover.Observation{{Evidence: "connections", Use: cutover.Quiet, Text: "none"}}, Text: "quiet for 73h",
 		},
 		Tool: "v1", Blue: kube.Identity{UID: "b"}, Green: kube.Identity{UID: "g"}, Frozen: now.Add(-80 * time.Hour),
-		Data:    []cutover.DataProof{{What: "bucket media", Objects: 3, Bytes: 30, Verified: now.Add(-79 * time.Hour), Hash: "x"}},
-		Archive: cutover.ArchiveProof{URL: "file:///a", Revision: 2, Hash: "y", Made: now.Add(-79 * time.Hour), Verified: now.Add(-79 * time.Hour)},
+		Data:       []cutover.DataProof{{What: "bucket media", Objects: 3, Bytes: 30, Verified: now.Add(-79 * time.Hour), Hash: "x"}},
+		Archive:    cutover.ArchiveProof{URL: "file:///a", Revision: 2, Hash: "y", Made: now.Add(-79 * time.Hour), Verified: now.Add(-79 * time.Hour)},
+		RefusesFor: 10 * time.Minute,
+		BrownOut: &cutover.BrownOut{
+			Began: now.Add(-10 * time.Minute), Ended: now, For: 10 * time.Minute, Services: []string{"Service shop/web"},
+			Evidence: []cutover.Observation{{Evidence: "connections", Use: cutover.Quiet, Text: "none"}}, Text: "Service shop/web refused",
+		},
+	}
+}
+
+// C24: outside a rehearsal there is no certificate without a brown-out, or the reason why there was none.
+func TestC24_CertificateNeedsTheBrownOut(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change func(*cutover.CertifyOptions)
+		want   string
+	}{
+		"none":          {func(o *cutover.CertifyOptions) { o.BrownOut = nil }, "has not refused anybody"},
+		"none demanded": {func(o *cutover.CertifyOptions) { o.BrownOut, o.RefusesFor = nil, 0 }, "has not refused anybody"},
+		"too short":     {func(o *cutover.CertifyOptions) { o.BrownOut.Began = o.BrownOut.Ended.Add(-9 * time.Minute) }, "refused for 9m0s, and 10m0s are demanded"},
+		"not seen":      {func(o *cutover.CertifyOptions) { o.BrownOut.Evidence[0].Use = cutover.Unseen }, "while blue refused: connections: unseen"},
+		"long ago": {func(o *cutover.CertifyOptions) {
+			o.BrownOut.Ended = o.BrownOut.Ended.Add(-2 * time.Hour)
+			o.BrownOut.Began = o.BrownOut.Began.Add(-3 * time.Hour)
+		}, "watch it again"},
+		"skipped":           {func(o *cutover.CertifyOptions) { o.BrownOut, o.RefusesFor, o.Skipped = nil, 0, "the hosts are off" }, ""},
+		"nothing to refuse": {func(o *cutover.CertifyOptions) { o.BrownOut = &cutover.BrownOut{Text: "nothing leads there"} }, ""},
+		"as it should be":   {func(*cutover.CertifyOptions) {}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			opts := w.certifyOptions()
+			tt.change(&opts)
+			cert, err := cutover.Certify(t.Context(), opts)
+			if tt.want != "" {
+				if !errors.Is(err, cutover.ErrNotCertified) || !contains(err.Error(), tt.want) {
+					t.Errorf("err = %v, want %q", err, tt.want)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := cert.NoBrownOut
+			if cert.BrownOut != nil {
+				want = cert.BrownOut.Text
+			}
+			if !contains(cert.Markdown(), want) {
+				t.Errorf("the page does not say %q", want)
+			}
+		})
 	}
 }
 

@@ -29,13 +29,9 @@ func BlueEvidence(ctx context.Context, opts BlueEvidenceOptions) ([]Evidence, er
 	if opts.Blue.Kube == nil {
 		return nil, errors.New("collect evidence of blue: no cluster was given")
 	}
-	var ignore []netip.Prefix
-	for _, text := range opts.Retirement.Ignore {
-		prefix, err := netip.ParsePrefix(text)
-		if err != nil {
-			return nil, fmt.Errorf("retirement.ignore: %w", err)
-		}
-		ignore = append(ignore, prefix.Masked())
+	ignore, err := ignoredBy(opts.Retirement)
+	if err != nil {
+		return nil, err
 	}
 	var entries []Entry
 	evidence := accessLogs(opts, ignore)
@@ -65,6 +61,19 @@ func BlueEvidence(ctx context.Context, opts BlueEvidenceOptions) ([]Evidence, er
 		FlowEvidence{Reader: reader, Entries: entries, Ignore: ignore, Clock: opts.clock()},
 		NameEvidence{Options: opts.Options, Held: opts.Held, Entries: entries},
 	), nil
+}
+
+// ignoredBy are the addresses of probes and scanners that the file names.
+func ignoredBy(r migration.Retirement) ([]netip.Prefix, error) {
+	var ignore []netip.Prefix
+	for _, text := range r.Ignore {
+		prefix, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, fmt.Errorf("retirement.ignore: %w", err)
+		}
+		ignore = append(ignore, prefix.Masked())
+	}
+	return ignore, nil
 }
 
 // accessLogs are those of the file.

@@ -85,3 +85,27 @@ func accessLogRights(retirement *migration.Retirement) []kube.Right {
 	}
 	return rights
 }
+
+// frontRights are those to put pods of ours in front of a namespace's Services, and to take them away again.
+func frontRights(namespace, why string) []kube.Right {
+	return []kube.Right{
+		{Side: sideBlue, Namespace: namespace, Group: "apps", Resource: "deployments", Verbs: []string{"create", "get", "delete"}, Why: why},
+		{Side: sideBlue, Namespace: namespace, Resource: "pods", Verbs: []string{"list"}, Why: why},
+		{Side: sideBlue, Namespace: namespace, Resource: "pods/proxy", Verbs: []string{"get"}, Why: why},
+		{Side: sideBlue, Namespace: namespace, Resource: "services", Verbs: []string{"get", "update"}, Why: why},
+	}
+}
+
+// BrownOutRights lists what a brown-out needs of blue.
+func BrownOutRights(opts Options) []kube.Right {
+	const why = "brown-out: the ways in refuse for a while, and who comes is counted"
+	var rights []kube.Right
+	for _, ns := range opts.appNamespaces() {
+		rights = append(rights, frontRights(ns, why)...)
+		rights = append(rights,
+			kube.Right{Side: sideBlue, Namespace: ns, Resource: "services", Verbs: []string{"list"}, Why: why},
+			kube.Right{Side: sideBlue, Namespace: ns, Group: "networking.k8s.io", Resource: "ingresses", Verbs: []string{"list"}, Why: why},
+			kube.Right{Side: sideBlue, Namespace: ns, Group: "gateway.networking.k8s.io", Resource: "httproutes", Verbs: []string{"list"}, Why: why})
+	}
+	return rights
+}

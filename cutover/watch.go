@@ -24,6 +24,8 @@ type vigil struct {
 	app     string
 	entries []Entries
 	until   time.Time
+	// nameless is set for what has no hostname: it is asked what is asked before a swap.
+	nameless bool
 	// need is how many rounds must have passed before the end counts as passed; with 0 the end is only a time.
 	need int
 	// limit ends the vigil without a verdict.
@@ -92,8 +94,12 @@ func (o Options) watch(ctx context.Context, v vigil) (Rounds, error) {
 // round sends every check to green once. Where green does not answer at all, blue is asked whether it can be reached: if it
 // can, the silence is green's and clients meet it too; if not, it may be our own network's.
 func (o Options) round(ctx context.Context, v vigil) ([]Gate, Outcome, error) {
+	phase := AfterSwap
+	if v.nameless {
+		phase = BeforeSwap
+	}
 	gates, err := Check(ctx, CheckOptions{
-		Options: o, App: v.app, Side: sideGreen, Entries: v.entries, Phase: AfterSwap, History: v.history, Baselines: v.baselines,
+		Options: o, App: v.app, Side: sideGreen, Entries: v.entries, Phase: phase, History: v.history, Baselines: v.baselines,
 	})
 	if err != nil {
 		return nil, Inconclusive, err

@@ -22,6 +22,7 @@ const (
 	dropIssuance   = "one attempt to issue a certificate"
 	dropOurs       = "made by this migration"
 	dropEntry      = "made by a migration to lead requests to green"
+	dropFront      = "made by a migration to stand in front of a Service"
 	dropRights     = "the rights of the migration's own account"
 )
 
@@ -57,6 +58,8 @@ func (d dropper) reason(obj *unstructured.Unstructured) string {
 		return dropDeleting
 	case obj.GetLabels()[kube.LabelMigration] == d.migration && d.migration != "" && obj.GetKind() == "Pod":
 		return dropOurs
+	case obj.GetLabels()[kube.LabelFront] != "":
+		return dropFront
 	case obj.GetLabels()[kube.LabelComponent] == kube.ComponentEntry:
 		return dropEntry
 	case obj.GetLabels()[kube.LabelComponent] == kube.ComponentRights && obj.GroupVersionKind().Group == groupRBAC:

@@ -229,6 +229,9 @@ func (s *survey) take(ctx context.Context, r kube.Resource, obj *unstructured.Un
 		s.lostToken(obj, why)
 		return nil
 	}
+	if err := behindFront(obj); err != nil {
+		return err
+	}
 	s.original.restore(obj)
 	obj.SetManagedFields(nil)
 	refs := referred(obj)

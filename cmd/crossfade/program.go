@@ -79,7 +79,7 @@ where it stands. The other verbs take one step by itself.`,
 		p.initCommand(), p.doctorCommand(), p.planCommand(), p.runCommand(), p.statusCommand(),
 		p.exportCommand(), p.syncCommand(), p.verifyCommand(), p.provisionCommand(), p.portsCommand(), p.restoreCommand(),
 		p.cutoverCommand(), p.rollbackCommand(), p.retireCommand(), p.auditCommand(), p.cleanupCommand(), p.supportCommand(),
-		p.versionCommand(), p.nodeFlowsCommand(), exitCodesTopic(),
+		p.versionCommand(), p.nodeFlowsCommand(), p.forwarderCommand(), exitCodesTopic(),
 	)
 	return root
 }

@@ -114,7 +114,7 @@ func (r Runner) undoPatch(ctx context.Context, p migration.PatchHook, o Outcome)
 		if !inPlace(obj.Object, merge) && !Same(now, o.Set) {
 			return &plan.MovedError{
 				Change: fmt.Sprintf("undo the patch of %s %s/%s", p.Kind, r.Namespace, p.Name),
-				What:   "a field that the patch had set", Was: show(o.Set), Now: show(now),
+				What:   "a field that the patch had set", Was: Show(o.Set), Now: Show(now),
 			}
 		}
 		for _, f := range o.Replaced {
@@ -285,7 +285,8 @@ func (f Field) Restore(obj map[string]any) {
 	delete(obj, last)
 }
 
-func show(fields []Field) string {
+// Show writes fields for a person.
+func Show(fields []Field) string {
 	parts := make([]string, 0, len(fields))
 	for _, f := range fields {
 		value := "absent"

@@ -26,6 +26,10 @@ const (
 	LabelMigration = "crossfade.dev/migration"
 	// LabelComponent says what an object of this project is for.
 	LabelComponent = "crossfade.dev/component"
+	// LabelFront chooses pods of this project that stand behind a Service of blue in the place of its own.
+	LabelFront = "crossfade.dev/front"
+	// AnnotationFront holds, on such a Service, the selector and the ports that it had.
+	AnnotationFront = "crossfade.dev/own"
 	// AnnotationContent holds the Hash of the object as it was written.
 	AnnotationContent = "crossfade.dev/content"
 )

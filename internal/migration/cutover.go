@@ -1,5 +1,7 @@
 package migration
 
+import "time"
+
 // Cutover sets the times of every cutover.
 type Cutover struct {
 	// TTL that records have while they may still be swapped back. Default 60s.
@@ -43,8 +45,42 @@ type Retirement struct {
 	Ignore []string `yaml:"ignore,omitempty" json:"ignore,omitempty"`
 	// AccessLogs are logs of blue's ingress controllers. A request in one for a name that has moved is a use of blue.
 	AccessLogs []AccessLog `yaml:"accessLogs,omitempty" json:"accessLogs,omitempty"`
+	// BrownOut lets blue refuse everybody for a while, which is undone, before anything of it may be deleted. Default: for 10m, and
+	// none in a rehearsal.
+	BrownOut *BrownOut `yaml:"brownOut,omitempty" json:"brownOut,omitempty"`
 	// Delete names what of blue may be deleted. What is not named stays.
 	Delete Deletion `yaml:"delete" json:"delete"`
+}
+
+// BrownOut says for how long blue refuses before it may be retired.
+type BrownOut struct {
+	// For is how long blue refuses. Default 10m; at least 5m outside a rehearsal.
+	For Duration `yaml:"for,omitempty" json:"for,omitempty"`
+	// Internal lets those Services refuse, too, that only the cluster itself reaches. The applications' own parts on blue may use them.
+	Internal bool `yaml:"internal,omitempty" json:"internal,omitempty"`
+	// Skip leaves the brown-out out, and is the reason, which stands in the certificate.
+	Skip string `yaml:"skip,omitempty" json:"skip,omitempty"`
+}
+
+// Times of a brown-out.
+const (
+	DefaultBrownOut = 10 * time.Minute
+	BrownOutFloor   = 5 * time.Minute
+)
+
+// RefusesFor is how long blue refuses before it may be retired; 0 where it does not.
+func (f *File) RefusesFor() time.Duration {
+	switch {
+	case f.Retirement == nil:
+		return 0
+	case f.Retirement.BrownOut == nil && f.Rehearsal != nil:
+		return 0
+	case f.Retirement.BrownOut == nil:
+		return DefaultBrownOut
+	case f.Retirement.BrownOut.Skip != "":
+		return 0
+	}
+	return f.Retirement.BrownOut.For.Or(DefaultBrownOut)
 }
 
 // AccessLog is the access log of an ingress controller on blue, as its pods write it to their output.

@@ -277,6 +277,7 @@ func (v *validator) retirement(f *File) {
 	if f.Retirement == nil {
 		return
 	}
+	v.brownOut(f)
 	for i, cidr := range f.Retirement.Ignore {
 		if _, err := netip.ParsePrefix(cidr); err != nil {
 			v.problem(fmt.Sprintf("retirement.ignore[%d]", i), fmt.Sprintf("%q is not a CIDR", cidr), "write it as 192.0.2.0/24")
@@ -289,6 +290,18 @@ func (v *validator) retirement(f *File) {
 		if ns == "default" || strings.HasPrefix(ns, "kube-") {
 			v.problem(fmt.Sprintf("retirement.delete.namespaces[%d]", i), fmt.Sprintf("%s belongs to the cluster", ns), "name namespaces of applications only")
 		}
+	}
+}
+
+func (v *validator) brownOut(f *File) {
+	const at = "retirement.brownOut"
+	b := f.Retirement.BrownOut
+	switch {
+	case b == nil:
+	case b.Skip != "" && (b.For != 0 || b.Internal):
+		v.problem(at, "it is skipped, so that nothing else of it has an effect", "take skip out, or the rest")
+	case b.For != 0 && b.For.D() < BrownOutFloor && f.Rehearsal == nil:
+		v.problem(at+".for", fmt.Sprintf("%s is less than %s: who comes every few minutes would not be met", b.For, BrownOutFloor), "raise it, leave it out, or declare a rehearsal")
 	}
 }
 

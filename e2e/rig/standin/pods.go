@@ -9,8 +9,10 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
+	"net/netip"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -33,7 +35,11 @@ var flowsLog = regexp.MustCompile(`^/api/v1/namespaces/[^/]+/pods/crossfade-node
 // server. Each namespace is one application that can be made read-only, counts its writes, and says so.
 type Pods struct {
 	// URL leads to the API server with its pods. It asks for no credentials.
-	URL    string
+	URL string
+	// Stragglers come to pods that stand in front of Services.
+	Stragglers Stragglers
+
+	client *kube.Client
 	server *http.Server
 	served chan error
 	clock  clock.Clock
@@ -72,9 +78,12 @@ func PlayPods(client *kube.Client, o PodsOptions) (*Pods, error) {
 	if err != nil {
 		return nil, fmt.Errorf("play pods: %w", err)
 	}
-	p := &Pods{URL: "http://" + listener.Addr().String(), served: make(chan error, 1), clock: o.Clock, readOnly: map[string]bool{}, writes: map[string]int{}}
+	p := &Pods{URL: "http://" + listener.Addr().String(), client: client, served: make(chan error, 1), clock: o.Clock, readOnly: map[string]bool{}, writes: map[string]int{}}
 	p.server = &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if m := podPath.FindStringSubmatch(r.URL.Path); m != nil {
+		if m := podPath.FindStringSubmatch(r.URL.Path); m != nil && m[3] == portFront {
+			p.front(w, r, m[1], m[2], m[4])
+			return
+		} else if m != nil {
 			p.answer(w, r, m[1], m[4])
 			return
 		}
@@ -130,6 +139,16 @@ func (p *Pods) answer(w http.ResponseWriter, r *http.Request, namespace, path st
 		p.readOnly[namespace] = true
 	case path == "/admin/read-write":
 		p.readOnly[namespace] = false
+	case path == "/admin/straggler" && r.URL.RawQuery == "": // nobody comes any more
+		p.Stragglers.Go(namespace)
+	case path == "/admin/straggler": // comes to the pods in front once their counts were read so often
+		after, err := strconv.Atoi(r.URL.Query().Get("after"))
+		from, perr := netip.ParseAddr(r.URL.Query().Get("from"))
+		if err != nil || perr != nil {
+			http.Error(w, "from and after are needed", http.StatusBadRequest)
+			return
+		}
+		p.Stragglers.Come(namespace, from, after)
 	case path == "/admin/broken":
 		body, _ := io.ReadAll(io.LimitReader(r.Body, 1<<20))
 		http.Error(w, fmt.Sprintf("broken by %s %s", r.URL.RawQuery, body), http.StatusServiceUnavailable)

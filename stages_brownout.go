@@ -1,0 +1,124 @@
+package crossfade
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/crossfade-project/crossfade/cutover"
+	"github.com/crossfade-project/crossfade/internal/journal"
+	"github.com/crossfade-project/crossfade/internal/plan"
+)
+
+const (
+	stageBrownOut = "brown-out"
+	// noteComeBack is kept when somebody came while blue refused: what was seen before says nothing any more.
+	noteComeBack = "brown-out-broken"
+)
+
+// brownOutStage lets blue refuse everybody for a while, watches, and puts everything back.
+func (m *Migration) brownOutStage() stage {
+	s := withStep(m, stage{name: stageBrownOut, verb: "run", title: "let blue refuse everybody for a while, and undo it", after: "blue to be idle"},
+		m.brownOutOptions, cutover.PlanBrownOut, cutover.ApplyBrownOut)
+	apply := s.apply
+	s.apply = func(ctx context.Context, p *plan.Plan) (any, error) {
+		result, err := apply(ctx, p)
+		if err == nil {
+			return result, nil
+		}
+		return nil, errors.Join(err, m.brownOutFailed(err))
+	}
+	return s
+}
+
+// brownOutFailed forgets the plan of a brown-out that was put back, so that the next one finds the Services anew; one that could not
+// be put back is kept. Where somebody came, blue is not idle: that is watched from the start again.
+func (m *Migration) brownOutFailed(cause error) error {
+	var came *cutover.BrownOutError
+	if errors.As(cause, &came) {
+		if err := errors.Join(m.journal.Note(noteComeBack, came), m.resetAll([]string{"idle"}, cause.Error())); err != nil {
+			return err
+		}
+	}
+	if errors.Is(cause, cutover.ErrNotUndone) {
+		return nil
+	}
+	return m.resetAll([]string{stageBrownOut}, cause.Error())
+}
+
+func (m *Migration) brownOutOptions(ctx context.Context) (cutover.BrownOutOptions, error) {
+	idle, err := m.idleOptions(ctx)
+	if err != nil {
+		return cutover.BrownOutOptions{}, err
+	}
+	out := cutover.BrownOutOptions{
+		Options: idle.Options, Retirement: *m.file.Retirement, For: m.file.RefusesFor(), Helper: m.file.Blue.Helper, Evidence: idle.Evidence,
+		Record: idle.Record, Baselines: map[string]map[string]float64{},
+	}
+	out.Stage = stageBrownOut
+	if err := m.resultOf("idle", &out.Idle); err != nil {
+		return out, err
+	}
+	for _, a := range m.file.Applications {
+		if len(a.Hostnames) > 0 {
+			moved, err := m.moved(a)
+			if err != nil {
+				return out, err
+			}
+			out.Baselines[a.Name] = cutover.Baselines(moved)
+		}
+	}
+	return out, nil
+}
+
+// endBrownOut puts back what a run that was killed in a brown-out has left: blue refuses until then. It comes before anything else.
+func (m *Migration) endBrownOut(ctx context.Context) error {
+	s := m.journal.Stage(stageBrownOut)
+	if s.Plan == "" || s.Finished {
+		return nil
+	}
+	p, err := m.journal.LoadPlan(stageBrownOut)
+	if err != nil || p == nil {
+		return err
+	}
+	if _, done, err := cutover.BrownOutOf(p, m.journal); done || err != nil {
+		return err // it was watched to its end and put back: only its end is not recorded
+	}
+	blue, err := m.side(Blue)
+	if err != nil {
+		return err
+	}
+	opts := cutover.Options{
+		Migration: m.file.Name, Stage: stageBrownOut, Blue: cutover.Side{Kube: blue}, Log: m.opts.Log, Clock: m.opts.Clock, Observer: observer{m},
+	}
+	m.opts.Log.WarnContext(ctx, "an earlier run was ended while blue refused: it is put back first")
+	if err := cutover.EndBrownOut(ctx, p, m.journal, opts); err != nil {
+		return fmt.Errorf("%w; the next run, rollback, retire or cleanup tries again", err)
+	}
+	return m.journal.Reset(stageBrownOut, "an earlier run was ended while blue refused")
+}
+
+// brownedOut takes what the brown-out has shown into the options of the certificate.
+func (m *Migration) brownedOut(out *cutover.CertifyOptions) error {
+	out.RefusesFor = m.file.RefusesFor()
+	if b := m.file.Retirement.BrownOut; b != nil {
+		out.Skipped = b.Skip
+	}
+	if out.RefusesFor == 0 {
+		return nil
+	}
+	var seen cutover.BrownOut
+	if err := m.resultOf(stageBrownOut, &seen); err != nil {
+		return err
+	}
+	out.BrownOut = &seen
+	return nil
+}
+
+// refuseWithoutBrownOut says why a certificate from before the file demanded a brown-out does not let blue be destroyed.
+func (m *Migration) refuseWithoutBrownOut(cert cutover.Certificate, log *journal.Log) string {
+	if m.file.RefusesFor() == 0 || cert.BrownOut != nil || log.Stage("retire").Plan != "" {
+		return ""
+	}
+	return "the certificate was made without a brown-out, and the file demands one"
+}
