@@ -118,7 +118,7 @@ func planNewFence(ctx context.Context, opts ReturnOptions, p *plan.Plan, app str
 		p.Refuse(d.Change.Name, held, "find out who took it; if nobody writes there, put the TXT record "+old.Name+" back with the text "+old.Token)
 		return nil, nil
 	}
-	fence := zone.Fence{Name: old.Name, Token: "crossfade/" + opts.Migration + "/" + newToken()}
+	fence := zone.Fence{Name: old.Name, Token: fencePrefix + opts.Migration + "/" + newToken()}
 	return &plan.Change{
 		ID:     p.Stage + "/fence/" + d.Change.Name,
 		Action: actionFence, Target: d.Change.Name, App: app,

@@ -169,7 +169,7 @@ func planFence(ctx context.Context, opts Options, z Zone, state NameState, p *pl
 	if err != nil {
 		return nil, err
 	}
-	ours := "crossfade/" + opts.Migration + "/"
+	ours := fencePrefix + opts.Migration + "/"
 	if previous != "" && (!opts.TakeOver || !strings.HasPrefix(previous, ours)) {
 		mend := "wait for the other migration to end, or remove the TXT record " + name + " once you are sure that nobody writes there"
 		if strings.HasPrefix(previous, ours) {
@@ -198,16 +198,43 @@ func newToken() string {
 	return hex.EncodeToString(raw[:])
 }
 
-// fenceToken returns the token that stands at a fence's name, empty where there is none.
+// fenceToken returns the token that stands at a fence's name, empty where there is none. What only a wildcard answers there is
+// nobody's token.
 func fenceToken(ctx context.Context, driver zone.Zone, name string) (string, error) {
+	set, err := lookupText(ctx, driver, name)
+	if err != nil || len(set.Data) == 0 {
+		return "", err
+	}
+	token := strings.Trim(strings.Join(set.Data, ","), `"`)
+	if strings.HasPrefix(token, fencePrefix) {
+		return token, nil
+	}
+	for above := name; above != driver.Apex(); {
+		above = dnsx.Parent(above)
+		wild, err := lookupText(ctx, driver, "*."+above)
+		if err != nil {
+			return "", err
+		}
+		if dnsx.RRset(wild).SameData(dnsx.RRset{Name: wild.Name, Type: wild.Type, Data: set.Data}) {
+			return "", nil
+		}
+	}
+	return token, nil
+}
+
+// fencePrefix is what every token begins with, whosever it is.
+const fencePrefix = "crossfade/"
+
+// lookupText returns a set without data where there is none.
+func lookupText(ctx context.Context, driver zone.Zone, name string) (zone.RRset, error) {
 	set, err := driver.Lookup(ctx, name, "TXT")
 	if errors.Is(err, zone.ErrNotExist) {
-		return "", nil
+		return zone.RRset{}, nil
 	}
 	if err != nil {
-		return "", fmt.Errorf("read the fence %s: %w", name, err)
+		return zone.RRset{}, fmt.Errorf("read the fence %s: %w", name, err)
 	}
-	return strings.Trim(strings.Join(set.Data, ","), `"`), nil
+	return set, nil
 }
 
 func planLower(opts Options, stage string, s NameState, fence zone.Fence) (lower, wait plan.Change) {

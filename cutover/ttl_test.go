@@ -189,6 +189,38 @@ func TestRestoreTTLGivesTheOldTTLBackAndReleasesTheFence(t *testing.T) {
 	}
 }
 
+// TestC12_AWildcardsTextIsNobodysFence: a zone where a wildcard answers TXT for every name is fenced, goes there and back, and gets its TTLs
+// back, also a second time.
+func TestC12_AWildcardsTextIsNobodysFence(t *testing.T) {
+	w := newWorld(t)
+	w.put(t, zone.RRset{Name: "*.apps.test.", Type: "TXT", TTL: 60, Data: []string{`"v=spf1 -all"`, `"anything"`}})
+	p, err := cutover.PlanTTL(t.Context(), w.opts)
+	if err != nil || len(p.Refusals) > 0 {
+		t.Fatalf("refusals = %+v, %v", p.Refusals, err)
+	}
+	held, err := cutover.ApplyTTL(t.Context(), p, w.rec, w.opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts := cutover.RestoreOptions{Options: w.opts, Held: held.Names}
+	for round := range 2 {
+		if p, err = cutover.PlanRestoreTTL(t.Context(), opts); err != nil || len(p.Refusals) > 0 {
+			t.Fatalf("round %d: refusals = %+v, %v", round, p.Refusals, err)
+		}
+		if err := cutover.ApplyRestoreTTL(t.Context(), p, w.rec, opts); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := w.lookup(t, "CNAME"); got.TTL != 300 {
+		t.Errorf("record = %+v, want TTL 300", got)
+	}
+	// What is no wildcard's is somebody's.
+	w.put(t, zone.RRset{Name: held.Names[0].Fence.Name, Type: "TXT", TTL: 60, Data: []string{`"of another tool"`}})
+	if p, err = cutover.PlanTTL(t.Context(), w.opts); err != nil || !refusedFor(p, "another writer holds its fence: of another tool") {
+		t.Errorf("refusals = %+v, %v", p.Refusals, err)
+	}
+}
+
 // A run that does not wait says until when, changes nothing more, and leaves no failure; days later another one has nothing to wait for.
 func TestC26_ARunThatDoesNotWaitIsGoneOnWithLater(t *testing.T) {
 	w := newWorld(t)

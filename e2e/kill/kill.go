@@ -36,7 +36,9 @@ type Options struct {
 // A Reference is what an unbroken trial left, and the points that follow from its journal.
 type Reference struct {
 	First, End trial.Fingerprint // blue at first; all at the end
-	Points     []Point
+	// Breached is all after the breach of a cutover.
+	Breached trial.Fingerprint
+	Points   []Point
 }
 
 // An Outcome is what became of one point.
@@ -63,8 +65,14 @@ func New(world *trial.World, opts Options) *Killer {
 }
 
 func (k *Killer) trial(ctx context.Context) (*trial.Trial, error) {
-	return k.world.New(ctx, fmt.Sprintf("%s-%d", k.names, k.count.Add(1)), trial.Places{})
+	return k.world.New(ctx, k.name(), trial.Places{})
 }
+
+func (k *Killer) cutover(ctx context.Context) (*trial.Trial, error) {
+	return k.world.NewCutover(ctx, k.name())
+}
+
+func (k *Killer) name() string { return fmt.Sprintf("%s-%d", k.names, k.count.Add(1)) }
 
 // ok calls the command and demands that it ends well.
 func ok(ctx context.Context, t *trial.Trial, args ...string) error {
@@ -150,11 +158,15 @@ func (k *Killer) Kill(ctx context.Context, ref Reference, list []Point, tell fun
 // one takes one trial through its kill. What the world could not do is an error; all that the command does is the outcome.
 func (k *Killer) one(ctx context.Context, ref Reference, p Point) (Outcome, error) {
 	out := Outcome{Point: p}
-	t, err := k.trial(ctx)
+	begin, converge := k.trial, k.converge
+	if p.Way.ofCutover() {
+		begin, converge = k.cutover, k.convergeCutover
+	}
+	t, err := begin(ctx)
 	if err != nil {
 		return out, err
 	}
-	diff, err := k.converge(ctx, ref, t, &out)
+	diff, err := converge(ctx, ref, t, &out)
 	if ctx.Err() != nil {
 		return out, ctx.Err()
 	}
@@ -201,8 +213,7 @@ func (k *Killer) converge(ctx context.Context, ref Reference, t *trial.Trial, ou
 		}
 		k.opts.Say("%s: call %d after the kill: %v", p, out.Calls, err)
 	}
-	got, err := trial.Becomes(ctx, want, settleLimit, take)
-	return trial.Diff(want, got), err
+	return differs(ctx, want, take)
 }
 
 // keep moves what is left of a trial to where somebody can look at it.

@@ -26,8 +26,26 @@ const (
 	BackAgain Way = "killed-rollback"
 )
 
-// Ways lists all of them.
+// The ways of a cutover with waves.
+const (
+	// CutoverResume kills a run in its cutover and runs again; CutoverBack rolls back; CutoverBackAgain kills that rollback.
+	CutoverResume    Way = "cutover"
+	CutoverBack      Way = "cutover-rollback"
+	CutoverBackAgain Way = "cutover-killed-rollback"
+	// BreachResume kills a run that goes back by itself in its second wave, and runs again; BreachBack rolls back.
+	BreachResume Way = "breach"
+	BreachBack   Way = "breach-rollback"
+)
+
+// Ways lists those of a whole migration.
 func Ways() []Way { return []Way{Resume, Back, BackAgain} }
+
+// CutoverWays lists those of a cutover with waves.
+func CutoverWays() []Way {
+	return []Way{CutoverResume, CutoverBack, CutoverBackAgain, BreachResume, BreachBack}
+}
+
+func (w Way) ofCutover() bool { return slices.Contains(CutoverWays(), w) }
 
 // A Point is where one trial is killed.
 type Point struct {
@@ -39,10 +57,15 @@ type Point struct {
 	// Seq is the record's number in the unbroken run.
 	Seq  uint64       `json:"seq"`
 	Kind journal.Kind `json:"kind"`
+	// Leg is which of a cutover's calls it is in, from 0.
+	Leg int `json:"leg,omitempty"`
 }
 
 // String names the point. It is the same in every reference, whatever the order of its records.
 func (p Point) String() string {
+	if p.Leg > 0 {
+		return fmt.Sprintf("%s %s %s #%d of call %d", p.Way, p.Moment, p.Record, p.Nth, p.Leg+1)
+	}
 	return fmt.Sprintf("%s %s %s #%d", p.Way, p.Moment, p.Record, p.Nth)
 }
 

@@ -85,6 +85,9 @@ func (t *Trial) fingerprint(ctx context.Context, sides ...*Side) (Fingerprint, e
 
 func (t *Trial) objects(ctx context.Context, b *book, side *Side, namespace string) error {
 	for _, r := range side.kinds {
+		if t.form.kinds != nil && !slices.Contains(t.form.kinds, r.String()) {
+			continue
+		}
 		for obj, err := range side.Client.List(ctx, r, namespace, "") {
 			if err != nil {
 				return err
@@ -125,10 +128,13 @@ func (t *Trial) pods(ctx context.Context, b *book, side *Side, namespace string)
 
 func (t *Trial) clusterScoped(ctx context.Context, b *book, side *Side) error {
 	type thing struct{ group, kind, name string }
-	things := []thing{
-		{"rbac.authorization.k8s.io", "ClusterRole", t.Name + "-reader"},
-		{"rbac.authorization.k8s.io", "ClusterRoleBinding", t.Name + "-reader"},
-		{"apiextensions.k8s.io", "CustomResourceDefinition", "widgets.trial.example"},
+	var things []thing
+	if t.form.kinds == nil {
+		things = []thing{
+			{"rbac.authorization.k8s.io", "ClusterRole", t.Name + "-reader"},
+			{"rbac.authorization.k8s.io", "ClusterRoleBinding", t.Name + "-reader"},
+			{"apiextensions.k8s.io", "CustomResourceDefinition", "widgets.trial.example"},
+		}
 	}
 	for _, ns := range t.Namespaces(side.Name) {
 		things = append(things, thing{"", "Namespace", ns})

@@ -88,7 +88,7 @@ func (s *Side) platform(ctx context.Context) error {
 
 // makeObjects makes the trial's objects on blue.
 func (t *Trial) makeObjects(ctx context.Context) error {
-	raw, err := fill("testdata/objects.yaml", t.values())
+	raw, err := fill(t.form.objects, t.values())
 	if err != nil {
 		return err
 	}
@@ -97,7 +97,8 @@ func (t *Trial) makeObjects(ctx context.Context) error {
 		return err
 	}
 	client := t.world.Blue.Client
-	spaces, rest := objects[:2], objects[2:] // the namespaces come first
+	n := len(t.Namespaces("blue"))
+	spaces, rest := objects[:n], objects[n:] // the namespaces come first
 	for _, obj := range spaces {
 		if err := create(ctx, client, obj); err != nil {
 			return err

@@ -25,7 +25,7 @@ import (
 	"github.com/crossfade-project/crossfade/internal/dnsx"
 )
 
-//go:embed testdata/migration.yaml testdata/objects.yaml testdata/platform.yaml
+//go:embed testdata/*.yaml
 var files embed.FS
 
 // A Trial is one migration with everything of its own.
@@ -41,15 +41,22 @@ type Trial struct {
 	Program string
 
 	world    *World
+	form     form
 	nodePort int
 	runs     int
+	// foreign are the records of the trial's part of the zone that no migration may touch, one line each.
+	foreign []string
 }
 
 // New makes a trial: its objects and buckets on blue, its names, its migration file. It returns when blue has settled. The
 // name is a DNS label that no other text of a trial contains. What at leaves empty are the world's own addresses.
-func (w *World) New(ctx context.Context, name string, at Places) (_ *Trial, err error) {
+func (w *World) New(ctx context.Context, name string, at Places) (*Trial, error) {
+	return w.make(ctx, name, at, whole())
+}
+
+func (w *World) make(ctx context.Context, name string, at Places, of form) (_ *Trial, err error) {
 	own := w.Places()
-	t := &Trial{Name: name, Dir: filepath.Join(w.Dir, "trials", name), Program: w.Program, world: w, nodePort: w.nodePort()}
+	t := &Trial{Name: name, Dir: filepath.Join(w.Dir, "trials", name), Program: w.Program, world: w, form: of, nodePort: w.nodePort()}
 	t.Places = Places{
 		Blue: cmp.Or(at.Blue, own.Blue), Green: cmp.Or(at.Green, own.Green), Store: cmp.Or(at.Store, own.Store),
 		Primary: cmp.Or(at.Primary, own.Primary), Secondary: cmp.Or(at.Secondary, own.Secondary), Resolver: cmp.Or(at.Resolver, own.Resolver),
@@ -83,16 +90,17 @@ func (t *Trial) values() map[string]any {
 		"Name": t.Name, "Jobs": t.Name + "-jobs", "Tasks": t.Name + "-tasks", "Dir": t.Dir, "Zone": strings.TrimSuffix(Zone, "."), "Targets": strings.TrimSuffix(Targets, "."),
 		"Store": "http://" + t.Places.Store, "Primary": t.Places.Primary, "Secondary": t.Places.Secondary, "Resolver": t.Places.Resolver,
 		"BlueIP": t.Web.At["blue"], "GreenIP": t.Web.At["green"], "Port": t.Web.Port, "NodePort": t.nodePort,
-		"Apps": []string{"web", "shop", "clock"},
+		"Apps": t.form.apps, "Hosts": t.hosts(),
 	}
 }
 
 // Namespaces returns those of the trial on a side.
 func (t *Trial) Namespaces(side string) []string {
-	if side == "blue" {
-		return []string{t.Name, t.Name + "-jobs"}
+	list := []string{t.Name}
+	if more := t.form.jobs[side]; more != "" {
+		list = append(list, t.Name+"-"+more)
 	}
-	return []string{t.Name, t.Name + "-tasks"}
+	return list
 }
 
 func fill(name string, values map[string]any) ([]byte, error) {
@@ -121,8 +129,11 @@ func (t *Trial) write() error {
 	if err != nil {
 		return err
 	}
-	file, err := fill("testdata/migration.yaml", t.values())
+	file, err := fill(t.form.file, t.values())
 	if err != nil {
+		return err
+	}
+	if err := t.form.write(t); err != nil {
 		return err
 	}
 	return errors.Join(
@@ -133,17 +144,18 @@ func (t *Trial) write() error {
 	)
 }
 
-// hosts are the applications that have names.
-func hosts() []string { return []string{"web", "shop"} }
-
-// makeNames makes the trial's names and waits until both servers have them.
+// makeNames makes the trial's names, and waits until both servers have them.
 func (t *Trial) makeNames(ctx context.Context) error {
-	var names, targets []dnsx.Record
-	for _, app := range hosts() {
-		for side, address := range t.Web.At {
-			targets = append(targets, dnsx.Record{Name: t.target(app, side), Type: "A", TTL: 60, Data: address})
+	names, targets := t.form.foreign(t), []dnsx.Record(nil)
+	for _, r := range names {
+		t.foreign = append(t.foreign, text(r.Name, r.Type, r.TTL, r.Data))
+	}
+	for _, h := range t.hosts() {
+		targets = append(targets, h.targets...)
+		names = append(names, h.on["blue"]...)
+		if h.owner != "" {
+			names = append(names, dnsx.Record{Name: h.owner, Type: "TXT", TTL: ownerTTL, Data: t.ownership("blue")})
 		}
-		names = append(names, dnsx.Record{Name: app + "." + t.Name + "." + Zone, Type: "CNAME", TTL: 20, Data: t.target(app, "blue")})
 	}
 	if err := errors.Join(t.world.Primary.Add(ctx, Targets, targets...), t.world.Primary.Add(ctx, Zone, names...)); err != nil {
 		return err
@@ -170,7 +182,11 @@ func (t *Trial) target(app, side string) string {
 
 // buckets lists the trial's buckets on a side.
 func (t *Trial) buckets(side string) []string {
-	return []string{t.Name + "-shop-" + side, t.Name + "-clock-" + side}
+	var list []string
+	for _, name := range t.form.buckets {
+		list = append(list, t.Name+"-"+name+"-"+side)
+	}
+	return list
 }
 
 func (t *Trial) bucket(ctx context.Context, name string) (*s3.Bucket, error) {
@@ -254,8 +270,8 @@ func (t *Trial) forgetNames(ctx context.Context) error {
 		names = append(names, s.Name)
 	}
 	var targets []string
-	for _, app := range hosts() {
-		targets = append(targets, t.target(app, "blue"), t.target(app, "green"))
+	for _, h := range t.hosts() {
+		targets = append(targets, h.Blue, h.Green)
 	}
 	return errors.Join(t.world.Primary.Forget(ctx, Zone, names...), t.world.Primary.Forget(ctx, Targets, targets...))
 }

@@ -29,6 +29,7 @@ type options struct {
 	only     string
 	again    bool
 	ways     string
+	set      string
 }
 
 func main() {
@@ -37,7 +38,8 @@ func main() {
 	flag.IntVar(&o.parallel, "parallel", 8, "trials at once")
 	flag.Var(&o.shard, "shard", "which part of the points: 2/3 is the second of three")
 	flag.StringVar(&o.only, "only", "", "a regular expression of the points' names")
-	flag.StringVar(&o.ways, "ways", "", "comma-separated: "+fmt.Sprint(kill.Ways())+"; empty is all")
+	flag.StringVar(&o.set, "set", "", "whole: whole migrations; cutover: cutovers with waves; empty is both")
+	flag.StringVar(&o.ways, "ways", "", "comma-separated, of whole migrations: "+fmt.Sprint(kill.Ways())+"; empty is all")
 	flag.BoolVar(&o.again, "again", false, "also those that have converged before")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -65,15 +67,47 @@ func run(ctx context.Context, o options) (err error) {
 	}
 	defer func() { err = errors.Join(err, results.Close()) }()
 	killer := kill.New(world, kill.Options{Parallel: o.parallel, Keep: filepath.Join(o.dir, "failed"), Say: o.say})
-	o.say("an unbroken run, to compare with")
+	for _, set := range o.sets() {
+		err = errors.Join(err, o.play(ctx, killer, set, only, results))
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return err
+}
+
+// A set is what one summary counts.
+type set struct {
+	title     string
+	ways      []kill.Way
+	reference func(context.Context, *kill.Killer) (kill.Reference, error)
+}
+
+func (o options) sets() []set {
 	ways := kill.Ways()
 	if o.ways != "" {
 		ways = nil
-		for _, way := range strings.Split(o.ways, ",") {
+		for way := range strings.SplitSeq(o.ways, ",") {
 			ways = append(ways, kill.Way(way))
 		}
 	}
-	ref, err := killer.Reference(ctx, ways...)
+	both := []set{
+		{"kill-cutover", kill.CutoverWays(), func(ctx context.Context, k *kill.Killer) (kill.Reference, error) { return k.CutoverReference(ctx) }},
+		{"kill", ways, func(ctx context.Context, k *kill.Killer) (kill.Reference, error) { return k.Reference(ctx, ways...) }},
+	}
+	switch o.set {
+	case "cutover":
+		return both[:1]
+	case "whole":
+		return both[1:]
+	}
+	return both
+}
+
+// play kills at the points of one set that are asked for.
+func (o options) play(ctx context.Context, killer *kill.Killer, s set, only *regexp.Regexp, results *kill.Results) error {
+	o.say("%s: an unbroken run, to compare with", s.title)
+	ref, err := s.reference(ctx, killer)
 	if err != nil {
 		return err
 	}
@@ -84,11 +118,11 @@ func run(ctx context.Context, o options) (err error) {
 		}
 	}
 	kill.Mix(chosen)
-	return report(ctx, o, killer, ref, chosen, results)
+	return report(ctx, o, killer, s, ref, chosen, results)
 }
 
 // report kills at the points that have not converged before, and counts all.
-func report(ctx context.Context, o options, killer *kill.Killer, ref kill.Reference, chosen []kill.Point, results *kill.Results) error {
+func report(ctx context.Context, o options, killer *kill.Killer, s set, ref kill.Reference, chosen []kill.Point, results *kill.Results) error {
 	var todo []kill.Point
 	points, converged := map[kill.Way]int{}, map[kill.Way]int{}
 	for _, p := range chosen {
@@ -128,12 +162,12 @@ func report(ctx context.Context, o options, killer *kill.Killer, ref kill.Refere
 	}
 	all, good := 0, 0
 	var parts []string
-	for _, way := range kill.Ways() {
+	for _, way := range s.ways {
 		all, good = all+points[way], good+converged[way]
 		parts = append(parts, fmt.Sprintf("%s %d of %d", way, converged[way], points[way]))
 	}
 	o.say("%s; in %s", strings.Join(parts, ", "), time.Since(began).Round(time.Second))
-	fmt.Printf("kill: %d points, %d converged\n", all, good)
+	fmt.Printf("%s: %d points, %d converged\n", s.title, all, good)
 	if good != all {
 		return fmt.Errorf("%d points did not converge: look into %s", all-good, filepath.Join(o.dir, "failed"))
 	}

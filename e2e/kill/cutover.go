@@ -1,0 +1,285 @@
+package kill
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/crossfade-project/crossfade/e2e/trial"
+	"github.com/crossfade-project/crossfade/internal/journal"
+)
+
+// Exit codes that a cutover ends with on its way: see docs/cli.md.
+const (
+	exitReturned = 4
+	exitPaused   = 11
+)
+
+// legs are the calls of a cutover: the first stops before the wave that must be approved.
+func legs() [][]string {
+	return [][]string{{"run", "--yes"}, {"run", "--yes", "--approve", "2"}}
+}
+
+// Where the applications are once the shop has gone back by itself: the wave after it has not begun.
+func backFromWave2() map[string]string {
+	return map[string]string{"": "green", "shop": "blue", "last": "blue"}
+}
+
+func all(side string) map[string]string { return map[string]string{"": side} }
+
+// ends calls the command and demands an exit code.
+func ends(ctx context.Context, t *trial.Trial, code int, args ...string) error {
+	r, err := t.Run(ctx, trial.Fault{}, args...)
+	if err == nil && r.Code != code {
+		err = fmt.Errorf("crossfade %s: exit code %d, want %d: %s", strings.Join(args, " "), r.Code, code, lastLine(r.Stderr))
+	}
+	return err
+}
+
+// CutoverReference takes a cutover to its end, and back; and another one to the breach of its second wave, and on from there. Points are
+// the records from the lowering of TTLs on, and of the breach and the way back.
+func (k *Killer) CutoverReference(ctx context.Context) (Reference, error) {
+	var ref Reference
+	t, err := k.cutover(ctx)
+	if err != nil {
+		return ref, err
+	}
+	if ref.First, err = t.Blue(ctx); err != nil {
+		return ref, err
+	}
+	if err := k.unbroken(ctx, t, &ref); err != nil {
+		return ref, err
+	}
+	if err := t.Close(ctx); err != nil {
+		return ref, err
+	}
+	if t, err = k.cutover(ctx); err != nil {
+		return ref, err
+	}
+	if err := k.breached(ctx, t, &ref); err != nil {
+		return ref, err
+	}
+	return ref, t.Close(ctx)
+}
+
+// unbroken takes a trial to its end and back.
+func (k *Killer) unbroken(ctx context.Context, t *trial.Trial, ref *Reference) error {
+	seen := 0
+	for i, leg := range legs() {
+		if err := ends(ctx, t, []int{exitPaused, 0}[i], leg...); err != nil {
+			return fmt.Errorf("the unbroken cutover: %w", err)
+		}
+		records, err := recordsOf(t)
+		if err != nil {
+			return err
+		}
+		list := records[seen:]
+		seen = len(records)
+		for _, way := range []Way{CutoverResume, CutoverBack} {
+			ref.Points = append(ref.Points, pointsFrom(way, i, t.Name, list, i == 1, journal.KindPlanned, "ttl")...)
+		}
+	}
+	var err error
+	if ref.End, err = trial.Settled(ctx, t.Fingerprint); err != nil {
+		return err
+	}
+	if err := stands(ctx, t, all("green"), true, "green"); err != nil {
+		return fmt.Errorf("the unbroken cutover: %w", err)
+	}
+	if err := ends(ctx, t, 0, rollback()...); err != nil {
+		return fmt.Errorf("the unbroken rollback: %w", err)
+	}
+	records, err := recordsOf(t)
+	if err != nil {
+		return err
+	}
+	ref.Points = append(ref.Points, pointsFrom(CutoverBackAgain, 0, t.Name, records[seen:], true, "", "")...)
+	return stands(ctx, t, all("blue"), false, "blue")
+}
+
+// breached takes a trial to its breach and, mended, to its end.
+func (k *Killer) breached(ctx context.Context, t *trial.Trial, ref *Reference) error {
+	if err := t.Break(); err != nil {
+		return err
+	}
+	calls := legs()
+	if err := ends(ctx, t, exitPaused, calls[0]...); err != nil {
+		return fmt.Errorf("the cutover before its breach: %w", err)
+	}
+	before, err := recordsOf(t)
+	if err != nil {
+		return err
+	}
+	if err := ends(ctx, t, exitReturned, calls[1]...); err != nil {
+		return fmt.Errorf("the cutover with a breach: %w", err)
+	}
+	records, err := recordsOf(t)
+	if err != nil {
+		return err
+	}
+	for _, way := range []Way{BreachResume, BreachBack} {
+		ref.Points = append(ref.Points, pointsFrom(way, 1, t.Name, records[len(before):], false, journal.KindPlanned, "soak/shop")...)
+	}
+	if ref.Breached, err = trial.Settled(ctx, t.Fingerprint); err != nil {
+		return err
+	}
+	if err := stands(ctx, t, backFromWave2(), true, "blue"); err != nil {
+		return fmt.Errorf("after the breach: %w", err)
+	}
+	if err := t.Mend(); err != nil {
+		return err
+	}
+	if err := ends(ctx, t, 0, calls[1]...); err != nil {
+		return fmt.Errorf("the cutover after its breach: %w", err)
+	}
+	return stands(ctx, t, all("green"), true, "green")
+}
+
+func recordsOf(t *trial.Trial) ([]journal.Record, error) {
+	log, err := journal.Read(filepath.Dir(t.Journal()))
+	if err != nil {
+		return nil, err
+	}
+	return log.Records, nil
+}
+
+// pointsFrom are the points of one call's records; unless it is counted from its beginning, from a record on.
+func pointsFrom(way Way, leg int, name string, records []journal.Record, whole bool, kind journal.Kind, stage string) []Point {
+	var from uint64
+	for _, r := range records {
+		if r.Kind == kind && r.Stage == stage {
+			from = r.Seq
+			break
+		}
+	}
+	var list []Point
+	for _, p := range points(way, name, records) { // which of equal ones a record is counts from the call's first
+		if p.Leg = leg; whole || from > 0 && p.Seq >= from {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+// stands says what is wrong with the zone of a trial at rest, and with the files of the side that serves the shop.
+func stands(ctx context.Context, t *trial.Trial, where map[string]string, fenced bool, shop string) error {
+	s, err := t.Standing(ctx)
+	if err != nil {
+		return err
+	}
+	if wrong := s.On(where, fenced); wrong != "" {
+		return fmt.Errorf("the zone is in no valid state: %s", wrong)
+	}
+	return t.Kept(shop)
+}
+
+// convergeCutover kills a cutover, looks at the zone as the kill has left it, calls the command until it ends well, and compares.
+func (k *Killer) convergeCutover(ctx context.Context, ref Reference, t *trial.Trial, out *Outcome) (diff string, err error) {
+	if err := k.killCutover(ctx, t, out.Point); err != nil {
+		return "", err
+	}
+	s, err := t.Standing(ctx)
+	if err != nil {
+		return "", err
+	}
+	if len(s.Wrong) > 0 {
+		return "", fmt.Errorf("right after the kill: %s", strings.Join(s.Wrong, "; "))
+	}
+	switch out.Point.Way {
+	case CutoverResume:
+		return k.forward(ctx, ref, t, out)
+	case BreachResume:
+		return k.throughBreach(ctx, ref, t, out)
+	}
+	if out.Calls++; ctx.Err() == nil {
+		err = ends(ctx, t, 0, rollback()...)
+	}
+	if err != nil {
+		return "", err
+	}
+	if err := stands(ctx, t, all("blue"), false, "blue"); err != nil {
+		return "", err
+	}
+	return differs(ctx, ref.First, t.Blue)
+}
+
+// killCutover takes a trial to the call that is killed, and kills it.
+func (k *Killer) killCutover(ctx context.Context, t *trial.Trial, p Point) error {
+	calls := legs()
+	if p.Way == BreachResume || p.Way == BreachBack {
+		if err := t.Break(); err != nil {
+			return err
+		}
+	}
+	kill, before := calls[p.Leg], calls[:p.Leg]
+	if p.Way == CutoverBackAgain {
+		kill, before = rollback(), calls
+	}
+	for i, leg := range before {
+		if err := ends(ctx, t, []int{exitPaused, 0}[i], leg...); err != nil {
+			return err
+		}
+	}
+	r, err := t.Run(ctx, trial.Fault{Spec: p.Spec(t.Name)}, kill...)
+	if err == nil && !r.Killed {
+		err = fmt.Errorf("it was not killed: the record never came; exit code %d: %s", r.Code, lastLine(r.Stderr))
+	}
+	return err
+}
+
+// forward goes on to the end; a pause for the approval is no failure.
+func (k *Killer) forward(ctx context.Context, ref Reference, t *trial.Trial, out *Outcome) (diff string, err error) {
+	out.Calls++
+	r, err := t.Run(ctx, trial.Fault{}, legs()[0]...)
+	if err != nil {
+		return "", err
+	}
+	switch r.Code {
+	case 0:
+	case exitPaused:
+		if err := ends(ctx, t, 0, legs()[1]...); err != nil {
+			return "", err
+		}
+	default:
+		return "", fmt.Errorf("the run after the kill: exit code %d: %s", r.Code, lastLine(r.Stderr))
+	}
+	if err := stands(ctx, t, all("green"), true, "green"); err != nil {
+		return "", err
+	}
+	return differs(ctx, ref.End, t.Fingerprint)
+}
+
+// throughBreach goes on until the shop is back on blue, and, mended, to the end. A run that finds it back already pauses: what was
+// approved of its wave did not hold.
+func (k *Killer) throughBreach(ctx context.Context, ref Reference, t *trial.Trial, out *Outcome) (diff string, err error) {
+	out.Calls++
+	r, err := t.Run(ctx, trial.Fault{}, legs()[0]...)
+	if err != nil {
+		return "", err
+	}
+	if r.Code != exitReturned && r.Code != exitPaused {
+		return "", fmt.Errorf("the run after the kill: exit code %d, want %d or %d: %s", r.Code, exitReturned, exitPaused, lastLine(r.Stderr))
+	}
+	if err := stands(ctx, t, backFromWave2(), true, "blue"); err != nil {
+		return "", fmt.Errorf("after the breach: %w", err)
+	}
+	if diff, err := differs(ctx, ref.Breached, t.Fingerprint); err != nil || diff != "" {
+		return diff, err
+	}
+	if err := t.Mend(); err != nil {
+		return "", err
+	}
+	if err := ends(ctx, t, 0, legs()[1]...); err != nil {
+		return "", err
+	}
+	if err := stands(ctx, t, all("green"), true, "green"); err != nil {
+		return "", err
+	}
+	return differs(ctx, ref.End, t.Fingerprint)
+}
+
+func differs(ctx context.Context, want trial.Fingerprint, take func(context.Context) (trial.Fingerprint, error)) (string, error) {
+	got, err := trial.Becomes(ctx, want, settleLimit, take)
+	return trial.Diff(want, got), err
+}
