@@ -18,6 +18,7 @@ import (
 	"github.com/crossfade-project/crossfade/cutover"
 	"github.com/crossfade-project/crossfade/cutover/zone"
 	"github.com/crossfade-project/crossfade/cutover/zone/rfc2136"
+	"github.com/crossfade-project/crossfade/e2e/rig/nameserver"
 	"github.com/crossfade-project/crossfade/internal/dnsx"
 	"github.com/crossfade-project/crossfade/internal/kube"
 	"github.com/crossfade-project/crossfade/internal/migration"
@@ -351,10 +352,19 @@ func snapshots(ctx context.Context, t *testing.T, driver *rfc2136.Driver, names 
 	}
 }
 
-// TestC25_OwnershipInTheSameMessage, on real BIND: every version of the zone that a transfer shows has name and ownership in
-// agreement, for every documented form of the ownership record, there and back.
+// TestC25_OwnershipInTheSameMessage, on real BIND, Knot and PowerDNS: every version of the zone that a transfer shows has name and
+// ownership in agreement, for every documented form of the ownership record, there and back.
 func TestC25_OwnershipInTheSameMessage(t *testing.T) {
-	dns := startBIND(t)
+	for _, software := range []nameserver.Software{nameserver.BIND, nameserver.Knot, nameserver.PowerDNS} {
+		t.Run(string(software), func(t *testing.T) {
+			t.Parallel()
+			ownershipThereAndBack(t, startNames(t, software))
+		})
+	}
+}
+
+func ownershipThereAndBack(t *testing.T, dns *nameserver.World) {
+	t.Helper()
 	blue, green := startSides(t)
 	const two, three = "two.apps.test.", "three.apps.test."
 	text := func(name, owner string) dnsx.Record {

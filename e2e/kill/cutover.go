@@ -1,11 +1,14 @@
 package kill
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
+	"github.com/crossfade-project/crossfade/e2e/shard"
 	"github.com/crossfade-project/crossfade/e2e/trial"
 	"github.com/crossfade-project/crossfade/internal/journal"
 )
@@ -76,9 +79,8 @@ func (k *Killer) unbroken(ctx context.Context, t *trial.Trial, ref *Reference) e
 		}
 		list := records[seen:]
 		seen = len(records)
-		for _, way := range []Way{CutoverResume, CutoverBack} {
-			ref.Points = append(ref.Points, pointsFrom(way, i, t.Name, list, i == 1, journal.KindPlanned, "ttl")...)
-		}
+		ref.Points = append(ref.Points, pointsFrom(CutoverResume, i, t.Name, list, i == 1, journal.KindPlanned, "ttl")...)
+		ref.Points = append(ref.Points, some(pointsFrom(CutoverBack, i, t.Name, list, i == 1, journal.KindPlanned, "ttl"))...)
 	}
 	var err error
 	if ref.End, err = trial.Settled(ctx, t.Fingerprint); err != nil {
@@ -118,9 +120,8 @@ func (k *Killer) breached(ctx context.Context, t *trial.Trial, ref *Reference) e
 	if err != nil {
 		return err
 	}
-	for _, way := range []Way{BreachResume, BreachBack} {
-		ref.Points = append(ref.Points, pointsFrom(way, 1, t.Name, records[len(before):], false, journal.KindPlanned, "soak/shop")...)
-	}
+	ref.Points = append(ref.Points, pointsFrom(BreachResume, 1, t.Name, records[len(before):], false, journal.KindPlanned, "soak/shop")...)
+	ref.Points = append(ref.Points, some(pointsFrom(BreachBack, 1, t.Name, records[len(before):], false, journal.KindPlanned, "soak/shop"))...)
 	if ref.Breached, err = trial.Settled(ctx, t.Fingerprint); err != nil {
 		return err
 	}
@@ -153,13 +154,58 @@ func pointsFrom(way Way, leg int, name string, records []journal.Record, whole b
 			break
 		}
 	}
+	times := map[string]int{}
+	found := points(way, name, records) // which of equal ones a record is counts from the call's first
+	for _, p := range found {
+		times[p.Record]++
+	}
 	var list []Point
-	for _, p := range points(way, name, records) { // which of equal ones a record is counts from the call's first
-		if p.Leg = leg; whole || from > 0 && p.Seq >= from {
+	for _, p := range found {
+		p.Leg, p.Alone = leg, times[p.Record] == 1
+		if whole || from > 0 && p.Seq >= from {
 			list = append(list, p)
 		}
 	}
 	return list
+}
+
+// backEvery is how many records there are, about, for one after which a cutover is rolled back.
+const backEvery = 3
+
+// some are the points at which a run is killed and rolled back, which cannot be done twice in one trial.
+func some(list []Point) []Point {
+	return slices.DeleteFunc(list, func(p Point) bool { return shard.Spread("back "+p.Record, backEvery) != 0 })
+}
+
+// chainOf is how many kills one trial of a cutover bears at most.
+const chainOf = 12
+
+// chains says which points share a trial. Of a cutover one and the same run is killed, goes on, and is killed again further on: then the zone
+// is looked at after each kill, and what is left at the end. Kills of a chain lie as far apart as they can. Whatever else is
+// killed has a trial of its own; so has a record that a call writes several times, since which of them it is would no longer be known.
+func chains(list []Point) [][]Point {
+	var out [][]Point
+	byWay := map[Way][]Point{}
+	for _, p := range list {
+		if p.Alone && (p.Way == CutoverResume || p.Way == CutoverBackAgain || p.Way == BreachResume) {
+			byWay[p.Way] = append(byWay[p.Way], p)
+			continue
+		}
+		out = append(out, []Point{p})
+	}
+	for _, way := range CutoverWays() {
+		points := byWay[way]
+		slices.SortFunc(points, func(a, b Point) int { return cmp.Compare(a.Seq, b.Seq) })
+		n := (len(points) + chainOf - 1) / chainOf
+		for i := range n {
+			var chain []Point
+			for at := i; at < len(points); at += n {
+				chain = append(chain, points[at])
+			}
+			out = append([][]Point{chain}, out...) // the longest first
+		}
+	}
+	return out
 }
 
 // stands says what is wrong with the zone of a trial at rest, and with the files of the side that serves the shop.
@@ -174,28 +220,36 @@ func stands(ctx context.Context, t *trial.Trial, where map[string]string, fenced
 	return t.Kept(shop)
 }
 
-// convergeCutover kills a cutover, looks at the zone as the kill has left it, calls the command until it ends well, and compares.
-func (k *Killer) convergeCutover(ctx context.Context, ref Reference, t *trial.Trial, out *Outcome) (diff string, err error) {
-	if err := k.killCutover(ctx, t, out.Point); err != nil {
-		return "", err
+// convergeCutover kills a cutover at each point of a chain, looks at the zone as each kill has left it, calls the command until it
+// ends well, and compares.
+func (k *Killer) convergeCutover(ctx context.Context, ref Reference, t *trial.Trial, chain []Point, out *Outcome) (diff string, err error) {
+	way := chain[0].Way
+	if way == BreachResume || way == BreachBack {
+		if err := t.Break(); err != nil {
+			return "", err
+		}
 	}
-	s, err := t.Standing(ctx)
-	if err != nil {
-		return "", err
+	done := 0 // calls that have ended well
+	for i, p := range chain {
+		if done, err = k.killCutover(ctx, t, p, i, done); err != nil {
+			return "", fmt.Errorf("%s: %w", p, err)
+		}
+		s, err := t.Standing(ctx)
+		if err != nil {
+			return "", err
+		}
+		if len(s.Wrong) > 0 {
+			return "", fmt.Errorf("right after the kill at %s: %s", p, strings.Join(s.Wrong, "; "))
+		}
 	}
-	if len(s.Wrong) > 0 {
-		return "", fmt.Errorf("right after the kill: %s", strings.Join(s.Wrong, "; "))
-	}
-	switch out.Point.Way {
+	out.Calls++
+	switch way {
 	case CutoverResume:
-		return k.forward(ctx, ref, t, out)
+		return k.forward(ctx, ref, t)
 	case BreachResume:
-		return k.throughBreach(ctx, ref, t, out)
+		return k.throughBreach(ctx, ref, t)
 	}
-	if out.Calls++; ctx.Err() == nil {
-		err = ends(ctx, t, 0, rollback()...)
-	}
-	if err != nil {
+	if err := ends(ctx, t, 0, rollback()...); err != nil {
 		return "", err
 	}
 	if err := stands(ctx, t, all("blue"), false, "blue"); err != nil {
@@ -205,32 +259,29 @@ func (k *Killer) convergeCutover(ctx context.Context, ref Reference, t *trial.Tr
 }
 
 // killCutover takes a trial to the call that is killed, and kills it.
-func (k *Killer) killCutover(ctx context.Context, t *trial.Trial, p Point) error {
+func (k *Killer) killCutover(ctx context.Context, t *trial.Trial, p Point, nth, done int) (int, error) {
 	calls := legs()
-	if p.Way == BreachResume || p.Way == BreachBack {
-		if err := t.Break(); err != nil {
-			return err
-		}
+	kill, before := calls[p.Leg], p.Leg
+	switch {
+	case p.Way == CutoverBackAgain:
+		kill, before = rollback(), len(calls)
+	case p.Way == BreachResume && nth > 0:
+		kill = calls[0] // it is approved; a second approval would begin the wave again that has gone back
 	}
-	kill, before := calls[p.Leg], calls[:p.Leg]
-	if p.Way == CutoverBackAgain {
-		kill, before = rollback(), calls
-	}
-	for i, leg := range before {
-		if err := ends(ctx, t, []int{exitPaused, 0}[i], leg...); err != nil {
-			return err
+	for ; done < before; done++ {
+		if err := ends(ctx, t, []int{exitPaused, 0}[done], calls[done]...); err != nil {
+			return done, err
 		}
 	}
 	r, err := t.Run(ctx, trial.Fault{Spec: p.Spec(t.Name)}, kill...)
 	if err == nil && !r.Killed {
 		err = fmt.Errorf("it was not killed: the record never came; exit code %d: %s", r.Code, lastLine(r.Stderr))
 	}
-	return err
+	return done, err
 }
 
 // forward goes on to the end; a pause for the approval is no failure.
-func (k *Killer) forward(ctx context.Context, ref Reference, t *trial.Trial, out *Outcome) (diff string, err error) {
-	out.Calls++
+func (k *Killer) forward(ctx context.Context, ref Reference, t *trial.Trial) (diff string, err error) {
 	r, err := t.Run(ctx, trial.Fault{}, legs()[0]...)
 	if err != nil {
 		return "", err
@@ -252,8 +303,7 @@ func (k *Killer) forward(ctx context.Context, ref Reference, t *trial.Trial, out
 
 // throughBreach goes on until the shop is back on blue, and, mended, to the end. A run that finds it back already pauses: what was
 // approved of its wave did not hold.
-func (k *Killer) throughBreach(ctx context.Context, ref Reference, t *trial.Trial, out *Outcome) (diff string, err error) {
-	out.Calls++
+func (k *Killer) throughBreach(ctx context.Context, ref Reference, t *trial.Trial) (diff string, err error) {
 	r, err := t.Run(ctx, trial.Fault{}, legs()[0]...)
 	if err != nil {
 		return "", err

@@ -133,7 +133,7 @@ func (k *Killer) Kill(ctx context.Context, ref Reference, list []Point, tell fun
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(k.opts.Parallel)
 	var mu sync.Mutex
-	for _, p := range list {
+	for _, chain := range chains(list) {
 		if ctx.Err() != nil {
 			break
 		}
@@ -142,33 +142,41 @@ func (k *Killer) Kill(ctx context.Context, ref Reference, list []Point, tell fun
 				return ctx.Err()
 			}
 			began := time.Now()
-			out, err := k.one(ctx, ref, p)
+			outs, err := k.play(ctx, ref, chain)
 			if err != nil {
-				return fmt.Errorf("%s: %w", p, err)
+				return fmt.Errorf("%s: %w", chain[0], err)
 			}
-			out.Took = time.Since(began).Seconds()
 			mu.Lock()
 			defer mu.Unlock()
-			return tell(out)
+			var errs []error
+			for _, out := range outs {
+				out.Took = time.Since(began).Seconds() / float64(len(outs))
+				errs = append(errs, tell(out))
+			}
+			return errors.Join(errs...)
 		})
 	}
 	return group.Wait()
 }
 
-// one takes one trial through its kill. What the world could not do is an error; all that the command does is the outcome.
-func (k *Killer) one(ctx context.Context, ref Reference, p Point) (Outcome, error) {
-	out := Outcome{Point: p}
+// play takes one trial through the kills of a chain, and all of them have the outcome of the whole. What the world could not do is an
+// error; all that the command does is the outcome.
+func (k *Killer) play(ctx context.Context, ref Reference, chain []Point) ([]Outcome, error) {
+	out := Outcome{Point: chain[0]}
 	begin, converge := k.trial, k.converge
-	if p.Way.ofCutover() {
-		begin, converge = k.cutover, k.convergeCutover
+	if out.Point.Way.ofCutover() {
+		begin = k.cutover
+		converge = func(ctx context.Context, ref Reference, t *trial.Trial, out *Outcome) (string, error) {
+			return k.convergeCutover(ctx, ref, t, chain, out)
+		}
 	}
 	t, err := begin(ctx)
 	if err != nil {
-		return out, err
+		return nil, err
 	}
 	diff, err := converge(ctx, ref, t, &out)
 	if ctx.Err() != nil {
-		return out, ctx.Err()
+		return nil, ctx.Err()
 	}
 	switch {
 	case err != nil:
@@ -177,9 +185,21 @@ func (k *Killer) one(ctx context.Context, ref Reference, p Point) (Outcome, erro
 		out.Why = "what it left differs: " + diff
 	default:
 		out.Converged = true
-		return out, errors.Join(t.Close(ctx), os.RemoveAll(t.Dir))
 	}
-	return out, k.keep(t, out)
+	if out.Converged {
+		err = errors.Join(t.Close(ctx), os.RemoveAll(t.Dir))
+	} else {
+		err = k.keep(t, out)
+	}
+	var outs []Outcome
+	for i, p := range chain {
+		one := out
+		if one.Point = p; i > 0 {
+			one.Calls = 1
+		}
+		outs = append(outs, one)
+	}
+	return outs, err
 }
 
 // converge kills, calls the command again until it ends well, and compares.

@@ -110,8 +110,44 @@ func kill(t *testing.T, ways ...Way) {
 	if len(list) < 3 {
 		t.Fatalf("only %d points are chosen of %d", len(list), len(s.ref.Points))
 	}
+	killAll(t, s.killer, s.ref, list)
+}
+
+// A step that was killed anywhere and is run again reaches what an unbroken one does, with nothing doubled.
+func TestRunKilledAnywhereEndsAsAnUnbrokenOneDoes(t *testing.T) { kill(t, Resume) }
+
+// A cutover with waves, killed anywhere, leaves no name without an answer or half on one side; run again or rolled back, the zone is in the one
+// valid state. The seed chooses three trials that are killed time and again, and two that are rolled back; make kill takes all.
+func TestI02_ACutoverKilledAnywhereLeavesTheZoneInOneValidState(t *testing.T) {
+	s := theWorld(t)
+	t.Logf("seed: %d (%s=%d chooses the same points again)", s.seed, seedVariable, s.seed)
+	ref, err := s.killer.CutoverReference(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(ref.Points) < 200 {
+		t.Errorf("a cutover has only %d points", len(ref.Points))
+	}
+	rnd := rand.New(rand.NewPCG(s.seed, 0))
+	of := map[Way][][]Point{}
+	for _, chain := range chains(ref.Points) {
+		of[chain[0].Way] = append(of[chain[0].Way], chain)
+	}
+	var list []Point
+	for _, way := range CutoverWays() {
+		if len(of[way]) == 0 {
+			t.Fatalf("no point is of the way %s", way)
+		}
+		list = append(list, of[way][rnd.IntN(len(of[way]))]...)
+	}
+	killAll(t, s.killer, ref, list)
+}
+
+// killAll kills at points and wants every one to converge.
+func killAll(t *testing.T, killer *Killer, ref Reference, list []Point) {
+	t.Helper()
 	converged := 0
-	err := s.killer.Kill(t.Context(), s.ref, list, func(out Outcome) error {
+	err := killer.Kill(t.Context(), ref, list, func(out Outcome) error {
 		if out.Converged {
 			converged++
 		} else {
@@ -124,9 +160,6 @@ func kill(t *testing.T, ways ...Way) {
 	}
 	t.Logf("kill: %d points, %d converged", len(list), converged)
 }
-
-// A step that was killed anywhere and is run again reaches what an unbroken one does, with nothing doubled.
-func TestRunKilledAnywhereEndsAsAnUnbrokenOneDoes(t *testing.T) { kill(t, Resume) }
 
 // Blue's specs and records are what they were, wherever the run or the rollback itself was killed.
 func TestI06_RollbackGivesBlueBackWhereverItWasKilled(t *testing.T) { kill(t, Back, BackAgain) }
@@ -162,6 +195,31 @@ func TestPointsNameEachRecordOnce(t *testing.T) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("the faults are\n%q, want\n%q", got, want)
+	}
+}
+
+func TestChainsHoldEachPointOnceAndKeepItsOrder(t *testing.T) {
+	var list []Point
+	for i := range 30 {
+		for _, way := range CutoverWays() {
+			list = append(list, Point{Way: way, Record: fmt.Sprint(i), Nth: 1, Seq: uint64(i), Alone: i != 7})
+		}
+	}
+	seen := map[string]int{}
+	for _, chain := range chains(list) {
+		if len(chain) > chainOf || len(chain) > 1 && (chain[0].Way == CutoverBack || chain[0].Way == BreachBack) {
+			t.Errorf("a chain of %d kills of the way %s", len(chain), chain[0].Way)
+		}
+		for i, p := range chain {
+			if seen[p.String()]++; i > 0 && (p.Way != chain[0].Way || p.Seq <= chain[i-1].Seq || !p.Alone) {
+				t.Errorf("%s follows %s", p, chain[i-1])
+			}
+		}
+	}
+	for _, p := range list {
+		if seen[p.String()] != 1 {
+			t.Errorf("%s is killed %d times", p, seen[p.String()])
+		}
 	}
 }
 

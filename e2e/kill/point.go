@@ -59,6 +59,8 @@ type Point struct {
 	Kind journal.Kind `json:"kind"`
 	// Leg is which of a cutover's calls it is in, from 0.
 	Leg int `json:"leg,omitempty"`
+	// Alone is set where that call writes no other record with its text.
+	Alone bool `json:"-"`
 }
 
 // String names the point. It is the same in every reference, whatever the order of its records.

@@ -47,7 +47,7 @@ func (t *Trial) Run(ctx context.Context, fault Fault, args ...string) (Result, e
 	err := cmd.Run()
 	r := Result{Stdout: out.String(), Stderr: errs.String(), Took: time.Since(began)}
 	t.runs++
-	text := fmt.Sprintf("$ crossfade %s\nfault: %s\n%s%s\nended: %v after %s\n", strings.Join(args, " "), fault.Spec, r.Stderr, r.Stdout, err, r.Took)
+	text := fmt.Sprintf("$ crossfade %s\nfault: %s\n%s%s\nended: %v after %s, %s of a processor\n", strings.Join(args, " "), fault.Spec, r.Stderr, r.Stdout, err, r.Took, cmd.ProcessState.UserTime()+cmd.ProcessState.SystemTime())
 	if werr := os.WriteFile(filepath.Join(t.Dir, fmt.Sprintf("run-%02d.log", t.runs)), []byte(text), 0o600); werr != nil {
 		return r, werr
 	}

@@ -133,7 +133,7 @@ func report(ctx context.Context, o options, killer *kill.Killer, s set, ref kill
 		}
 		todo = append(todo, p)
 	}
-	o.say("%d points, %d of them have converged before (%s)", len(chosen), len(chosen)-len(todo), results.Path)
+	o.say("%d points %v, %d of them have converged before (%s)", len(chosen), points, len(chosen)-len(todo), results.Path)
 	began, done, more := time.Now(), 0, 0
 	err := killer.Kill(ctx, ref, todo, func(out kill.Outcome) error {
 		done++

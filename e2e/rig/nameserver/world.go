@@ -1,6 +1,7 @@
 package nameserver
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -39,6 +40,9 @@ type WorldOptions struct {
 	Apps []string
 	// MaxTTL caps the resolver's memory, in seconds.
 	MaxTTL int
+	// Software is what the primary of apps.test. and lb.test. runs; empty is BIND, which all the others run. PowerDNS has no secondary.
+	// Whoever sets it has its packages installed.
+	Software Software
 }
 
 // A World is the rig's whole DNS, running.
@@ -118,34 +122,40 @@ func (w *World) start(ctx context.Context, o WorldOptions) error {
 			Place: Place{Addr: at.listen, Enter: o.Enter, Record: o.Record},
 		}
 	}
-	ns := []string{"@ NS ns1.apps.test.", "@ NS ns2.apps.test."}
+	ns, parents := []string{"@ NS ns1.apps.test."}, []string{"apps NS ns1.apps.test.", "lb NS ns1.apps.test."}
+	if o.Software != PowerDNS {
+		ns, parents = append(ns, "@ NS ns2.apps.test."), append(parents, "apps NS ns2.apps.test.", "lb NS ns2.apps.test.")
+	}
 	glue := []string{"ns1.apps.test. A " + primaryAt.addr.String(), "ns2.apps.test. A " + secondaryAt.addr.String()}
 
 	primary := spec("primary", primaryAt)
+	primary.Software = cmp.Or(o.Software, BIND)
 	primary.Zones = []Zone{{Apex: AppsZone, Records: slices.Concat(ns, glue, o.Apps), Dynamic: true}, {Apex: LBZone, Records: ns, Dynamic: true}}
-	primary.Secondaries = []netip.AddrPort{secondaryAt.listen}
+	if o.Software != PowerDNS {
+		primary.Secondaries = []netip.AddrPort{secondaryAt.listen}
+	}
 	if w.Primary, err = Start(ctx, primary); err != nil {
 		return err
 	}
-	secondary := spec("secondary", secondaryAt)
-	secondary.Zones = []Zone{{Apex: AppsZone}, {Apex: LBZone}}
-	secondary.Primary = primaryAt.listen
-	if w.Secondary, err = Start(ctx, secondary); err != nil {
-		return err
+	authorities := []netip.AddrPort{primaryAt.listen}
+	if o.Software != PowerDNS {
+		secondary := spec("secondary", secondaryAt)
+		secondary.Zones = []Zone{{Apex: AppsZone}, {Apex: LBZone}}
+		secondary.Primary = primaryAt.listen
+		if w.Secondary, err = Start(ctx, secondary); err != nil {
+			return err
+		}
+		authorities = append(authorities, secondaryAt.listen)
 	}
 	parent := spec("parent", parentAt)
-	parent.Zones = []Zone{{Apex: TopZone, Records: slices.Concat([]string{
-		"@ NS ns.test.", "ns A " + parentAt.addr.String(),
-		"apps NS ns1.apps.test.", "apps NS ns2.apps.test.", "lb NS ns1.apps.test.", "lb NS ns2.apps.test.",
-	}, glue)}}
+	parent.Zones = []Zone{{Apex: TopZone, Records: slices.Concat([]string{"@ NS ns.test.", "ns A " + parentAt.addr.String()}, parents, glue)}}
 	if w.Parent, err = Start(ctx, parent); err != nil {
 		return err
 	}
 	stubs := map[string][]netip.AddrPort{".": {parentAt.listen}, TopZone: {parentAt.listen}}
 	if len(w.reached) > 0 {
 		// A delegation carries no port: the resolver is told whom it would find.
-		both := []netip.AddrPort{primaryAt.listen, secondaryAt.listen}
-		stubs[AppsZone], stubs[LBZone] = both, both
+		stubs[AppsZone], stubs[LBZone] = authorities, authorities
 	}
 	w.Resolver, err = StartResolver(ctx, ResolverSpec{
 		Name: "dns-resolver", Dir: filepath.Join(o.Dir, "resolver"), Place: Place{Addr: resolverAt.listen, Enter: o.Enter, Record: o.Record},
