@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -263,25 +264,46 @@ func lookupAddresses(ctx context.Context, opts Options, hostname, target string)
 	if err != nil {
 		return nil, err
 	}
-	var last error
+	for try := 1; ; try++ {
+		found, whole, err := askAddresses(ctx, opts, resolvers, target)
+		if whole || try == addressTries {
+			return found, err
+		}
+		if err := opts.clock().Sleep(ctx, time.Second); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// addressTries is how often resolvers are asked for addresses while they have no answer at all, which is not that there is no address.
+const addressTries = 3
+
+// askAddresses asks one resolver after the other until one knows an address. It says whether that resolver, or every one where none
+// does, gave an answer for each type.
+func askAddresses(ctx context.Context, opts Options, resolvers []netip.AddrPort, target string) (found []netip.Addr, whole bool, err error) {
+	whole = true
 	for _, resolver := range resolvers {
-		var found []netip.Addr
+		answered := true
 		for _, typ := range []string{"A", "AAAA"} {
-			reply, err := opts.names().Ask(ctx, resolver, target, typ, true)
-			if err != nil {
-				last = err
+			reply, asked := opts.names().Ask(ctx, resolver, target, typ, true)
+			if asked == nil && reply.Rcode != "NOERROR" && reply.Rcode != "NXDOMAIN" {
+				asked = fmt.Errorf("%s answers %s for %s %s", resolver, reply.Rcode, target, typ)
+			}
+			if asked != nil {
+				err, answered = asked, false
 				continue
 			}
 			found = append(found, addressesIn(reply.Answer)...)
 		}
 		if len(found) > 0 {
-			return found, nil
+			return found, answered, nil
 		}
+		whole = whole && answered
 	}
-	if last == nil {
-		last = fmt.Errorf("resolvers know no address of %s", target)
+	if err == nil {
+		err = fmt.Errorf("resolvers know no address of %s", target)
 	}
-	return nil, last
+	return nil, whole, err
 }
 
 func addressesIn(records []dnsx.Record) []netip.Addr {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/crossfade-project/crossfade/cutover"
+	"github.com/crossfade-project/crossfade/internal/dnsx"
 	"github.com/crossfade-project/crossfade/internal/migration"
 )
 
@@ -87,6 +88,60 @@ func TestC20_BreachActsAtOnce(t *testing.T) {
 	}
 	if after := w.clock.Now().Sub(began); after != 15*time.Second {
 		t.Errorf("acted after %s, want 15s", after)
+	}
+}
+
+// A resolver that fails while a soak begins leaves some rounds without an address, not all of them: the soak is not lost by that, and
+// the names need not go back.
+func TestC20_AResolverThatFailsForAWhileDoesNotEndASoak(t *testing.T) {
+	w := newWorld(t)
+	k := &ticker{world: w}
+	w.opts.Clock = k
+	_, swapped := w.swapped(t)
+	address := w.names.addresses["green.lb.test."]
+	delete(w.names.addresses, "green.lb.test.")
+	w.names.resolve = func(string, string) (dnsx.Answer, error) { return dnsx.Answer{Rcode: "SERVFAIL"}, nil }
+	k.at, k.then = w.clock.Now().Add(20*time.Second), func() {
+		w.names.addresses["green.lb.test."] = address
+		w.names.resolve = nil
+	}
+	opts := cutover.SoakOptions{Options: w.opts, App: "shop", Moved: swapped.Names}
+	p, err := cutover.PlanSoak(t.Context(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	result, err := cutover.ApplySoak(t.Context(), p, w.rec, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if result.Rounds.Inconclusive == 0 || result.Rounds.Passed < result.Needed {
+		t.Errorf("rounds = %+v, want some without an address and %d that passed", result.Rounds, result.Needed)
+	}
+}
+
+// One answer that a resolver fails to give is asked for again: green has not moved because of it.
+func TestEntriesOfAResolverThatFailsOnceAreWhole(t *testing.T) {
+	w := newWorld(t)
+	address := w.names.addresses["green.lb.test."]
+	delete(w.names.addresses, "green.lb.test.")
+	failures := 1
+	w.names.resolve = func(name, typ string) (dnsx.Answer, error) {
+		answer := dnsx.Answer{Rcode: "NOERROR"}
+		switch {
+		case failures > 0:
+			failures--
+			answer.Rcode = "SERVFAIL"
+		case typ == "A":
+			answer.Answer = []dnsx.Record{{Name: name, Type: typ, TTL: 60, Data: address}}
+		}
+		return answer, nil
+	}
+	entries, err := cutover.FindEntries(t.Context(), w.opts, "shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if green := entries[0].Green; len(green.Addresses) != 1 || green.Addresses[0].String() != address || green.Missing != "" {
+		t.Errorf("green's entry is %+v", green)
 	}
 }
 

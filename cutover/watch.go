@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -46,6 +47,7 @@ func (o Options) watch(ctx context.Context, v vigil) (Rounds, error) {
 	var said, since time.Time
 	row := 0
 	for {
+		v.entries = o.foundAgain(ctx, v)
 		gates, verdict, err := o.round(ctx, v)
 		if err != nil {
 			return rounds, err
@@ -89,6 +91,20 @@ func (o Options) watch(ctx context.Context, v vigil) (Rounds, error) {
 			return rounds, fmt.Errorf("wait for %s: %w", v.what, err)
 		}
 	}
+}
+
+// foundAgain looks again for green's addresses where they were not all found: a resolver that had no answer when the watch began would
+// otherwise leave every round without one.
+func (o Options) foundAgain(ctx context.Context, v vigil) []Entries {
+	if !slices.ContainsFunc(v.entries, func(e Entries) bool { return e.Green.Missing != "" }) {
+		return v.entries
+	}
+	entries, err := FindEntries(ctx, o, v.app)
+	if err != nil {
+		o.log().WarnContext(ctx, "green's entry is not found", "app", v.app, "because", err.Error())
+		return v.entries
+	}
+	return entries
 }
 
 // round sends every check to green once. Where green does not answer at all, blue is asked whether it can be reached: if it

@@ -13,7 +13,7 @@ import (
 // no tool to overload anything with.
 const maxRate = 1000
 
-// Target is one hostname and what its two users do there.
+// Target is one hostname and what its users do there.
 type Target struct {
 	Host   string  `json:"host"`
 	Port   int     `json:"port,omitempty"`   // 0: 80
@@ -21,6 +21,7 @@ type Target struct {
 	Expect string  `json:"expect,omitempty"` // part of a right answer; "": any body
 	Reads  float64 `json:"reads"`            // a second, for each of the two users
 	Writes float64 `json:"writes"`           // a second, for each; 0: none. PUT /items/KEY, and read back
+	Only   string  `json:"only,omitempty"`   // KindTTL or KindKeep: the one user that there is; "": both
 }
 
 // Config says whom to play. Only Targets and Resolver are needed.
@@ -105,6 +106,8 @@ func (c Config) check() error {
 		switch {
 		case t.Host == "":
 			wrong = append(wrong, errors.New("a target has no host"))
+		case t.Only != "" && t.Only != KindTTL && t.Only != KindKeep:
+			wrong = append(wrong, fmt.Errorf("target %s: there is no kind of user %q", t.Host, t.Only))
 		case seen[t.Host]:
 			wrong = append(wrong, fmt.Errorf("target %s is there twice", t.Host))
 		case t.Reads < 0 || t.Writes < 0 || t.Reads+t.Writes <= 0:

@@ -25,9 +25,13 @@ func New(c Config) (*Load, error) {
 	for _, t := range c.Targets {
 		record := newRecorder(t, c, l.started, &l.failures)
 		l.recorders = append(l.recorders, record)
-		names := &cache{resolver: c.Resolver, host: t.Host, now: c.Now, looked: func() { record.lookedUp(KindTTL) }}
-		l.addUser(KindTTL, t, record, newTTLSender(names, t.Port, c.Dial))
-		l.addUser(KindKeep, t, record, newKeepSender(c.Resolver, t.Host, t.Port, c.Dial, func() { record.lookedUp(KindKeep) }))
+		if t.Only != KindKeep {
+			names := &cache{resolver: c.Resolver, host: t.Host, now: c.Now, looked: func() { record.lookedUp(KindTTL) }}
+			l.addUser(KindTTL, t, record, newTTLSender(names, t.Port, c.Dial))
+		}
+		if t.Only != KindTTL {
+			l.addUser(KindKeep, t, record, newKeepSender(c.Resolver, t.Host, t.Port, c.Dial, func() { record.lookedUp(KindKeep) }))
+		}
 	}
 	return l, nil
 }

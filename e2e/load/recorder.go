@@ -101,7 +101,7 @@ type recorder struct {
 func newRecorder(target Target, c Config, started time.Time, f *failures) *recorder {
 	return &recorder{
 		target: target, blue: c.Blue, green: c.Green, started: started, failures: f,
-		clients: map[string]*ClientReport{KindTTL: {Kind: KindTTL}, KindKeep: {Kind: KindKeep}},
+		clients: map[string]*ClientReport{KindTTL: {Kind: KindTTL, Sides: map[string]Seen{}}, KindKeep: {Kind: KindKeep, Sides: map[string]Seen{}}},
 		sides:   map[string]Seen{}, timeline: map[int]*Second{}, open: map[string]int{},
 	}
 }
@@ -130,18 +130,24 @@ func (r *recorder) add(e event) {
 		return // who answered it is in the log; shares of sides are of good answers
 	}
 	second.Sides[e.side]++
-	seen := r.sides[e.side]
-	if seen.Answers == 0 {
-		seen.First = e.at.UTC()
-	}
-	seen.Answers, seen.Last = seen.Answers+1, e.at.UTC()
-	r.sides[e.side] = seen
+	count(r.sides, e)
+	count(client.Sides, e)
 	switch e.outcome {
 	case writeRefused:
 		second.Refused++
 	case writeAccepted:
 		r.addAccepted(e)
 	}
+}
+
+// count adds a good answer to the share of the side that gave it.
+func count(sides map[string]Seen, e event) {
+	seen := sides[e.side]
+	if seen.Answers == 0 {
+		seen.First = e.at.UTC()
+	}
+	seen.Answers, seen.Last = seen.Answers+1, e.at.UTC()
+	sides[e.side] = seen
 }
 
 // addOutage notes where a row of failed requests of one kind of user begins, and where it ends. A refused write is an answer
@@ -193,8 +199,9 @@ func (r *recorder) report() TargetReport {
 		Clients: []ClientReport{*r.clients[KindTTL], *r.clients[KindKeep]},
 		Unsure:  append([]string{}, r.unsure...), Outages: slices.Clone(r.outages),
 	}
-	for _, client := range report.Clients {
+	for i, client := range report.Clients {
 		report.Totals.add(client.Totals)
+		report.Clients[i].Sides = maps.Clone(client.Sides)
 	}
 	for _, n := range slices.Sorted(maps.Keys(r.timeline)) {
 		second := *r.timeline[n]

@@ -70,6 +70,8 @@ type ClientReport struct {
 	Lookups  int     `json:"lookups"`
 	Connects int     `json:"connects"`
 	Slowest  float64 `json:"slowestSeconds"`
+	// Sides are the shares of this user's good answers.
+	Sides map[string]Seen `json:"sides"`
 }
 
 // Seen is a side's share of the answers.
