@@ -11,7 +11,7 @@ FUZZTIME ?= 10s
 SHARD ?= 1/1
 export GOFLAGS := -buildvcs=false
 
-.PHONY: build test rbac check criteria criteria-last demo demo-up demo-down kill network racing proof kill-full bench-bucketsync docs vuln fuzz clean
+.PHONY: build test rbac check criteria criteria-last demo demo-up demo-down kill network racing proof ten kill-full bench-bucketsync docs vuln fuzz clean
 
 build: ## the command, and the same as a kubectl plugin
 	CGO_ENABLED=0 go build -trimpath -o bin/crossfade ./cmd/crossfade
@@ -26,7 +26,7 @@ demo-up: build ## the demo's clusters, stores and name servers, to play with
 demo-down: ## takes down what demo-up has left
 	go run ./e2e/rig/cmd/rig down
 
-kill: ## kills a migration at every record of its journal, and a sync at 200 moments, runs them again or takes them back; SHARD=2/3 takes a part
+kill: ## kills a migration, and a cutover with waves, at every record of its journal, and a sync at 200 moments, runs them again or takes them back; SHARD=2/3 takes a part
 	go run ./e2e/cmd/synckill -shard $(SHARD)
 	go run ./e2e/cmd/kill -shard $(SHARD)
 
@@ -38,6 +38,9 @@ racing: ## 16 writers race for the names of real BIND, Knot and PowerDNS, 10,000
 
 proof: ## migrations that go wrong on two real clusters under load: kills, breaches, rollbacks, silent servers, with figures
 	go run ./e2e/cmd/proof
+
+ten: build ## ten applications move between two real clusters, under clients that honour TTLs, that keep connections, and that never connect again
+	go run ./e2e/cmd/ten
 
 kill-full: ## the ten kills of make proof by themselves
 	go run ./e2e/cmd/proof -only '^kill-' -title kill-full -points

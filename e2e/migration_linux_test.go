@@ -25,6 +25,7 @@ import (
 	"github.com/crossfade-project/crossfade/e2e/proof"
 	"github.com/crossfade-project/crossfade/e2e/rig"
 	"github.com/crossfade-project/crossfade/e2e/rig/install"
+	"github.com/crossfade-project/crossfade/e2e/ten"
 )
 
 // world is what is kept of the rig while it is up, for tests that run when it is down again.
@@ -36,8 +37,9 @@ type world struct {
 	secretsBefore         map[string]string // values of blue's Secrets, and of the rig's keys
 	state                 map[string]string // files of the state folder and of the archive, by path
 
-	// proof are migrations that went wrong on the same rig, beside the demo's.
+	// proof are migrations that went wrong on the same rig, beside the demo's; few are applications that moved there one after the other.
 	proof *proof.Report
+	few   *ten.Report
 
 	greenReady        map[string]bool // Deployments, by name
 	greenSuspended    bool            // the CronJob
@@ -86,7 +88,7 @@ func play() (*world, error) {
 		return w, fmt.Errorf("build the command: %w\n%s", err, out)
 	}
 	var out, told strings.Builder
-	proven := make(chan error, 1)
+	proven := make(chan error, 2)
 	began := false
 	prepared := func(ctx context.Context, r *rig.Rig) error {
 		if err := w.lookBefore(ctx, r); err != nil { // before other scenes have records in the zone
@@ -98,11 +100,12 @@ func play() (*world, error) {
 		}
 		began = true
 		go func() { proven <- w.prove(ctx, scenes) }()
+		go func() { proven <- w.moveFew(ctx, top, filepath.Join(dir, "ten"), binary, r) }()
 		return w.lookAtDraft(ctx, r, top, binary)
 	}
 	inspect := func(ctx context.Context, r *rig.Rig) error {
 		began = false
-		return errors.Join(<-proven, w.lookAfter(ctx, r)) // after the other scenes have taken theirs away
+		return errors.Join(<-proven, <-proven, w.lookAfter(ctx, r)) // after the other scenes have taken theirs away
 	}
 	w.result, err = demo.Run(ctx, demo.Options{
 		Top: top, Binary: binary, Dir: filepath.Join(dir, "rig"), Out: &out, Prepared: prepared, Inspect: inspect,
@@ -110,7 +113,7 @@ func play() (*world, error) {
 	})
 	if began {
 		stop() // the demo broke off before it asked for the proof's end
-		err = errors.Join(err, <-proven)
+		err = errors.Join(err, <-proven, <-proven)
 	}
 	w.output = out.String() + told.String()
 	return w, errors.Join(err, os.RemoveAll(dir))
@@ -140,6 +143,13 @@ func (w *world) prove(ctx context.Context, scenes proof.Options) error {
 		return err
 	}
 	return w.proof.Print(scenes.Out)
+}
+
+// moveFew moves as many applications as a run of the tests has time for; make ten moves ten.
+func (w *world) moveFew(ctx context.Context, top, dir, binary string, r *rig.Rig) error {
+	var err error
+	w.few, err = ten.Run(ctx, ten.Options{Top: top, Dir: dir, Binary: binary, Rig: r.Info(), Applications: 3})
+	return err
 }
 
 func (w *world) lookBefore(ctx context.Context, r *rig.Rig) error {
@@ -328,6 +338,21 @@ func TestI07_ARollbackThatWasKilledBringsBlueBackWithEveryWriteOfGreen(t *testin
 func TestI07_ABreachAfterTheSwapGoesBackByItselfAndLosesNoWrite(t *testing.T) {
 	if r := held(t, "breach-green-answers-500"); r.Failed == 0 {
 		t.Error("no request failed: green was not broken")
+	}
+}
+
+// Clients that honour TTLs, and those that keep their connections, see no failure while applications move one after the other; one that
+// never connects again stays with blue and keeps it from being retired.
+func TestI01_ApplicationsMoveOneByOneUnderClientsOfBothSorts(t *testing.T) {
+	few := migrated(t).few
+	for _, what := range few.Wanting {
+		t.Error(what)
+	}
+	if len(few.Applications) != 3 || few.Looks == 0 || len(few.Explained) == 0 {
+		t.Errorf("it did not come to its end: %+v", few)
+	}
+	for _, a := range few.Applications {
+		t.Logf("%+v", a)
 	}
 }
 

@@ -33,7 +33,7 @@ func (p *proof) writeFile() error {
 	file["state"] = map[string]any{"directory": p.path("state")}
 	file["rehearsal"] = map[string]any{"soak": "2s", "idle": "6s"}
 	// The TTLs of 2 to 5 s are short enough: none is lowered.
-	file["cutover"] = map[string]any{"ttl": "5s", "margin": "1s", "soak": "5s", "interval": "1s", "breaches": 2, "maxShare": 100}
+	file["cutover"] = map[string]any{"ttl": "5s", "margin": "1s", "interval": "1s", "breaches": 2, "maxShare": 100}
 	file["retirement"] = map[string]any{"idle": "6s", "interval": "2s", "delete": map[string]any{"namespaces": []any{Namespace}}}
 	var apps []any
 	for i := range p.Applications {
