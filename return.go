@@ -350,7 +350,7 @@ func (m *Migration) returnStage(a migration.Application) stage {
 	name := "return/" + a.Name
 	return withStep(m, stage{name: name, app: a.Name, title: "move the names of " + a.Name + " back to blue"},
 		func(ctx context.Context) (cutover.ReturnOptions, error) {
-			opts, err := m.zoneOptions(ctx, name)
+			opts, err := m.namesOptions(ctx, name, a)
 			if err != nil {
 				return cutover.ReturnOptions{}, err
 			}

@@ -111,7 +111,8 @@ func (m *Migration) rights(ctx context.Context, s *sight) ([]kube.Right, error) 
 	if err != nil {
 		return nil, err
 	}
-	_ = add(cutover.Rights(cutover.Options{Applications: m.file.Applications, Times: m.file.Cutover, Green: cutover.Side{Namespaces: m.file.Maps.Namespaces}}), nil)
+	sides := cutover.Options{Applications: m.file.Applications, Times: m.file.Cutover, Blue: cutover.Side{Kube: blue}, Green: cutover.Side{Kube: green, Namespaces: m.file.Maps.Namespaces}}
+	_ = add(append(cutover.Rights(sides), cutover.EntryRights(ctx, sides)...), nil)
 	if r := m.file.Retirement; r != nil {
 		_ = add(cutover.EvidenceRights(m.file.Applications, m.file.Retirement, m.file.Blue.Helper), nil)
 		if m.file.RefusesFor() > 0 {

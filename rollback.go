@@ -197,7 +197,7 @@ func (m *Migration) returnTTLStage() stage {
 	const name = "return-ttl"
 	return withStep(m, stage{name: name, title: "give the names their TTLs back, and their fences up"},
 		func(ctx context.Context) (cutover.RestoreOptions, error) {
-			opts, err := m.zoneOptions(ctx, name)
+			opts, err := m.namesOptions(ctx, name, m.file.Applications...)
 			if err != nil {
 				return cutover.RestoreOptions{}, err
 			}
@@ -396,7 +396,7 @@ func (m *Migration) mayHaveMoved(ctx context.Context, a migration.Application, o
 	if err != nil {
 		return true
 	}
-	opts, err := m.zoneOptions(ctx, s.Name)
+	opts, err := m.namesOptions(ctx, s.Name, a)
 	if err != nil {
 		return true
 	}

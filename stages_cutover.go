@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/crossfade-project/crossfade/cutover"
 	"github.com/crossfade-project/crossfade/internal/journal"
@@ -26,6 +27,17 @@ func (m *Migration) zoneOptions(ctx context.Context, stage string) (cutover.Opti
 		opts.Zones = append(opts.Zones, cutover.Zone{Zone: z, Driver: driver})
 	}
 	return opts, nil
+}
+
+// namesOptions are zoneOptions, with both clusters where a hostname of the applications is switched at its backend: that is
+// taken back in blue's cluster.
+func (m *Migration) namesOptions(ctx context.Context, stage string, apps ...migration.Application) (cutover.Options, error) {
+	for _, a := range apps {
+		if slices.ContainsFunc(a.Hostnames, migration.Hostname.AtBackend) {
+			return m.cutoverOptions(ctx, stage)
+		}
+	}
+	return m.zoneOptions(ctx, stage)
 }
 
 // cutoverOptions are what every other part of the cutover gets.

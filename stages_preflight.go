@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -134,7 +135,7 @@ func (m *Migration) lookAtBucket(ctx context.Context, p *plan.Plan, what string,
 
 // lookAtZones asks everything of the names that reading can tell.
 func (m *Migration) lookAtZones(ctx context.Context, p *plan.Plan, oneCluster bool) {
-	if len(m.file.Zones) == 0 {
+	if !slices.ContainsFunc(m.file.Applications, func(a migration.Application) bool { return len(a.Hostnames) > 0 }) && len(m.file.Zones) == 0 {
 		return
 	}
 	opts, err := m.cutoverOptions(ctx, "preflight")

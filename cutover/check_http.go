@@ -46,12 +46,15 @@ func (a answer) sum() string {
 
 // http asks for a path under the real hostname and judges the answer.
 func (p probe) http(ctx context.Context) finding {
-	got, err := p.get(ctx, p.check.HTTP, netip.AddrPortFrom(p.addr, uint16(p.port)))
+	got, err := p.get(ctx, p.check.HTTP, netip.AddrPortFrom(p.addr, uint16(p.port)), p.pod)
 	if err != nil {
 		return httpNoAnswer(err)
 	}
 	if f := p.judgeAnswer(got); f.outcome != Passed {
 		return p.unlessBlues(ctx, f)
+	}
+	if p.check.HTTP.ComparesBlue() && p.alone {
+		return passed("status %d; compared with blue's answer before the switch: now blue's entry leads to green", got.status)
 	}
 	if p.check.HTTP.ComparesBlue() && p.side != sideBlue {
 		return p.sameAsBlue(ctx, got)
@@ -121,7 +124,7 @@ func (p probe) sameAsBlue(ctx context.Context, green answer) finding {
 	}
 	var last error
 	for _, addr := range p.blue.Addresses {
-		blue, err := p.get(ctx, p.check.HTTP, netip.AddrPortFrom(addr, uint16(p.port)))
+		blue, err := p.get(ctx, p.check.HTTP, netip.AddrPortFrom(addr, uint16(p.port)), nil)
 		if err != nil {
 			last = err
 			continue
@@ -171,8 +174,8 @@ func (p probe) client(to netip.AddrPort) *http.Client {
 	}
 }
 
-// get sends a request to one address.
-func (p probe) get(ctx context.Context, c *migration.HTTPCheck, to netip.AddrPort) (answer, error) {
+// get sends a request to one address, or to a pod where one is given.
+func (p probe) get(ctx context.Context, c *migration.HTTPCheck, to netip.AddrPort, pod *podAt) (answer, error) {
 	client := p.client(to)
 	defer client.CloseIdleConnections()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url(c), nil)
@@ -190,6 +193,9 @@ func (p probe) get(ctx context.Context, c *migration.HTTPCheck, to netip.AddrPor
 		req.Header.Set(name, value)
 	}
 	probeHeader(req.Header, p.opts.Migration)
+	if pod != nil {
+		return pod.ask(ctx, req.URL.Host, req.URL.Scheme, req.URL.RequestURI(), req.Header)
+	}
 	resp, err := client.Do(req)
 	if err != nil {
 		return answer{}, err

@@ -75,7 +75,7 @@ func (p probe) sendProbes(ctx context.Context, got *gathered, n int) (unanswered
 		if ctx.Err() != nil {
 			return unanswered, ctx.Err()
 		}
-		s, answered := p.sendProbe(ctx, netip.AddrPortFrom(p.addr, uint16(p.port)))
+		s, answered := p.sendProbe(ctx, netip.AddrPortFrom(p.addr, uint16(p.port)), p.pod)
 		if !answered && !reachesBlue() {
 			if unanswered++; unanswered >= maxUnanswered {
 				return unanswered, nil
@@ -99,7 +99,7 @@ func (p probe) sendToBlue(ctx context.Context, got *gathered) {
 		return
 	}
 	for _, addr := range p.blue.Addresses {
-		if s, answered := p.sendProbe(ctx, netip.AddrPortFrom(addr, uint16(p.port))); answered {
+		if s, answered := p.sendProbe(ctx, netip.AddrPortFrom(addr, uint16(p.port)), nil); answered {
 			got.blue = last(append(got.blue, s), p.check.Probes.Needed())
 			return
 		}
@@ -107,11 +107,11 @@ func (p probe) sendToBlue(ctx context.Context, got *gathered) {
 }
 
 // sendProbe sends one request; answered is false where nothing came back at all.
-func (p probe) sendProbe(ctx context.Context, to netip.AddrPort) (s sample, answered bool) {
+func (p probe) sendProbe(ctx context.Context, to netip.AddrPort, pod *podAt) (s sample, answered bool) {
 	ctx, cancel := context.WithTimeout(ctx, p.timeout())
 	defer cancel()
 	began := p.opts.clock().Now()
-	got, err := p.get(ctx, &p.check.Probes.HTTP, to)
+	got, err := p.get(ctx, &p.check.Probes.HTTP, to, pod)
 	s.took = p.opts.clock().Now().Sub(began)
 	if err != nil {
 		return sample{took: s.took, failed: true}, !httpNoAnswer(err).silent

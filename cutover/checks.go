@@ -45,6 +45,8 @@ type CheckOptions struct {
 	History *History
 	// Baselines are numbers from before the swap, by check.
 	Baselines map[string]float64
+	// rules are those from before a switch, by host: a run that was killed may have switched already.
+	rules rulesByHost
 }
 
 // asks reports whether a check is asked in the phase.
@@ -102,6 +104,10 @@ type probe struct {
 	port int
 	// between says that the address is neither side's: something in between, such as a provider's proxy, answers there.
 	between bool
+	// pod is asked in the place of an address.
+	pod *podAt
+	// alone says that blue cannot be asked for an answer to compare with: users reach green where they reached blue.
+	alone bool
 	// known is what there is to say without sending anything.
 	known *finding
 }
@@ -117,6 +123,9 @@ func probesOf(ctx context.Context, opts CheckOptions, app migration.Application,
 	both, err := entriesFor(opts, app, check)
 	if err != nil {
 		return nil, err
+	}
+	if opts.atBackend(app.Name, both.Hostname) {
+		return routeProbes(ctx, opts, app, check, both, base)
 	}
 	base.entry = both.On(opts.Side)
 	if opts.Side != sideBlue && both.Blue.known() {
@@ -205,6 +214,9 @@ func checkPort(check migration.Check, port int) int {
 func (p probe) timeout() time.Duration { return p.check.Timeout.Or(defaultCheckTimeout) }
 
 func (p probe) address() string {
+	if p.pod != nil {
+		return p.pod.where()
+	}
 	if !p.addr.IsValid() {
 		return ""
 	}
@@ -233,7 +245,7 @@ func (p probe) find(ctx context.Context) finding {
 		return p.command(ctx)
 	case p.check.Prometheus != nil:
 		return p.prometheus(ctx)
-	case !p.addr.IsValid():
+	case !p.addr.IsValid() && p.pod == nil:
 		return unknown("no address of %s is known on %s", p.entry.Hostname, p.side)
 	case p.check.HTTP != nil:
 		return p.http(ctx)

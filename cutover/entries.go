@@ -35,6 +35,12 @@ type Entry struct {
 	Port int `json:"port,omitempty"`
 	// Class of the Ingress, where it is one.
 	Class string `json:"class,omitempty"`
+	// Gateway of the HTTPRoute, where it is one: namespace, name and listener.
+	Gateway string `json:"gateway,omitempty"`
+	// MakeRecord is the name that is to be made for the addresses, which have none: it is Target too.
+	MakeRecord string `json:"makeRecord,omitempty"`
+	// Nodes says that the addresses are the nodes' own and that Port is a node port: clients must use it.
+	Nodes bool `json:"nodes,omitempty"`
 	// NodePort and ClusterIPs of the Service, where it is one: other ways in, which evidence of idleness watches.
 	NodePort   int          `json:"nodePort,omitempty"`
 	ClusterIPs []netip.Addr `json:"clusterIPs,omitempty"`
@@ -106,6 +112,11 @@ func FindEntries(ctx context.Context, opts Options, appName string) ([]Entries, 
 }
 
 func findEntry(ctx context.Context, opts Options, sideName string, app migration.Application, h migration.Hostname, name string) (Entry, error) {
+	if h.AtBackend() && sideName == sideGreen {
+		entry, err := findEntry(ctx, opts, sideBlue, app, h, name)
+		entry.Source = strings.TrimPrefix(entry.Source+", blue's", ", ")
+		return entry, err // users reach green where they reached blue
+	}
 	side, override := opts.Blue, h.Blue
 	if sideName == sideGreen {
 		side, override = opts.Green, h.Green
@@ -116,9 +127,11 @@ func findEntry(ctx context.Context, opts Options, sideName string, app migration
 	case side.Kube == nil:
 		entry.Missing = "the file names no entry and no cluster was given"
 	case h.Service != "":
-		err = fromService(ctx, side, side.namespace(app.Namespace), h.Service, &entry)
+		err = fromService(ctx, side, side.namespace(app.Namespace), h.Service, override != nil && (override.Target != "" || override.Address != ""), &entry)
 	case h.Ingress != "":
 		err = fromIngress(ctx, side, side.namespace(app.Namespace), h.Ingress, &entry)
+	case h.HTTPRoute != "":
+		err = fromRoute(ctx, side, side.namespace(app.Namespace), h.HTTPRoute, &entry)
 	default:
 		entry.Missing = fmt.Sprintf("the file names neither a service nor an ingress for %s, nor %s's entry", h.Name, sideName)
 	}
@@ -141,6 +154,10 @@ func findEntry(ctx context.Context, opts Options, sideName string, app migration
 // applyOverride lets the file's word win, field by field: a load balancer that brings only an address gets its name so.
 func applyOverride(entry *Entry, override *migration.Entry) error {
 	if override == nil || *override == (migration.Entry{}) {
+		return nil
+	}
+	defer func() { nameEntry(entry, override) }()
+	if override.Target == "" && override.Address == "" {
 		return nil
 	}
 	if override.Target != "" {
@@ -166,6 +183,13 @@ func applyOverride(entry *Entry, override *migration.Entry) error {
 	return nil
 }
 
+// nameEntry gives an entry that has only an address the name that the file wants to be made for it.
+func nameEntry(entry *Entry, override *migration.Entry) {
+	if name, err := dnsx.Canonical(override.MakeRecord); err == nil && override.MakeRecord != "" && entry.Target == "" && len(entry.Addresses) > 0 {
+		entry.Target, entry.MakeRecord = name, name
+	}
+}
+
 func clientPort(app migration.Application, h migration.Hostname) int {
 	if h.Port > 0 {
 		return h.Port
@@ -181,7 +205,8 @@ func clientPort(app migration.Application, h migration.Hostname) int {
 	return portHTTPS
 }
 
-func fromService(ctx context.Context, side Side, namespace, name string, entry *Entry) error {
+// fromService reads the address of a Service. Where the file names the address itself, the nodes' are not looked for.
+func fromService(ctx context.Context, side Side, namespace, name string, named bool, entry *Entry) error {
 	entry.Source = fmt.Sprintf("Service %s/%s", namespace, name)
 	svc, err := side.Kube.Typed.CoreV1().Services(namespace).Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
@@ -196,7 +221,8 @@ func fromService(ctx context.Context, side Side, namespace, name string, entry *
 			entry.ClusterIPs = append(entry.ClusterIPs, addr)
 		}
 	}
-	if !takePort(svc.Spec.Ports, entry) {
+	ofNodes := svc.Spec.Type == corev1.ServiceTypeNodePort && len(svc.Spec.ExternalIPs) == 0 && !named
+	if !takePort(svc.Spec.Ports, ofNodes, entry) {
 		entry.Missing = fmt.Sprintf("%s has no port %d", entry.Source, entry.Port)
 		return nil
 	}
@@ -206,15 +232,19 @@ func fromService(ctx context.Context, side Side, namespace, name string, entry *
 	for _, ip := range svc.Spec.ExternalIPs {
 		takeAddress(entry, ip, "")
 	}
+	if !entry.known() && ofNodes {
+		return fromNodes(ctx, side, svc, entry)
+	}
 	if !entry.known() {
 		entry.Missing = fmt.Sprintf("%s (type %s) has no address yet", entry.Source, svc.Spec.Type)
 	}
 	return nil
 }
 
-func takePort(ports []corev1.ServicePort, entry *Entry) bool {
+// takePort finds the port that clients use. At the nodes it may be given by its node port too.
+func takePort(ports []corev1.ServicePort, ofNodes bool, entry *Entry) bool {
 	for _, p := range ports {
-		if int(p.Port) == entry.Port {
+		if int(p.Port) == entry.Port || ofNodes && int(p.NodePort) == entry.Port {
 			entry.NodePort = int(p.NodePort)
 			return true
 		}

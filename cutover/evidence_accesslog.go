@@ -201,7 +201,9 @@ func (a AccessLogEvidence) judge(e accesslog.Entry, pod string, all *accessTally
 		all.ignored++
 		return
 	case e.Host != "" && slices.Contains(a.Hostnames, e.Host):
-	case e.Host == "" && slices.ContainsFunc(a.Namespaces, func(ns string) bool { return strings.HasPrefix(e.Backend, ns+"-") }):
+	case e.Host == "" && slices.ContainsFunc(a.Namespaces, func(ns string) bool {
+		return strings.HasPrefix(e.Backend, ns+"-") && !strings.HasPrefix(e.Backend, ns+"-"+ownPrefix)
+	}):
 		name = e.Backend
 	case e.Host == "" && e.Backend == "":
 		all.nobodys++

@@ -34,13 +34,16 @@ func BlueEvidence(ctx context.Context, opts BlueEvidenceOptions) ([]Evidence, er
 		return nil, err
 	}
 	var entries []Entry
-	evidence := accessLogs(opts, ignore)
+	evidence := append(accessLogs(opts, ignore), routeEvidence(opts)...)
 	for _, app := range opts.Applications {
 		found, err := FindEntries(ctx, opts.Options, app.Name)
 		if err != nil {
 			return nil, err
 		}
 		for _, e := range found {
+			if opts.atBackend(app.Name, e.Hostname) {
+				continue // its entry goes on serving, for green
+			}
 			if len(e.Blue.Addresses) == 0 {
 				return nil, &Error{Op: "collect evidence of blue", Hint: "name blue's address for the hostname", Err: fmt.Errorf("no address of %s on blue is known: %s", e.Hostname, e.Blue.Missing)}
 			}
@@ -59,7 +62,7 @@ func BlueEvidence(ctx context.Context, opts BlueEvidenceOptions) ([]Evidence, er
 	}
 	return append(evidence,
 		FlowEvidence{Reader: reader, Entries: entries, Ignore: ignore, Clock: opts.clock()},
-		NameEvidence{Options: opts.Options, Held: opts.Held, Entries: entries},
+		NameEvidence{Options: opts.Options, Held: inZones(opts.Held), Entries: entries},
 	), nil
 }
 
@@ -76,11 +79,25 @@ func ignoredBy(r migration.Retirement) ([]netip.Prefix, error) {
 	return ignore, nil
 }
 
+// inZones are the names that the DNS moves.
+func inZones(held []Held) []Held {
+	var names []Held
+	for _, h := range held {
+		if h.Route == nil {
+			names = append(names, h)
+		}
+	}
+	return names
+}
+
 // accessLogs are those of the file.
 func accessLogs(opts BlueEvidenceOptions, ignore []netip.Prefix) []Evidence {
 	var hostnames, namespaces []string
 	for _, app := range opts.Applications {
 		for _, h := range app.Hostnames {
+			if h.AtBackend() {
+				continue // users ask blue's ingress for it, and green answers: its rules are evidence of their own
+			}
 			hostnames = append(hostnames, strings.TrimSuffix(strings.ToLower(h.Name), "."))
 		}
 		if len(app.Hostnames) > 0 {

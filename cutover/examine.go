@@ -47,8 +47,8 @@ func ExamineZone(ctx context.Context, opts Options, z Zone) ZoneReport {
 	for _, app := range opts.Applications {
 		for _, h := range app.Hostnames {
 			name, err := dnsx.Canonical(h.Name)
-			if err != nil {
-				continue // said where the file is read
+			if err != nil || h.AtBackend() {
+				continue // said where the file is read; or its record is not changed
 			}
 			if at, err := opts.zoneOf(name); err != nil || at.Driver.Apex() != report.Zone {
 				continue

@@ -45,7 +45,9 @@ func (s NameState) AtGreen() bool { return !leadsTo(s, s.Blue) && leadsTo(s, s.G
 
 // Inspection is what reading found about every hostname of the file.
 type Inspection struct {
-	Names    []NameState    `json:"names"`
+	Names []NameState `json:"names"`
+	// Routes are the hostnames whose backend is switched: DNS does not move them.
+	Routes   []RouteState   `json:"routes,omitempty"`
 	Refusals []plan.Refusal `json:"refusals,omitempty"`
 	Notes    []plan.Note    `json:"notes,omitempty"`
 }
@@ -75,6 +77,16 @@ func Inspect(ctx context.Context, opts InspectOptions) (Inspection, error) {
 			return Inspection{}, err
 		}
 		for _, e := range entries {
+			if opts.atBackend(app.Name, e.Hostname) {
+				route, err := inspectRoute(ctx, opts, e, &found)
+				if err != nil {
+					return Inspection{}, err
+				}
+				if route != nil {
+					found.Routes = append(found.Routes, *route)
+				}
+				continue
+			}
 			state, err := inspectName(ctx, opts.Options, e, keepers, &found)
 			if err != nil {
 				return Inspection{}, err
@@ -262,7 +274,7 @@ func judgeGreen(s NameState, found *Inspection) {
 	}
 	judgePlaces(s, found)
 	if _, err := newRecords(s, 0); err != nil {
-		found.refuse(s.Hostname, err.Error(), fmt.Sprintf("make a name for green's address (%s) and set it as the hostname's green.target", s.Green))
+		found.refuse(s.Hostname, err.Error(), offerRecord(s))
 		return
 	}
 	if s.Address() && s.Green.Target != "" {
@@ -277,12 +289,22 @@ func judgeGreen(s NameState, found *Inspection) {
 
 // judgePlaces refuses two entries that a name cannot tell apart.
 func judgePlaces(s NameState, found *Inspection) {
+	if (s.Blue.Nodes || s.Green.Nodes) && s.Blue.known() && s.Green.known() && s.Blue.Port != s.Green.Port {
+		found.refuse(s.Hostname, fmt.Sprintf("clients use port %d on blue (%s) and would need port %d on green (%s), and DNS carries no port", s.Blue.Port, s.Blue.Source, s.Green.Port, s.Green.Source),
+			"give green the same node port (maps.nodePorts), or let a load balancer be the entry on both sides")
+		return
+	}
+	if s.Green.Nodes {
+		found.warn(s.Hostname, fmt.Sprintf("its entry on green is node port %d of the nodes themselves: clients must use that port, and a node that goes takes its address along", s.Green.Port))
+	}
 	if shared, ok := samePlace(s.Blue, s.Green); ok {
 		found.refuse(s.Hostname, fmt.Sprintf("both sides answer at %s port %d, and DNS carries no port: moving the name would move nothing", shared, s.Green.Port), mendOneEntry)
 	}
 }
 
-const mendOneEntry = "give green an address of its own: a Service of type LoadBalancer, or an ingress class of another controller (maps.ingressClasses); or shift the traffic at the ingress instead of by the name"
+const mendOneEntry = mendTwoEntries + "; or say switch: backend for the hostname, so that blue's Ingress or HTTPRoute keeps it and sends it to green"
+
+const mendTwoEntries = "give green an address of its own: a Service of type LoadBalancer, or an ingress class of another controller (maps.ingressClasses)"
 
 // judgeDeclared judges what can be known of green's entry before green exists: the file's word, and that an Ingress of the
 // same class in the same cluster is served by the same controller, at the same address.

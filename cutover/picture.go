@@ -45,6 +45,8 @@ type Picture struct {
 	// Blue and Green are the entries; nil for a name that is no application's.
 	Blue  *Entry `json:"blue,omitempty"`
 	Green *Entry `json:"green,omitempty"`
+	// Route says what keeps the name where its backend is switched in the place of a record.
+	Route *RouteState `json:"route,omitempty"`
 	// Leads is where the name leads: "blue", "green", "both", "elsewhere", "nowhere", or empty where that is not known.
 	Leads string `json:"leads,omitempty"`
 	// Times is the arithmetic of a cutover.
@@ -253,7 +255,13 @@ func (d *depiction) picture(ctx context.Context, s subject) Picture {
 	if s.app != nil {
 		p.App = s.app.Name
 	}
+	if s.hostname != nil && s.hostname.AtBackend() {
+		d.depictRoute(ctx, &p, s)
+	}
 	z, err := d.zoneOf(s.name)
+	if err != nil && p.Route != nil {
+		return p // its name does not move, so its zone need not be ours
+	}
 	if err != nil {
 		p.unread("zone", err)
 		return p
@@ -263,12 +271,37 @@ func (d *depiction) picture(ctx context.Context, s subject) Picture {
 	state.Hostname, state.App = s.name, p.App
 	d.depictNames(ctx, &p, &state, z)
 	d.depictPrimary(ctx, &p, &state, z)
+	if p.Route != nil {
+		d.depictListing(ctx, &p, z)
+		return p // nothing of the zone is changed
+	}
 	d.depictEntries(ctx, &p, &state, s)
 	d.depictOwners(ctx, &p, &state, z)
 	d.depictListing(ctx, &p, z)
 	d.depictTimes(&p, state)
 	d.judge(ctx, &p, state, z)
 	return p
+}
+
+// depictRoute finds what keeps a hostname whose backend is switched, and what a plan says of it.
+func (d *depiction) depictRoute(ctx context.Context, p *Picture, s subject) {
+	p.Route = &RouteState{Route: Route{Ref: d.refOf(*s.app, *s.hostname), Host: bareHost(s.name)}}
+	var state NameState
+	d.depictEntries(ctx, p, &state, s)
+	p.Leads = "" // it is the rules that lead
+	if d.NoClusters {
+		return
+	}
+	var found Inspection
+	e := Entries{App: s.app.Name, Hostname: s.name, Blue: state.Blue, Green: state.Green}
+	route, err := inspectRoute(ctx, InspectOptions{Options: d.Options, WithoutGreen: true}, e, &found)
+	if err != nil {
+		p.unread("rules", err)
+	}
+	if route != nil {
+		p.Route, p.Fence = route, route.Fence
+	}
+	p.Refusals, p.Notes = append(p.Refusals, found.Refusals...), append(p.Notes, found.Notes...)
 }
 
 // depictNames asks the name servers.

@@ -20,12 +20,14 @@ func (p Picture) Print(w io.Writer, now time.Time) error {
 		head += "  application " + p.App
 	}
 	root := &branch{text: head}
-	p.drawZone(root)
-	p.drawServers(root, now)
-	p.drawChain(root)
-	p.drawDNSSEC(root)
-	p.drawAround(root)
-	p.drawOwners(root)
+	if p.Zone.Apex != "" || p.Route == nil {
+		p.drawZone(root)
+		p.drawServers(root, now)
+		p.drawChain(root)
+		p.drawDNSSEC(root)
+		p.drawAround(root)
+		p.drawOwners(root)
+	}
 	p.drawEntries(root)
 	p.drawTimes(root)
 	if len(p.Refusals)+len(p.Notes) > 0 {
@@ -238,6 +240,14 @@ func (p Picture) drawEntries(root *branch) {
 			source = " (" + side.e.Source + ")"
 		}
 		b.add("%s: %s%s", side.name, side.e, source)
+	}
+	if p.Route != nil {
+		leads := p.Route.Leads
+		if leads == "" {
+			leads = "where is not known"
+		}
+		b.add("%s keeps the name, and leads it: %s", p.Route.Route.Ref, leads)
+		return
 	}
 	switch p.Leads {
 	case "":

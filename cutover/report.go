@@ -66,7 +66,8 @@ func (r Report) Markdown() string {
 			checks = fmt.Sprintf("%d of %d rounds", a.Soak.Rounds.Passed, a.Soak.Rounds.Passed+a.Soak.Rounds.Failed+a.Soak.Rounds.Inconclusive)
 		}
 		for _, m := range a.Swap.Names {
-			line("| %s | %s | %s | %s | %s | %s | %s |", a.App, m.Name, describe(m.Change.Old), describe(m.Change.New), m.promise(), m.Seen.At.Sub(m.Sent).Round(time.Millisecond), checks)
+			from, to := m.way()
+			line("| %s | %s | %s | %s | %s | %s | %s |", a.App, m.Name, from, to, m.promise(), m.Seen.At.Sub(m.Sent).Round(time.Millisecond), checks)
 		}
 		if a.Return != nil {
 			line("| %s | went back | | | | | |", a.App)

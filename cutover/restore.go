@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/crossfade-project/crossfade/cutover/internal/backend"
 	"github.com/crossfade-project/crossfade/cutover/zone"
 	"github.com/crossfade-project/crossfade/internal/dnsx"
 	"github.com/crossfade-project/crossfade/internal/plan"
@@ -34,8 +35,21 @@ func PlanRestoreTTL(ctx context.Context, opts RestoreOptions) (*plan.Plan, error
 	}
 	p := plan.New(opts.Migration, stage)
 	for _, held := range opts.Held {
+		if held.Route != nil {
+			if err := planRouteRelease(ctx, opts, p, held); err != nil {
+				return nil, err
+			}
+			continue
+		}
 		z, err := opts.zoneOf(held.Name)
 		if err != nil {
+			return nil, err
+		}
+		now, err := lookupSwappable(ctx, z.Driver, held.Name)
+		if err != nil {
+			return nil, err
+		}
+		if err := planUnmake(ctx, opts, p, held, now); err != nil {
 			return nil, err
 		}
 		token, err := fenceToken(ctx, z.Driver, held.Fence.Name)
@@ -49,10 +63,6 @@ func PlanRestoreTTL(ctx context.Context, opts RestoreOptions) (*plan.Plan, error
 		if token != held.Fence.Token {
 			p.Refuse(held.Name, "another writer holds its fence: "+token, "leave the name to that writer")
 			continue
-		}
-		now, err := lookupSwappable(ctx, z.Driver, held.Name)
-		if err != nil {
-			return nil, err
 		}
 		if len(now) == 0 {
 			p.Refuse(held.Name, "it holds neither a CNAME nor an address", "find out who removed it")
@@ -98,6 +108,8 @@ func ApplyRestoreTTL(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts 
 			}
 			seen, err := opts.propagate(ctx, spread{name: d.Change.Name, zone: d.Zone, signed: d.Signed, servers: d.Servers, want: wants(d.Change)})
 			return lowered{Result: result, Seen: seen}, err
+		case actionRemove:
+			return opts.removeRecord(ctx, c)
 		case actionRelease:
 			return nil, opts.releaseFence(ctx, c)
 		}
@@ -109,6 +121,12 @@ func (o Options) releaseFence(ctx context.Context, c plan.Change) error {
 	var d fenceData
 	if err := json.Unmarshal(c.Data, &d); err != nil {
 		return fmt.Errorf("read the plan: %w", err)
+	}
+	if d.Route != nil {
+		if o.Blue.Kube == nil {
+			return errNoCluster
+		}
+		return movedRoute(c.ID, backend.Release(ctx, o.Blue.Kube, d.Route.Ref, d.Route.UID, d.Route.Host, d.Fence.Token))
 	}
 	z, err := o.zoneOf(d.Name)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/crossfade-project/crossfade/cutover/internal/backend"
 	"github.com/crossfade-project/crossfade/cutover/internal/externaldns"
 	"github.com/crossfade-project/crossfade/cutover/zone"
 	"github.com/crossfade-project/crossfade/internal/plan"
@@ -34,9 +35,9 @@ type ReturnResult struct {
 // is, and one that holds neither blue's records nor green's is refused. There is one way back: a return cannot be returned.
 func PlanReturn(ctx context.Context, opts ReturnOptions) (*plan.Plan, error) {
 	p := plan.New(opts.Migration, stageOr(opts.Options, "return", opts.App))
-	var fences, moves, verifies []plan.Change
+	var way wayBack
 	summary := swapSummary{}
-	if slices.ContainsFunc(opts.Swap.Changes, func(c plan.Change) bool { return c.Action == actionReturn }) {
+	if slices.ContainsFunc(opts.Swap.Changes, func(c plan.Change) bool { return c.Action == actionReturn || c.Action == actionSwitchBack }) {
 		return nil, &Error{Op: "plan the return of " + opts.App, Hint: "a name goes back once; plan a new swap when green is mended", Err: fmt.Errorf("the plan given is a return itself")}
 	}
 	err := opts.swapped(ctx, func(c plan.Change, d moveData, z Zone, now []zone.RRset) error {
@@ -53,21 +54,21 @@ func PlanReturn(ctx context.Context, opts ReturnOptions) (*plan.Plan, error) {
 		if fence == nil {
 			return nil
 		}
-		fences = append(fences, *fence)
+		way.fences = append(way.fences, *fence)
 		back.Change.Fence = fenceOf(*fence)
 		switch {
 		case zone.SameSets(now, back.Change.New):
 			p.Note(plan.Info, d.Change.Name, "it leads to blue already")
 			// Servers may still show green, and a resolver may have learned it from them.
 			_, verify := moveChanges(opts.Options, p.Stage, c.App, actionReturn, back)
-			verifies = append(verifies, verify)
+			way.verifies = append(way.verifies, verify)
 		case half || zone.SameSets(now, back.Change.Old):
 			if h := d.Handover; h != nil {
 				back.Handover = &Handover{From: h.To, To: h.From, Affix: h.Affix}
 				back.Change.With = opts.companionsBack(ctx, p, z, d)
 			}
 			move, verify := moveChanges(opts.Options, p.Stage, c.App, actionReturn, back)
-			moves, verifies = append(moves, move), append(verifies, verify)
+			way.moves, way.verifies = append(way.moves, move), append(way.verifies, verify)
 			summary = summarise(opts.Options, summary, back)
 		default:
 			p.Refuse(d.Change.Name, fmt.Sprintf("it holds %s, which is neither what the swap wrote nor what it replaced", describe(now)), "find out who changed it, and set it to "+describe(back.Change.New)+" by hand if it is to lead to blue")
@@ -77,7 +78,10 @@ func PlanReturn(ctx context.Context, opts ReturnOptions) (*plan.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, c := range slices.Concat(fences, moves, verifies) {
+	if err := planSwitchBack(ctx, opts, p, &way); err != nil {
+		return nil, err
+	}
+	for _, c := range slices.Concat(way.fences, way.moves, way.verifies, way.drops) {
 		p.Add(c)
 	}
 	p.Data = plan.JSON(summary)
@@ -169,6 +173,15 @@ func LeadsToGreen(ctx context.Context, opts ReturnOptions) ([]string, error) {
 		}
 		return nil
 	})
+	if err != nil {
+		return nil, err
+	}
+	err = opts.switched(ctx, func(c plan.Change, d switchData, now *backend.State) error {
+		if now == nil || !backend.Same(now.Rules, d.Change.Old) {
+			names = append(names, c.Target)
+		}
+		return nil
+	})
 	return names, err
 }
 
@@ -201,13 +214,20 @@ func (o ReturnOptions) swapped(ctx context.Context, visit func(c plan.Change, d 
 // until Settle has waited out what caches hold.
 func ApplyReturn(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts ReturnOptions) (ReturnResult, error) {
 	err := plan.Run(ctx, p, rec, opts.runOptions(), func(ctx context.Context, c plan.Change) (any, error) {
+		if c.Action == actionFence {
+			return nil, opts.takeFence(ctx, c)
+		}
+		if c.Action == actionDrop {
+			return opts.drop(ctx, c)
+		}
+		if ofRoute(c) {
+			return opts.applySwitchBack(ctx, c, rec)
+		}
 		var d moveData
 		if err := json.Unmarshal(c.Data, &d); err != nil {
 			return nil, fmt.Errorf("read the plan: %w", err)
 		}
 		switch c.Action {
-		case actionFence:
-			return nil, opts.takeFence(ctx, c)
 		case actionReturn:
 			result, err := opts.swapOne(ctx, c.ID, d.Change)
 			return moved{Result: result, Sent: opts.now()}, err

@@ -1,8 +1,13 @@
 package cutover
 
 import (
+	"context"
 	"net/http"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/crossfade-project/crossfade/cutover/internal/backend"
 	"github.com/crossfade-project/crossfade/internal/hook"
 	"github.com/crossfade-project/crossfade/internal/kube"
 	"github.com/crossfade-project/crossfade/internal/migration"
@@ -16,16 +21,96 @@ func Rights(opts Options) []kube.Right {
 		for _, h := range app.Hostnames {
 			for name, side := range map[string]Side{sideBlue: opts.Blue, sideGreen: opts.Green} {
 				r := kube.Right{Side: name, Namespace: side.namespace(app.Namespace), Verbs: []string{"get"}, Why: why}
+				if h.AtBackend() {
+					continue // with its switch
+				}
 				switch {
 				case h.Service != "":
 					r.Resource, r.Names = "services", []string{h.Service}
 				case h.Ingress != "":
 					r.Group, r.Resource, r.Names = "networking.k8s.io", "ingresses", []string{h.Ingress}
+				case h.HTTPRoute != "":
+					r.Group, r.Resource, r.Names = backend.GroupGateway, "httproutes", []string{h.HTTPRoute}
 				default:
 					continue
 				}
 				rights = append(rights, r)
 			}
+			if h.AtBackend() {
+				rights = append(rights, switchRights(opts, app, h)...)
+			}
+		}
+	}
+	return rights
+}
+
+// switchRights are needed where a hostname keeps its entry and its backend is switched.
+func switchRights(opts Options, app migration.Application, h migration.Hostname) []kube.Right {
+	const (
+		whyRules = "cutover: blue's Ingress or HTTPRoute keeps the hostname, and its rules are switched to green"
+		whyMade  = "cutover: what the switched rules lead through is made, and taken away when they go back"
+		whyAsk   = "cutover: green's pods are asked before the rules are switched to them"
+	)
+	blue, green := opts.Blue.namespace(app.Namespace), opts.Green.namespace(app.Namespace)
+	right := func(side, namespace, group, resource, why string, verbs ...string) kube.Right {
+		return kube.Right{Side: side, Namespace: namespace, Group: group, Resource: resource, Verbs: verbs, Why: why}
+	}
+	rules := right(sideBlue, blue, backend.GroupIngress, "ingresses", whyRules, "get", "update")
+	rules.Names = []string{h.Ingress}
+	rights := []kube.Right{
+		right(sideGreen, green, "", "services", whyRules, "get"),
+	}
+	if h.HTTPRoute != "" {
+		rules.Group, rules.Resource, rules.Names = backend.GroupGateway, "httproutes", []string{h.HTTPRoute}
+		rights = append(rights, right(sideBlue, blue, backend.GroupGateway, "httproutes", whyRules, "list"), right(sideGreen, green, backend.GroupGateway, "referencegrants", whyMade, "get", "create", "update", "delete"))
+	} else {
+		rights = append(rights, right(sideBlue, blue, backend.GroupIngress, "ingresses", whyRules, "list"), right(sideBlue, blue, "", "services", whyMade, "get", "create", "update", "delete"),
+			right(sideBlue, "", backend.GroupIngress, "ingressclasses", "cutover: which controller serves the hostname", "get"))
+	}
+	return append(append(rights, rules), hook.PodRights(sideGreen, green, http.MethodGet, whyAsk)...)
+}
+
+// EntryRights lists what finding the entries needs beside what the file tells: where a Service is reached at the nodes, and by which
+// Gateways a route is served. What cannot be read now asks for the wider right.
+func EntryRights(ctx context.Context, opts Options) []kube.Right {
+	const why = "cutover: the address at which this side answers for a hostname"
+	var rights []kube.Right
+	for _, app := range opts.Applications {
+		for _, h := range app.Hostnames {
+			for name, side := range map[string]Side{sideBlue: opts.Blue, sideGreen: opts.Green} {
+				if side.Kube == nil || h.AtBackend() && name == sideGreen {
+					continue
+				}
+				at := side.namespace(app.Namespace)
+				switch {
+				case h.HTTPRoute != "":
+					rights = append(rights, gatewayRights(ctx, side, name, at, h.HTTPRoute, why)...)
+				case h.Service != "":
+					svc, err := side.Kube.Typed.CoreV1().Services(at).Get(ctx, h.Service, metav1.GetOptions{})
+					if err != nil || svc.Spec.Type != corev1.ServiceTypeNodePort {
+						continue // what is missing is said where the entry is looked for
+					}
+					rights = append(rights, kube.Right{Side: name, Resource: "nodes", Verbs: []string{"list"}, Why: why})
+					if svc.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal {
+						rights = append(rights, kube.Right{Side: name, Namespace: at, Group: "discovery.k8s.io", Resource: "endpointslices", Verbs: []string{"list"}, Why: why})
+					}
+				}
+			}
+		}
+	}
+	return rights
+}
+
+func gatewayRights(ctx context.Context, side Side, name, namespace, route, why string) []kube.Right {
+	var found httpRoute
+	obj, err := gatewayObject(ctx, side.Kube, backend.HTTPRoute, namespace, route, &found)
+	if err != nil || obj == nil {
+		return []kube.Right{{Side: name, Group: backend.GroupGateway, Resource: "gateways", Verbs: []string{"get"}, Why: why}}
+	}
+	var rights []kube.Right
+	for _, ref := range found.Spec.ParentRefs {
+		if ref = ref.of(namespace); ref.Kind == "Gateway" {
+			rights = append(rights, kube.Right{Side: name, Namespace: ref.Namespace, Group: backend.GroupGateway, Resource: "gateways", Verbs: []string{"get"}, Names: []string{ref.Name}, Why: why})
 		}
 	}
 	return rights

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/crossfade-project/crossfade/internal/plan"
@@ -58,6 +59,10 @@ func PlanSettle(_ context.Context, opts SettleOptions) (*plan.Plan, error) {
 		ttl = max(ttl, m.ttl())
 	}
 	wait := newWait(opts.App, "old TTL of "+opts.App, from, part{"TTL", ttl}, part{"margin", opts.margin()})
+	if !slices.ContainsFunc(opts.Moved, func(m Moved) bool { return m.Switched == nil }) {
+		wait = newWait(opts.App, "switch of "+opts.App+" at its entry", from, part{"margin", opts.margin()})
+		p.Note(plan.Info, opts.App, "DNS has not moved, so no TTL is waited out")
+	}
 	why := "from when the last server showed the move: " + wait.Text
 	if !opts.Returned {
 		why += "; a breach of the checks goes back at once"
@@ -99,12 +104,15 @@ func (o SettleOptions) settle(ctx context.Context, d settleData) (SettleResult, 
 		}
 		// A wait that is over anyway still ends with rounds that show no breach.
 		limit := o.later(d.Wait.Until).Add(time.Duration(o.breaches()+1) * (o.interval() + defaultCheckTimeout))
-		result.Rounds, err = o.watch(ctx, vigil{app: o.App, entries: entries, until: d.Wait.Until, limit: limit, what: d.Wait.What, text: d.Wait.Text, baselines: Baselines(d.Moved)})
+		result.Rounds, err = o.watch(ctx, vigil{app: o.App, entries: entries, until: d.Wait.Until, limit: limit, what: d.Wait.What, text: d.Wait.Text, baselines: Baselines(d.Moved), moved: d.Moved})
 		if err != nil {
 			return result, err
 		}
 	}
 	for _, m := range d.Moved {
+		if m.Switched != nil {
+			continue // no cache holds anything of it
+		}
 		for _, v := range o.views(ctx, m.Name, toDNS(m.Change.New)) {
 			result.Views = append(result.Views, v)
 			if !v.Moved && v.Error == "" {

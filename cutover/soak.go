@@ -106,7 +106,7 @@ func (o SoakOptions) soak(ctx context.Context, d soakData) (SoakResult, error) {
 	w.Text = fmt.Sprintf("%s: %s, until %s", began.Format(time.TimeOnly), d.Text, w.Until.Format(time.TimeOnly))
 	// As long again is left to make up for rounds that learned nothing, and never less than a few rounds.
 	limit := w.Until.Add(max(d.For, time.Duration(minRounds)*(o.interval()+defaultCheckTimeout)))
-	rounds, err := o.watch(ctx, vigil{app: o.App, entries: entries, until: w.Until, need: d.Need, limit: limit, what: w.What, text: w.Text, baselines: Baselines(o.Moved)})
+	rounds, err := o.watch(ctx, vigil{app: o.App, entries: entries, until: w.Until, need: d.Need, limit: limit, what: w.What, text: w.Text, baselines: Baselines(o.Moved), moved: o.Moved})
 	if err != nil {
 		return SoakResult{}, err
 	}

@@ -29,6 +29,16 @@ type Moved struct {
 	Views []View `json:"views,omitempty"`
 	// Baselines are the numbers from before the swap with which checks compare, by check.
 	Baselines map[string]float64 `json:"baselines,omitempty"`
+	// Switched is set where the name stays and its backend was switched: then Change, Servers and Views are empty.
+	Switched *Switched `json:"switched,omitempty"`
+}
+
+// way says where the name led, and leads.
+func (m Moved) way() (from, to string) {
+	if m.Switched != nil {
+		return m.Switched.From, m.Switched.To
+	}
+	return describe(m.Change.Old), describe(m.Change.New)
 }
 
 // ttl is the longest that a cache may hold what was before the change.
@@ -148,7 +158,19 @@ func PlanSwap(ctx context.Context, opts SwapOptions) (*plan.Plan, error) {
 	var swaps, verifies []plan.Change
 	summary := swapSummary{}
 	keepers := newKeepers(opts.Options)
+	dns := 0
 	for _, e := range entries {
+		if opts.atBackend(app.Name, e.Hostname) {
+			move, verify, data, err := planSwitch(ctx, opts, p, e, baselines)
+			if err != nil {
+				return nil, err
+			}
+			if data != nil {
+				swaps, verifies = append(swaps, *move), append(verifies, *verify)
+			}
+			continue
+		}
+		dns++
 		swap, verify, data, err := planMove(ctx, opts, p, e, keepers, baselines)
 		if err != nil {
 			return nil, err
@@ -162,7 +184,7 @@ func PlanSwap(ctx context.Context, opts SwapOptions) (*plan.Plan, error) {
 	for _, c := range append(swaps, verifies...) {
 		p.Add(c)
 	}
-	if len(swaps) > 0 {
+	if len(swaps) > 0 && dns > 0 {
 		p.Note(plan.Info, app.Name, fmt.Sprintf("strength: %s", summary.Strength))
 		p.Note(plan.Info, app.Name, "there: "+summary.There)
 		p.Note(plan.Info, app.Name, "back: "+summary.Back)
@@ -219,6 +241,10 @@ func planMove(ctx context.Context, opts SwapOptions, p *plan.Plan, e Entries, ke
 	}
 	if !zone.SameSets(now, held.Low) {
 		p.Refuse(e.Hostname, fmt.Sprintf("it holds %s, and the stage that lowers TTLs left %s", describe(now), describe(held.Low)), "find out who changed it; nothing is changed over another's head")
+		return nil, nil, nil, nil
+	}
+	if held.Record != nil && !held.Record.holds(e.Green.Addresses) {
+		p.Refuse(e.Hostname, fmt.Sprintf("%s was made for green's address and holds %s, and green answers at %s now", held.Record.Change.Name, describe(held.Record.Change.New), e.Green), "give green its address back, or roll the migration back and run it again")
 		return nil, nil, nil, nil
 	}
 	target, err := newRecords(state, held.Low[0].TTL)
@@ -279,6 +305,9 @@ func moveChanges(opts Options, stage, app string, action plan.Action, d moveData
 // made for.
 func ApplySwap(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts SwapOptions) (SwapResult, error) {
 	err := plan.Run(ctx, p, rec, opts.runOptions(), func(ctx context.Context, c plan.Change) (any, error) {
+		if ofRoute(c) {
+			return opts.applySwitch(ctx, c, rec)
+		}
 		var d moveData
 		if err := json.Unmarshal(c.Data, &d); err != nil {
 			return nil, fmt.Errorf("read the plan: %w", err)
@@ -355,7 +384,16 @@ func movedOf(p *plan.Plan, rec plan.Recorder) ([]Moved, []Gate, error) {
 	var names []Moved
 	var gates []Gate
 	for _, c := range p.Changes {
-		if _, ok := rec.Done(c.ID); !ok {
+		if _, ok := rec.Done(c.ID); !ok || c.Action == actionFence || c.Action == actionDrop {
+			continue
+		}
+		if ofRoute(c) {
+			var passed []Gate
+			var err error
+			if names, passed, err = switchedOf(names, c, rec); err != nil {
+				return nil, nil, err
+			}
+			gates = append(gates, passed...)
 			continue
 		}
 		var d moveData

@@ -48,6 +48,10 @@ type Held struct {
 	Lowered Seen `json:"lowered"`
 	// Waited is the wait for the old TTL.
 	Waited Wait `json:"waited"`
+	// Record was made for green's address, so that the name can point at it.
+	Record *Record `json:"record,omitempty"`
+	// Route keeps the name in the place of a record; nil where DNS moves it. Then there are no records, and no TTL.
+	Route *Route `json:"route,omitempty"`
 }
 
 // TTLResult is what the TTL stage leaves.
@@ -81,6 +85,9 @@ type fenceData struct {
 	Name     string     `json:"name"`
 	Fence    zone.Fence `json:"fence"`
 	Previous string     `json:"previous,omitempty"`
+	// Route holds the fence where no zone does. Held is what taking it leaves, in the stage of the TTLs.
+	Route *Route `json:"route,omitempty"`
+	Held  *Held  `json:"held,omitempty"`
 }
 
 // lowerData is what lowering a TTL consumes. Held lacks what only happens later.
@@ -101,12 +108,17 @@ type waitData struct {
 	Name  string `json:"name"`
 	Lower string `json:"lower"` // the ID of the change whose outcome says when the wait begins
 	TTL   uint32 `json:"ttl"`
+	// Negative says that it is a missing answer that caches may remember.
+	Negative bool `json:"negative,omitempty"`
 }
 
 // HeldOf returns the names that a plan of the TTL stage holds, whether it was applied to its end or not.
 func HeldOf(p *plan.Plan) ([]Held, error) {
 	var held []Held
 	for _, c := range p.Changes {
+		if h := routeHeld(c); h != nil {
+			held = append(held, *h)
+		}
 		if c.Action != actionLower {
 			continue
 		}
@@ -117,6 +129,15 @@ func HeldOf(p *plan.Plan) ([]Held, error) {
 		held = append(held, d.Held)
 	}
 	return held, nil
+}
+
+// routeHeld returns the hostname whose route a change fences, nil where it does something else.
+func routeHeld(c plan.Change) *Held {
+	var d fenceData
+	if c.Action != actionFence || json.Unmarshal(c.Data, &d) != nil {
+		return nil
+	}
+	return d.Held
 }
 
 func ttlStage(opts Options) string {
@@ -149,8 +170,18 @@ func PlanTTL(ctx context.Context, opts Options) (*plan.Plan, error) {
 		if fence == nil {
 			continue
 		}
-		l, w := planLower(opts, p.Stage, state, *fence)
+		record, known, err := planRecord(ctx, opts, p, state)
+		if err != nil {
+			return nil, err
+		}
+		if known != nil {
+			wait = append(wait, *known)
+		}
+		l, w := planLower(opts, p.Stage, state, *fence, record)
 		lower, wait = append(lower, l), append(wait, w)
+	}
+	for _, s := range found.Routes {
+		planRouteFence(opts, p, s)
 	}
 	for _, c := range append(lower, wait...) {
 		p.Add(c)
@@ -237,7 +268,7 @@ func lookupText(ctx context.Context, driver zone.Zone, name string) (zone.RRset,
 	return set, nil
 }
 
-func planLower(opts Options, stage string, s NameState, fence zone.Fence) (lower, wait plan.Change) {
+func planLower(opts Options, stage string, s NameState, fence zone.Fence, record *Record) (lower, wait plan.Change) {
 	ttl := opts.lowTTL()
 	for _, set := range s.Records {
 		ttl = min(ttl, set.TTL) // a TTL that is shorter already is not raised
@@ -251,7 +282,7 @@ func planLower(opts Options, stage string, s NameState, fence zone.Fence) (lower
 	}
 	held := Held{
 		App: s.App, Name: s.Hostname, Zone: s.Zone, Fence: fence, Servers: s.Delegation.Servers, Signed: s.Delegation.Signed,
-		Old: s.Records, Low: withTTL(s.Records, ttl), OldTTL: s.TTL,
+		Old: s.Records, Low: withTTL(s.Records, ttl), OldTTL: s.TTL, Record: record,
 	}
 	old := time.Duration(waited) * time.Second
 	change := zone.Change{Name: s.Hostname, Old: held.Old, New: held.Low, Fence: fence}
@@ -282,6 +313,8 @@ func ApplyTTL(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts Options
 			return nil, opts.takeFence(ctx, c)
 		case actionLower:
 			return opts.lowerTTL(ctx, c)
+		case actionRecord:
+			return opts.makeRecord(ctx, c)
 		case actionWait:
 			return opts.waitOldTTL(ctx, p, c, rec)
 		}
@@ -297,6 +330,9 @@ func (o Options) takeFence(ctx context.Context, c plan.Change) error {
 	var d fenceData
 	if err := json.Unmarshal(c.Data, &d); err != nil {
 		return fmt.Errorf("read the plan: %w", err)
+	}
+	if d.Route != nil {
+		return o.claimRoute(ctx, c, d)
 	}
 	z, err := o.zoneOf(d.Name)
 	if err != nil {
@@ -383,6 +419,9 @@ func (o Options) oldTTL(c plan.Change, rec plan.Recorder) (Wait, error) {
 	if err := outcome(rec, d.Lower, &l); err != nil {
 		return Wait{}, err
 	}
+	if d.Negative {
+		return newWait(d.App, "caches that know of no "+d.Name, l.Seen.At, part{"negative TTL", time.Duration(d.TTL) * time.Second}, part{"margin", o.margin()}), nil
+	}
 	return newWait(d.App, "old TTL of "+d.Name, l.Seen.At, part{"old TTL", time.Duration(d.TTL) * time.Second}, part{"margin", o.margin()}), nil
 }
 
@@ -405,6 +444,12 @@ func (o Options) oldTTLs(p *plan.Plan, rec plan.Recorder) ([]Wait, error) {
 	return left, nil
 }
 
+// recorded reports whether the outcome of a change is.
+func recorded(rec plan.Recorder, id string) bool {
+	_, ok := rec.Done(id)
+	return ok
+}
+
 // outcome reads what a change left.
 func outcome(rec plan.Recorder, id string, into any) error {
 	raw, ok := rec.Done(id)
@@ -422,6 +467,9 @@ func TTLResultOf(p *plan.Plan, rec plan.Recorder) (TTLResult, error) {
 	byName := map[string]int{}
 	var result TTLResult
 	for _, c := range p.Changes {
+		if h := routeHeld(c); h != nil {
+			result.Names = append(result.Names, *h)
+		}
 		switch c.Action {
 		case actionLower:
 			var d lowerData
@@ -440,7 +488,11 @@ func TTLResultOf(p *plan.Plan, rec plan.Recorder) (TTLResult, error) {
 			if err := json.Unmarshal(c.Data, &d); err != nil {
 				return TTLResult{}, fmt.Errorf("read the plan: %w", err)
 			}
-			if err := outcome(rec, c.ID, &result.Names[byName[d.Name]].Waited); err != nil {
+			i, ok := byName[d.Name]
+			if !ok {
+				continue // for a record that was made
+			}
+			if err := outcome(rec, c.ID, &result.Names[i].Waited); err != nil {
 				return TTLResult{}, err
 			}
 		}

@@ -63,6 +63,6 @@ func Watch(ctx context.Context, opts WatchOptions) (Rounds, error) {
 		app: opts.App, entries: entries, until: until, need: max(minRounds, int(opts.For/opts.interval()/2)),
 		limit: until.Add(max(opts.For, time.Duration(minRounds)*(opts.interval()+defaultCheckTimeout))),
 		what:  "checks of " + opts.App,
-		text:  fmt.Sprintf("%s + %s of checks = %s", began.Format(time.TimeOnly), opts.For, until.Format(time.TimeOnly)), baselines: Baselines(opts.Moved),
+		text:  fmt.Sprintf("%s + %s of checks = %s", began.Format(time.TimeOnly), opts.For, until.Format(time.TimeOnly)), baselines: Baselines(opts.Moved), moved: opts.Moved,
 	})
 }

@@ -36,6 +36,8 @@ type vigil struct {
 	// baselines are the numbers from before the swap, by check; history is what the rounds have gathered.
 	baselines map[string]float64
 	history   *History
+	// moved are the names of the swap: where a backend was switched, its rules must still lead to green.
+	moved []Moved
 }
 
 // watch sends rounds of checks to green until the time is over. Breaches in a row end it at once with a *BreachError.
@@ -120,6 +122,7 @@ func (o Options) round(ctx context.Context, v vigil) ([]Gate, Outcome, error) {
 	if err != nil {
 		return nil, Inconclusive, err
 	}
+	gates = append(gates, o.routeGates(ctx, v.moved)...)
 	if Verdict(gates) != Inconclusive || !o.reachesBlue(ctx, v.entries) {
 		return gates, Verdict(gates), nil
 	}

@@ -338,51 +338,6 @@ func (pl *planner) greenClasses(ctx context.Context, users map[classRef][]string
 	return have, nil
 }
 
-// checkIngress refuses a host and path that another Ingress of the same class on green answers for already (P6): which of
-// the two would answer is not defined.
-func (pl *planner) checkIngress(ctx context.Context) error {
-	mine := map[string]*item{}
-	for _, it := range pl.cargo.items {
-		if it.key.is("networking.k8s.io", "Ingress") {
-			for _, route := range ingressRoutes(it.running.Object) {
-				mine[route] = it
-			}
-		}
-	}
-	if len(mine) == 0 {
-		return nil
-	}
-	r, err := pl.opts.Green.ResourceFor(ctx, "networking.k8s.io", "Ingress")
-	if err != nil {
-		return fmt.Errorf("look for ingresses: %w", err)
-	}
-	for obj, err := range pl.opts.Green.List(ctx, r, "", "") {
-		if err != nil {
-			return fmt.Errorf("look for ingresses: %w", err)
-		}
-		for _, route := range ingressRoutes(obj.Object) {
-			if it := mine[route]; it != nil && it.key != keyOf(obj) {
-				pl.plan.Refuse(it.key.String(), fmt.Sprintf("%s on green answers for %s too", keyOf(obj), route), "map the host under maps.hosts, or the class under maps.ingressClasses")
-			}
-		}
-	}
-	return nil
-}
-
-func ingressRoutes(o map[string]any) []string {
-	class := digString(o, "spec", "ingressClassName")
-	if class == "" {
-		class = digString(o, "metadata", "annotations", ingressAnnotation)
-	}
-	var routes []string
-	for _, rule := range digMaps(o, "spec", "rules") {
-		for _, path := range digMaps(rule, "http", "paths") {
-			routes = append(routes, fmt.Sprintf("%s%s (class %q)", digString(rule, "host"), digString(path, "path"), class))
-		}
-	}
-	return routes
-}
-
 // podsOf returns how many pods an object runs once it is started, as far as its own spec says.
 func podsOf(it *item) int64 {
 	switch it.key.Kind {

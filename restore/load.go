@@ -59,6 +59,12 @@ func load(ctx context.Context, opts Options, v *view, p *plan.Plan) (*cargo, err
 	kept := map[*unstructured.Unstructured]bool{}
 	for _, obj := range objects {
 		why := facts.fate(obj)
+		if hosts := opts.keptBy(keyOf(obj)); why == "" && c.onePlace && len(hosts) > 0 {
+			noteKept(p, keyOf(obj), hosts)
+			if leaveKept(obj.DeepCopy(), hosts) {
+				why = keptOnBlue
+			}
+		}
 		if why != "" {
 			c.dropped = append(c.dropped, Dropped{Object: keyOf(obj).String(), Why: string(why)})
 			continue

@@ -121,7 +121,7 @@ func (l *rightList) object(it *item, r kube.Resource) {
 	switch {
 	case k.is("", "PersistentVolumeClaim"):
 		l.need("", "storage.k8s.io", "storageclasses", whyReady, "get")
-	case k.is("networking.k8s.io", "Ingress"):
+	case k.is(groupIngress, "Ingress"), k.is(groupGateway, "HTTPRoute"):
 		l.need("", r.Group, r.Resource, whyRoutes, "list")
 	}
 }

@@ -72,10 +72,13 @@ func stripMetadata(obj *unstructured.Unstructured) {
 	}
 }
 
+// fenceAnnotations begin the names of annotations by which a migration holds hosts of blue's objects.
+const fenceAnnotations = "crossfade.dev/fence-"
+
 // stripAnnotations drops what servers and controllers wrote about blue's object.
 func stripAnnotations(meta map[string]any) {
 	for name := range dig(meta, "annotations") {
-		if strings.HasPrefix(name, "pv.kubernetes.io/") || slices.Contains([]string{
+		if strings.HasPrefix(name, "pv.kubernetes.io/") || strings.HasPrefix(name, fenceAnnotations) || slices.Contains([]string{
 			"kubectl.kubernetes.io/last-applied-configuration",
 			"deployment.kubernetes.io/revision", "deployment.kubernetes.io/desired-replicas", "deployment.kubernetes.io/max-replicas",
 			"deprecated.daemonset.template.generation",

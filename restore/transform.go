@@ -32,6 +32,9 @@ func (t transformer) running(blue *unstructured.Unstructured) (*unstructured.Uns
 	}
 	strip(obj)
 	blankOwners(obj)
+	if t.onePlace {
+		leaveKept(obj, t.opts.keptBy(was))
+	}
 	maps := t.opts.Maps
 	mapClasses(obj, maps)
 	mapImages(obj, maps.Registries)

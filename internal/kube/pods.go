@@ -30,6 +30,10 @@ type PodRequest struct {
 	Method         string
 	Path           string
 	Body           []byte
+	// Host is that of the request, which an API server passes on; empty is the server's own.
+	Host string
+	// Header is sent with the request.
+	Header http.Header
 }
 
 // PodRequest sends a request through the API server's pod proxy and returns the pod's own answer, whatever its status.
@@ -64,6 +68,10 @@ func (c *Client) PodStream(ctx context.Context, req PodRequest, body io.Reader) 
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", req, err)
 	}
+	if req.Header != nil {
+		hr.Header = req.Header.Clone()
+	}
+	hr.Host = req.Host
 	hr.Header.Set("User-Agent", c.Config.UserAgent)
 	resp, err := c.pods.Do(hr)
 	if err != nil {

@@ -58,10 +58,16 @@ const (
 type Hostname struct {
 	// Name that clients use.
 	Name string `yaml:"name" json:"name"`
-	// Service whose LoadBalancer address is the entry, by its name in the application's namespace.
+	// Service that is the entry, by its name in the application's namespace: its load balancer's address, its externalIPs, or,
+	// with the type NodePort, the nodes and the node port, which clients then must use.
 	Service string `yaml:"service,omitempty" json:"service,omitempty"`
 	// Ingress whose address is the entry, by its name in the application's namespace.
 	Ingress string `yaml:"ingress,omitempty" json:"ingress,omitempty"`
+	// HTTPRoute of the Gateway API whose Gateway's address is the entry, by its name in the application's namespace.
+	HTTPRoute string `yaml:"httpRoute,omitempty" json:"httpRoute,omitempty"`
+	// Switch says what leads users to green: dns (the name gets another record) or backend (the name stays, and blue's Ingress or
+	// HTTPRoute sends its host to green's Services), for two namespaces that one controller serves at one address. Default dns.
+	Switch Switch `yaml:"switch,omitempty" json:"switch,omitempty" jsonschema:"enum=dns,enum=backend"`
 	// Blue overrides what is found on blue.
 	Blue *Entry `yaml:"blue,omitempty" json:"blue,omitempty"`
 	// Green overrides what is found on green.
@@ -70,12 +76,27 @@ type Hostname struct {
 	Port int `yaml:"port,omitempty" json:"port,omitempty" jsonschema:"minimum=1,maximum=65535"`
 }
 
+// AtBackend reports whether the name stays where it is and the backend is switched.
+func (h Hostname) AtBackend() bool { return h.Switch == SwitchBackend }
+
+// Switch says what leads users of a hostname to green.
+type Switch string
+
+// Ways to lead users to green.
+const (
+	SwitchDNS     Switch = "dns"
+	SwitchBackend Switch = "backend"
+)
+
 // Entry is where a side answers for a hostname.
 type Entry struct {
 	// Target is the name that a CNAME can point at.
 	Target string `yaml:"target,omitempty" json:"target,omitempty"`
 	// Address is an IP address, where the name cannot be looked up from here.
 	Address string `yaml:"address,omitempty" json:"address,omitempty"`
+	// MakeRecord is a name in a zone of the file that Crossfade makes for the address that it finds on green, so that a CNAME can point at
+	// it; only where nothing stands there. It is removed when the hostname goes back.
+	MakeRecord string `yaml:"makeRecord,omitempty" json:"makeRecord,omitempty"`
 }
 
 // Payload streams an application's own data into the archive and back.

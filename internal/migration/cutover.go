@@ -31,6 +31,9 @@ type Cutover struct {
 	ApprovalAfter Duration `yaml:"approvalAfter,omitempty" json:"approvalAfter,omitempty"`
 	// Waves set what holds for single waves.
 	Waves []Wave `yaml:"waves,omitempty" json:"waves,omitempty"`
+	// ClusterDomain is the domain of the cluster's own DNS, by which an Ingress reaches green's Services with switch: backend. Default
+	// cluster.local.
+	ClusterDomain string `yaml:"clusterDomain,omitempty" json:"clusterDomain,omitempty"`
 	// ExternalDNS says how external-dns keeps the names, where it does.
 	ExternalDNS *ExternalDNS `yaml:"externalDNS,omitempty" json:"externalDNS,omitempty"`
 }

@@ -202,14 +202,71 @@ func (v *validator) hostnames(f *File) {
 				v.problem(at+".name", fmt.Sprintf("%s belongs to application %s already", h.Name, other), "a name is cut over once")
 			}
 			seen[name] = a.Name
-			if f.ZoneOf(name) == nil {
+			if f.ZoneOf(name) == nil && !h.AtBackend() {
 				v.problem(at+".name", fmt.Sprintf("%s is in none of the zones", h.Name), "add its zone under zones")
 			}
-			if h.Service == "" && h.Ingress == "" && (h.Blue == nil || h.Green == nil) {
-				v.problem(at, "nothing says where the sides answer for the name", "add service: NAME, ingress: NAME, or blue: and green: with target")
+			v.entry(f, a, h, at)
+		}
+	}
+}
+
+// entry judges what a hostname says of where the sides answer, and of how it moves.
+func (v *validator) entry(f *File, a Application, h Hostname, at string) {
+	named := count(h.Service != "", h.Ingress != "", h.HTTPRoute != "")
+	switch {
+	case named > 1:
+		v.problem(at, "it names more than one entry", "keep exactly one of service, ingress and httpRoute")
+	case h.AtBackend() && h.Ingress == "" && h.HTTPRoute == "":
+		v.problem(at+".switch", "a backend is switched at an Ingress or an HTTPRoute, and none is named", "add ingress: NAME or httpRoute: NAME, by its name on blue")
+	case named == 0 && (h.Blue == nil || h.Green == nil):
+		v.problem(at, "nothing says where the sides answer for the name", "add service: NAME, ingress: NAME, httpRoute: NAME, or blue: and green: with target")
+	}
+	if h.Blue != nil && h.Blue.MakeRecord != "" {
+		v.problem(at+".blue.makeRecord", "blue's entry is where the name leads already", "take it out; green: {makeRecord: NAME} makes a name for green's")
+	}
+	if h.Green != nil && h.Green.MakeRecord != "" {
+		v.makeRecord(f, h, at+".green.makeRecord")
+	}
+	if !h.AtBackend() {
+		return
+	}
+	if h.Green != nil {
+		v.problem(at+".green", "with switch: backend users reach green at blue's entry", "take it out; blue: names that entry where it cannot be found")
+	}
+	if a.Namespace == f.GreenNamespace(a.Namespace) {
+		v.problem(at+".switch", "a backend is switched from a namespace to another of the same cluster, and "+a.Namespace+" keeps its name", "map it under maps.namespaces, or use switch: dns")
+	}
+	if f.Retirement != nil && slices.Contains(f.Retirement.Delete.Namespaces, a.Namespace) {
+		v.problem(at+".switch", fmt.Sprintf("the namespace %s is to be deleted at the retirement, and its entry goes on carrying %s to green", a.Namespace, h.Name),
+			"take the namespace out of retirement.delete, and delete by hand what it still holds once the entry has moved")
+	}
+}
+
+// makeRecord judges the name that is to be made for green's entry.
+func (v *validator) makeRecord(f *File, h Hostname, at string) {
+	bare := func(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }
+	name := bare(h.Green.MakeRecord)
+	switch {
+	case h.Green.Target != "":
+		v.problem(at, "green's entry has a target, so it needs no record", "keep one of target and makeRecord")
+	case f.ZoneOf(name) == nil:
+		v.problem(at, h.Green.MakeRecord+" is in none of the zones", "choose a name in one of them")
+	}
+	for _, a := range f.Applications {
+		for _, other := range a.Hostnames {
+			if bare(other.Name) == name {
+				v.problem(at, h.Green.MakeRecord+" is a hostname that is moved itself", "choose a name that nobody uses")
 			}
 		}
 	}
+}
+
+// GreenNamespace is green's name of one of blue's namespaces.
+func (f *File) GreenNamespace(blue string) string {
+	if to, ok := f.Maps.Namespaces[blue]; ok {
+		return to
+	}
+	return blue
 }
 
 // ZoneOf returns the zone with the longest name that holds a hostname, at label borders, or nil.

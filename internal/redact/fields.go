@@ -35,7 +35,7 @@ func FileFields() Table {
 	t := Table{}
 	t.add(show, `name reason kubeconfig context helper url store recipients env file side namespace key directory provider endpoint
 		region project account bucket prefix conflict kind conflicts group op path from selector hostnames service ingress
-		target address buckets volumes writes dark method field hostname scheme server algorithm servers resolvers
+		target address buckets volumes writes dark method field hostname httpRoute switch clusterDomain makeRecord scheme server algorithm servers resolvers
 		ttl margin soak interval propagation ready idle timeout ignore namespaces configuration locks bandwidth hash prices
 		hostedZone profile role managedZone subscription resourceGroup tenant client gap zoneID owner suffix wildcard
 		format container time host backend agent status for skip internal`)

@@ -155,6 +155,12 @@ func rulesOf(obj *unstructured.Unstructured, kind, host string) (rules []any, ot
 	return all, others, nil
 }
 
+// Serves reports whether an object has rules of its own for a host.
+func Serves(obj *unstructured.Unstructured, kind, host string) bool {
+	_, _, err := rulesOf(obj, kind, Clean(host))
+	return err == nil
+}
+
 // rulesFor returns where an Ingress's rules for a host stand.
 func rulesFor(all []any, host string) []int {
 	var at []int

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -168,6 +169,8 @@ func RunningPod(t *testing.T, c *kube.Client, namespace, name string, labels map
 type PodCall struct {
 	Namespace, Pod, Port string
 	Method, Path, Body   string
+	// Host is the request's, where it is not the server's own.
+	Host string
 }
 
 var podPath = regexp.MustCompile(`^/api/v1/namespaces/([^/]+)/pods/([^/:]+):(\d+)/proxy(/.*)$`)
@@ -195,7 +198,11 @@ func WithPods(t *testing.T, c *kube.Client, answer func(w http.ResponseWriter, c
 		if err != nil {
 			t.Errorf("read a request to a pod: %v", err)
 		}
-		answer(w, PodCall{Namespace: m[1], Pod: m[2], Port: m[3], Method: r.Method, Path: m[4], Body: string(body)})
+		call := PodCall{Namespace: m[1], Pod: m[2], Port: m[3], Method: r.Method, Path: m[4], Body: string(body)}
+		if at, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr); at == nil || r.Host != at.String() {
+			call.Host = r.Host
+		}
+		answer(w, call)
 	}))
 	t.Cleanup(server.Close)
 	client, err := kube.ForConfig(&rest.Config{Host: server.URL})

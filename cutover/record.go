@@ -1,0 +1,206 @@
+package cutover
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/crossfade-project/crossfade/cutover/zone"
+	"github.com/crossfade-project/crossfade/internal/dnsx"
+	"github.com/crossfade-project/crossfade/internal/mend"
+	"github.com/crossfade-project/crossfade/internal/plan"
+)
+
+// Actions of records that are made for an entry.
+const (
+	actionRecord plan.Action = "make the record"
+	actionRemove plan.Action = "remove the record"
+)
+
+// Record is a name that was made for green's address: a CNAME cannot point at an address.
+type Record struct {
+	Zone    string        `json:"zone"`
+	Change  zone.Change   `json:"change"`
+	Servers []dnsx.Server `json:"servers"`
+	Signed  bool          `json:"signed,omitempty"`
+}
+
+// holds reports whether the record has exactly these addresses.
+func (r Record) holds(addrs []netip.Addr) bool {
+	n := 0
+	for _, set := range r.Change.New {
+		n += len(set.Data)
+		for _, d := range set.Data {
+			if addr, err := netip.ParseAddr(d); err != nil || !slices.Contains(addrs, addr) {
+				return false
+			}
+		}
+	}
+	return n == len(addrs)
+}
+
+// recordData is what making a record consumes.
+type recordData struct {
+	Record Record `json:"record"`
+}
+
+// offerRecord says which record would give green's entry a name.
+func offerRecord(s NameState) string {
+	label, parent, _ := strings.Cut(s.Hostname, ".")
+	name := "green-" + strings.TrimPrefix(label, "*") + "." + parent
+	if label == "*" {
+		name = "green." + parent
+	}
+	var records []string
+	for _, a := range s.Green.Addresses {
+		typ := "AAAA"
+		if a.Is4() {
+			typ = "A"
+		}
+		records = append(records, fmt.Sprintf("%s %s %s", name, typ, a))
+	}
+	return fmt.Sprintf("make a name for green's address (%s) and set it as the hostname's green.target; or say green: {makeRecord: %s}, and Crossfade makes %s in a zone of the file, and takes it away again when the name goes back",
+		s.Green, strings.TrimSuffix(name, "."), strings.Join(records, ", "))
+}
+
+// planRecord plans to make the record that the file wants for a name's entry on green: only where nothing stands at that name (I3). It
+// returns nil where there is nothing to make; a refusal says what is in the way. What it returns to wait for comes with the other waits.
+func planRecord(ctx context.Context, opts Options, p *plan.Plan, s NameState) (record *Record, wait *plan.Change, err error) {
+	name := s.Green.MakeRecord
+	if name == "" {
+		return nil, nil, nil
+	}
+	z, err := opts.zoneOf(name)
+	if err != nil {
+		p.Refuse(s.Hostname, err.Error()+", which green.makeRecord is to make", "choose a name in a zone of the file")
+		return nil, nil, nil
+	}
+	now, err := lookupSwappable(ctx, z.Driver, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	var sets []zone.RRset
+	for _, typ := range []string{"A", "AAAA"} {
+		if data := ofType(s.Green.Addresses, typ); len(data) > 0 {
+			sets = append(sets, zone.RRset{Name: name, Type: typ, TTL: opts.lowTTL(), Data: data})
+		}
+	}
+	switch {
+	case zone.SameSets(withTTL(now, opts.lowTTL()), sets):
+		p.Note(plan.Info, s.Hostname, fmt.Sprintf("%s holds green's address already (%s): it is used, and not ours to take away", name, describe(now)))
+		return nil, nil, nil
+	case len(now) > 0:
+		p.Refuse(s.Hostname, fmt.Sprintf("green.makeRecord is to make %s, and it holds %s", name, describe(now)), "choose a name that is free, or set it as green.target where it is green's")
+		return nil, nil, nil
+	}
+	change := zone.Change{Name: name, New: sets}
+	if err := zone.Judge(z.Driver, change); err != nil {
+		why, hint := mend.Apart(err, "choose another name")
+		p.Refuse(s.Hostname, "green.makeRecord: "+why, hint)
+		return nil, nil, nil
+	}
+	if err := z.Driver.Probe(ctx, name); err != nil {
+		why, hint := mend.Apart(err, "give the key the right to make it")
+		p.Refuse(s.Hostname, fmt.Sprintf("%s, which green.makeRecord names, could not be made: %s", name, why), hint)
+		return nil, nil, ctx.Err()
+	}
+	found, err := opts.names().Discover(ctx, name, z.source())
+	if err != nil && len(found.Servers) == 0 {
+		p.Refuse(s.Hostname, fmt.Sprintf("the servers of %s, which green.makeRecord is to make, could not be read: %v", name, err), "make every authoritative server reachable from here, or list them under zones")
+		return nil, nil, nil
+	}
+	record = &Record{Zone: z.Driver.Apex(), Change: change, Servers: found.Servers, Signed: found.Signed}
+	negative := found.SOA.NegativeTTL()
+	made := plan.Change{
+		ID:     p.Stage + "/record/" + s.Hostname,
+		Action: actionRecord, Target: name, App: s.App,
+		Why:      fmt.Sprintf("green's load balancer brings no name, and %s is a CNAME, which needs one: %s; only where nothing stands there", s.Hostname, describe(sets)),
+		ReliesOn: []plan.Reliance{{What: "records of " + name, Is: describe(nil)}, {What: "green's entry", Is: s.Green.String()}},
+		Reverse:  &plan.Reverse{Action: actionRemove, How: "remove it, if it is still as it was made and nothing leads to it", Data: plan.JSON(change.Reverse())},
+		Data:     plan.JSON(recordData{*record}),
+	}
+	p.Add(made)
+	wait = &plan.Change{
+		ID:     p.Stage + "/wait/" + name,
+		Action: actionWait, Target: "caches that know of no " + name, App: s.App,
+		Why: fmt.Sprintf("a resolver that was asked for it before it was there may say for %s more that there is none; nothing is changed, so nothing is taken back",
+			sum(part{"negative TTL", time.Duration(negative) * time.Second}, part{"margin", opts.margin()})),
+		Data: plan.JSON(waitData{App: s.App, Name: name, Lower: made.ID, TTL: negative, Negative: true}),
+	}
+	return record, wait, nil
+}
+
+// makeRecord makes a record and sees every server show it.
+func (o Options) makeRecord(ctx context.Context, c plan.Change) (lowered, error) {
+	var d recordData
+	if err := json.Unmarshal(c.Data, &d); err != nil {
+		return lowered{}, fmt.Errorf("read the plan: %w", err)
+	}
+	result, err := o.swapOne(ctx, c.ID, d.Record.Change)
+	if err != nil {
+		return lowered{}, err
+	}
+	seen, err := o.propagate(ctx, spread{name: d.Record.Change.Name, zone: d.Record.Zone, signed: d.Record.Signed, servers: d.Record.Servers, want: wants(d.Record.Change)})
+	return lowered{Result: result, Seen: seen}, err
+}
+
+// planUnmake adds the change that removes a record which was made for a name, unless the name leads to it, or somebody has changed it.
+func planUnmake(ctx context.Context, opts RestoreOptions, p *plan.Plan, held Held, now []zone.RRset) error {
+	if held.Record == nil {
+		return nil
+	}
+	name := held.Record.Change.Name
+	for _, set := range now {
+		for _, d := range set.Data {
+			if set.Type == "CNAME" && sameName(d, name) {
+				p.Note(plan.Info, held.Name, "it leads to "+name+", which was made for it and stays")
+				return nil
+			}
+		}
+	}
+	z, err := opts.zoneOf(name)
+	if err != nil {
+		return err
+	}
+	there, err := lookupSwappable(ctx, z.Driver, name)
+	switch {
+	case err != nil:
+		return err
+	case len(there) == 0:
+		return nil
+	case !zone.SameSets(there, held.Record.Change.New):
+		p.Note(plan.Warning, held.Name, fmt.Sprintf("%s, which was made for it, holds %s now: somebody has changed it, so it stays", name, describe(there)))
+		return nil
+	}
+	p.Add(plan.Change{
+		ID:     p.Stage + "/record/" + held.Name,
+		Action: actionRemove, Target: name, App: held.App,
+		Why:      "it was made for " + held.Name + ", which does not lead to it",
+		ReliesOn: []plan.Reliance{{What: "records of " + name, Is: describe(there)}},
+		Reverse:  &plan.Reverse{Action: actionRecord, How: "make it again", Data: plan.JSON(held.Record.Change)},
+		Data:     plan.JSON(recordData{*held.Record}),
+	})
+	return nil
+}
+
+// removeRecord removes a record that was made. One that somebody changes at that moment stays.
+func (o Options) removeRecord(ctx context.Context, c plan.Change) (any, error) {
+	var d recordData
+	if err := json.Unmarshal(c.Data, &d); err != nil {
+		return nil, fmt.Errorf("read the plan: %w", err)
+	}
+	z, err := o.zoneOf(d.Record.Change.Name)
+	if err != nil {
+		return nil, err
+	}
+	result, err := z.Driver.Swap(ctx, d.Record.Change.Reverse())
+	if errors.Is(err, zone.ErrMoved) {
+		return nil, errors.Join(&plan.MovedError{Change: c.ID, What: "records of " + d.Record.Change.Name, Was: describe(d.Record.Change.New), Now: describe(result.After)}, err)
+	}
+	return lowered{Result: result}, err
+}
