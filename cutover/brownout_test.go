@@ -354,7 +354,7 @@ func brownOutLeavesOthersAlone(t *testing.T, w frontWorld) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"it is headless", "no application of the migration has", "neither a Service nor an Ingress", "blue.helper names no image"} {
+	for _, want := range []string{"it is headless", "no application of the migration has", "neither a Service, an Ingress nor an HTTPRoute", "blue.helper names no image"} {
 		if err := p.Err(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v does not say %q", err, want)
 		}

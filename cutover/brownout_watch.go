@@ -286,6 +286,9 @@ func (o BrownOutOptions) knock(ctx context.Context, pods []frontPods) ([]string,
 			return nil, err
 		}
 		for _, e := range entries {
+			if o.atBackend(app.Name, e.Hostname) {
+				continue // its entry leads to green, and goes on serving
+			}
 			for _, addr := range e.Blue.Addresses {
 				at := netip.AddrPortFrom(addr, uint16(e.Blue.Port))
 				if err := o.knockAt(ctx, pods, e, at, plainHTTP(app, e)); err != nil {

@@ -67,6 +67,9 @@ func (o BrownOutOptions) findWaysIn(ctx context.Context, p *plan.Plan) (waysIn, 
 		}
 		for i := range services.Items {
 			svc := &services.Items[i]
+			if svc.Labels[kube.LabelComponent] == kube.ComponentEntry {
+				continue // users reach green through it
+			}
 			ours, err := o.belongs(ctx, svc)
 			if err != nil {
 				return nil, err
@@ -114,8 +117,8 @@ func (o BrownOutOptions) refuseUnknownEntries(p *plan.Plan) map[string]string {
 			switch {
 			case h.Service != "":
 				named[o.Blue.namespace(app.Namespace)+"/"+h.Service] = "clients of " + h.Name + " come by it"
-			case h.Ingress == "":
-				p.Refuse(h.Name, "the file names neither a Service nor an Ingress for it, so it is not known what would have to refuse", "name one under hostnames, or write retirement.brownOut: {skip: REASON}")
+			case h.Ingress == "" && h.HTTPRoute == "":
+				p.Refuse(h.Name, "the file names neither a Service, an Ingress nor an HTTPRoute for it, so it is not known what would have to refuse", "name one under hostnames, or write retirement.brownOut: {skip: REASON}")
 			}
 		}
 	}

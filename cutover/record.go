@@ -19,7 +19,7 @@ import (
 // Actions of records that are made for an entry.
 const (
 	actionRecord plan.Action = "make the record"
-	actionRemove plan.Action = "remove the record"
+	actionUnmake plan.Action = "remove the record"
 )
 
 // Record is a name that was made for green's address: a CNAME cannot point at an address.
@@ -121,7 +121,7 @@ func planRecord(ctx context.Context, opts Options, p *plan.Plan, s NameState) (r
 		Action: actionRecord, Target: name, App: s.App,
 		Why:      fmt.Sprintf("green's load balancer brings no name, and %s is a CNAME, which needs one: %s; only where nothing stands there", s.Hostname, describe(sets)),
 		ReliesOn: []plan.Reliance{{What: "records of " + name, Is: describe(nil)}, {What: "green's entry", Is: s.Green.String()}},
-		Reverse:  &plan.Reverse{Action: actionRemove, How: "remove it, if it is still as it was made and nothing leads to it", Data: plan.JSON(change.Reverse())},
+		Reverse:  &plan.Reverse{Action: actionUnmake, How: "remove it, if it is still as it was made and nothing leads to it", Data: plan.JSON(change.Reverse())},
 		Data:     plan.JSON(recordData{*record}),
 	}
 	p.Add(made)
@@ -179,7 +179,7 @@ func planUnmake(ctx context.Context, opts RestoreOptions, p *plan.Plan, held Hel
 	}
 	p.Add(plan.Change{
 		ID:     p.Stage + "/record/" + held.Name,
-		Action: actionRemove, Target: name, App: held.App,
+		Action: actionUnmake, Target: name, App: held.App,
 		Why:      "it was made for " + held.Name + ", which does not lead to it",
 		ReliesOn: []plan.Reliance{{What: "records of " + name, Is: describe(there)}},
 		Reverse:  &plan.Reverse{Action: actionRecord, How: "make it again", Data: plan.JSON(held.Record.Change)},

@@ -108,7 +108,7 @@ func ApplyRestoreTTL(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts 
 			}
 			seen, err := opts.propagate(ctx, spread{name: d.Change.Name, zone: d.Zone, signed: d.Signed, servers: d.Servers, want: wants(d.Change)})
 			return lowered{Result: result, Seen: seen}, err
-		case actionRemove:
+		case actionUnmake:
 			return opts.removeRecord(ctx, c)
 		case actionRelease:
 			return nil, opts.releaseFence(ctx, c)

@@ -59,7 +59,7 @@ func routeProbes(ctx context.Context, opts CheckOptions, app migration.Applicati
 		return nil, nil
 	}
 	base.blue = &both.Blue
-	pods, f, err := opts.podsOf(ctx, app, hostnameOf(app, both.Hostname), ask.Path)
+	pods, f, err := opts.greenPods(ctx, app, hostnameOf(app, both.Hostname), ask.Path)
 	if err != nil {
 		return nil, err
 	}
@@ -75,9 +75,9 @@ func routeProbes(ctx context.Context, opts CheckOptions, app migration.Applicati
 	return probes, nil
 }
 
-// podsOf finds the pods of green's that would answer for a path of a hostname. What keeps them from being found is returned as a
+// greenPods finds the pods of green's that would answer for a path of a hostname. What keeps them from being found is returned as a
 // finding: it teaches nothing of green.
-func (o CheckOptions) podsOf(ctx context.Context, app migration.Application, h migration.Hostname, path string) ([]podAt, *finding, error) {
+func (o CheckOptions) greenPods(ctx context.Context, app migration.Application, h migration.Hostname, path string) ([]podAt, *finding, error) {
 	none := func(format string, args ...any) ([]podAt, *finding, error) {
 		f := unknown(format, args...)
 		return nil, &f, nil
@@ -130,15 +130,6 @@ func (o CheckOptions) podsOf(ctx context.Context, app migration.Application, h m
 		return none("no pod behind green's Service %s/%s is ready", namespace, target.Service)
 	}
 	return pods, nil, nil
-}
-
-func podReady(pod corev1.Pod) bool {
-	for _, c := range pod.Status.Conditions {
-		if c.Type == corev1.PodReady {
-			return c.Status == corev1.ConditionTrue
-		}
-	}
-	return false
 }
 
 // podPort is the port of a pod to which a Service's port leads, 0 where it has none of the name.
