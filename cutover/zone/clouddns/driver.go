@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"strings"
 	"sync"
 
@@ -23,6 +24,7 @@ type Driver struct {
 var _ interface {
 	zone.Zone
 	zone.Lister
+	zone.Weigher
 } = (*Driver)(nil)
 
 // api is the API of one managed zone.
@@ -178,6 +180,9 @@ func fromNative(native *dns.ResourceRecordSet) (transaction.Set, error) {
 			}
 		}
 		set.Special = strings.TrimSpace("chosen by a routing policy " + strings.Join(kinds, " and "))
+		if set.Shares = sharesOf(native); set.Shares != nil {
+			set.Special += ": " + transaction.Weights(set.Shares)
+		}
 	}
 	if len(set.Data) == 0 {
 		return set, nil
@@ -193,7 +198,7 @@ func fromNative(native *dns.ResourceRecordSet) (transaction.Set, error) {
 }
 
 // Change implements transaction.Provider.
-func (a *api) Change(ctx context.Context, remove []transaction.Set, add []zone.RRset) (string, error) {
+func (a *api) Change(ctx context.Context, remove, add []transaction.Set) (string, error) {
 	if err := a.check(ctx); err != nil {
 		return "", err
 	}
@@ -201,7 +206,7 @@ func (a *api) Change(ctx context.Context, remove []transaction.Set, add []zone.R
 	for _, set := range remove {
 		native, ok := set.Native.(*dns.ResourceRecordSet)
 		if !ok {
-			native = toNative(set.RRset)
+			native = toNative(set)
 		}
 		change.Deletions = append(change.Deletions, native)
 	}
@@ -215,10 +220,36 @@ func (a *api) Change(ctx context.Context, remove []transaction.Set, add []zone.R
 	return made.Id, nil
 }
 
-func toNative(set zone.RRset) *dns.ResourceRecordSet {
-	return &dns.ResourceRecordSet{
+// toNative has data or a routing policy: a set has one of the two ("ResourceRecordSet", API reference).
+func toNative(set transaction.Set) *dns.ResourceRecordSet {
+	native := &dns.ResourceRecordSet{
 		Kind: "dns#resourceRecordSet", Name: set.Name, Type: set.Type, Ttl: int64(set.TTL), Rrdatas: set.Data, ForceSendFields: []string{"Ttl"},
 	}
+	if len(set.Shares) > 0 {
+		wrr := new(dns.RRSetRoutingPolicyWrrPolicy)
+		for _, s := range set.Shares {
+			wrr.Items = append(wrr.Items, &dns.RRSetRoutingPolicyWrrPolicyWrrPolicyItem{Weight: float64(s.Weight), Rrdatas: s.Data})
+		}
+		native.RoutingPolicy = &dns.RRSetRoutingPolicy{Wrr: wrr}
+	}
+	return native
+}
+
+// sharesOf returns the answers of a routing policy that only weighs: two items with whole weights, and nothing that is checked.
+func sharesOf(native *dns.ResourceRecordSet) []transaction.Share {
+	p := native.RoutingPolicy
+	if p == nil || p.Wrr == nil || p.Geo != nil || p.PrimaryBackup != nil || p.HealthCheck != "" || len(p.Wrr.Items) != 2 || len(native.Rrdatas) > 0 {
+		return nil
+	}
+	var shares []transaction.Share
+	for _, item := range p.Wrr.Items {
+		set, err := dnsx.Normal(dnsx.RRset{Name: native.Name, Type: native.Type, TTL: uint32(native.Ttl), Data: item.Rrdatas})
+		if err != nil || item.HealthCheckedTargets != nil || item.Weight != math.Trunc(item.Weight) || item.Weight < 0 || item.Weight > 1e6 {
+			return nil
+		}
+		shares = append(shares, transaction.Share{Weight: int(item.Weight), Data: set.Data})
+	}
+	return shares
 }
 
 // Spread implements transaction.Provider.

@@ -25,6 +25,7 @@ type Driver struct {
 var _ interface {
 	zone.Zone
 	zone.Lister
+	zone.Weigher
 } = (*Driver)(nil)
 
 // api is the API of one hosted zone.
@@ -114,7 +115,7 @@ func (a *api) At(ctx context.Context, name string) ([]transaction.Set, error) {
 		}
 		return s.Name == name
 	})
-	return sets, err
+	return gather(sets), err
 }
 
 // InTree implements transaction.Provider. Sets are listed by their names with the labels reversed, so that what stands at or below a
@@ -203,7 +204,7 @@ func samePlace(a, b *route53.ListResourceRecordSetsInput) bool {
 }
 
 // Change implements transaction.Provider.
-func (a *api) Change(ctx context.Context, remove []transaction.Set, add []zone.RRset) (string, error) {
+func (a *api) Change(ctx context.Context, remove, add []transaction.Set) (string, error) {
 	id, err := a.zoneID(ctx)
 	if err != nil {
 		return "", err
@@ -221,18 +222,17 @@ func (a *api) Change(ctx context.Context, remove []transaction.Set, add []zone.R
 }
 
 // changes puts removals first: the service carries a batch out in its order, and takes no set beside one that conflicts with it.
-func changes(remove []transaction.Set, add []zone.RRset) []types.Change {
+func changes(remove, add []transaction.Set) []types.Change {
 	var list []types.Change
 	for _, set := range remove {
-		native, ok := set.Native.(types.ResourceRecordSet)
-		if !ok {
-			native = toNative(set.RRset)
+		for _, native := range natives(set) {
+			list = append(list, types.Change{Action: types.ChangeActionDelete, ResourceRecordSet: &native})
 		}
-		list = append(list, types.Change{Action: types.ChangeActionDelete, ResourceRecordSet: &native})
 	}
 	for _, set := range add {
-		native := toNative(set)
-		list = append(list, types.Change{Action: types.ChangeActionCreate, ResourceRecordSet: &native})
+		for _, native := range natives(set) {
+			list = append(list, types.Change{Action: types.ChangeActionCreate, ResourceRecordSet: &native})
+		}
 	}
 	return list
 }

@@ -75,7 +75,7 @@ const turnedAway = 8
 func New(ctx context.Context, o Options) (*Driver, error) {
 	a := &api{opts: o}
 	engine, err := transaction.New(a, transaction.Options{
-		Apex: o.Apex, Where: "Route 53", Attempts: o.Attempts, Poll: o.Poll, Limit: o.Sync, Hint: hint, Clock: o.Clock, Log: o.Log,
+		Apex: o.Apex, Where: "Route 53", Attempts: o.Attempts, Poll: o.Poll, Limit: o.Sync, Weighable: weighable, Hint: hint, Clock: o.Clock, Log: o.Log,
 	})
 	if err != nil {
 		return nil, err

@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -50,6 +52,7 @@ type Server struct {
 	mu     sync.Mutex
 	zones  map[string]*managedZone
 	counts map[string]int
+	random *rand.Rand // always the same row, so that tests can be repeated
 }
 
 type managedZone struct {
@@ -90,7 +93,7 @@ func New(o Options) *Server {
 	if o.Clock == nil {
 		o.Clock = clock.System{}
 	}
-	return &Server{opts: o, zones: map[string]*managedZone{}, counts: map[string]int{}}
+	return &Server{opts: o, zones: map[string]*managedZone{}, counts: map[string]int{}, random: rand.New(rand.NewPCG(5, 3))}
 }
 
 // AddZone makes a managed zone with its SOA and NS.
@@ -132,7 +135,8 @@ func (s *Server) Sets(name string) []RecordSet {
 	return s.zones[name].sorted()
 }
 
-// Served returns what the zone's servers answer for a name and type, a wildcard's answer among them.
+// Served returns what the zone's servers answer for a name and type, a wildcard's answer among them. Of a set with a weighted routing
+// policy each question draws an item, whose data are then the set's.
 func (s *Server) Served(zone, name, typ string) (RecordSet, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -156,7 +160,64 @@ func (s *Server) Served(zone, name, typ string) (RecordSet, bool) {
 	if i < 0 {
 		return RecordSet{}, false
 	}
-	return sets[i], true
+	return s.draw(sets[i]), true
+}
+
+// draw chooses an item of a weighted policy, in proportion to its weight; s.mu is held.
+func (s *Server) draw(set RecordSet) RecordSet {
+	items := set.items()
+	sum := 0.0
+	for _, item := range items {
+		sum += item.Weight
+	}
+	at := s.random.Float64() * sum
+	for _, item := range items {
+		if at -= item.Weight; at < 0 {
+			set.Rrdatas = item.Rrdatas
+			break
+		}
+	}
+	return set
+}
+
+// An Item is an item of a weighted routing policy.
+type Item struct {
+	Weight  float64  `json:"weight"`
+	Rrdatas []string `json:"rrdatas"`
+}
+
+type policy struct {
+	Wrr struct {
+		Items []Item `json:"items"`
+	} `json:"wrr"`
+}
+
+// Weighted is a routing policy by weight.
+func Weighted(items ...Item) json.RawMessage {
+	var p policy
+	p.Wrr.Items = items
+	raw, err := json.Marshal(p)
+	if err != nil {
+		panic(fmt.Sprintf("the fake cannot write a policy: %v", err))
+	}
+	return raw
+}
+
+func (r RecordSet) items() []Item {
+	var p policy
+	if len(r.Policy) == 0 || json.Unmarshal(r.Policy, &p) != nil {
+		return nil
+	}
+	return p.Wrr.Items
+}
+
+// samePolicy compares policies as JSON.
+func samePolicy(a, b json.RawMessage) bool {
+	var x, y any
+	if len(a) == 0 || len(b) == 0 {
+		return len(a) == len(b)
+	}
+	return json.Unmarshal(a, &x) == nil && json.Unmarshal(b, &y) == nil && reflect.DeepEqual(x, y)
 }
 
 func inTree(sets []RecordSet, name string) bool {
@@ -166,7 +227,7 @@ func inTree(sets []RecordSet, name string) bool {
 func (r RecordSet) key() string { return r.Name + " " + r.Type }
 
 func (r RecordSet) same(o RecordSet) bool {
-	return r.key() == o.key() && r.TTL != nil && o.TTL != nil && *r.TTL == *o.TTL && string(r.Policy) == string(o.Policy) &&
+	return r.key() == o.key() && r.TTL != nil && o.TTL != nil && *r.TTL == *o.TTL && samePolicy(r.Policy, o.Policy) &&
 		slices.Equal(slices.Sorted(slices.Values(r.Rrdatas)), slices.Sorted(slices.Values(o.Rrdatas)))
 }
 
@@ -343,7 +404,13 @@ func (z *managedZone) refuseAddition(sets []RecordSet, i int, a RecordSet) *prob
 	switch {
 	case a.Name != strings.ToLower(a.Name) || a.Name != z.dnsName && !strings.HasSuffix(a.Name, "."+z.dnsName):
 		return &problem{400, "invalid", fmt.Sprintf("Invalid value for '%s.name': '%s'", at, a.Name)}
-	case a.TTL == nil || len(a.Rrdatas) == 0:
+	case len(a.Policy) > 0 && len(a.Rrdatas) > 0:
+		return &problem{400, "invalid", fmt.Sprintf("'%s' may have rrdatas or a routingPolicy, not both", at)}
+	case len(a.Policy) > 0 && slices.ContainsFunc(a.items(), func(i Item) bool {
+		return i.Weight < 0 || len(i.Rrdatas) == 0 || a.Type == "CNAME" && len(i.Rrdatas) > 1
+	}):
+		return &problem{400, "invalid", fmt.Sprintf("Invalid value for '%s.routingPolicy'", at)}
+	case a.TTL == nil || len(a.Rrdatas) == 0 && len(a.items()) == 0:
 		return &problem{400, "required", fmt.Sprintf("The '%s' parameter is required but was missing.", at)}
 	case a.Type == "CNAME" && len(a.Rrdatas) > 1:
 		return &problem{400, "invalidRecordCount", fmt.Sprintf("The resource record set '%s' is only permitted to have one record because it is of type 'CNAME'.", at)}

@@ -10,8 +10,7 @@ import (
 
 // A batch is one change.
 type batch struct {
-	remove []Set
-	add    []zone.RRset
+	remove, add []Set
 }
 
 // A goal reads what is there: done, or the batch that makes it so, or an error where neither is so.

@@ -26,6 +26,8 @@ type Options struct {
 	Poll time.Duration
 	// Limit is how long a change may take to spread. 0 is 5 min.
 	Limit time.Duration
+	// Weighable says what of a weighing the provider would never take, as ErrInvalid. Nil is nothing.
+	Weighable func(zone.Weighing) error
 	// Hint says what mends an error that is none of the contract's, or nothing.
 	Hint  func(error) string
 	Clock clock.Clock
@@ -122,6 +124,8 @@ func (e *Engine) errorOf(op string, err error) error {
 	out := &zone.Error{Op: op + " at " + e.opts.Where, Hint: e.opts.Hint(err), Err: err}
 	var special *specialError
 	switch {
+	case errors.As(err, &special) && special.set.Shares != nil:
+		out.Hint = "where it is a gradual shift that has not ended, `crossfade run` goes on with it and `crossfade rollback` takes it back; else put one plain record in its place"
 	case errors.As(err, &special):
 		out.Hint = "put one plain record in its place first, such as a CNAME to the load balancer's name: routing policies and aliases are never changed here"
 	case errors.Is(err, zone.ErrFenced):
@@ -151,14 +155,23 @@ const (
 )
 
 // fenceSet is the fence that follows what is there.
-func fenceSet(name, token string, now []Set) zone.RRset {
+func fenceSet(name, token string, now []Set) Set {
 	ttl := uint32(fenceTTL)
 	for _, set := range now {
 		if set.Type == "TXT" && set.TTL == fenceTTL {
 			ttl = otherFenceTTL
 		}
 	}
-	return zone.RRset{Name: name, Type: "TXT", TTL: ttl, Data: []string{`"` + token + `"`}}
+	return Set{RRset: zone.RRset{Name: name, Type: "TXT", TTL: ttl, Data: []string{`"` + token + `"`}}}
+}
+
+// plainly makes sets that are added of plain ones.
+func plainly(sets []zone.RRset) []Set {
+	var out []Set
+	for _, set := range sets {
+		out = append(out, Set{RRset: set})
+	}
+	return out
 }
 
 func ofType(sets []Set, types ...string) []Set {

@@ -84,7 +84,7 @@ func (e *Engine) moveFence(name, from, to string, check func(context.Context) er
 		}
 		next := batch{remove: ofType(at, "TXT")}
 		if to != "" {
-			next.add = []zone.RRset{fenceSet(name, to, at)}
+			next.add = []Set{fenceSet(name, to, at)}
 		}
 		return false, next, nil
 	}

@@ -28,12 +28,15 @@ func (e *Engine) Swap(ctx context.Context, change zone.Change) (zone.Result, err
 		}
 		there := ofType(at, change.Touched()...)
 		after = plain(there)
+		split := splits(there, change)
 		switch {
+		case split: // between its two sides: both ways out of it lead by one change
 		case zone.SameSets(after, change.New) && with.after == nil:
 			return true, batch{}, nil
 		case !zone.SameSets(after, change.Old):
 			return false, batch{}, fmt.Errorf("%w: %s holds %s, expected %s", zone.ErrMoved, change.Name, zone.Describe(after), zone.Describe(change.Old))
-		case with.before != nil:
+		}
+		if with.before != nil {
 			return false, batch{}, with.before
 		}
 		if err := e.checkLevel(ctx, change); err != nil {
@@ -42,18 +45,23 @@ func (e *Engine) Swap(ctx context.Context, change zone.Change) (zone.Result, err
 		if others := ofType(at, change.Conflicting()...); len(others) > 0 {
 			return false, batch{}, fmt.Errorf("%w: %s also holds %s", zone.ErrConflict, change.Name, zone.Describe(plain(others)))
 		}
-		next := batch{remove: slices.Concat(there, with.remove), add: slices.Concat(change.New, with.add)}
-		if change.Fence.Name != "" {
-			next.remove = append(next.remove, ofType(fence, "TXT")...)
-			next.add = append(next.add, fenceSet(change.Fence.Name, change.Fence.Token, fence))
-		}
-		return false, next, nil
+		next := batch{remove: slices.Concat(there, with.remove), add: slices.Concat(plainly(change.New), with.add)}
+		return false, next.fenced(change.Fence, fence), nil
 	})
 	result.After = after
 	if err != nil {
 		return result, e.errorOf("swap "+change.Name, err)
 	}
 	return result, nil
+}
+
+// fenced adds the fence's part to a batch.
+func (b batch) fenced(fence zone.Fence, now []Set) batch {
+	if fence.Name != "" {
+		b.remove = append(b.remove, ofType(now, "TXT")...)
+		b.add = append(b.add, fenceSet(fence.Name, fence.Token, now))
+	}
+	return b
 }
 
 // Together implements zone.Joint: one change may touch several names.
@@ -86,12 +94,13 @@ func (e *Engine) accompanied(ctx context.Context, change zone.Change) (company, 
 		if !zone.SameSets(found, []zone.RRset{w.New}) {
 			out.after = fmt.Errorf("%w: %s holds %s, not %s", zone.ErrMoved, w.New.Name, zone.Describe(found), zone.Describe([]zone.RRset{w.New}))
 		}
-		out.remove, out.add = append(out.remove, there...), append(out.add, w.New)
+		out.remove, out.add = append(out.remove, there...), append(out.add, Set{RRset: w.New})
 	}
 	return out, nil
 }
 
-// held reads the name and its fence. The fence must be ours, and no special set may be in the way.
+// held reads the name and its fence. The fence must be ours, and no special set may be in the way but a split between the sides
+// of the change.
 func (e *Engine) held(ctx context.Context, change zone.Change) (at, fence []Set, err error) {
 	if change.Fence.Name != "" {
 		if fence, err = e.provider.At(ctx, change.Fence.Name); err != nil {
@@ -105,7 +114,7 @@ func (e *Engine) held(ctx context.Context, change zone.Change) (at, fence []Set,
 		return nil, nil, err
 	}
 	for _, set := range append(ofType(at, change.Touched()...), ofType(at, change.Conflicting()...)...) {
-		if set.Special != "" {
+		if _, _, ok := set.sides(change); set.Special != "" && !ok {
 			return nil, nil, &specialError{set}
 		}
 	}

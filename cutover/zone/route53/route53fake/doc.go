@@ -5,6 +5,9 @@
 //     there ("ChangeResourceRecordSets", API reference);
 //   - no set beside a CNAME, no simple set beside ones with a routing policy, no CNAME at the apex ("Supported DNS record types",
 //     "Choosing a routing policy", Developer Guide);
+//   - sets of one name and type have one routing policy; a weighted set has one record and a weight from 0 to 255, all of a group
+//     the same TTL; a question gets one of them in proportion to its weight, and each as often where all weights are 0
+//     ("ResourceRecordSet", API reference);
 //   - at most 1,000 records and 32,000 characters of values in a batch; five requests a second for an account, and
 //     PriorRequestNotComplete while another change of the zone is under way ("Quotas", Developer Guide);
 //   - a change is PENDING until every server has it: Served gives the old answer until then, a listing the new one at once

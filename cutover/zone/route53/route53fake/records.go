@@ -169,6 +169,10 @@ func (z *hostedZone) refuse(sets []RecordSet, c Change) string {
 			return fmt.Sprintf("RRSet of type CNAME with DNS name %s is not permitted as it conflicts with other records with the same DNS name in zone %s", name, z.name)
 		case o.Type == "CNAME" && typ != "CNAME":
 			return fmt.Sprintf("RRSet of type %s with DNS name %s is not permitted because a conflicting RRSet of type CNAME with the same DNS name already exists in zone %s", typ, name, z.name)
+		case o.Type == typ && !o.simple() && !c.Set.simple() && o.policy() != c.Set.policy():
+			return fmt.Sprintf("RRSet with DNS name %s, type %s, SetIdentifier %s cannot be created as other RRSets exist with the same name and type and another routing policy", name, typ, c.Set.SetIdentifier)
+		case o.Type == typ && o.Weight != nil && c.Set.Weight != nil && o.Alias == nil && c.Set.Alias == nil && *o.TTL != *c.Set.TTL:
+			return fmt.Sprintf("All weighted RRSets with DNS name %s, type %s must have the same TTL", name, typ)
 		case o.Type == typ && (o.simple() || c.Set.simple()):
 			return fmt.Sprintf("RRSet with DNS name %s, type %s cannot be created as other RRSets exist with the same name and type", name, typ)
 		}
@@ -176,7 +180,30 @@ func (z *hostedZone) refuse(sets []RecordSet, c Change) string {
 	return ""
 }
 
+// policy names what chooses among sets of one name and type.
+func (r RecordSet) policy() string {
+	switch {
+	case r.Weight != nil:
+		return "weighted"
+	case r.Region != "":
+		return "latency"
+	case r.Failover != "":
+		return "failover"
+	case r.MultiValueAnswer != nil:
+		return "multivalue"
+	}
+	return "simple"
+}
+
 func refuseValues(s RecordSet) string {
+	switch {
+	case (s.policy() == "simple") != s.simple():
+		return fmt.Sprintf("Invalid request: Expected exactly one of [Weight, Region, Failover, MultiValueAnswer, GeoLocation] where there is a SetIdentifier, and none where there is none: %s %s", s.Name, s.Type)
+	case s.Weight != nil && (*s.Weight < 0 || *s.Weight > 255):
+		return fmt.Sprintf("Invalid request: Weight %d is not from 0 to 255", *s.Weight)
+	case s.Weight != nil && s.Alias == nil && len(s.Records) > 1:
+		return fmt.Sprintf("Invalid request: a weighted RRSet has one ResourceRecord, %s %s has %d", s.Name, s.Type, len(s.Records))
+	}
 	if s.Alias != nil {
 		return ""
 	}

@@ -3,6 +3,7 @@ package route53fake
 import (
 	"encoding/xml"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strings"
@@ -52,6 +53,7 @@ type Server struct {
 	recent  []time.Time // of requests, for the rate
 	batches [][]Change
 	turned  int
+	random  *rand.Rand // always the same row, so that tests can be repeated
 }
 
 type hostedZone struct {
@@ -71,7 +73,7 @@ func New(o Options) *Server {
 	if o.Clock == nil {
 		o.Clock = clock.System{}
 	}
-	return &Server{opts: o, zones: map[string]*hostedZone{}, changes: map[string]time.Time{}, counts: map[string]int{}}
+	return &Server{opts: o, zones: map[string]*hostedZone{}, changes: map[string]time.Time{}, counts: map[string]int{}, random: rand.New(rand.NewPCG(5, 3))}
 }
 
 // AddZone makes a hosted zone with its SOA and NS.
@@ -121,7 +123,8 @@ func (s *Server) Sets(id string) []RecordSet {
 	return sorted(s.zones[id].sets)
 }
 
-// Served returns what the zone's servers answer for a name and type, a wildcard's answer among them.
+// Served returns what the zone's servers answer for a name and type, a wildcard's answer among them. Among weighted sets each question
+// draws one.
 func (s *Server) Served(id, name, typ string) (RecordSet, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -141,12 +144,32 @@ func (s *Server) Served(id, name, typ string) (RecordSet, bool) {
 			break
 		}
 	}
-	for _, set := range sets {
-		if set.Name == at && set.Type == typ {
-			return set, true
+	return s.draw(slices.DeleteFunc(slices.Clone(sets), func(r RecordSet) bool { return r.Name != at || r.Type != typ }))
+}
+
+// draw chooses among the sets of one name and type; s.mu is held.
+func (s *Server) draw(group []RecordSet) (RecordSet, bool) {
+	sum := int64(0)
+	for _, set := range group {
+		if set.Weight != nil {
+			sum += *set.Weight
 		}
 	}
-	return RecordSet{}, false
+	if sum > 0 {
+		at := s.random.Int64N(sum)
+		for _, set := range group {
+			if at -= *set.Weight; at < 0 {
+				return set, true
+			}
+		}
+	}
+	if len(group) == 0 {
+		return RecordSet{}, false
+	}
+	if group[0].Weight == nil {
+		return group[0], true
+	}
+	return group[s.random.IntN(len(group))], true
 }
 
 func inTree(sets []RecordSet, name string) bool {
