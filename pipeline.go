@@ -49,6 +49,9 @@ func (m *Migration) pipeline() []stage {
 			if len(app.Hostnames) == 0 {
 				continue
 			}
+			for i := range steps(app) {
+				add(t.each(func(a migration.Application) stage { return m.shiftStage(a, i) }, app)...) // a part of the traffic, measured and watched
+			}
 			add(t.each(m.swapStage, app)...)   // one atomic change of each name
 			add(t.each(m.settleStage, app)...) // no cache holds the old answer any more
 			add(t.each(m.soakStage, app)...)   // watched; a breach goes back

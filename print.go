@@ -34,7 +34,7 @@ func (s *Status) Print(w io.Writer) error {
 	}
 	var rows [][]string
 	for _, a := range s.Applications {
-		rows = append(rows, []string{a.Name, fmt.Sprint(a.Wave), string(a.State), strings.Join(a.Hostnames, " "), firstLine(a.Why)})
+		rows = append(rows, []string{a.Name, fmt.Sprint(a.Wave), a.where(), strings.Join(a.Hostnames, " "), firstLine(a.Why)})
 	}
 	if err := cli.Table(w, []string{"APPLICATION", "WAVE", "STATE", "HOSTNAMES", "WHY"}, rows); err != nil {
 		return err
@@ -77,6 +77,14 @@ func (s *Status) printWaiting(out *printer) {
 		}
 		out.f("\n%s\n", text)
 	}
+}
+
+// where is the application's state for people.
+func (a ApplicationStatus) where() string {
+	if a.Share > 0 {
+		return fmt.Sprintf("%s (%d%%)", a.State, a.Share)
+	}
+	return string(a.State)
 }
 
 // printFrozen says whose writes nobody accepts, and what to type.

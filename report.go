@@ -177,6 +177,11 @@ func (m *Migration) reportApplication(c *collector, a migration.Application, sta
 		r.Frozen = freeze.Entered
 	}
 	r.Started = c.log.Stage("start/" + a.Name).Ended
+	for _, percent := range steps(a) {
+		if step := maybe[cutover.ShiftResult](c, shiftName(a, percent)); step != nil {
+			part.Shift = append(part.Shift, *step)
+		}
+	}
 	part.Swap = maybe[cutover.SwapResult](c, "swap/"+a.Name)
 	part.Settle = maybe[cutover.SettleResult](c, "settle/"+a.Name)
 	part.Soak = maybe[cutover.SoakResult](c, "soak/"+a.Name)

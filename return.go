@@ -212,7 +212,7 @@ func (m *Migration) wayBack(t turn, how returning, of states) []stage {
 	}
 	written := false
 	for _, a := range slices.Backward(t.apps) {
-		frozen, started, swapped := of("freeze/"+a.Name).Plan != "", of("start/"+a.Name).Plan != "", of("swap/"+a.Name).Plan != ""
+		frozen, started, swapped := of("freeze/"+a.Name).Plan != "", of("start/"+a.Name).Plan != "", movingStage(a, of) != ""
 		rests := a.Dark != migration.DarkReadOnly
 		written = written || started
 		if swapped {
@@ -299,6 +299,13 @@ func (m *Migration) stagesOf(t turn) []string {
 			names = append(names, s.name)
 		}
 	}
+	for _, a := range t.apps {
+		for _, name := range moves(a) {
+			if !slices.Contains(names, name) {
+				names = append(names, name) // a share that the file named once
+			}
+		}
+	}
 	return names
 }
 
@@ -354,7 +361,7 @@ func (m *Migration) returnStage(a migration.Application) stage {
 			if err != nil {
 				return cutover.ReturnOptions{}, err
 			}
-			swap, err := m.journal.LoadPlan("swap/" + a.Name)
+			swap, err := m.journal.LoadPlan(movingStage(a, m.journal.Stage))
 			return cutover.ReturnOptions{Options: opts, App: a.Name, Swap: swap, Fences: m.fences()}, err
 		},
 		m.planReturn, cutover.ApplyReturn)

@@ -354,7 +354,7 @@ func (m *Migration) atGreenOnly(ctx context.Context, t turn, of states, asked bo
 	for _, a := range t.apps {
 		since := time.Time{}
 		if m.mayHaveMoved(ctx, a, of) {
-			since = of("swap/" + a.Name).Began
+			since = of(firstMove(a, of)).Began
 		} else if s := of("start/" + a.Name); asked && len(a.Hostnames) == 0 && s.Plan != "" {
 			since = s.Began
 		}
@@ -385,10 +385,11 @@ func outOfSight(a migration.Application, since time.Time) []LeftBehind {
 // mayHaveMoved reports whether users may have reached green by a name of the application. Where that cannot be found
 // out, they may (I8).
 func (m *Migration) mayHaveMoved(ctx context.Context, a migration.Application, of states) bool {
-	s := of("swap/" + a.Name)
-	if s.Plan == "" {
+	name := movingStage(a, of)
+	if name == "" {
 		return false
 	}
+	s := of(name)
 	if s.Finished || s.Done > 0 {
 		return true
 	}

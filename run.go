@@ -14,6 +14,7 @@ import (
 	"github.com/crossfade-project/crossfade/cutover"
 	"github.com/crossfade-project/crossfade/cutover/zone"
 	"github.com/crossfade-project/crossfade/internal/journal"
+	"github.com/crossfade-project/crossfade/internal/migration"
 	"github.com/crossfade-project/crossfade/internal/plan"
 	"github.com/crossfade-project/crossfade/restore"
 )
@@ -137,7 +138,9 @@ func noAnswer(err error) bool {
 
 // nameMoved reports whether a name of a stage's turn is known to have moved.
 func (m *Migration) nameMoved(s stage) bool {
-	return slices.ContainsFunc(s.company, func(app string) bool { return m.journal.Stage("swap/"+app).Done > 0 })
+	return slices.ContainsFunc(m.file.Applications, func(a migration.Application) bool {
+		return slices.Contains(s.company, a.Name) && firstMove(a, m.journal.Stage) != "" && (m.journal.Stage("swap/"+a.Name).Done > 0 || len(steps(a)) > 0)
+	})
 }
 
 // finishWhatGoesBack ends a rollback or a return that was broken off, and says so with a *ReturnedError: what was to go

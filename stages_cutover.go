@@ -124,8 +124,12 @@ func (m *Migration) swapStage(a migration.Application) stage {
 			if err != nil {
 				return cutover.SwapOptions{}, err
 			}
+			baselines, err := m.shiftBaselines(a)
+			if err != nil {
+				return cutover.SwapOptions{}, err
+			}
 			ttl, err := m.held()
-			return cutover.SwapOptions{Options: opts, App: a.Name, Held: ttl.Of(a.Name)}, err
+			return cutover.SwapOptions{Options: opts, App: a.Name, Held: ttl.Of(a.Name), Baselines: baselines}, err
 		},
 		cutover.PlanSwap, cutover.ApplySwap))
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -68,6 +69,7 @@ const (
 	OnBlue   ApplicationState = "on blue"
 	Frozen   ApplicationState = "frozen on blue"     // blue refuses writes, reads are served
 	Moving   ApplicationState = "moving to green"    // green may write, the name is being moved
+	Shifting ApplicationState = "partly on green"    // a part of the traffic goes to green
 	Soaking  ApplicationState = "on green, watched"  // the name points at green, a breach goes back
 	OnGreen  ApplicationState = "on green"           // the soak has passed
 	Returned ApplicationState = "back on blue again" // a breach, or an operator, took it back
@@ -80,6 +82,9 @@ type ApplicationStatus struct {
 	Hostnames []string         `json:"hostnames,omitempty"`
 	State     ApplicationState `json:"state"`
 	Why       string           `json:"why,omitempty"`
+	// Share is the part of its traffic that was led to green last, in per cent, while it is shifted. A step that is under way is said
+	// by its stage.
+	Share int `json:"share,omitempty"`
 	// Frozen is when blue was asked to refuse the application's writes, while the freeze has not been taken back.
 	Frozen *time.Time `json:"frozen,omitempty"`
 }
@@ -187,6 +192,7 @@ func statusOf(o outline, log *journal.Log) *Status {
 	}
 	for i := range s.Applications {
 		place(&s.Applications[i], finished, log)
+		placeShare(&s.Applications[i], s.Stages)
 	}
 	s.Waiting, s.Approvals = waitingIn(log), allApprovals(log)
 	return s
@@ -271,5 +277,21 @@ func place(a *ApplicationStatus, finished map[string]bool, log *journal.Log) {
 				a.State, a.Why = Returned, r.Why
 			}
 		}
+	}
+}
+
+// placeShare says of an application whose names have not moved as a whole what part of its traffic is led to green.
+func placeShare(a *ApplicationStatus, stages []StageStatus) {
+	if a.State != Moving {
+		return
+	}
+	for _, s := range stages {
+		percent, isShift := strings.CutPrefix(s.Name, "shift/"+a.Name+"/")
+		share, err := strconv.Atoi(percent)
+		if !isShift || err != nil || s.Done == 0 {
+			continue
+		}
+		// What was split and is still watched is led there already.
+		a.State, a.Share = Shifting, share
 	}
 }

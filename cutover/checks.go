@@ -25,10 +25,12 @@ const (
 // Phase is when a check is asked.
 type Phase int
 
-// The phases. Before the swap green is asked by its address; after it, checks that say so are asked end to end.
+// The phases. Before the swap green is asked by its address; after it, checks that say so are asked end to end. During a shift, when
+// resolvers lead to both sides, every check is asked, and all of them by green's address.
 const (
 	BeforeSwap Phase = iota
 	AfterSwap
+	DuringShift
 )
 
 // CheckOptions say which checks are sent where.
@@ -51,8 +53,11 @@ type CheckOptions struct {
 
 // asks reports whether a check is asked in the phase.
 func (o CheckOptions) asks(c migration.Check) bool {
-	if o.Phase == AfterSwap {
+	switch o.Phase {
+	case AfterSwap:
 		return c.After()
+	case DuringShift:
+		return true
 	}
 	return c.Before()
 }

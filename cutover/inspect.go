@@ -105,6 +105,7 @@ func Inspect(ctx context.Context, opts InspectOptions) (Inspection, error) {
 			}
 			judgeChange(*state, z, &found)
 			state.Handover = keepers.judge(ctx, *state, z, opts.WithoutGreen, &found)
+			judgeShift(opts.Options, app, *state, z, &found)
 			found.Names = append(found.Names, *state)
 		}
 	}
@@ -210,6 +211,42 @@ func (o Options) survey(ctx context.Context, d dnsx.Delegation, records []zone.R
 // lookupSwappable returns the CNAME at a name, or its A and AAAA, as the primary has them.
 func lookupSwappable(ctx context.Context, driver zone.Zone, name string) ([]zone.RRset, error) {
 	return zone.LookupAll(ctx, driver, name, "CNAME", "A", "AAAA")
+}
+
+// lookupUnderway returns what a name holds, and whether that is something between the two sides of a change: then it may be that it
+// cannot be told as plain sets.
+func lookupUnderway(ctx context.Context, driver zone.Zone, change zone.Change) ([]zone.RRset, bool, error) {
+	now, err := lookupSwappable(ctx, driver, change.Name)
+	if err == nil && (zone.SameSets(now, change.Old) || zone.SameSets(now, change.New)) || err != nil && !errors.Is(err, zone.ErrConflict) {
+		return now, false, err
+	}
+	half, herr := zone.Underway(ctx, driver, change)
+	switch {
+	case herr != nil:
+		return nil, false, herr
+	case half:
+		return now, true, nil
+	}
+	return now, false, err
+}
+
+// lookupShared returns what a name holds, and how many of 100 of its answers lead to green: while it is split, it holds what the TTL
+// stage left, and green's records beside that.
+func lookupShared(ctx context.Context, driver zone.Zone, e Entries, held Held) ([]zone.RRset, int, error) {
+	now, err := lookupSwappable(ctx, driver, e.Hostname)
+	weigher, ok := zone.AsWeigher(driver)
+	if !ok || !errors.Is(err, zone.ErrConflict) {
+		return now, 0, err
+	}
+	target, terr := newRecords(NameState{Entries: e, Records: held.Low}, held.Low[0].TTL)
+	if terr != nil {
+		return nil, 0, err // what stands there is none of ours
+	}
+	share, serr := weigher.Share(ctx, zone.Change{Name: e.Hostname, Old: held.Low, New: target})
+	if serr != nil {
+		return nil, 0, serr
+	}
+	return held.Low, share, nil
 }
 
 func longestTTL(s NameState) uint32 {

@@ -19,6 +19,7 @@ type Report struct {
 // AppReport is one application's part.
 type AppReport struct {
 	App    string        `json:"app"`
+	Shift  []ShiftResult `json:"shift,omitempty"`
 	Swap   *SwapResult   `json:"swap,omitempty"`
 	Settle *SettleResult `json:"settle,omitempty"`
 	Soak   *SoakResult   `json:"soak,omitempty"`
@@ -32,6 +33,11 @@ func (r Report) Waits() []Wait {
 		waits = append(waits, h.Waited)
 	}
 	for _, a := range r.Apps {
+		for _, s := range a.Shift {
+			if s.Wait.For > 0 {
+				waits = append(waits, s.Wait)
+			}
+		}
 		if a.Settle != nil && a.Settle.Wait.For > 0 {
 			waits = append(waits, a.Settle.Wait)
 		}
@@ -80,6 +86,12 @@ func (r Report) Markdown() string {
 		line("| %s | %s | %s |", w.What, w.Text, w.For.Round(time.Second))
 	}
 	for _, a := range r.Apps {
+		for _, step := range a.Shift {
+			for _, m := range step.Measured {
+				line("")
+				line("Shift of %s to %d%%: %s.", a.App, step.To, m)
+			}
+		}
 		if a.Settle == nil {
 			continue
 		}

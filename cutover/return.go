@@ -16,7 +16,7 @@ import (
 type ReturnOptions struct {
 	Options
 	App string
-	// Swap is the plan of the swap, whether it was applied to its end or not.
+	// Swap is the plan of the swap, or of a shift before it, whether it was applied to its end or not.
 	Swap *plan.Plan
 	// Fences are those that earlier returns planned: any of them may stand there after a kill.
 	Fences []zone.Fence
@@ -40,13 +40,9 @@ func PlanReturn(ctx context.Context, opts ReturnOptions) (*plan.Plan, error) {
 	if slices.ContainsFunc(opts.Swap.Changes, func(c plan.Change) bool { return c.Action == actionReturn || c.Action == actionSwitchBack }) {
 		return nil, &Error{Op: "plan the return of " + opts.App, Hint: "a name goes back once; plan a new swap when green is mended", Err: fmt.Errorf("the plan given is a return itself")}
 	}
-	err := opts.swapped(ctx, func(c plan.Change, d moveData, z Zone, now []zone.RRset) error {
+	err := opts.swapped(ctx, func(c plan.Change, d moveData, z Zone, now []zone.RRset, half bool) error {
 		back := d
 		back.Change = d.Change.Reverse()
-		half, err := zone.Underway(ctx, z.Driver, d.Change)
-		if err != nil {
-			return err
-		}
 		fence, err := planNewFence(ctx, opts, p, c.App, z, d)
 		if err != nil {
 			return err
@@ -167,8 +163,8 @@ func UnderFences(held []Held, fences []zone.Fence) []Held {
 // LeadsToGreen returns the names that hold now what a swap wrote, or anything else that it did not replace.
 func LeadsToGreen(ctx context.Context, opts ReturnOptions) ([]string, error) {
 	var names []string
-	err := opts.swapped(ctx, func(_ plan.Change, d moveData, _ Zone, now []zone.RRset) error {
-		if !zone.SameSets(now, d.Change.Old) {
+	err := opts.swapped(ctx, func(_ plan.Change, d moveData, _ Zone, now []zone.RRset, half bool) error {
+		if half || !zone.SameSets(now, d.Change.Old) {
 			names = append(names, d.Change.Name)
 		}
 		return nil
@@ -185,10 +181,10 @@ func LeadsToGreen(ctx context.Context, opts ReturnOptions) ([]string, error) {
 	return names, err
 }
 
-// swapped visits the names that the swap moves, each with what it holds now.
-func (o ReturnOptions) swapped(ctx context.Context, visit func(c plan.Change, d moveData, z Zone, now []zone.RRset) error) error {
+// swapped visits the names that the swap moves, each with what it holds now, and whether that is between both.
+func (o ReturnOptions) swapped(ctx context.Context, visit func(c plan.Change, d moveData, z Zone, now []zone.RRset, half bool) error) error {
 	for _, c := range o.Swap.Changes {
-		if c.Action != actionSwap {
+		if c.Action != actionSwap && c.Action != actionShift {
 			continue
 		}
 		var d moveData
@@ -199,11 +195,11 @@ func (o ReturnOptions) swapped(ctx context.Context, visit func(c plan.Change, d 
 		if err != nil {
 			return err
 		}
-		now, err := lookupSwappable(ctx, z.Driver, d.Change.Name)
+		now, half, err := lookupUnderway(ctx, z.Driver, d.Change)
 		if err != nil {
 			return err
 		}
-		if err := visit(c, d, z, now); err != nil {
+		if err := visit(c, d, z, now, half); err != nil {
 			return err
 		}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/crossfade-project/crossfade/cutover/zone"
 	"github.com/crossfade-project/crossfade/internal/dnsx"
+	"github.com/crossfade-project/crossfade/internal/migration"
 	"github.com/crossfade-project/crossfade/internal/plan"
 )
 
@@ -86,6 +87,8 @@ type SwapOptions struct {
 	App string
 	// Held is what the TTL stage left of the application's names.
 	Held []Held
+	// Baselines are those that a shift before the swap took. Nil takes them now.
+	Baselines map[string]float64
 }
 
 // moveData is what a swap, or its return, consumes for one name.
@@ -151,7 +154,7 @@ func PlanSwap(ctx context.Context, opts SwapOptions) (*plan.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	baselines, err := takeBaselines(ctx, opts.Options, app, p)
+	baselines, err := opts.baselines(ctx, app, p)
 	if err != nil {
 		return nil, err
 	}
@@ -206,42 +209,65 @@ func summarise(opts Options, s swapSummary, d moveData) swapSummary {
 	return s
 }
 
+// baselines are the numbers from before the first name moved: a shift's, or those of now.
+func (o SwapOptions) baselines(ctx context.Context, app migration.Application, p *plan.Plan) (map[string]float64, error) {
+	if o.Baselines != nil {
+		return o.Baselines, nil
+	}
+	return takeBaselines(ctx, o.Options, app, p)
+}
+
 // planMove returns nil data where a refusal was added.
 func planMove(ctx context.Context, opts SwapOptions, p *plan.Plan, e Entries, keepers *dnsKeepers, baselines map[string]float64) (swap, verify *plan.Change, data *moveData, err error) {
+	data, share, err := readMove(ctx, opts, p, e, keepers)
+	if err != nil || data == nil {
+		return nil, nil, nil, err
+	}
+	data.Baselines = baselines
+	if share > 0 {
+		p.Note(plan.Info, e.Hostname, fmt.Sprintf("%d of 100 answers lead to green now: one change replaces both shares by green alone", share))
+	}
+	s, v := moveChanges(opts.Options, p.Stage, e.App, actionSwap, *data)
+	return &s, &v, data, nil
+}
+
+// readMove reads what moving a name to green consumes, and what part of its answers leads there already. It returns nil where a
+// refusal was added.
+func readMove(ctx context.Context, opts SwapOptions, p *plan.Plan, e Entries, keepers *dnsKeepers) (*moveData, int, error) {
 	i := slices.IndexFunc(opts.Held, func(h Held) bool { return h.Name == e.Hostname && h.App == e.App })
 	if i < 0 {
 		p.Refuse(e.Hostname, "its TTL was not lowered and its fence was not taken", "run the stage that lowers TTLs first")
-		return nil, nil, nil, nil
+		return nil, 0, nil
 	}
 	held := opts.Held[i]
 	z, err := opts.zoneOf(e.Hostname)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, 0, err
 	}
-	now, err := lookupSwappable(ctx, z.Driver, e.Hostname)
-	if err != nil {
-		return nil, nil, nil, err
+	state := NameState{Entries: e, Zone: held.Zone, Strength: z.Driver.Strength()}
+	share := 0
+	if state.Records, share, err = lookupShared(ctx, z.Driver, e, held); err != nil {
+		return nil, 0, err
 	}
-	state := NameState{Entries: e, Zone: held.Zone, Records: now, Strength: z.Driver.Strength()}
 	if state.Proxied, err = proxied(ctx, z.Driver, e.Hostname); err != nil {
-		return nil, nil, nil, err
+		return nil, 0, err
 	}
 	var found Inspection
 	if state.Proxied {
 		found.warn(e.Hostname, proxiedNote)
 	}
 	judgeGreen(state, &found)
-	if state.Owners, err = opts.findOwners(ctx, z, opts.sight(ctx, held), now, keepers.affixes(ctx)); err != nil {
-		return nil, nil, nil, err
+	if state.Owners, err = opts.findOwners(ctx, z, opts.sight(ctx, held), state.Records, keepers.affixes(ctx)); err != nil {
+		return nil, 0, err
 	}
 	state.Handover = keepers.judge(ctx, state, z, false, &found)
 	p.Refusals, p.Notes = append(p.Refusals, found.Refusals...), append(p.Notes, found.Notes...)
 	if len(found.Refusals) > 0 {
-		return nil, nil, nil, nil
+		return nil, 0, nil
 	}
-	if !zone.SameSets(now, held.Low) {
-		p.Refuse(e.Hostname, fmt.Sprintf("it holds %s, and the stage that lowers TTLs left %s", describe(now), describe(held.Low)), "find out who changed it; nothing is changed over another's head")
-		return nil, nil, nil, nil
+	if !zone.SameSets(state.Records, held.Low) {
+		p.Refuse(e.Hostname, fmt.Sprintf("it holds %s, and the stage that lowers TTLs left %s", describe(state.Records), describe(held.Low)), "find out who changed it; nothing is changed over another's head")
+		return nil, 0, nil
 	}
 	if held.Record != nil && !held.Record.holds(e.Green.Addresses) {
 		p.Refuse(e.Hostname, fmt.Sprintf("%s was made for green's address and holds %s, and green answers at %s now", held.Record.Change.Name, describe(held.Record.Change.New), e.Green), "give green its address back, or roll the migration back and run it again")
@@ -249,19 +275,17 @@ func planMove(ctx context.Context, opts SwapOptions, p *plan.Plan, e Entries, ke
 	}
 	target, err := newRecords(state, held.Low[0].TTL)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, 0, err
 	}
-	change := zone.Change{Name: e.Hostname, Old: held.Low, New: target, Fence: held.Fence}
-	data = &moveData{
-		Zone: held.Zone, Change: change, Servers: held.Servers, Strength: state.Strength, Green: e.Green, Signed: held.Signed, Proxied: state.Proxied,
-		Handover: state.Handover, Baselines: baselines,
+	data := &moveData{
+		Zone: held.Zone, Change: zone.Change{Name: e.Hostname, Old: held.Low, New: target, Fence: held.Fence}, Servers: held.Servers,
+		Strength: state.Strength, Green: e.Green, Signed: held.Signed, Proxied: state.Proxied, Handover: state.Handover,
 	}
 	if h := state.Handover; h != nil {
 		data.Change.With = h.companions(state.Owners)
 		h.note(p, e.Hostname, data.Change.With)
 	}
-	s, v := moveChanges(opts.Options, p.Stage, e.App, actionSwap, *data)
-	return &s, &v, data, nil
+	return data, share, nil
 }
 
 // moveChanges are the two changes of one name: the move, and seeing it everywhere.

@@ -368,15 +368,9 @@ func (o Options) swapOne(ctx context.Context, id string, change zone.Change) (zo
 	if err != nil {
 		return zone.Result{}, err
 	}
-	now, err := lookupSwappable(ctx, z.Driver, change.Name)
+	now, half, err := lookupUnderway(ctx, z.Driver, change)
 	if err != nil {
 		return zone.Result{}, err
-	}
-	half := false
-	if !zone.SameSets(now, change.Old) && !zone.SameSets(now, change.New) {
-		if half, err = zone.Underway(ctx, z.Driver, change); err != nil {
-			return zone.Result{}, err
-		}
 	}
 	if !half && !zone.SameSets(now, change.Old) && !zone.SameSets(now, change.New) {
 		return zone.Result{}, &plan.MovedError{Change: id, What: "records of " + change.Name, Was: describe(change.Old), Now: describe(now)}

@@ -29,6 +29,10 @@ func TurnTime(opts Options, apps []string, held []Held, spare time.Duration) (ti
 			}
 		}
 		ttl := time.Duration(low) * time.Second
+		if app.Shift != nil {
+			length, _ := opts.shiftTime(*app.Shift, ttl)
+			parts = append(parts, part{fmt.Sprintf("shift of %s in %d steps", name, len(app.Shift.Steps)), length})
+		}
 		soak, _ := opts.soakTime(ttl)
 		parts = append(parts, part{"propagation of " + name, opts.propagation()}, part{"TTL", ttl}, part{"margin", opts.margin()}, part{"soak", soak})
 	}

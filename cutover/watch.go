@@ -33,6 +33,8 @@ type vigil struct {
 	limit time.Time
 	what  string
 	text  string
+	// shift is set while only a part of the traffic goes to green.
+	shift bool
 	// baselines are the numbers from before the swap, by check; history is what the rounds have gathered.
 	baselines map[string]float64
 	history   *History
@@ -113,8 +115,11 @@ func (o Options) foundAgain(ctx context.Context, v vigil) []Entries {
 // can, the silence is green's and clients meet it too; if not, it may be our own network's.
 func (o Options) round(ctx context.Context, v vigil) ([]Gate, Outcome, error) {
 	phase := AfterSwap
-	if v.nameless {
+	switch {
+	case v.nameless:
 		phase = BeforeSwap
+	case v.shift:
+		phase = DuringShift
 	}
 	gates, err := Check(ctx, CheckOptions{
 		Options: o, App: v.app, Side: sideGreen, Entries: v.entries, Phase: phase, History: v.history, Baselines: v.baselines,

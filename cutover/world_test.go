@@ -104,6 +104,9 @@ type fakeNames struct {
 	caa  *dnsx.RRset
 	// served, where it is set, is what the servers have instead of the zone.
 	served func(name, typ string) dnsx.RRset
+	// askFails and askBlue say which server answers no single question, and which has not heard of green; drawn counts answers.
+	askFails, askBlue func(addr string) bool
+	drawn             int
 	// resolve stands in for resolvers where it is set.
 	resolve func(name, typ string) (dnsx.Answer, error)
 }
@@ -224,7 +227,10 @@ func (f *fakeNames) CAAVia(context.Context, dnsx.Delegation, string, dnsx.Source
 	return f.caa, nil
 }
 
-func (f *fakeNames) Ask(ctx context.Context, _ netip.AddrPort, name, typ string, recurse bool) (dnsx.Answer, error) {
+func (f *fakeNames) Ask(ctx context.Context, addr netip.AddrPort, name, typ string, recurse bool) (dnsx.Answer, error) {
+	if f.askFails != nil && f.askFails(addr.String()) {
+		return dnsx.Answer{}, errors.New("no answer")
+	}
 	answer := dnsx.Answer{Rcode: "NOERROR", Authoritative: true}
 	if f.resolve != nil && recurse && f.addresses[name] == "" {
 		return f.resolve(name, typ)
@@ -242,8 +248,12 @@ func (f *fakeNames) Ask(ctx context.Context, _ netip.AddrPort, name, typ string,
 		}
 		return answer, nil
 	}
-	for _, d := range f.read(ctx, name, typ).Data {
-		answer.Answer = append(answer.Answer, dnsx.Record{Name: name, Type: typ, TTL: f.read(ctx, name, typ).TTL, Data: d})
+	set := f.read(ctx, name, typ)
+	if f.askBlue != nil && f.askBlue(addr.String()) && typ == "CNAME" {
+		set = dnsx.RRset(cname(name, 10, "blue.lb.test."))
+	}
+	for _, d := range set.Data {
+		answer.Answer = append(answer.Answer, dnsx.Record{Name: name, Type: typ, TTL: set.TTL, Data: d})
 	}
 	return answer, nil
 }

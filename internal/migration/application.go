@@ -29,6 +29,8 @@ type Application struct {
 	Dark Dark `yaml:"dark,omitempty" json:"dark,omitempty" jsonschema:"enum=scaled,enum=read-only"`
 	// Checks must pass on green before the name moves, and hold while it soaks.
 	Checks []Check `yaml:"checks,omitempty" json:"checks,omitempty"`
+	// Shift leads a part of the traffic to green in steps before the names move. Without it they move in one change.
+	Shift *Shift `yaml:"shift,omitempty" json:"shift,omitempty"`
 	// Drain asks blue to close kept connections in good order once the soak is over, so that their clients resolve again.
 	Drain []Hook `yaml:"drain,omitempty" json:"drain,omitempty"`
 	// Requests is the application's own counter of requests, evidence of idleness.

@@ -42,6 +42,7 @@ func (v *validator) application(f *File, a *Application, at string) {
 		v.check(f, a, c, fmt.Sprintf("%s.checks[%d]", at, i))
 	}
 	v.gatesOf(a, at)
+	v.shift(a, at+".shift")
 	if len(a.Hostnames) > 0 && len(a.Checks) == 0 {
 		v.problem(at, "it has hostnames but no checks: nothing would show that green answers", "add checks: with at least one http check")
 	}
