@@ -65,6 +65,8 @@ type ApplicationReport struct {
 	State ApplicationState `json:"state"`
 	// Writes says how writes are stopped: none where the application never writes.
 	Writes migration.Writes `json:"writes"`
+	// Shift are the steps in which its traffic was led to green, with the shares that were measured.
+	Shift []cutover.ShiftResult `json:"shift,omitempty"`
 	// Frozen is when blue was asked to refuse writes, Started when green was allowed to write, Moved when every name server
 	// showed green. The freeze as clients see it ends when their resolver has seen it too.
 	Frozen  time.Time `json:"frozen,omitzero"`
@@ -179,9 +181,10 @@ func (m *Migration) reportApplication(c *collector, a migration.Application, sta
 	r.Started = c.log.Stage("start/" + a.Name).Ended
 	for _, percent := range steps(a) {
 		if step := maybe[cutover.ShiftResult](c, shiftName(a, percent)); step != nil {
-			part.Shift = append(part.Shift, *step)
+			r.Shift = append(r.Shift, *step)
 		}
 	}
+	part.Shift = r.Shift
 	part.Swap = maybe[cutover.SwapResult](c, "swap/"+a.Name)
 	part.Settle = maybe[cutover.SettleResult](c, "settle/"+a.Name)
 	part.Soak = maybe[cutover.SoakResult](c, "soak/"+a.Name)
@@ -251,6 +254,13 @@ func (r *Report) Print(w io.Writer) error {
 	}
 	if err := cli.Table(w, []string{"APPLICATION", "WAVE", "STATE", "FREEZE"}, rows); err != nil {
 		return err
+	}
+	for _, a := range r.Applications {
+		for _, step := range a.Shift {
+			for _, m := range step.Measured {
+				out.f("\nshift of %s to %d%%: %s\n", a.Name, step.To, m)
+			}
+		}
 	}
 	if len(r.Waits) > 0 {
 		out.f("\nwaits:\n")

@@ -56,6 +56,7 @@ func runScripts(t *testing.T, dir string, files ...string) {
 			"deny-updates": cmdDenyUpdates, "late-dns": cmdLateDNS, "limited": cmdLimited,
 			"configure-s3": cmdConfigureS3, "s3-configured": cmdS3Configured,
 			"hooks": cmdHooks, "account": cmdAccount, "used": cmdUsed, "without": cmdWithout,
+			"weighing": cmdWeighing, "weights": cmdWeights, "fences": cmdFences,
 		},
 	}
 	if len(files) > 0 {
@@ -72,6 +73,8 @@ type valueKey string
 const (
 	keyWeb  valueKey = "web"
 	keyHeld valueKey = "held"
+	// keyShared holds a map into which commands put what later ones need.
+	keyShared valueKey = "shared"
 	// keyWitness holds what stands between each side and its account.
 	keyWitness valueKey = "witness"
 )
@@ -98,6 +101,7 @@ func setup(w world, env *testscript.Env) error {
 	env.Defer(func() { _ = silent.Close() })
 	env.Values[keyWeb] = both
 	env.Values[keyHeld] = map[string]*exec.Cmd{}
+	env.Values[keyShared] = map[valueKey]any{}
 	env.Values[keyWitness] = map[string]*witness{}
 	for _, v := range [][2]string{
 		{"NS", name}, {"HOST", name + ".apps.test"}, {"BLUE", w.Blue}, {"GREEN", w.Green}, {"BLUE_DIRECT", w.BlueDirect}, {"GREEN_DIRECT", w.GreenDirect},

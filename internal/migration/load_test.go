@@ -41,6 +41,12 @@ func TestLoadTheDemosFile(t *testing.T) {
 	}
 }
 
+// shiftOf is an application that writes as said, has a hostname, and a shift.
+func shiftOf(writes, rest string) string {
+	return "writes: " + writes + "\n    shift: {by: dns, " + rest + "}\n    hostnames: [{name: a.example.com, blue: {target: b.test}, green: {target: g.test}}]\n" +
+		"    checks: [{name: c, http: {path: /}}]"
+}
+
 func TestProblemsNameFileLineColumnFieldAndMend(t *testing.T) {
 	cases := []struct{ name, old, new, want string }{
 		{"unknown field", "reason: hosts", "raeson: hosts", "f.yaml:3:1: raeson: there is no such field (did you mean reason?)"},
@@ -63,6 +69,15 @@ func TestProblemsNameFileLineColumnFieldAndMend(t *testing.T) {
 		{"hostname without zone", "writes: none", "writes: none\n    hostnames: [{name: a.notexample.com, service: s}]\n    checks: [{name: c, tcp: {port: 80}}]\nzones: [{name: example.com, rfc2136: {server: 'a:53', key: k, secret: {env: X}}}]", "a.notexample.com is in none of the zones"},
 		{"same side", "green: {context: green}", "green: {context: blue}", "blue and green are the same cluster"},
 		{"bandwidth", "applications:", "buckets: [{name: b, bandwidth: fast, from: {store: s, bucket: a}, to: {store: s, bucket: b}}]\napplications:", `buckets[0].bandwidth: "fast" is no number of bytes above 0`},
+		{"shift with shares that fall", "writes: none", shiftOf("none", "steps: [25, 5]"), "shift.steps[1]: 5 is no share above 25 and below 100"},
+		{"shift of everything", "writes: none", shiftOf("none", "steps: [100]"), "100 is no share"},
+		{"shift of what is stopped", "writes: none", shiftOf("quiesce", "steps: [5]"), "shift: with writes: quiesce blue's workloads are stopped"},
+		{"shift with a payload", "writes: none", shiftOf("none", "steps: [5]") + "\n    payload: {export: {command: [x]}, import: {command: [x]}}", "what green accepts of the payload"},
+		{"shift with volumes", "writes: none", shiftOf("none", "steps: [5]") + "\n    volumes: empty", "what green writes to its volumes"},
+		{"shift with writes out of sight", "writes: none", shiftOf("freeze", "steps: [5]"), "the application names no bucket"},
+		{"shift without a name", "writes: none", "writes: none\n    shift: {by: dns, steps: [5]}", "no hostname whose traffic could be shifted"},
+		{"shift without steps", "writes: none", shiftOf("none", "steps: []"), "shift.steps"},
+		{"shift by magic", "writes: none", "writes: none\n    shift: {by: magic, steps: [5]}", `shift.by: "magic" is not one of its values`},
 		{"syntax", "reason: hosts", "reason: 'hosts", "f.yaml:"},
 	}
 	for _, c := range cases {
