@@ -67,8 +67,8 @@ func (s *weighing) share(c zone.Change, want int) {
 	}
 }
 
-// drawn counts the answers of many questions: each is one side, whole, with its TTL.
-func (s *weighing) drawn(c zone.Change) (old, to int) {
+// drawn counts the new answers of a thousand questions: each is one side, whole, with its TTL.
+func (s *weighing) drawn(c zone.Change) (to int) {
 	s.Helper()
 	const questions = 1000
 	for range questions {
@@ -78,14 +78,13 @@ func (s *weighing) drawn(c zone.Change) (old, to int) {
 		}
 		switch text(got) {
 		case text(c.Old[0]):
-			old++
 		case text(c.New[0]):
 			to++
 		default:
 			s.Fatalf("a question while %s is split gets %s", c.Name, text(got))
 		}
 	}
-	return old, to
+	return to
 }
 
 // splitAndBack goes up in steps and back to blue alone. While it lasts the name is never read as if it held one side.
@@ -98,7 +97,7 @@ func splitAndBack(s *weighing) {
 			s.Errorf("Weigh to %d says %+v", to, r)
 		}
 		s.share(c, to)
-		_, green := s.drawn(c)
+		green := s.drawn(c)
 		// Of a thousand, four standard deviations and a little for the ends.
 		if off := green - 10*to; off*off > 16*10*to*(100-to)/100+100 {
 			s.Errorf("%d of 1000 answers are green's, want about %d", green, 10*to)
