@@ -132,6 +132,10 @@ func TestC21_AChangedWeightIsNotOverwritten(t *testing.T) {
 	if _, err := d.Share(t.Context(), c); !errors.Is(err, zone.ErrMoved) || !strings.Contains(err.Error(), "green.lb.test. by weight 0") {
 		t.Errorf("Share gives %v", err)
 	}
+	w.Put(zoneID, weighted("crossfade-green", green, 50))
+	if share, err := d.Share(t.Context(), c); !errors.Is(err, zone.ErrMoved) {
+		t.Errorf("weights 75 and 50 are a share of %d, %v", share, err)
+	}
 	if _, err := d.Swap(t.Context(), c.Reverse()); err != nil {
 		t.Errorf("back to blue: %v", err)
 	}
