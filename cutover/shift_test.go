@@ -119,11 +119,11 @@ func wholeShift(t *testing.T, w *world, sets func() int) {
 	if got := w.names.served(shopName, "CNAME"); len(got.Data) != 1 || got.Data[0] != "green.lb.test." || sets() != 4 {
 		t.Errorf("after the swap the servers show %+v, and the zone has %d sets", got, sets())
 	}
-	w.goneBack(t, p)
+	w.tookBack(t, p)
 }
 
-// goneBack takes what a plan has moved back, and looks that blue alone is there.
-func (w *world) goneBack(t *testing.T, p *plan.Plan) {
+// tookBack takes what a plan has moved back, and looks that blue alone is there.
+func (w *world) tookBack(t *testing.T, p *plan.Plan) {
 	t.Helper()
 	back := cutover.ReturnOptions{Options: w.opts, App: "shop", Swap: p}
 	if led, err := cutover.LeadsToGreen(t.Context(), back); err != nil || len(led) != 1 {
@@ -280,7 +280,7 @@ func TestC21_ABreachAtAStepGoesBack(t *testing.T) {
 		t.Errorf("the breach was acted on after %s", took)
 	}
 	w.names.served = served
-	w.goneBack(t, p)
+	w.tookBack(t, p)
 	if sets := fake.Sets("Z1"); len(sets) != 4 {
 		t.Errorf("the zone is left with %+v", sets)
 	}

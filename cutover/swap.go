@@ -271,7 +271,7 @@ func readMove(ctx context.Context, opts SwapOptions, p *plan.Plan, e Entries, ke
 	}
 	if held.Record != nil && !held.Record.holds(e.Green.Addresses) {
 		p.Refuse(e.Hostname, fmt.Sprintf("%s was made for green's address and holds %s, and green answers at %s now", held.Record.Change.Name, describe(held.Record.Change.New), e.Green), "give green its address back, or roll the migration back and run it again")
-		return nil, nil, nil, nil
+		return nil, 0, nil
 	}
 	target, err := newRecords(state, held.Low[0].TTL)
 	if err != nil {

@@ -76,6 +76,7 @@ func TestProblemsNameFileLineColumnFieldAndMend(t *testing.T) {
 		{"shift with volumes", "writes: none", shiftOf("none", "steps: [5]") + "\n    volumes: empty", "what green writes to its volumes"},
 		{"shift with writes out of sight", "writes: none", shiftOf("freeze", "steps: [5]"), "the application names no bucket"},
 		{"shift without a name", "writes: none", "writes: none\n    shift: {by: dns, steps: [5]}", "no hostname whose traffic could be shifted"},
+		{"shift of a name that stays", "writes: none", strings.Replace(shiftOf("none", "steps: [5]"), "blue: {target: b.test}, green: {target: g.test}", "ingress: i, switch: backend", 1), "a.example.com stays where it is (switch: backend)"},
 		{"shift without steps", "writes: none", shiftOf("none", "steps: []"), "shift.steps"},
 		{"shift by magic", "writes: none", "writes: none\n    shift: {by: magic, steps: [5]}", `shift.by: "magic" is not one of its values`},
 		{"syntax", "reason: hosts", "reason: 'hosts", "f.yaml:"},

@@ -46,6 +46,11 @@ func (v *validator) shift(a *Application, at string) {
 	if len(a.Hostnames) == 0 {
 		v.problem(at, "the application has no hostname whose traffic could be shifted", "take the shift out")
 	}
+	for _, h := range a.Hostnames {
+		if h.AtBackend() {
+			v.problem(at, fmt.Sprintf("hostname %s stays where it is (switch: backend), so no answer for it could be split", h.Name), "take the shift out: the backend is switched in one change")
+		}
+	}
 	last := 0
 	for i, percent := range s.Steps {
 		if percent <= last || percent > 99 {
