@@ -170,7 +170,7 @@ func pointsFrom(way Way, leg int, name string, records []journal.Record, whole b
 }
 
 // backEvery is how many records there are, about, for one after which a cutover is rolled back.
-const backEvery = 3
+const backEvery = 4
 
 // some are the points at which a run is killed and rolled back, which cannot be done twice in one trial.
 func some(list []Point) []Point {
