@@ -61,9 +61,18 @@ func text(raw []byte) ([]byte, *Problem) {
 func tokens(raw []byte) (token.Tokens, *Problem) {
 	list := lexer.Tokenize(string(raw))
 	depth, dashes, line, documents := 0, 0, 0, 0
+	// The columns at which the lines that hold the present one begin. The lexer's own count of levels does not come down again
+	// after some lists, so that a file with many applications would look deep.
+	var begins []int
 	for _, t := range list {
 		if t.Position.Line != line {
 			line, dashes = t.Position.Line, 0
+			if depth == 0 {
+				for len(begins) > 0 && begins[len(begins)-1] >= t.Position.Column {
+					begins = begins[:len(begins)-1]
+				}
+				begins = append(begins, t.Position.Column)
+			}
 		}
 		switch t.Type {
 		case token.SequenceStartType, token.MappingStartType:
@@ -76,7 +85,7 @@ func tokens(raw []byte) (token.Tokens, *Problem) {
 			documents++
 		}
 		at := Problem{Line: t.Position.Line, Column: t.Position.Column}
-		if depth > maxDepth || dashes > maxDepth || t.Position.IndentLevel > maxDepth {
+		if depth > maxDepth || dashes > maxDepth || len(begins) > maxDepth {
 			at.What, at.Mend = fmt.Sprintf("it is nested more than %d deep", maxDepth), "nothing in a migration file is"
 			return nil, &at
 		}

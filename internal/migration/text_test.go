@@ -2,6 +2,7 @@ package migration_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -127,4 +128,21 @@ func laughs(n int) string {
 		text += "      " + now + ": &" + now + " [" + strings.Repeat("*"+before+", ", 8) + "*" + before + "]\n"
 	}
 	return text
+}
+
+// A file is as deep as its lines lie in one another, however many lists stand in it one after the other.
+func TestAThousandApplicationsAreNotDeep(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("version: 1\nname: many\nreason: hosts\nblue: {kubeconfig: b}\ngreen: {kubeconfig: g}\narchive: {url: ./archive}\napplications:\n")
+	for i := range 1000 {
+		fmt.Fprintf(&b, "  - name: app-%d\n    namespace: shop\n    selector: app=app-%d\n    wave: 1\n    writes: none\n    hostnames:\n      - {name: app-%d.apps.test, port: 80, blue: {target: b.test}, green: {target: g.test}}\n    checks:\n      - {name: page, http: {scheme: http, path: /}}\n", i, i, i)
+	}
+	b.WriteString("zones:\n  - {name: apps.test, rfc2136: {server: '192.0.2.1:53', key: k, secret: {env: S}}}\n")
+	file, err := migration.Parse("f.yaml", []byte(b.String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(file.Applications); n != 1000 {
+		t.Errorf("%d applications were read", n)
+	}
 }
