@@ -11,7 +11,7 @@ FUZZTIME ?= 10s
 SHARD ?= 1/1
 export GOFLAGS := -buildvcs=false
 
-.PHONY: build test rbac check criteria criteria-last demo demo-up demo-down kill network racing proof ten kill-full bench-bucketsync docs vuln fuzz clean
+.PHONY: build test rbac check criteria criteria-last demo demo-up demo-down kill network racing proof ten kill-full bench-bucketsync bench-cutover docs vuln fuzz clean
 
 build: ## the command, and the same as a kubectl plugin
 	CGO_ENABLED=0 go build -trimpath -o bin/crossfade ./cmd/crossfade
@@ -47,6 +47,9 @@ kill-full: ## the ten kills of make proof by themselves
 
 bench-bucketsync: ## copies between local stores beside rclone and mc: time, CPU, memory, ratios, targets
 	go run ./e2e/cmd/bench
+
+bench-cutover: build ## 500 applications in 50 zones planned, swaps seen at every server's address with one secondary delayed, returns after a breach, beside nsupdate: targets
+	go run ./e2e/cmd/benchcutover
 
 rbac: ## takes every single rule of the printed roles away, one at a time, on light clusters and before a whole demo
 	CROSSFADE_RIGHTS=all go test ./cmd/crossfade -run '^TestRights' -count=1 -v -timeout 60m

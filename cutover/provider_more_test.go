@@ -95,7 +95,7 @@ func TestAWholeCutoverInAFile(t *testing.T) {
 	after, err := os.ReadFile(path)
 	want := strings.Replace(before, "shop IN CNAME", "shop.apps.test.\t300\tIN\tCNAME\t", 1)
 	want = strings.Replace(want, "\t blue", "\tblue", 1)
-	want = strings.Replace(want, "ns1 h 7 ", "ns1 h 14 ", 1)
+	want = strings.Replace(want, "ns1 h 7 ", "ns1 h 13 ", 1)
 	if err != nil || string(after) != want {
 		t.Errorf("the file is left as\n%s\nwant\n%s", after, want)
 	}

@@ -3,6 +3,7 @@ package cutover
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -43,15 +44,15 @@ func PlanReturn(ctx context.Context, opts ReturnOptions) (*plan.Plan, error) {
 	err := opts.swapped(ctx, func(c plan.Change, d moveData, z Zone, now []zone.RRset, half bool) error {
 		back := d
 		back.Change = d.Change.Reverse()
-		fence, err := planNewFence(ctx, opts, p, c.App, z, d)
-		if err != nil {
+		turn, err := opts.newFence(ctx, p, z, d)
+		if err != nil || turn == nil {
 			return err
 		}
-		if fence == nil {
-			return nil
+		joint := !half && zone.SameSets(now, back.Change.Old) && zone.Together(z.Driver) && z.Driver.Strength() != zone.Weak
+		if !joint {
+			way.fences = append(way.fences, turn.change(p, c.App))
+			back.Change.Fence = turn.Fence
 		}
-		way.fences = append(way.fences, *fence)
-		back.Change.Fence = fenceOf(*fence)
 		switch {
 		case zone.SameSets(now, back.Change.New):
 			p.Note(plan.Info, d.Change.Name, "it leads to blue already")
@@ -62,6 +63,9 @@ func PlanReturn(ctx context.Context, opts ReturnOptions) (*plan.Plan, error) {
 			if h := d.Handover; h != nil {
 				back.Handover = &Handover{From: h.To, To: h.From, Affix: h.Affix}
 				back.Change.With = opts.companionsBack(ctx, p, z, d)
+			}
+			if joint {
+				turn.join(&back)
 			}
 			move, verify := moveChanges(opts.Options, p.Stage, c.App, actionReturn, back)
 			way.moves, way.verifies = append(way.moves, move), append(way.verifies, verify)
@@ -103,14 +107,22 @@ func (o ReturnOptions) companionsBack(ctx context.Context, p *plan.Plan, z Zone,
 	return with
 }
 
-// planNewFence adds the change that gives a name's fence a new token, or a refusal and returns nil.
-func planNewFence(ctx context.Context, opts ReturnOptions, p *plan.Plan, app string, z Zone, d moveData) (*plan.Change, error) {
+// fenceTurn gives a fence a new token.
+type fenceTurn struct {
+	fenceData
+	// set is the fence as it stands.
+	set zone.RRset
+}
+
+// newFence chooses a new token for a name's fence, or adds a refusal and returns nil.
+func (o ReturnOptions) newFence(ctx context.Context, p *plan.Plan, z Zone, d moveData) (*fenceTurn, error) {
 	old := d.Change.Fence
-	token, err := fenceToken(ctx, z.Driver, old.Name)
+	set, err := fenceAt(ctx, z.Driver, old.Name)
 	if err != nil {
 		return nil, err
 	}
-	if token != old.Token && !slices.Contains(opts.Fences, zone.Fence{Name: old.Name, Token: token}) {
+	token := tokenOf(set)
+	if token != old.Token && !slices.Contains(o.Fences, zone.Fence{Name: old.Name, Token: token}) {
 		held := "another writer holds its fence: " + token
 		if token == "" {
 			held = "its fence " + old.Name + " is gone"
@@ -118,30 +130,71 @@ func planNewFence(ctx context.Context, opts ReturnOptions, p *plan.Plan, app str
 		p.Refuse(d.Change.Name, held, "find out who took it; if nobody writes there, put the TXT record "+old.Name+" back with the text "+old.Token)
 		return nil, nil
 	}
-	fence := zone.Fence{Name: old.Name, Token: fencePrefix + opts.Migration + "/" + newToken()}
-	return &plan.Change{
-		ID:     p.Stage + "/fence/" + d.Change.Name,
-		Action: actionFence, Target: d.Change.Name, App: app,
-		Why:      "a writer of before the return cannot move the name any more; the next swap and the end of the migration know the new token, so nothing is taken back",
-		ReliesOn: []plan.Reliance{{What: "fence " + old.Name, Is: token}},
-		Data:     plan.JSON(fenceData{Zone: d.Zone, Name: d.Change.Name, Fence: fence, Previous: token}),
-	}, nil
+	fence := zone.Fence{Name: old.Name, Token: fencePrefix + o.Migration + "/" + newToken()}
+	return &fenceTurn{fenceData: fenceData{Zone: d.Zone, Name: d.Change.Name, Fence: fence, Previous: token}, set: set}, nil
 }
 
-func fenceOf(c plan.Change) zone.Fence {
-	var d fenceData
-	if json.Unmarshal(c.Data, &d) != nil {
-		return zone.Fence{} // no such change was made here
+// change takes the fence by itself, before the name moves.
+func (t fenceTurn) change(p *plan.Plan, app string) plan.Change {
+	return plan.Change{
+		ID:     p.Stage + "/fence/" + t.Name,
+		Action: actionFence, Target: t.Name, App: app,
+		Why:      "a writer of before the return cannot move the name any more; the next swap and the end of the migration know the new token, so nothing is taken back",
+		ReliesOn: []plan.Reliance{{What: "fence " + t.Fence.Name, Is: t.Previous}},
+		Data:     plan.JSON(t.fenceData),
 	}
-	return d.Fence
+}
+
+// join lets the fence change its token in the message that moves the name: with the old token as its condition, and without the
+// time that a change of its own would take to reach every server.
+func (t fenceTurn) join(back *moveData) {
+	next := t.set
+	next.Data = []string{`"` + t.Fence.Token + `"`}
+	back.Change.Fence = zone.Fence{}
+	back.Change.With = append(back.Change.With, zone.Companion{Old: t.set, New: next})
+	back.Turn = &t.fenceData
+}
+
+// returnName moves one name back. Where its fence changes hands in the same message, one that another writer holds is told from a
+// record that moved.
+func (o ReturnOptions) returnName(ctx context.Context, c plan.Change, d moveData) (moved, error) {
+	result, err := o.swapOne(ctx, c.ID, d.Change)
+	if t := d.Turn; t != nil && errors.Is(err, zone.ErrMoved) {
+		z, zerr := o.zoneOf(d.Change.Name)
+		if zerr != nil {
+			return moved{}, errors.Join(err, zerr)
+		}
+		if token, ferr := fenceToken(ctx, z.Driver, t.Fence.Name); ferr == nil && token != t.Previous {
+			fenced := &zone.FencedError{Fence: zone.Fence{Name: t.Fence.Name, Token: t.Previous}, Found: token}
+			return moved{}, errors.Join(&plan.MovedError{Change: c.ID, What: "fence " + t.Fence.Name, Was: t.Previous, Now: token}, fenced)
+		}
+	}
+	return moved{Result: result, Sent: o.now()}, err
+}
+
+// fenceOf is the fence that a change of a return takes; zero where it takes none.
+func fenceOf(c plan.Change) zone.Fence {
+	switch c.Action {
+	case actionFence:
+		var d fenceData
+		if json.Unmarshal(c.Data, &d) == nil {
+			return d.Fence
+		}
+	case actionReturn:
+		var d moveData
+		if json.Unmarshal(c.Data, &d) == nil && d.Turn != nil {
+			return d.Turn.Fence
+		}
+	}
+	return zone.Fence{}
 }
 
 // PlannedFences are the fences that a plan of a return is to take.
 func PlannedFences(p *plan.Plan) []zone.Fence {
 	var fences []zone.Fence
 	for _, c := range p.Changes {
-		if c.Action == actionFence {
-			fences = append(fences, fenceOf(c))
+		if f := fenceOf(c); f.Name != "" {
+			fences = append(fences, f)
 		}
 	}
 	return fences
@@ -225,8 +278,7 @@ func ApplyReturn(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts Retu
 		}
 		switch c.Action {
 		case actionReturn:
-			result, err := opts.swapOne(ctx, c.ID, d.Change)
-			return moved{Result: result, Sent: opts.now()}, err
+			return opts.returnName(ctx, c, d)
 		case actionVerify:
 			return opts.verifyName(ctx, d)
 		}
@@ -244,8 +296,10 @@ func ReturnResultOf(p *plan.Plan, rec plan.Recorder) (ReturnResult, error) {
 	var err error
 	result.Names, _, err = movedOf(p, rec)
 	for _, c := range p.Changes {
-		if _, ok := rec.Done(c.ID); ok && c.Action == actionFence {
-			result.Fences = append(result.Fences, fenceOf(c))
+		if f := fenceOf(c); f.Name != "" {
+			if _, ok := rec.Done(c.ID); ok {
+				result.Fences = append(result.Fences, f)
+			}
 		}
 	}
 	if len(p.Changes) > 0 {

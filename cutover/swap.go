@@ -105,6 +105,8 @@ type moveData struct {
 	Proxied bool `json:"proxied,omitempty"`
 	// Handover is what becomes of external-dns's records of the name, in the same message.
 	Handover *Handover `json:"handover,omitempty"`
+	// Turn is the new token of the name's fence, where a return changes it in the same message.
+	Turn *fenceData `json:"turn,omitempty"`
 	// Baselines are taken with the plan, so that a run that goes on after a kill still has those from before the swap.
 	Baselines map[string]float64 `json:"baselines,omitempty"`
 }
@@ -304,7 +306,14 @@ func moveChanges(opts Options, stage, app string, action plan.Action, d moveData
 		},
 		Data: plan.JSON(d),
 	}
+	if t := d.Turn; t != nil {
+		move.ReliesOn[1] = plan.Reliance{What: "fence " + t.Fence.Name, Is: t.Previous}
+		move.Why += "; its fence gets a new token in the same message, so that a writer of before the return cannot move it any more"
+	}
 	for _, w := range d.Change.With {
+		if d.Turn != nil && w.Old.Name == d.Turn.Fence.Name {
+			continue
+		}
 		move.ReliesOn = append(move.ReliesOn, plan.Reliance{What: "external-dns's record " + w.Old.Name, Is: strings.Join(w.Old.Data, " ")})
 	}
 	if action == actionSwap {

@@ -313,3 +313,44 @@ func TestC15_AddressRecordsAreSwappedTogether(t *testing.T) {
 		t.Errorf("notes = %+v, want a warning that AAAA is lost", p.Notes)
 	}
 }
+
+// The way back takes the fence in the message that moves the name: there is no time in between, and whoever has taken the fence
+// meanwhile keeps the name.
+func TestC07_TheFenceChangesHandsInTheMessageThatGoesBack(t *testing.T) {
+	w := newWorld(t)
+	p, swapped := w.swapped(t)
+	ropts := cutover.ReturnOptions{Options: w.opts, App: "shop", Swap: p}
+	rp, err := cutover.PlanReturn(t.Context(), ropts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if fences := cutover.PlannedFences(rp); len(rp.Changes) != 2 || len(fences) != 1 {
+		t.Fatalf("the plan has %d changes and the fences %+v, want one move, one look, and a fence in the move", len(rp.Changes), fences)
+	}
+	fence := swapped.Names[0].Change.Fence
+	if err := w.zone.Claim(t.Context(), shopName, zone.Fence{Name: fence.Name, Token: "crossfade/move/newer"}, fence.Token); err != nil {
+		t.Fatal(err)
+	}
+	_, err = cutover.ApplyReturn(t.Context(), rp, &plan.MemoryRecorder{}, ropts)
+	if !errors.Is(err, zone.ErrFenced) || !errors.Is(err, plan.ErrMoved) || !contains(err.Error(), "fence "+fence.Name) {
+		t.Errorf("err = %v, want the fence that moved", err)
+	}
+	if got := w.lookup(t, "CNAME"); got.Data[0] != "green.lb.test." {
+		t.Errorf("record = %+v, moved without the fence", got)
+	}
+	if err := w.zone.Claim(t.Context(), shopName, fence, "crossfade/move/newer"); err != nil {
+		t.Fatal(err)
+	}
+	// The message is made, and its outcome is not recorded: taken again, nothing is doubled.
+	killed := errors.New("killed")
+	if _, err := cutover.ApplyReturn(t.Context(), rp, noOutcome{&plan.MemoryRecorder{}, killed}, ropts); !errors.Is(err, killed) {
+		t.Fatal(err)
+	}
+	returned, err := cutover.ApplyReturn(t.Context(), rp, &plan.MemoryRecorder{}, ropts)
+	if err != nil || returned.Names[0].Result.Applied || len(returned.Fences) != 1 {
+		t.Errorf("%+v, %v", returned, err)
+	}
+	if got := w.lookup(t, "CNAME"); got.Data[0] != "blue.lb.test." {
+		t.Errorf("record = %+v, want blue", got)
+	}
+}

@@ -229,28 +229,33 @@ func newToken() string {
 	return hex.EncodeToString(raw[:])
 }
 
-// fenceToken returns the token that stands at a fence's name, empty where there is none. What only a wildcard answers there is
-// nobody's token.
+// fenceToken returns the token that stands at a fence's name, empty where there is none.
 func fenceToken(ctx context.Context, driver zone.Zone, name string) (string, error) {
+	set, err := fenceAt(ctx, driver, name)
+	return tokenOf(set), err
+}
+
+// tokenOf is the text of a fence's set; empty for none.
+func tokenOf(set zone.RRset) string { return strings.Trim(strings.Join(set.Data, ","), `"`) }
+
+// fenceAt returns the set that stands at a fence's name, without data where there is none. What only a wildcard answers there is
+// nobody's token.
+func fenceAt(ctx context.Context, driver zone.Zone, name string) (zone.RRset, error) {
 	set, err := lookupText(ctx, driver, name)
-	if err != nil || len(set.Data) == 0 {
-		return "", err
-	}
-	token := strings.Trim(strings.Join(set.Data, ","), `"`)
-	if strings.HasPrefix(token, fencePrefix) {
-		return token, nil
+	if err != nil || len(set.Data) == 0 || strings.HasPrefix(tokenOf(set), fencePrefix) {
+		return set, err
 	}
 	for above := name; above != driver.Apex(); {
 		above = dnsx.Parent(above)
 		wild, err := lookupText(ctx, driver, "*."+above)
 		if err != nil {
-			return "", err
+			return zone.RRset{}, err
 		}
 		if dnsx.RRset(wild).SameData(dnsx.RRset{Name: wild.Name, Type: wild.Type, Data: set.Data}) {
-			return "", nil
+			return zone.RRset{}, nil
 		}
 	}
-	return token, nil
+	return set, nil
 }
 
 // fencePrefix is what every token begins with, whosever it is.
