@@ -21,13 +21,13 @@ import (
 	"github.com/crossfade-project/crossfade/internal/plan"
 )
 
-func startBIND(t *testing.T) *nameserver.World {
+func startBIND(t *testing.T, notify ...netip.AddrPort) *nameserver.World {
 	t.Helper()
-	return startNames(t, nameserver.BIND)
+	return startNames(t, nameserver.BIND, notify...)
 }
 
 // startNames starts name servers of which the primary is of some software, or skips the test.
-func startNames(t *testing.T, software nameserver.Software) *nameserver.World {
+func startNames(t *testing.T, software nameserver.Software, notify ...netip.AddrPort) *nameserver.World {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("starts name servers")
@@ -44,7 +44,7 @@ func startNames(t *testing.T, software nameserver.Software) *nameserver.World {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dns, err := nameserver.StartWorld(t.Context(), nameserver.WorldOptions{Dir: t.TempDir(), Software: software})
+	dns, err := nameserver.StartWorld(t.Context(), nameserver.WorldOptions{Dir: t.TempDir(), Software: software, Notify: notify})
 	if err != nil {
 		t.Fatal(err)
 	}

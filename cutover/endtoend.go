@@ -38,7 +38,7 @@ func (o Options) reached(ctx context.Context, e Entries) ([]netip.Addr, []findin
 func (o Options) reachedBy(ctx context.Context, resolver netip.AddrPort, e Entries) ([]netip.Addr, *finding) {
 	name := strings.TrimSuffix(e.Hostname, ".")
 	var addrs []netip.Addr
-	toBlue, rcode := false, ""
+	toBlue, rcode, ttl := false, "", uint32(0)
 	for _, typ := range []string{"A", "AAAA"} {
 		reply, err := o.names().Ask(ctx, resolver, e.Hostname, typ, true)
 		if err == nil && reply.Rcode != "NOERROR" && reply.Rcode != "NXDOMAIN" {
@@ -51,6 +51,11 @@ func (o Options) reachedBy(ctx context.Context, resolver netip.AddrPort, e Entri
 		rcode = reply.Rcode
 		toBlue = toBlue || chainLeads(reply, e.Hostname, e.Blue.Target) && !chainLeads(reply, e.Hostname, e.Green.Target)
 		addrs = append(addrs, addressesIn(reply.Answer)...)
+		for _, r := range reply.Answer {
+			if sameName(r.Name, e.Hostname) {
+				ttl = max(ttl, r.TTL)
+			}
+		}
 	}
 	if len(addrs) == 0 {
 		f := failed("resolver %s gives no address for %s (%s): clients reach nobody", resolver, name, rcode)
@@ -60,7 +65,7 @@ func (o Options) reachedBy(ctx context.Context, resolver netip.AddrPort, e Entri
 		return toBlue || slices.Contains(e.Blue.Addresses, a) && !slices.Contains(e.Green.Addresses, a)
 	})
 	if len(green) < len(addrs) {
-		f := unknown("resolver %s still leads %s to blue, so nothing is learned of green end to end", resolver, name)
+		f := unknown("resolver %s still leads %s to blue, and may for %ds more, so nothing is learned of green end to end", resolver, name, ttl)
 		return green, &f
 	}
 	return green, nil

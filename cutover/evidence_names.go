@@ -12,7 +12,8 @@ import (
 	"github.com/crossfade-project/crossfade/internal/dnsx"
 )
 
-// NameEvidence looks for names that still lead to blue, at every address of every authoritative server.
+// NameEvidence looks for names that still lead to blue, at every address of every authoritative server, and at the resolvers that
+// the file names.
 type NameEvidence struct {
 	Options
 	// Held are the names and their servers, as the TTL stage left them.
@@ -36,7 +37,7 @@ func (n NameEvidence) Collect(ctx context.Context, last Observation) (Observatio
 	if last.At.IsZero() {
 		obs.From = n.now()
 	}
-	asked := 0
+	asked, resolved := 0, 0
 	for _, held := range n.Held {
 		answers, err := n.read(ctx, held)
 		if err != nil {
@@ -48,6 +49,11 @@ func (n NameEvidence) Collect(ctx context.Context, last Observation) (Observatio
 				obs.Details = append(obs.Details, fmt.Sprintf("%s: %s %s %v", a.Addr, a.Name, a.Type, a.Got.Data))
 			}
 		}
+		leads, by, err := n.resolve(ctx, held)
+		if err != nil {
+			return Observation{}, err
+		}
+		obs.Details, resolved = append(obs.Details, leads...), resolved+by
 	}
 	listed, err := n.list(ctx, &obs)
 	if err != nil {
@@ -57,7 +63,7 @@ func (n NameEvidence) Collect(ctx context.Context, last Observation) (Observatio
 		obs.Use = Used
 	}
 	obs.At = n.now()
-	obs.Text = fmt.Sprintf("%d hostnames of the file, %d answers of their servers; %s; %d lead to blue", len(n.Held), asked, listed, len(obs.Details))
+	obs.Text = fmt.Sprintf("%d hostnames of the file, %d answers of their servers, %d of resolvers; %s; %d lead to blue", len(n.Held), asked, resolved, listed, len(obs.Details))
 	obs.Details = cut(obs.Details)
 	return obs, nil
 }

@@ -264,6 +264,10 @@ func longestTTL(s NameState) uint32 {
 
 func judgeName(s NameState, opts InspectOptions, found *Inspection) {
 	for _, w := range s.Delegation.Warnings {
+		if slices.Contains(s.Delegation.Silent, w) && !s.Proxied {
+			found.refuse(s.Hostname, w, "make it answer, by TCP and from here; or take it out of the delegation; or list under zones[].servers those that are to be watched")
+			continue
+		}
 		found.warn(s.Hostname, w)
 	}
 	if cut := s.Delegation.SOA.Zone; cut != "" && cut != s.Zone {

@@ -11,8 +11,12 @@ import (
 	"github.com/crossfade-project/crossfade/internal/dnsx"
 )
 
-// askAgain is the time between two rounds of asking every server.
-const askAgain = time.Second
+// askAgain is the longest time between two rounds of asking every server, askSoon the shortest: most changes are everywhere within a
+// second or two, and whoever waits for one that is not has time.
+const (
+	askAgain = time.Second
+	askSoon  = 200 * time.Millisecond
+)
 
 // Seen says when every address of every authoritative server showed a change (C13).
 type Seen struct {
@@ -95,15 +99,15 @@ func (o Options) propagate(ctx context.Context, s spread) (Seen, error) {
 			return Seen{At: o.now(), Answers: len(hidden), By: by}, nil
 		}
 	}
-	name, servers := s.name, s.servers
-	began := o.now()
+	name, began := s.name, o.now()
+	s.servers = z.watched(s.servers)
 	said := began
-	o.log().InfoContext(ctx, "asking every server", "for", name, "servers", len(servers), "limit", o.propagation().String())
+	o.log().InfoContext(ctx, "asking every server", "for", name, "servers", len(s.servers), "limit", o.propagation().String())
 	for {
 		answers, err := o.everywhere(ctx, s)
 		if err == nil {
 			now := o.now()
-			return Seen{At: now, Servers: len(servers), Answers: len(answers), Took: now.Sub(began), By: by}, nil
+			return Seen{At: now, Servers: len(s.servers), Answers: len(answers), Took: now.Sub(began), By: by}, nil
 		}
 		if ctx.Err() != nil {
 			return Seen{}, ctx.Err()
@@ -114,19 +118,59 @@ func (o Options) propagate(ctx context.Context, s spread) (Seen, error) {
 		now := o.now()
 		if now.Sub(began) >= o.propagation() {
 			return Seen{}, &Error{
-				Op:   fmt.Sprintf("wait %s until every server shows %s", o.propagation(), name),
-				Hint: "look at the zone's transfers and notifies; cutover.propagation is the limit",
+				Op:   fmt.Sprintf("wait %s, since %s, until every server shows %s", o.propagation(), began.Format(time.TimeOnly), name),
+				Hint: mendServers(answers),
 				Err:  err,
 			}
 		}
 		if now.Sub(said) >= sayEvery {
-			o.log().InfoContext(ctx, "waiting for servers", "name", name, "missing", err.Error())
+			o.log().InfoContext(ctx, "waiting for servers", "name", name, "since", began.Format(time.TimeOnly), "missing", err.Error(), "limit", o.propagation().String())
 			said = now
+			s.servers = o.serving(ctx, z, s)
 		}
-		if err := o.clock().Sleep(ctx, askAgain); err != nil {
+		if err := o.clock().Sleep(ctx, max(askSoon, min(askAgain, now.Sub(began)/4))); err != nil {
 			return Seen{}, err
 		}
 	}
+}
+
+// mendServers says what there is to do about servers that did not show a change, by whether they answered.
+func mendServers(answers []dnsx.ServerAnswer) string {
+	for _, a := range answers {
+		if a.Unknown {
+			return "mend the server that gives no answer, or take it out of the zone's delegation, and out of zones[].servers where the file lists them: who is no longer a server of the zone is no longer asked"
+		}
+	}
+	return "look at the zone's transfers and notifies; cutover.propagation is the limit"
+}
+
+// watched are the servers that the file lists now, where it does; else those that were found when a plan was made.
+func (z Zone) watched(found []dnsx.Server) []dnsx.Server {
+	var listed []dnsx.Server
+	for _, text := range z.Servers {
+		addr, err := dnsx.ParseServer(text)
+		if err != nil {
+			return found // said where the zone is discovered
+		}
+		listed = append(listed, dnsx.Server{Addrs: []netip.AddrPort{addr}})
+	}
+	if len(listed) == 0 {
+		return found
+	}
+	return listed
+}
+
+// serving reads again who serves the zone: a server may be taken out of the delegation, or a new one come, while it is waited for.
+// Where that cannot be read, those that are known stay.
+func (o Options) serving(ctx context.Context, z Zone, s spread) []dnsx.Server {
+	if len(z.Servers) > 0 {
+		return s.servers
+	}
+	d, err := o.names().Discover(ctx, s.name, z.source())
+	if err != nil || len(d.Servers) == 0 || d.SOA.Zone != s.zone {
+		return s.servers
+	}
+	return d.Servers
 }
 
 // View is what one resolver told its clients at one time.
@@ -168,7 +212,12 @@ func (o Options) views(ctx context.Context, name string, sets []dnsx.RRset) []Vi
 
 func (o Options) view(ctx context.Context, resolver netip.AddrPort, want dnsx.RRset) View {
 	v := View{Resolver: resolver.String(), Name: want.Name, Type: want.Type, At: o.now()}
-	reply, err := o.names().Ask(ctx, resolver, want.Name, want.Type, true)
+	// Clients ask for addresses, and what a resolver has kept of their questions is what it gives them.
+	typ := want.Type
+	if typ == "CNAME" {
+		typ = "A"
+	}
+	reply, err := o.names().Ask(ctx, resolver, want.Name, typ, true)
 	if err != nil {
 		v.Error = err.Error()
 		return v

@@ -25,8 +25,9 @@ type moves struct {
 	swaps, known times
 	// peers are from the start of nsupdate until every address shows its name's new target.
 	peers times
-	// returns are from green's first bad answer until every address shows blue.
-	returns times
+	// returns are from green's first bad answer until every address shows blue; noticed until the soak ends with a breach, and
+	// primary until the primary shows blue.
+	returns, noticed, primary times
 }
 
 func (m *moves) add(into *times, d time.Duration) {
@@ -38,6 +39,24 @@ func (m *moves) add(into *times, d time.Duration) {
 func (m *moves) join(o *moves) {
 	m.swaps, m.known = append(m.swaps, o.swaps...), append(m.known, o.known...)
 	m.peers, m.returns = append(m.peers, o.peers...), append(m.returns, o.returns...)
+	m.noticed, m.primary = append(m.noticed, o.noticed...), append(m.primary, o.primary...)
+}
+
+// say prints what was measured.
+func (m *moves) say(opts Options, what string) {
+	for _, line := range []struct {
+		name string
+		all  times
+	}{
+		{"swap, visible everywhere", m.swaps},
+		{"  the step knows it", m.known},
+		{"nsupdate, visible everywhere", m.peers},
+		{"return, visible everywhere", m.returns},
+		{"  the breach is known", m.noticed},
+		{"  the primary shows blue", m.primary},
+	} {
+		opts.Say("  %-8s %-30s %s", what, line.name, line.all)
+	}
 }
 
 // measureMoves moves names, and lets some of them come back.
@@ -54,17 +73,11 @@ func measureMoves(ctx context.Context, opts Options, dns *names, web *sides, all
 		if err != nil {
 			return nil, err
 		}
-		opts.Say("  round %d  swap, visible everywhere   %s", round+1, m.swaps)
-		opts.Say("           swap, known to be         %s", m.known)
-		opts.Say("           nsupdate, visible         %s", m.peers)
-		opts.Say("           return after a breach     %s", m.returns)
+		m.say(opts, fmt.Sprintf("round %d", round+1))
 		total.join(m)
 	}
-	opts.Say("  all      swap, visible everywhere   %s", total.swaps)
-	opts.Say("           swap, known to be         %s", total.known)
-	opts.Say("           nsupdate, visible         %s: ratio of the medians %.2f, of the p99 %.2f", total.peers,
-		ratio(total.swaps.at(50), total.peers.at(50)), ratio(total.swaps.at(99), total.peers.at(99)))
-	opts.Say("           return after a breach     %s", total.returns)
+	total.say(opts, "all")
+	opts.Say("  swap beside nsupdate: ratio of the medians %.2f, of the p99 %.2f", ratio(total.swaps.at(50), total.peers.at(50)), ratio(total.swaps.at(99), total.peers.at(99)))
 	return []Verdict{
 		{
 			Text: fmt.Sprintf("swap: visible on all %d addresses, p99 %s of %d, at most %s", len(dns.addrs), short(total.swaps.at(99)), len(total.swaps), short(visible)),
@@ -238,6 +251,7 @@ func (l *lane) breach(ctx context.Context, a app, swap *plan.Plan) error {
 	if _, err := cutover.ApplySoak(ctx, p, l.journal, soak); !errors.Is(err, cutover.ErrBreach) {
 		return fmt.Errorf("the soak ended without a breach: %w", err)
 	}
+	noticed := time.Now()
 	seen := watch(ctx, l.dns.addrs, a.host, blueTarget)
 	back := cutover.ReturnOptions{Options: l.opts, App: a.name, Swap: swap}
 	p, err = cutover.PlanReturn(ctx, back)
@@ -251,6 +265,9 @@ func (l *lane) breach(ctx context.Context, a app, swap *plan.Plan) error {
 	if err != nil {
 		return err
 	}
-	l.moves.add(&l.moves.returns, last.Sub(l.web.failed(a.host)))
+	began := l.web.failed(a.host)
+	l.moves.add(&l.moves.returns, last.Sub(began))
+	l.moves.add(&l.moves.noticed, noticed.Sub(began))
+	l.moves.add(&l.moves.primary, seen.times[0].Sub(began))
 	return nil
 }

@@ -44,7 +44,7 @@ type names struct {
 	zones    []string
 	addrs    []netip.AddrPort // the primary, two secondaries, and the delayed one
 	resolver netip.AddrPort
-	way      *delayer // of the last of them to the primary
+	way      *nameserver.Delayer // of the last of them to the primary
 	stops    []func(context.Context) error
 }
 
@@ -79,12 +79,12 @@ func startNames(ctx context.Context, dir string, all []app) (_ *names, err error
 	if err := start("primary", primary, netip.AddrPort{}, w.addrs[1:]); err != nil {
 		return nil, err
 	}
-	w.way, err = startDelayer(primary)
+	w.way, err = nameserver.StartDelayer(primary)
 	if err != nil {
 		return nil, err
 	}
-	w.stops = append(w.stops, func(context.Context) error { w.way.stop(); return nil })
-	for i, from := range []netip.AddrPort{primary, primary, w.way.addr()} {
+	w.stops = append(w.stops, func(context.Context) error { w.way.Stop(); return nil })
+	for i, from := range []netip.AddrPort{primary, primary, w.way.Addr()} {
 		if err := start(fmt.Sprintf("secondary-%d", i+1), w.addrs[i+1], from, nil); err != nil {
 			return nil, err
 		}

@@ -61,7 +61,7 @@ func Run(ctx context.Context, opts Options) (_ []Verdict, err error) {
 	if err := everywhere(ctx, dns, all); err != nil {
 		return nil, err
 	}
-	dns.way.delay.Store(int64(opts.Delay))
+	dns.way.Set(opts.Delay)
 	var verdicts []Verdict
 	if opts.Plans > 0 {
 		planned, err := measurePlans(ctx, opts, dns, web, all)

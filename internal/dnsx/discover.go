@@ -38,7 +38,8 @@ func (c *Client) Discover(ctx context.Context, name string, from Source) (Delega
 	if d.Wildcard, err = c.wildcard(ctx, cut, name); err != nil {
 		return d, err
 	}
-	d.Warnings = append(d.Warnings, c.unreachable(ctx, cut)...)
+	d.Silent = c.unreachable(ctx, cut)
+	d.Warnings = append(d.Warnings, d.Silent...)
 	if len(d.Records) == 0 {
 		return d, nil
 	}

@@ -97,6 +97,8 @@ type Delegation struct {
 	CAA *RRset `json:"caa,omitempty"`
 	// CAAUnread says why that set could not be read; there is a warning of it too.
 	CAAUnread string `json:"caaUnread,omitempty"`
+	// Silent says of each address of a server that does not answer for the zone why; Warnings has these sentences too.
+	Silent []string `json:"silent,omitempty"`
 	// Warnings are sentences for the plan: parent and child differ, an address does not answer.
 	Warnings []string `json:"warnings,omitempty"`
 }

@@ -26,9 +26,13 @@ type ResolverSpec struct {
 	Stubs map[string][]netip.AddrPort
 	// MaxTTL caps what is remembered, in seconds; zero leaves Unbound's day.
 	MaxTTL int
+	// MinTTL is for how long, in seconds, everything is remembered at least, against its TTL (cache-min-ttl).
+	MinTTL int
+	// ServeExpired lets it answer with what has expired while nobody tells it better (serve-expired, RFC 8767).
+	ServeExpired bool
 }
 
-// A Resolver is a running Unbound. It honours TTLs, down to zero.
+// A Resolver is a running Unbound. It honours TTLs, down to zero, unless its Spec says otherwise.
 type Resolver struct {
 	Spec ResolverSpec
 	proc *process.Process
@@ -83,9 +87,12 @@ func unboundConf(s ResolverSpec) string {
   cache-max-negative-ttl: 5
   infra-keep-probing: yes
   infra-host-ttl: 10
-  serve-expired: no
+  serve-expired: %s
   prefetch: no
-`, s.Addr.Addr(), s.Addr.Port(), s.Dir)
+`, s.Addr.Addr(), s.Addr.Port(), s.Dir, map[bool]string{true: "yes", false: "no"}[s.ServeExpired])
+	if s.MinTTL > 0 {
+		fmt.Fprintf(&b, "  cache-min-ttl: %d\n", s.MinTTL)
+	}
 	if s.MaxTTL > 0 {
 		fmt.Fprintf(&b, "  cache-max-ttl: %d\n", s.MaxTTL)
 	}

@@ -43,6 +43,8 @@ type WorldOptions struct {
 	// Software is what the primary of apps.test. and lb.test. runs; empty is BIND, which all the others run. PowerDNS has no secondary.
 	// Whoever sets it has its packages installed.
 	Software Software
+	// Notify are further servers that the primary tells of changes. Whoever wants them starts them.
+	Notify []netip.AddrPort
 }
 
 // A World is the rig's whole DNS, running.
@@ -132,7 +134,7 @@ func (w *World) start(ctx context.Context, o WorldOptions) error {
 	primary.Software = cmp.Or(o.Software, BIND)
 	primary.Zones = []Zone{{Apex: AppsZone, Records: slices.Concat(ns, glue, o.Apps), Dynamic: true}, {Apex: LBZone, Records: ns, Dynamic: true}}
 	if o.Software != PowerDNS {
-		primary.Secondaries = []netip.AddrPort{secondaryAt.listen}
+		primary.Secondaries = append([]netip.AddrPort{secondaryAt.listen}, o.Notify...)
 	}
 	if w.Primary, err = Start(ctx, primary); err != nil {
 		return err

@@ -1,4 +1,4 @@
-package cutbench
+package nameserver
 
 import (
 	"context"
@@ -12,18 +12,20 @@ import (
 	"time"
 )
 
-// delayer stands between one secondary and its primary. It passes questions by UDP on at once, and holds every connection
+// A Delayer stands between one secondary and its primary. It passes questions by UDP on at once, and holds every connection
 // back before the first byte, once it is told to: transfers begin later by that much.
-type delayer struct {
+type Delayer struct {
 	target netip.AddrPort
-	delay  atomic.Int64 // nanoseconds; none until set, so that the zones arrive first
+	delay  atomic.Int64 // nanoseconds
+	held   atomic.Int64
 	udp    *net.UDPConn
 	tcp    net.Listener
 	group  sync.WaitGroup
 	end    context.CancelFunc
 }
 
-func startDelayer(target netip.AddrPort) (*delayer, error) {
+// StartDelayer starts one on the way to a primary. It holds nothing back until Set.
+func StartDelayer(target netip.AddrPort) (*Delayer, error) {
 	for range 20 {
 		tcp, err := net.Listen("tcp4", "127.0.0.1:0")
 		if err != nil {
@@ -38,7 +40,7 @@ func startDelayer(target netip.AddrPort) (*delayer, error) {
 			_ = tcp.Close() // the port is somebody's by UDP: another one
 			continue
 		}
-		d := &delayer{target: target, udp: udp, tcp: tcp}
+		d := &Delayer{target: target, udp: udp, tcp: tcp}
 		ctx, end := context.WithCancel(context.Background())
 		d.end = end
 		d.group.Go(func() { d.questions(ctx) })
@@ -48,16 +50,24 @@ func startDelayer(target netip.AddrPort) (*delayer, error) {
 	return nil, fmt.Errorf("start the delayed way to %s: no port is free by both protocols", target)
 }
 
-func (d *delayer) addr() netip.AddrPort { return netip.MustParseAddrPort(d.tcp.Addr().String()) }
+// Set says for how long connections are held back, those that wait already among them.
+func (d *Delayer) Set(delay time.Duration) { d.delay.Store(int64(delay)) }
 
-func (d *delayer) stop() {
+// Held is how many connections are being held back.
+func (d *Delayer) Held() int { return int(d.held.Load()) }
+
+// Addr is where a secondary asks instead of its primary.
+func (d *Delayer) Addr() netip.AddrPort { return netip.MustParseAddrPort(d.tcp.Addr().String()) }
+
+// Stop ends it, with every connection.
+func (d *Delayer) Stop() {
 	d.end()
 	// Nothing that is read or written here matters any more.
 	_, _ = d.udp.Close(), d.tcp.Close()
 	d.group.Wait()
 }
 
-func (d *delayer) questions(ctx context.Context) {
+func (d *Delayer) questions(ctx context.Context) {
 	packet := make([]byte, 64<<10)
 	for {
 		n, from, err := d.udp.ReadFromUDPAddrPort(packet)
@@ -74,7 +84,7 @@ func (d *delayer) questions(ctx context.Context) {
 	}
 }
 
-func (d *delayer) ask(ctx context.Context, question []byte) ([]byte, error) {
+func (d *Delayer) ask(ctx context.Context, question []byte) ([]byte, error) {
 	conn, err := new(net.Dialer).DialContext(ctx, "udp4", d.target.String())
 	if err != nil {
 		return nil, err
@@ -91,7 +101,7 @@ func (d *delayer) ask(ctx context.Context, question []byte) ([]byte, error) {
 	return reply[:n], err
 }
 
-func (d *delayer) transfers(ctx context.Context) {
+func (d *Delayer) transfers(ctx context.Context) {
 	for {
 		conn, err := d.tcp.Accept()
 		if err != nil {
@@ -102,13 +112,18 @@ func (d *delayer) transfers(ctx context.Context) {
 }
 
 // hold keeps one connection waiting, and passes it on then.
-func (d *delayer) hold(ctx context.Context, conn net.Conn) {
+func (d *Delayer) hold(ctx context.Context, conn net.Conn) {
 	defer func() { _ = conn.Close() }() // the other end has what it will get
-	select {
-	case <-ctx.Done():
-		return
-	case <-time.After(time.Duration(d.delay.Load())):
+	d.held.Add(1)
+	for began := time.Now(); time.Since(began) < time.Duration(d.delay.Load()); {
+		select {
+		case <-ctx.Done():
+			d.held.Add(-1)
+			return
+		case <-time.After(10 * time.Millisecond):
+		}
 	}
+	d.held.Add(-1)
 	on, err := new(net.Dialer).DialContext(ctx, "tcp4", d.target.String())
 	if err != nil {
 		return

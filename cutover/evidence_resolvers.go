@@ -1,0 +1,56 @@
+package cutover
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/crossfade-project/crossfade/internal/dnsx"
+)
+
+// resolve asks the resolvers that the file names for a name's zone, as their clients do. One that still leads to blue, against the
+// TTL, sends these clients there: that is a use. One that gives no answer has shown nothing.
+func (n NameEvidence) resolve(ctx context.Context, held Held) (leads []string, asked int, err error) {
+	z, err := n.zoneOf(held.Name)
+	if err != nil || len(z.Resolvers) == 0 {
+		return nil, 0, nil //nolint:nilerr // a name without a zone of the file has no resolvers there
+	}
+	hiding, err := proxied(ctx, z.Driver, held.Name)
+	if err != nil || hiding {
+		return nil, 0, err
+	}
+	resolvers, err := n.resolversOf(held.Name)
+	if err != nil {
+		return nil, 0, err
+	}
+	for _, resolver := range resolvers {
+		lead, err := n.resolvedBy(ctx, resolver, held.Name)
+		if err != nil {
+			return nil, asked, err
+		}
+		asked++
+		if lead != "" {
+			leads = append(leads, lead)
+		}
+	}
+	return leads, asked, nil
+}
+
+// resolvedBy says where one resolver leads, if that is blue.
+func (n NameEvidence) resolvedBy(ctx context.Context, resolver netip.AddrPort, name string) (string, error) {
+	for _, typ := range []string{"A", "AAAA"} {
+		reply, err := n.names().Ask(ctx, resolver, name, typ, true)
+		if err == nil && reply.Rcode != "NOERROR" && reply.Rcode != "NXDOMAIN" {
+			err = fmt.Errorf("it answers %s", reply.Rcode)
+		}
+		if err != nil {
+			return "", fmt.Errorf("ask the resolver %s for %s: %w", resolver, name, err)
+		}
+		if r := slices.IndexFunc(reply.Answer, func(r dnsx.Record) bool { return n.leadsToBlue(r.Name, r.Type, []string{r.Data}) }); r >= 0 {
+			at := reply.Answer[r]
+			return fmt.Sprintf("resolver %s: %s %s %s, for %ds more", resolver, at.Name, at.Type, at.Data, at.TTL), nil
+		}
+	}
+	return "", nil
+}
