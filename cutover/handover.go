@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/crossfade-project/crossfade/cutover/internal/externaldns"
 	"github.com/crossfade-project/crossfade/cutover/zone"
@@ -20,9 +21,11 @@ type Handover struct {
 	Affix externaldns.Affix `json:"affix,omitzero"`
 }
 
-// dnsKeepers are the installations of external-dns on both sides, each side read once and only when a name asks for it.
+// dnsKeepers are the installations of external-dns on both sides, each side read once and only when a name asks for it. Several names
+// may ask at once.
 type dnsKeepers struct {
 	opts  Options
+	mu    sync.Mutex
 	sides map[string]*keepers
 }
 
@@ -36,6 +39,8 @@ func newKeepers(opts Options) *dnsKeepers {
 }
 
 func (k *dnsKeepers) on(ctx context.Context, side string) ([]Installation, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	if k.sides[side] == nil {
 		at := k.opts.Blue
 		if side == sideGreen {

@@ -8,9 +8,12 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/crossfade-project/crossfade/cutover/zone"
 	"github.com/crossfade-project/crossfade/internal/dnsx"
 	"github.com/crossfade-project/crossfade/internal/mend"
+	"github.com/crossfade-project/crossfade/internal/migration"
 	"github.com/crossfade-project/crossfade/internal/plan"
 )
 
@@ -63,56 +66,76 @@ type InspectOptions struct {
 	IngressClasses map[string]string
 }
 
+// lookedAt is how many applications are looked at at once. What is asked of one name waits for answers most of the time; a provider that
+// bounds its requests is obeyed by its driver.
+const lookedAt = 8
+
 // Inspect reads zones, records, servers and entries of every hostname and lists what stands in the way of a cutover.
 // It changes nothing. An error means that it could not look; what it saw and does not like is a refusal.
 func Inspect(ctx context.Context, opts InspectOptions) (Inspection, error) {
-	var found Inspection
+	parts := make([]Inspection, len(opts.Applications))
 	keepers := newKeepers(opts.Options)
-	for _, app := range opts.Applications {
+	group, under := errgroup.WithContext(ctx)
+	group.SetLimit(lookedAt)
+	for i, app := range opts.Applications {
 		if len(app.Hostnames) == 0 {
 			continue
 		}
-		entries, err := FindEntries(ctx, opts.Options, app.Name)
-		if err != nil {
-			return Inspection{}, err
-		}
-		for _, e := range entries {
-			if opts.atBackend(app.Name, e.Hostname) {
-				route, err := inspectRoute(ctx, opts, e, &found)
-				if err != nil {
-					return Inspection{}, err
-				}
-				if route != nil {
-					found.Routes = append(found.Routes, *route)
-				}
-				continue
-			}
-			state, err := inspectName(ctx, opts.Options, e, keepers, &found)
-			if err != nil {
-				return Inspection{}, err
-			}
-			if state == nil {
-				continue
-			}
-			judgeName(*state, opts, &found)
-			judgeAround(ctx, *state, opts, &found)
-			if err := judgeMarker(ctx, *state, opts.Options, &found); err != nil {
-				return Inspection{}, err
-			}
-			z, err := opts.zoneOf(state.Hostname)
-			if err != nil {
-				return Inspection{}, err
-			}
-			judgeChange(*state, z, &found)
-			state.Handover = keepers.judge(ctx, *state, z, opts.WithoutGreen, &found)
-			judgeShift(opts.Options, app, *state, z, &found)
-			found.Names = append(found.Names, *state)
-		}
+		group.Go(func() error { return parts[i].look(under, opts, app, keepers) })
+	}
+	if err := group.Wait(); err != nil {
+		return Inspection{}, err
+	}
+	var found Inspection
+	for _, part := range parts {
+		found.Names, found.Routes = append(found.Names, part.Names...), append(found.Routes, part.Routes...)
+		found.Refusals, found.Notes = append(found.Refusals, part.Refusals...), append(found.Notes, part.Notes...)
 	}
 	if err := judgeShares(ctx, opts.Options, &found); err != nil {
 		return Inspection{}, err
 	}
 	return found, nil
+}
+
+// look inspects the hostnames of one application.
+func (f *Inspection) look(ctx context.Context, opts InspectOptions, app migration.Application, keepers *dnsKeepers) error {
+	entries, err := FindEntries(ctx, opts.Options, app.Name)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if opts.atBackend(app.Name, e.Hostname) {
+			route, err := inspectRoute(ctx, opts, e, f)
+			if err != nil {
+				return err
+			}
+			if route != nil {
+				f.Routes = append(f.Routes, *route)
+			}
+			continue
+		}
+		state, err := inspectName(ctx, opts.Options, e, keepers, f)
+		if err != nil {
+			return err
+		}
+		if state == nil {
+			continue
+		}
+		judgeName(*state, opts, f)
+		judgeAround(ctx, *state, opts, f)
+		if err := judgeMarker(ctx, *state, opts.Options, f); err != nil {
+			return err
+		}
+		z, err := opts.zoneOf(state.Hostname)
+		if err != nil {
+			return err
+		}
+		judgeChange(*state, z, f)
+		state.Handover = keepers.judge(ctx, *state, z, opts.WithoutGreen, f)
+		judgeShift(opts.Options, app, *state, z, f)
+		f.Names = append(f.Names, *state)
+	}
+	return nil
 }
 
 func (f *Inspection) refuse(what, why, mend string) {

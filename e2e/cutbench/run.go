@@ -70,6 +70,9 @@ func Run(ctx context.Context, opts Options) (_ []Verdict, err error) {
 		}
 		verdicts = append(verdicts, planned...)
 	}
+	if opts.Rounds == 0 {
+		return verdicts, nil
+	}
 	moved, err := measureMoves(ctx, opts, dns, web, all)
 	return append(verdicts, moved...), err
 }
