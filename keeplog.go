@@ -54,10 +54,15 @@ func (m *Migration) logEvent(e Event) {
 	}
 }
 
-// cleanPlan takes secrets out of what a plan says to people. What Apply consumes is left alone: steps put no secrets there.
+// cleanPlan takes secrets out of what a plan says to people, and says of refusals where in the file they are at home. What Apply
+// consumes is left alone: steps put no secrets there.
 func (m *Migration) cleanPlan(p *plan.Plan) {
 	for i := range p.Refusals {
-		p.Refusals[i].Why = m.redact.Text(p.Refusals[i].Why)
+		r := &p.Refusals[i]
+		r.Why = m.redact.Text(r.Why)
+		if r.At == "" {
+			r.At = m.file.Place(r.What)
+		}
 	}
 	for i := range p.Notes {
 		p.Notes[i].Text = m.redact.Text(p.Notes[i].Text)

@@ -171,6 +171,9 @@ func (o *Overview) printPlans(out *printer) error {
 		}
 		for _, r := range p.Refusals {
 			out.f("  REFUSED %s: %s\n      mend: %s\n", r.What, r.Why, r.Mend)
+			if r.At != "" {
+				out.f("      at: %s\n", r.At)
+			}
 		}
 	}
 	if len(o.Later) > 0 {

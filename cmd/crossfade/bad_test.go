@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -144,6 +146,22 @@ func cmdDenyUpdates(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	ts.Defer(func() { _ = server.Stop(context.Background()) })
 	ts.Setenv(args[0], addr.String())
+}
+
+// cmdPromQL starts a fake Prometheus, not a real one, which refuses every query whose brackets do not match, in the words of the
+// real one's HTTP API, and gives a 0 for all others: promql NAME.
+func cmdPromQL(ts *testscript.TestScript, _ bool, args []string) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		query := r.FormValue("query")
+		if strings.Count(query, "(") != strings.Count(query, ")") {
+			w.WriteHeader(http.StatusBadRequest)
+			_, _ = io.WriteString(w, `{"status":"error","errorType":"bad_data","error":"invalid parameter \"query\": parse error: unclosed left parenthesis"}`)
+			return
+		}
+		_, _ = fmt.Fprintf(w, `{"status":"success","data":{"resultType":"scalar","result":[%d,"0"]}}`, time.Now().Unix())
+	}))
+	ts.Defer(server.Close)
+	ts.Setenv(args[0], server.URL)
 }
 
 // cmdLateDNS starts a fake name server, not a real one, and sets a variable to its address: it passes questions on to the

@@ -53,7 +53,7 @@ func runScripts(t *testing.T, dir string, files ...string) {
 			"exits": cmdExits, "kill-at": cmdKillAt, "name": cmdName, "leads": cmdLeads, "serve": cmdServe,
 			"records": cmdRecords, "lapse": cmdLapse, "holds": cmdHolds, "journal": cmdJournal, "damage": cmdDamage, "change": cmdChange, "move": cmdMove, "s3": cmdS3, "canary": cmdCanary, "clean": cmdClean, "base64": cmdBase64, "hold": cmdHold, "unpack": cmdUnpack,
 			"fill": cmdFill, "login": cmdLogin, "dropping": cmdDropping, "nobody": cmdNobody, "takes": cmdTakes, "cut": cmdCut, "forge": cmdForge, "pack": cmdPack,
-			"deny-updates": cmdDenyUpdates, "late-dns": cmdLateDNS, "limited": cmdLimited,
+			"deny-updates": cmdDenyUpdates, "late-dns": cmdLateDNS, "promql": cmdPromQL, "limited": cmdLimited,
 			"configure-s3": cmdConfigureS3, "s3-configured": cmdS3Configured,
 			"hooks": cmdHooks, "account": cmdAccount, "used": cmdUsed, "without": cmdWithout,
 			"weighing": cmdWeighing, "weights": cmdWeights, "fences": cmdFences,

@@ -79,7 +79,7 @@ func startNames(ctx context.Context, dir string, all []app) (_ *names, err error
 	if err := start("primary", primary, netip.AddrPort{}, w.addrs[1:]); err != nil {
 		return nil, err
 	}
-	w.way, err = nameserver.StartDelayer(primary)
+	w.way, err = nameserver.StartDelayer(primary) //nolint:contextcheck // it lives until Stop, not until this returns
 	if err != nil {
 		return nil, err
 	}

@@ -19,6 +19,8 @@ type Document struct {
 	Path string
 	// Dir is the absolute folder of the file.
 	Dir string
+
+	at map[string]position // by field
 }
 
 // ErrNoFile says that no migration file is where one was looked for.
@@ -36,7 +38,7 @@ func Load(path string) (*Document, error) {
 		}
 		return nil, fmt.Errorf("read the migration file: %w", err)
 	}
-	f, err := Parse(path, raw)
+	f, at, err := parse(path, raw)
 	if err != nil {
 		return nil, err
 	}
@@ -44,34 +46,40 @@ func Load(path string) (*Document, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find the folder of %s: %w", path, err)
 	}
-	return &Document{File: *f, Path: path, Dir: filepath.Dir(abs)}, nil
+	return &Document{File: *f, Path: path, Dir: filepath.Dir(abs), at: at}, nil
 }
 
 // Parse reads and checks the text of a migration file; name stands for it in errors.
 func Parse(name string, raw []byte) (*File, error) {
+	f, _, err := parse(name, raw)
+	return f, err
+}
+
+// parse also says where each field stands.
+func parse(name string, raw []byte) (*File, map[string]position, error) {
 	body, problem := document(raw)
 	if problem != nil {
-		return nil, &InvalidError{File: name, Problems: []Problem{*problem}}
+		return nil, nil, &InvalidError{File: name, Problems: []Problem{*problem}}
 	}
 	w := newWalker()
 	w.file(body)
 	if len(w.problems) > 0 {
-		return nil, &InvalidError{File: name, Problems: w.problems}
+		return nil, nil, &InvalidError{File: name, Problems: w.problems}
 	}
 	var f File
 	if err := yaml.NodeToValue(body, &f); err != nil {
-		return nil, &InvalidError{File: name, Problems: []Problem{syntaxProblem(err)}}
+		return nil, nil, &InvalidError{File: name, Problems: []Problem{syntaxProblem(err)}}
 	}
 	abs, err := filepath.Abs(name)
 	if err != nil {
-		return nil, fmt.Errorf("find the folder of %s: %w", name, err)
+		return nil, nil, fmt.Errorf("find the folder of %s: %w", name, err)
 	}
 	v := validator{at: w.at, dir: filepath.Dir(abs)}
 	v.file(&f)
 	if len(v.problems) > 0 {
-		return nil, &InvalidError{File: name, Problems: v.problems}
+		return nil, nil, &InvalidError{File: name, Problems: v.problems}
 	}
-	return &f, nil
+	return &f, w.at, nil
 }
 
 // document returns the one YAML document of a file. Directives and empty documents beside it do not count.

@@ -2,6 +2,7 @@ package migration_test
 
 import (
 	"errors"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -125,4 +126,34 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("file %v and error %v", file, err)
 		}
 	})
+}
+
+func TestWhereTheFileSpeaksOfSomething(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f.yaml")
+	text := valid + `    hostnames:
+      - {name: shop.apps.test, port: 80, blue: {target: b.test}, green: {target: g.test}}
+    checks: [{name: page, http: {scheme: http, path: /}}]
+zones:
+  - {name: apps.test, file: {path: apps.zone}}
+`
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d, err := migration.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, want := range map[string]string{
+		"web":             path + ":8:11: applications[0].name",
+		"shop.apps.test":  path + ":13:16: applications[0].hostnames[0].name",
+		"SHOP.apps.test.": path + ":13:16: applications[0].hostnames[0].name",
+		"apps.test.":      path + ":16:12: zones[0].name",
+		"archive":         path + ":6:10: archive",
+		"nobody.test.":    "",
+		"":                "",
+	} {
+		if got := d.Place(what); got != want {
+			t.Errorf("Place(%q) = %q, want %q", what, got, want)
+		}
+	}
 }

@@ -66,6 +66,8 @@ type Refusal struct {
 	What string `json:"what"`
 	Why  string `json:"why"`
 	Mend string `json:"mend"`
+	// At is where the migration file speaks of it: "migration.yaml:17:15: applications[0].hostnames[0].name".
+	At string `json:"at,omitempty"`
 }
 
 // Level says how much a note matters.
@@ -136,6 +138,9 @@ func (e *RefusedError) Error() string {
 		fmt.Fprintf(&b, "\n  %s: %s", cli.Line(r.What), cli.Line(r.Why))
 		if r.Mend != "" {
 			fmt.Fprintf(&b, "\n    mend: %s", cli.Line(r.Mend))
+		}
+		if r.At != "" {
+			fmt.Fprintf(&b, "\n    at: %s", cli.Line(r.At))
 		}
 	}
 	return b.String()
