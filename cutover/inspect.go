@@ -73,6 +73,9 @@ const lookedAt = 8
 // Inspect reads zones, records, servers and entries of every hostname and lists what stands in the way of a cutover.
 // It changes nothing. An error means that it could not look; what it saw and does not like is a refusal.
 func Inspect(ctx context.Context, opts InspectOptions) (Inspection, error) {
+	if c, ok := opts.names().(*dnsx.Client); ok {
+		opts.Names = c.Remember() // for as long as this takes
+	}
 	parts := make([]Inspection, len(opts.Applications))
 	keepers := newKeepers(opts.Options)
 	group, under := errgroup.WithContext(ctx)

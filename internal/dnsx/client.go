@@ -23,6 +23,8 @@ type Client struct {
 	Reach func(netip.AddrPort) netip.AddrPort
 	// Dial, where set, opens the connection.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+
+	memo *memo // nil remembers nothing
 }
 
 // Ask puts one question to one address. recurse is set for a resolver and unset for an authoritative server. A reply

@@ -35,7 +35,8 @@ func (c *Client) Discover(ctx context.Context, name string, from Source) (Delega
 	if d.Records, err = c.records(ctx, cut, name); err != nil {
 		return d, err
 	}
-	if d.Wildcard, err = c.wildcard(ctx, cut, name); err != nil {
+	d.Wildcard, err = remembered(c, fmt.Sprint("wildcard ", cut.Addrs(), Parent(name), name == cut.SOA.Zone), func() ([]RRset, error) { return c.wildcard(ctx, cut, name) })
+	if err != nil {
 		return d, err
 	}
 	d.Silent = c.unreachable(ctx, cut)
@@ -107,7 +108,7 @@ func (c *Client) unreachable(ctx context.Context, cut Cut) []string {
 	var out []string
 	for _, server := range cut.Servers {
 		for _, addr := range server.Addrs {
-			answer, err := c.Ask(ctx, c.reach(addr), cut.SOA.Zone, "SOA", false)
+			answer, err := remembered(c, fmt.Sprint("serves ", addr, cut.SOA.Zone), func() (Answer, error) { return c.Ask(ctx, c.reach(addr), cut.SOA.Zone, "SOA", false) })
 			who := strings.TrimSpace(server.Name + " " + addr.String())
 			switch {
 			case err != nil:

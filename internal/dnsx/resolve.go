@@ -45,6 +45,10 @@ func (c *Client) Resolve(ctx context.Context, resolvers []netip.AddrPort, name, 
 
 // firstOf returns the first usable answer: NOERROR or NXDOMAIN, and, without recursion, given with authority.
 func (c *Client) firstOf(ctx context.Context, addrs []netip.AddrPort, name, typ string, recurse bool) (Answer, error) {
+	return remembered(c, fmt.Sprint(addrs, name, typ, recurse), func() (Answer, error) { return c.askFirst(ctx, addrs, name, typ, recurse) })
+}
+
+func (c *Client) askFirst(ctx context.Context, addrs []netip.AddrPort, name, typ string, recurse bool) (Answer, error) {
 	var errs []error
 	for _, addr := range addrs {
 		if !recurse {

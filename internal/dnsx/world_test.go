@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"reflect"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -307,5 +309,54 @@ func TestC13_OneLaggingServerIsSeen(t *testing.T) {
 		return err
 	}); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A client that remembers asks for what names share once, says the same of each, and sees what changed only when it is a new one.
+func TestAClientThatRemembersSaysTheSame(t *testing.T) {
+	w := startWorld(t, "one CNAME end.lb.test.", "two CNAME end.lb.test.", "* TXT any")
+	if err := w.AddA(t.Context(), "end.lb.test.", netip.MustParseAddr("192.0.2.1")); err != nil {
+		t.Fatal(err)
+	}
+	from := dnsx.Source{Resolvers: []string{w.Resolver.Addr().String()}}
+	asked := 0
+	count := func(c *dnsx.Client) *dnsx.Client {
+		out := *c
+		var mu sync.Mutex
+		out.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+			mu.Lock()
+			asked++
+			mu.Unlock()
+			return new(net.Dialer).DialContext(ctx, network, address)
+		}
+		return &out
+	}
+	plain := count(w.Client())
+	remembers := plain.Remember()
+	var first int
+	for _, name := range []string{"one.apps.test.", "two.apps.test."} {
+		want, err := plain.Discover(t.Context(), name, from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := asked
+		got, err := remembers.Discover(t.Context(), name, from)
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s:\n%+v, %v\nwant\n%+v", name, got, err, want)
+		}
+		if first == 0 {
+			first = asked - before
+		} else if again := asked - before; again*4 > first {
+			t.Errorf("the second name took %d questions, the first one %d", again, first)
+		}
+	}
+	if err := w.AddA(t.Context(), "end.lb.test.", netip.MustParseAddr("192.0.2.2")); err != nil {
+		t.Fatal(err)
+	}
+	if d, err := remembers.Discover(t.Context(), "two.apps.test.", from); err != nil || len(d.Chain[1].Sets[0].Data) != 1 {
+		t.Errorf("it forgot: %+v, %v", d.Chain, err)
+	}
+	if d, err := remembers.Remember().Discover(t.Context(), "two.apps.test.", from); err != nil || len(d.Chain[1].Sets[0].Data) != 2 {
+		t.Errorf("a new one still remembers: %+v, %v", d.Chain, err)
 	}
 }
