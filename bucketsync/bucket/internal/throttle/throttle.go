@@ -10,13 +10,12 @@ package throttle
 import (
 	"context"
 	"net/http"
-	"strconv"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
 	"github.com/crossfade-project/crossfade/internal/clock"
+	"github.com/crossfade-project/crossfade/internal/retryafter"
 )
 
 // longest is how long a store may ask to wait at once. One that names a longer time is asked again then.
@@ -30,8 +29,7 @@ type Transport struct {
 
 	count atomic.Int64
 	again atomic.Int64
-	mu    sync.Mutex
-	until time.Time
+	hold  retryafter.Hold
 }
 
 // Throttles is how many answers have asked to slow down.
@@ -66,12 +64,8 @@ func (t *Transport) Through(next http.RoundTripper, request *http.Request) (*htt
 	}
 	t.count.Add(1)
 	now := t.now()
-	if asked, ok := retryAfter(answer.Header, now); ok {
-		t.mu.Lock()
-		if until := now.Add(min(asked, longest)); until.After(t.until) {
-			t.until = until
-		}
-		t.mu.Unlock()
+	if asked, ok := retryafter.Of(answer.Header, now); ok {
+		t.hold.Extend(now.Add(min(asked, longest)))
 		answer.Header.Del("Retry-After") // it is waited out here, and not a second time by the SDK
 	}
 	if err := t.wait(ctx); err != nil {
@@ -88,14 +82,8 @@ func ofTheMoment(status int) bool {
 
 // wait waits until the time that the store has named.
 func (t *Transport) wait(ctx context.Context) error {
-	t.mu.Lock()
-	until := t.until
-	t.mu.Unlock()
-	if until.IsZero() {
-		return nil
-	}
-	pause := until.Sub(t.now())
-	if pause <= 0 {
+	pause := t.hold.Left(t.now())
+	if pause == 0 {
 		return nil
 	}
 	return t.time().Sleep(ctx, pause)
@@ -109,15 +97,3 @@ func (t *Transport) time() clock.Clock {
 }
 
 func (t *Transport) now() time.Time { return t.time().Now() }
-
-// retryAfter reads the header, which has seconds or a date: https://www.rfc-editor.org/rfc/rfc9110#field.retry-after.
-func retryAfter(header http.Header, now time.Time) (time.Duration, bool) {
-	text := header.Get("Retry-After")
-	if seconds, err := strconv.Atoi(text); err == nil && seconds >= 0 {
-		return time.Duration(min(seconds, 1<<20)) * time.Second, true
-	}
-	if at, err := http.ParseTime(text); err == nil {
-		return max(0, at.Sub(now)), true
-	}
-	return 0, false
-}

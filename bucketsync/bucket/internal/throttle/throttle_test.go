@@ -78,7 +78,8 @@ func TestB14_RetryAfterIsWaitedOutByWhoeverAsks(t *testing.T) {
 
 func TestB14_OthersWaitToo(t *testing.T) {
 	now := clock.NewFake(time.Unix(0, 0))
-	transport := &Transport{Clock: now, until: now.Now().Add(5 * time.Second)}
+	transport := &Transport{Clock: now}
+	transport.hold.Extend(now.Now().Add(5 * time.Second))
 	transport.Next = &answers{clock: now, list: []*http.Response{answer(http.StatusOK, "")}}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -14,13 +14,12 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"strconv"
-	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
 
 	"github.com/crossfade-project/crossfade/internal/clock"
+	"github.com/crossfade-project/crossfade/internal/retryafter"
 )
 
 // sayAfter is the length of a wait from which on the user is told of it.
@@ -40,8 +39,7 @@ type Transport struct {
 	Clock clock.Clock
 	Log   *slog.Logger
 
-	mu    sync.Mutex
-	until time.Time
+	hold retryafter.Hold
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -70,7 +68,7 @@ func (t *Transport) RoundTrip(request *http.Request) (*http.Response, error) {
 			return answer, err
 		}
 		now := t.time().Now()
-		asked, ok := retryAfter(answer.Header, now)
+		asked, ok := retryafter.Of(answer.Header, now)
 		if !ok {
 			asked = pause
 		}
@@ -78,11 +76,7 @@ func (t *Transport) RoundTrip(request *http.Request) (*http.Response, error) {
 			return answer, nil
 		}
 		_ = answer.Body.Close() // only read
-		t.mu.Lock()
-		if until := now.Add(asked); until.After(t.until) {
-			t.until = until
-		}
-		t.mu.Unlock()
+		t.hold.Extend(now.Add(asked))
 	}
 }
 
@@ -107,10 +101,7 @@ func (t *Transport) wait(ctx context.Context) error {
 			return err
 		}
 	}
-	t.mu.Lock()
-	until := t.until
-	t.mu.Unlock()
-	return t.sleep(ctx, until.Sub(t.time().Now()), "the provider asks to slow down")
+	return t.sleep(ctx, t.hold.Left(t.time().Now()), "the provider asks to slow down")
 }
 
 func (t *Transport) sleep(ctx context.Context, d time.Duration, why string) error {
@@ -128,16 +119,4 @@ func (t *Transport) time() clock.Clock {
 		return clock.System{}
 	}
 	return t.Clock
-}
-
-// retryAfter reads the header, which has seconds or a date (RFC 9110 section 10.2.3).
-func retryAfter(header http.Header, now time.Time) (time.Duration, bool) {
-	text := header.Get("Retry-After")
-	if seconds, err := strconv.Atoi(text); err == nil && seconds >= 0 {
-		return time.Duration(min(seconds, 1<<20)) * time.Second, true
-	}
-	if at, err := http.ParseTime(text); err == nil {
-		return max(0, at.Sub(now)), true
-	}
-	return 0, false
 }
