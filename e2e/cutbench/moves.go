@@ -101,14 +101,34 @@ func oneRound(ctx context.Context, opts Options, dns *names, web *sides, peer *p
 		back[a.name] = i < opts.Returns
 	}
 	m := &moves{}
-	group, ctx := errgroup.WithContext(ctx)
+	lanes := make([]*lane, 0, opts.Lanes)
 	for i, mine := range dealt {
-		group.Go(func() error {
-			l := &lane{dns: dns, web: web, apps: mine, back: back, peer: peer, moves: m, dir: filepath.Join(dir, fmt.Sprintf("lane-%d", i))}
-			return l.run(ctx)
-		})
+		if len(mine) > 0 {
+			lanes = append(lanes, &lane{dns: dns, web: web, apps: mine, back: back, peer: peer, moves: m, dir: filepath.Join(dir, fmt.Sprintf("lane-%d", i))})
+		}
 	}
-	return m, group.Wait()
+	// The fences change every zone at once. BIND tells its secondaries of 20 changes a second (notify-rate), and the way to the delayed
+	// one takes two zones at a time: a swap comes long after that, when the old TTLs have been waited out.
+	for _, step := range []func(*lane, context.Context) error{(*lane).prepare, (*lane).calm, (*lane).run} {
+		group, under := errgroup.WithContext(ctx)
+		for _, l := range lanes {
+			group.Go(func() error { return step(l, under) })
+		}
+		if err := group.Wait(); err != nil {
+			return m, errors.Join(err, closeAll(lanes))
+		}
+	}
+	return m, closeAll(lanes)
+}
+
+func closeAll(lanes []*lane) error {
+	var errs []error
+	for _, l := range lanes {
+		if l.journal != nil {
+			errs = append(errs, l.journal.Close())
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // lane is one migration of its own, with a journal on disk.
@@ -123,16 +143,14 @@ type lane struct {
 
 	journal *journal.Journal
 	opts    cutover.Options
+	held    cutover.TTLResult
 }
 
-func (l *lane) run(ctx context.Context) (err error) {
-	if len(l.apps) == 0 {
-		return nil
-	}
+// prepare takes the fences, and lowers TTLs that are low already.
+func (l *lane) prepare(ctx context.Context) (err error) {
 	if l.journal, err = journal.Open(l.dir, journal.Options{Actor: "cutbench"}); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, l.journal.Close()) }()
 	if l.opts, err = l.options(); err != nil {
 		return err
 	}
@@ -140,19 +158,29 @@ func (l *lane) run(ctx context.Context) (err error) {
 	if err := l.save(p, err); err != nil {
 		return err
 	}
-	held, err := cutover.ApplyTTL(ctx, p, l.journal, l.opts)
-	if err != nil {
+	l.held, err = cutover.ApplyTTL(ctx, p, l.journal, l.opts)
+	return err
+}
+
+// calm waits until every server has heard of all that was changed: the primary tells of changes in their order, so that one more,
+// which nobody needs, comes last.
+func (l *lane) calm(ctx context.Context) error {
+	zones := l.opts.Zones
+	if err := l.peer.mark(ctx, zones[len(zones)-1].Name); err != nil {
 		return err
 	}
-	// The fences have changed every zone at once, and the slow way to the delayed secondary takes two zones at a time. A swap comes
-	// later than that.
-	for _, z := range l.opts.Zones {
+	for _, z := range zones {
 		if err := settled(ctx, l.dns.addrs, z.Name); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// run moves the names, one after the other.
+func (l *lane) run(ctx context.Context) error {
 	for _, a := range l.apps {
-		swap, err := l.swap(ctx, a, held.Of(a.name))
+		swap, err := l.swap(ctx, a, l.held.Of(a.name))
 		if err != nil {
 			return fmt.Errorf("swap %s: %w", a.host, err)
 		}

@@ -22,17 +22,30 @@ func newPeer(opts Options, dns *names) (*peer, error) {
 
 // move moves the name beside an application's, under the eyes of the same client.
 func (p *peer) move(ctx context.Context, dns *names, a app, m *moves) error {
-	cmd := exec.CommandContext(ctx, "nsupdate", "-v", "-k", p.key)
-	cmd.Stdin = strings.NewReader(fmt.Sprintf("server %s\nzone %s\nprereq yxrrset %s CNAME %s\nupdate add %s %d CNAME %s\nsend\n", p.server, a.zone, a.peer, blueTarget, a.peer, nameTTL, greenTarget))
 	seen := watch(ctx, dns.addrs, a.peer, greenTarget)
 	began := time.Now()
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("move %s with nsupdate: %w: %s", a.peer, err, strings.TrimSpace(string(out)))
+	err := p.update(ctx, fmt.Sprintf("zone %s\nprereq yxrrset %s CNAME %s\nupdate add %s %d CNAME %s\n", a.zone, a.peer, blueTarget, a.peer, nameTTL, greenTarget))
+	if err != nil {
+		return err
 	}
 	last, err := seen.last()
 	if err != nil {
 		return err
 	}
 	m.add(&m.peers, last.Sub(began))
+	return nil
+}
+
+// mark changes a record of a zone that nobody asks for.
+func (p *peer) mark(ctx context.Context, zone string) error {
+	return p.update(ctx, fmt.Sprintf("zone %s\nupdate add mark.%s 60 TXT %q\n", zone, zone, time.Now().Format(time.RFC3339Nano)))
+}
+
+func (p *peer) update(ctx context.Context, text string) error {
+	cmd := exec.CommandContext(ctx, "nsupdate", "-v", "-k", p.key)
+	cmd.Stdin = strings.NewReader(fmt.Sprintf("server %s\n%ssend\n", p.server, text))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("nsupdate: %w: %s", err, strings.TrimSpace(string(out)))
+	}
 	return nil
 }
