@@ -53,6 +53,11 @@ func (s *Status) Print(w io.Writer) error {
 	if s.Next != "" && s.Begun {
 		out.f("\nnext: %s\n", s.Next)
 	}
+	for _, a := range s.Applications {
+		if a.Forwards != nil {
+			out.f("\n%s: %s\n", a.Name, a.Forwards)
+		}
+	}
 	s.printWaiting(out)
 	s.printFrozen(out)
 	for _, l := range s.Undone {
@@ -102,6 +107,11 @@ func (s *Status) left() []string {
 	var lines []string
 	if s.GoingBack != "" {
 		lines = append(lines, fmt.Sprintf("going back is not finished (%s): `crossfade run` or `crossfade rollback` finishes it", firstLine(s.GoingBack)))
+	}
+	for _, st := range s.Stages {
+		if st.Name == stageBrownOut && (st.State == StageUnderWay || st.State == StageFailed) {
+			lines = append(lines, "blue refuses everybody: the next `crossfade run`, `rollback`, `retire` or `cleanup` puts it back first")
+		}
 	}
 	for _, a := range s.Applications {
 		if a.Frozen == nil || a.State == Soaking || a.State == OnGreen {

@@ -54,7 +54,7 @@ func (m *Migration) Retire(ctx context.Context, opts RetireOptions) (_ *Retireme
 	if err != nil {
 		return nil, err
 	}
-	for _, s := range m.retirement(cert, opts.Confirm) {
+	for _, s := range append(m.endForwards(m.journal.Stage), m.retirement(cert, opts.Confirm)...) {
 		if err := m.take(ctx, s); err != nil {
 			return nil, err
 		}

@@ -201,9 +201,12 @@ func (m *Migration) insist(ctx context.Context, s stage) error {
 //
 //	return → return-settle → back-sync → thaw
 //
+// Where blue passes on to green (unforward), its Services get their own pods back before any name leads there: else the name would
+// lead to green by a detour.
+//
 // What was held before green went silent is held, and stays in the calm order, without its stop.
 func (m *Migration) wayBack(t turn, how returning, of states) []stage {
-	var hold, back, names, settle, stop, thaw []stage
+	var hold, back, own, names, settle, stop, thaw []stage
 	silent := how.Without.Cluster != ""
 	if silent && how.Calm {
 		how.Calm = !slices.ContainsFunc(t.apps, func(a migration.Application) bool {
@@ -215,6 +218,9 @@ func (m *Migration) wayBack(t turn, how returning, of states) []stage {
 		frozen, started, swapped := of("freeze/"+a.Name).Plan != "", of("start/"+a.Name).Plan != "", movingStage(a, of) != ""
 		rests := a.Dark != migration.DarkReadOnly
 		written = written || started
+		if of("forward/"+a.Name).Plan != "" {
+			own = append(own, m.unforwardStage(a))
+		}
 		if swapped {
 			names = append(names, m.returnStage(a))
 		}
@@ -237,16 +243,16 @@ func (m *Migration) wayBack(t turn, how returning, of states) []stage {
 		}
 	}
 	if how.Calm {
-		return slices.Concat(hold, back, names, thaw, settle, stop)
+		return slices.Concat(hold, back, own, names, thaw, settle, stop)
 	}
-	return slices.Concat(names, settle, stop, back, thaw)
+	return slices.Concat(own, names, settle, stop, back, thaw)
 }
 
 // returnStages are the names of all stages of a turn's way back.
 func (t turn) returnStages() []string {
 	var names []string
 	for _, a := range t.apps {
-		names = append(names, "hold/"+a.Name, "return/"+a.Name, "return-settle/"+a.Name, "stop/"+a.Name)
+		names = append(names, "hold/"+a.Name, "unforward/"+a.Name, "return/"+a.Name, "return-settle/"+a.Name, "stop/"+a.Name)
 	}
 	for _, b := range t.buckets {
 		names = append(names, "back-sync/"+b.Name)

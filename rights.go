@@ -113,6 +113,7 @@ func (m *Migration) rights(ctx context.Context, s *sight) ([]kube.Right, error) 
 	}
 	sides := cutover.Options{Applications: m.file.Applications, Times: m.file.Cutover, Blue: cutover.Side{Kube: blue}, Green: cutover.Side{Kube: green, Namespaces: m.file.Maps.Namespaces}}
 	_ = add(append(cutover.Rights(sides), cutover.EntryRights(ctx, sides)...), nil)
+	_ = add(cutover.ForwardRights(sides), nil)
 	if r := m.file.Retirement; r != nil {
 		_ = add(cutover.EvidenceRights(m.file.Applications, m.file.Retirement, m.file.Blue.Helper), nil)
 		if m.file.RefusesFor() > 0 {

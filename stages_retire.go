@@ -68,8 +68,12 @@ func (m *Migration) idleOptions(ctx context.Context) (cutover.IdleOptions, error
 	if err != nil {
 		return cutover.IdleOptions{}, err
 	}
+	forwards, err := m.forwards()
+	if err != nil {
+		return cutover.IdleOptions{}, err
+	}
 	evidence, err := cutover.BlueEvidence(ctx, cutover.BlueEvidenceOptions{
-		Options: opts, Retirement: *m.file.Retirement, Helper: m.file.Blue.Helper, Held: ttl.Names,
+		Options: opts, Retirement: *m.file.Retirement, Helper: m.file.Blue.Helper, Held: ttl.Names, Forwards: forwards,
 	})
 	if err != nil {
 		return cutover.IdleOptions{}, err

@@ -87,6 +87,8 @@ type ApplicationStatus struct {
 	Share int `json:"share,omitempty"`
 	// Frozen is when blue was asked to refuse the application's writes, while the freeze has not been taken back.
 	Frozen *time.Time `json:"frozen,omitempty"`
+	// Forwards says that blue passes on to green who still comes.
+	Forwards *ForwardStatus `json:"forwards,omitempty"`
 }
 
 // outline is what the journal keeps of the pipeline, so that status needs nothing else.
@@ -261,6 +263,7 @@ func place(a *ApplicationStatus, finished map[string]bool, log *journal.Log) {
 	if freeze := log.Stage("freeze/" + a.Name); freeze.Plan != "" {
 		a.Frozen = &freeze.Began
 	}
+	a.Forwards = forwardsIn(a.Name, log)
 	switch {
 	case finished["soak/"+a.Name], len(a.Hostnames) == 0 && finished["start/"+a.Name]:
 		a.State = OnGreen

@@ -221,8 +221,8 @@ func (w frontWorld) asBefore(t *testing.T, ns string, before map[string]string) 
 	}
 }
 
-// C24: a brown-out that can be undone, before anything is deleted.
-func TestC24_BrownOutOnARealAPIServer(t *testing.T) {
+// C24: a brown-out that can be undone, before anything is deleted; and a blue that passes on to green, and says who still comes.
+func TestC24_BlueRefusesOrForwardsOnARealAPIServer(t *testing.T) {
 	w := startFront(t)
 	for name, test := range map[string]func(*testing.T, frontWorld){
 		"undone":       brownOutIsUndone,
@@ -232,6 +232,10 @@ func TestC24_BrownOutOnARealAPIServer(t *testing.T) {
 		"interfered":   brownOutThatSomebodyChanges,
 		"inconclusive": brownOutThatSeesTooLittle,
 		"needed":       brownOutThatGreenCannotBear,
+		"forward":      forwardingAndBack,
+		"not forward":  forwardingThatFails,
+		"circle":       forwardingInACircle,
+		"evidence":     forwardingIsEvidence,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, w) })
 	}

@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
 
 	"github.com/crossfade-project/crossfade/internal/kube"
 	"github.com/crossfade-project/crossfade/internal/plan"
@@ -191,7 +192,7 @@ func (o Options) routed(ctx context.Context, ns string, named map[string]string)
 			list[b.Name] = "Ingress " + ing.Name + " leads to it"
 		}
 	}
-	routes, err := o.Blue.Kube.Dynamic.Resource(schema.GroupVersionResource{Group: "gateway.networking.k8s.io", Version: "v1", Resource: "httproutes"}).Namespace(ns).List(ctx, metav1.ListOptions{})
+	routes, err := o.routes(ns).List(ctx, metav1.ListOptions{})
 	if err != nil && !apierrors.IsNotFound(err) && !meta.IsNoMatchError(err) {
 		return nil, fmt.Errorf("list the HTTPRoutes in %s: %w", ns, err)
 	}
@@ -208,6 +209,10 @@ func (o Options) routed(ctx context.Context, ns string, named map[string]string)
 		}
 	}
 	return list, nil
+}
+
+func (o Options) routes(ns string) dynamic.ResourceInterface {
+	return o.Blue.Kube.Dynamic.Resource(schema.GroupVersionResource{Group: "gateway.networking.k8s.io", Version: "v1", Resource: "httproutes"}).Namespace(ns)
 }
 
 // backendsOf are the Services to which an Ingress leads.

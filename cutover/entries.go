@@ -44,6 +44,8 @@ type Entry struct {
 	// NodePort and ClusterIPs of the Service, where it is one: other ways in, which evidence of idleness watches.
 	NodePort   int          `json:"nodePort,omitempty"`
 	ClusterIPs []netip.Addr `json:"clusterIPs,omitempty"`
+	// resolved is set where the addresses are what resolvers gave for Target: tomorrow they may give others.
+	resolved bool
 	// Missing says why nothing, or not enough, is known.
 	Missing string `json:"missing,omitempty"`
 }
@@ -143,6 +145,7 @@ func findEntry(ctx context.Context, opts Options, sideName string, app migration
 	}
 	if entry.Target != "" && len(entry.Addresses) == 0 {
 		entry.Addresses, err = lookupAddresses(ctx, opts, name, entry.Target)
+		entry.resolved = err == nil
 		if err != nil {
 			entry.Missing = fmt.Sprintf("no address of %s is known: %v", entry.Target, err)
 		}

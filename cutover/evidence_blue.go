@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/crossfade-project/crossfade/internal/migration"
+	"github.com/crossfade-project/crossfade/internal/plan"
 )
 
 // BlueEvidenceOptions say where a use of blue would show.
@@ -21,6 +22,8 @@ type BlueEvidenceOptions struct {
 	HelperNamespace string
 	// Held are the names, as the TTL stage left them.
 	Held []Held
+	// Forwards are the plans of the forwardings that are in force, by application.
+	Forwards map[string]*plan.Plan
 }
 
 // BlueEvidence returns all the evidence that a migration has of blue's idleness: the connections through its nodes, every
@@ -48,6 +51,13 @@ func BlueEvidence(ctx context.Context, opts BlueEvidenceOptions) ([]Evidence, er
 				return nil, &Error{Op: "collect evidence of blue", Hint: "name blue's address for the hostname", Err: fmt.Errorf("no address of %s on blue is known: %s", e.Hostname, e.Blue.Missing)}
 			}
 			entries = append(entries, e.Blue)
+		}
+		if p := opts.Forwards[app.Name]; p != nil {
+			passed, err := NewForwardEvidence(opts.Options, app.Name, p, ignore)
+			if err != nil {
+				return nil, err
+			}
+			evidence = append(evidence, passed)
 		}
 		if app.Requests != nil {
 			evidence = append(evidence, RequestEvidence{Kube: opts.Blue.Kube, App: app, Namespace: opts.Blue.namespace(app.Namespace), Clock: opts.clock()})

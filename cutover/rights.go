@@ -194,3 +194,15 @@ func BrownOutRights(opts Options) []kube.Right {
 	}
 	return rights
 }
+
+// ForwardRights lists what a forwarding needs of blue.
+func ForwardRights(opts Options) []kube.Right {
+	const why = "forward: pods stand behind the application's Services on blue, pass on to green who still comes, and count"
+	var rights []kube.Right
+	for _, app := range opts.Applications {
+		if app.Forward != nil {
+			rights = append(rights, frontRights(opts.Blue.namespace(app.Namespace), why)...)
+		}
+	}
+	return rights
+}

@@ -33,8 +33,32 @@ type Application struct {
 	Shift *Shift `yaml:"shift,omitempty" json:"shift,omitempty"`
 	// Drain asks blue to close kept connections in good order once the soak is over, so that their clients resolve again.
 	Drain []Hook `yaml:"drain,omitempty" json:"drain,omitempty"`
+	// Forward lets blue pass on to green who still comes, once the soak is over, and counts them. Without it blue goes on answering.
+	Forward *Forward `yaml:"forward,omitempty" json:"forward,omitempty"`
 	// Requests is the application's own counter of requests, evidence of idleness.
 	Requests *Counter `yaml:"requests,omitempty" json:"requests,omitempty"`
+}
+
+// Forward says how blue passes on to green.
+type Forward struct {
+	// Way is pod: small pods of blue's helper image stand behind the Services of the hostnames.
+	Way string `yaml:"way" json:"way" jsonschema:"enum=pod"`
+	// Replicas is how many pods there are. Default 2.
+	Replicas int `yaml:"replicas,omitempty" json:"replicas,omitempty" jsonschema:"minimum=1"`
+	// Limit is how many connections each pod carries at once by each port. Default 4096.
+	Limit int `yaml:"limit,omitempty" json:"limit,omitempty" jsonschema:"minimum=1"`
+	// ProxyProtocol sends a header of the PROXY protocol, version 2, to a green that expects one.
+	ProxyProtocol bool `yaml:"proxyProtocol,omitempty" json:"proxyProtocol,omitempty"`
+	// Port of green's entry to which goes what an Ingress of blue has taken out of TLS. Default 80.
+	Port int `yaml:"port,omitempty" json:"port,omitempty" jsonschema:"minimum=1,maximum=65535"`
+}
+
+// PlainPort is where goes what blue has taken out of TLS.
+func (f Forward) PlainPort() int {
+	if f.Port > 0 {
+		return f.Port
+	}
+	return 80
 }
 
 // Writes says how writes are stopped.

@@ -38,6 +38,7 @@ func (v *validator) application(f *File, a *Application, at string) {
 		}
 	}
 	v.hooks(a.Drain, at+".drain")
+	v.forward(f, a, at+".forward")
 	for i, c := range a.Checks {
 		v.check(f, a, c, fmt.Sprintf("%s.checks[%d]", at, i))
 	}
@@ -45,6 +46,16 @@ func (v *validator) application(f *File, a *Application, at string) {
 	v.shift(a, at+".shift")
 	if len(a.Hostnames) > 0 && len(a.Checks) == 0 {
 		v.problem(at, "it has hostnames but no checks: nothing would show that green answers", "add checks: with at least one http check")
+	}
+}
+
+func (v *validator) forward(f *File, a *Application, at string) {
+	switch {
+	case a.Forward == nil:
+	case len(a.Hostnames) == 0:
+		v.problem(at, "the application has no hostname at which somebody could still come", "take it out")
+	case f.Blue.Helper == "":
+		v.problem(at, "blue.helper names no image of this project, which the pods would run", "name it")
 	}
 }
 

@@ -38,10 +38,10 @@ func FileFields() Table {
 		target address buckets volumes writes dark method field hostname httpRoute switch clusterDomain makeRecord scheme server algorithm servers resolvers
 		ttl margin soak interval propagation ready idle timeout ignore namespaces configuration locks bandwidth hash prices
 		hostedZone profile role managedZone subscription resourceGroup tenant client gap zoneID owner suffix wildcard
-		format container time host backend agent status for skip internal`)
+		format container time host backend agent status for skip internal way limit proxyProtocol replicas`)
 	t.add(group, `rehearsal blue green archive identity state stores accessKey secretKey secret from to bind buckets maps restore
 		patches target json applications hostnames payload export import freeze enter leave probe http pods checks tcp tls drain
-		requests zones rfc2136 route53 cloudDNS azureDNS cloudflare file token serviceAccount cutover retirement delete patch externalDNS accessLogs fields brownOut`)
+		requests zones rfc2136 route53 cloudDNS azureDNS cloudflare file token serviceAccount cutover retirement delete patch externalDNS accessLogs fields brownOut forward`)
 	t.add(show, `when families sameHeaders timezone weekdays closed spare wait approval approvalAfter events by steps tolerance`)
 	t.add(group, `grpc probes prometheus p50 p95 p99 password baseline windows open waves notifications webhook urlFrom shift`)
 	t.add(names, `namespaces storageClasses ingressClasses priorityClasses runtimeClasses registries hosts nodePorts kms`)
