@@ -233,7 +233,7 @@ func (m *Migration) rightsCheck(side string, s *facts) check {
 
 // nameChecks look at hostnames, their entries and their zones.
 func (m *Migration) nameChecks(s *facts) []check {
-	if len(m.file.Zones) == 0 {
+	if !m.hasNames() {
 		return nil
 	}
 	needs := []string{"blue: reach", "green: reach"}
@@ -286,8 +286,11 @@ func (m *Migration) examineEntries(ctx context.Context, a migration.Application,
 		texts = append(texts, fmt.Sprintf("%s at %s", strings.TrimSuffix(e.Hostname, "."), e.Blue))
 		h := a.Hostnames[i]
 		kind, name := "Service", h.Service
-		if h.Ingress != "" {
+		switch {
+		case h.Ingress != "":
 			kind, name = "Ingress", h.Ingress
+		case h.HTTPRoute != "":
+			kind, name = "HTTPRoute", h.HTTPRoute
 		}
 		switch {
 		case e.Green.Missing == "":

@@ -134,9 +134,14 @@ func (m *Migration) lookAtBucket(ctx context.Context, p *plan.Plan, what string,
 	}
 }
 
+// hasNames reports whether the file has zones, or hostnames, which may do without one.
+func (m *Migration) hasNames() bool {
+	return len(m.file.Zones) > 0 || slices.ContainsFunc(m.file.Applications, func(a migration.Application) bool { return len(a.Hostnames) > 0 })
+}
+
 // lookAtZones asks everything of the names that reading can tell.
 func (m *Migration) lookAtZones(ctx context.Context, p *plan.Plan, oneCluster bool) {
-	if !slices.ContainsFunc(m.file.Applications, func(a migration.Application) bool { return len(a.Hostnames) > 0 }) && len(m.file.Zones) == 0 {
+	if !m.hasNames() {
 		return
 	}
 	opts, err := m.cutoverOptions(ctx, "preflight")

@@ -30,7 +30,9 @@ type AppReport struct {
 func (r Report) Waits() []Wait {
 	var waits []Wait
 	for _, h := range r.TTL.Names {
-		waits = append(waits, h.Waited)
+		if h.Route == nil {
+			waits = append(waits, h.Waited)
+		}
 	}
 	for _, a := range r.Apps {
 		for _, s := range a.Shift {

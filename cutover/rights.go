@@ -62,9 +62,9 @@ func switchRights(opts Options, app migration.Application, h migration.Hostname)
 	}
 	if h.HTTPRoute != "" {
 		rules.Group, rules.Resource, rules.Names = backend.GroupGateway, "httproutes", []string{h.HTTPRoute}
-		rights = append(rights, right(sideBlue, blue, backend.GroupGateway, "httproutes", whyRules, "list"), right(sideGreen, green, backend.GroupGateway, "referencegrants", whyMade, "get", "create", "update", "delete"))
+		rights = append(rights, right(sideBlue, blue, backend.GroupGateway, "httproutes", whyRules, "list"), right(sideGreen, green, backend.GroupGateway, "referencegrants", whyMade, "get", "create", "delete"))
 	} else {
-		rights = append(rights, right(sideBlue, blue, backend.GroupIngress, "ingresses", whyRules, "list"), right(sideBlue, blue, "", "services", whyMade, "get", "create", "update", "delete"),
+		rights = append(rights, right(sideBlue, blue, backend.GroupIngress, "ingresses", whyRules, "list"), right(sideBlue, blue, "", "services", whyMade, "get", "create", "delete"),
 			right(sideBlue, "", backend.GroupIngress, "ingressclasses", "cutover: which controller serves the hostname", "get"))
 	}
 	return append(append(rights, rules), hook.PodRights(sideGreen, green, http.MethodGet, whyAsk)...)

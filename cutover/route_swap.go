@@ -143,7 +143,9 @@ func (o SwapOptions) switchName(ctx context.Context, c plan.Change, d switchData
 		return moved{}, err
 	}
 	for _, m := range d.Made {
-		if _, err := backend.Put(ctx, o.kubeOn(m.Side), m.Object); err != nil {
+		if err := backend.Create(ctx, o.kubeOn(m.Side), m.Object); errors.Is(err, backend.ErrForeign) || errors.Is(err, backend.ErrChanged) {
+			return moved{}, &Error{Op: "switch the backend of " + c.Target, Hint: "take " + m.String() + " away, if nobody needs it", Err: err}
+		} else if err != nil {
 			return moved{}, err
 		}
 	}

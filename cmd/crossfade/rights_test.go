@@ -42,9 +42,9 @@ import (
 func TestRightsAreTheLeast(t *testing.T) { runScripts(t, "", rightsScript("whole")) }
 
 // TestRightsOfARetirementAndInOneClusterAreTheLeast does the same with a migration that ends with the retirement of blue, and with
-// one inside a cluster, which comes back after it was finished.
+// those inside a cluster, which come back after they were finished.
 func TestRightsOfARetirementAndInOneClusterAreTheLeast(t *testing.T) {
-	runScripts(t, "", rightsScript("retirement-rights"), rightsScript("one-cluster-rights"))
+	runScripts(t, "", rightsScript("retirement-rights"), rightsScript("one-cluster-rights"), rightsScript("switch-rights"))
 }
 
 func rightsScript(name string) string { return filepath.Join("testdata", "rights", name+".txtar") }

@@ -59,6 +59,8 @@ func RecordFields() Table {
 		resolver resolvers servers object because later left rested did policy mode property fate detail asked path field
 		lastRun foreign reason owner use made verified frozen started moved certificate archive msg source warnings stretched
 		there back holder writes cause turn status notes os arch go modified platform suffix wildcard`)
+	t.add(show, `host leads followed makeRecord gateway generation side`)
+	t.add(group, `route routes switched made object`)
 	t.add(group, `record data changes reliesOn reverse refusals notes stages applications objects buckets names old new after chain
 		records sets got soa delegation cut caa wildcard links servers result change held lowered waited seen views gates
 		rounds last wait waits blue green entry target workload original hooks fields stopped await replaced set ttl swap

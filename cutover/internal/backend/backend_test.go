@@ -313,6 +313,9 @@ func TestI03_ObjectsOfOurOwn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if err := backend.Create(t.Context(), c, obj); err != nil {
+			t.Errorf("what is as it should be: %v", err)
+		}
 		if again, err := backend.Put(t.Context(), c, obj); err != nil || again != first {
 			t.Errorf("made again: %s, %v; was %s", again, err, first)
 		}
@@ -323,6 +326,9 @@ func TestI03_ObjectsOfOurOwn(t *testing.T) {
 	services := c.Typed.CoreV1().Services(ns)
 	if svc, err := services.Get(t.Context(), "crossfade-web", metav1.GetOptions{}); err != nil || svc.Spec.ExternalName != "web.elsewhere.svc.cluster.local" || len(svc.Spec.Ports) != 2 || svc.Spec.Ports[0].Name != "http" {
 		t.Errorf("mended: %+v, %v", svc.Spec, err)
+	}
+	if err := backend.Create(t.Context(), c, service("web.green.svc.cluster.local")); !errors.Is(err, backend.ErrChanged) {
+		t.Errorf("made over a changed one: %v", err)
 	}
 	if err := backend.Drop(t.Context(), c, service("web.green.svc.cluster.local")); !errors.Is(err, backend.ErrChanged) {
 		t.Errorf("drop of a changed one: %v", err)
@@ -343,6 +349,9 @@ func TestI03_ObjectsOfOurOwn(t *testing.T) {
 	}
 	if _, err := backend.Put(t.Context(), c, service("web.green.svc.cluster.local")); !errors.Is(err, backend.ErrForeign) {
 		t.Errorf("over a foreign one: %v", err)
+	}
+	if err := backend.Create(t.Context(), c, service("web.green.svc.cluster.local")); !errors.Is(err, backend.ErrForeign) {
+		t.Errorf("created over a foreign one: %v", err)
 	}
 	if err := backend.Drop(t.Context(), c, service("web.green.svc.cluster.local")); err != nil {
 		t.Error(err)

@@ -22,6 +22,6 @@
 // split; HTTPRoute only). A split at an Ingress takes a second Ingress instead, which is an object of our own.
 //
 // Objects of our own that rules lead through (a Service of type ExternalName, a ReferenceGrant, a second Ingress) are written
-// with Put and taken away with Drop: never over a foreign one, and never when somebody has changed it (I3). They bear the
+// with Create, or with Put where they change while they are in use, and taken away with Drop: never over a foreign one, and never when somebody has changed it (I3). They bear the
 // component ComponentEntry: users' requests go through them, so a cleanup of leftovers passes them over.
 package backend

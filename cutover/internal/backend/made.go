@@ -72,6 +72,34 @@ func Put(ctx context.Context, c *kube.Client, obj *unstructured.Unstructured) (s
 	}
 }
 
+// Create makes an object that Own has marked, where none of its name is there. One of ours that asks for the same is as good; an
+// error wraps ErrForeign where another's has the name, and ErrChanged where ours asks for something else.
+func Create(ctx context.Context, c *kube.Client, obj *unstructured.Unstructured) error {
+	name := fmt.Sprintf("%s %s/%s", obj.GetKind(), obj.GetNamespace(), obj.GetName())
+	r, err := c.ResourceFor(ctx, obj.GroupVersionKind().Group, obj.GetKind())
+	if err != nil {
+		return fmt.Errorf("make %s: %w", name, err)
+	}
+	at := c.At(r.In(obj.GroupVersionKind().Version), obj.GetNamespace())
+	_, err = at.Create(ctx, obj, metav1.CreateOptions{})
+	if !apierrors.IsAlreadyExists(err) {
+		if err != nil {
+			err = fmt.Errorf("make %s: %w", name, err)
+		}
+		return err
+	}
+	live, err := at.Get(ctx, obj.GetName(), metav1.GetOptions{})
+	switch {
+	case err != nil:
+		return fmt.Errorf("make %s: %w", name, err)
+	case !ours(live, obj):
+		return fmt.Errorf("make %s: %w", name, ErrForeign)
+	case !asks(live, obj):
+		return fmt.Errorf("make %s: %w", name, ErrChanged)
+	}
+	return nil
+}
+
 // Drop takes an object away that Put has made. What is gone, or is another's by now, needs nothing. An error wraps ErrChanged
 // where somebody has changed it: then it stays.
 func Drop(ctx context.Context, c *kube.Client, obj *unstructured.Unstructured) error {
