@@ -77,7 +77,7 @@ func TestGreenGoesWithoutTheHostsThatBlueKeeps(t *testing.T) {
 		t.Errorf("planned again: %v", again.Changes)
 	}
 	f.opts.Applications[0].Hostnames = append(f.opts.Applications[0].Hostnames, migration.Hostname{Name: "other." + host, Ingress: "in", Switch: migration.SwitchBackend})
-	if whole := f.plan(t); !strings.Contains(fmt.Sprintf("%s", whole.Data), string(keptOnBlue)) {
+	if whole := f.plan(t); !strings.Contains(string(whole.Data), string(keptOnBlue)) {
 		t.Errorf("an Ingress whose hosts are all blue's is still made: %s", whole.Data)
 	}
 }
