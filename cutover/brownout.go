@@ -197,7 +197,11 @@ func ApplyBrownOut(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts Br
 	result, err := opts.make(ctx, p, rec, d)
 	undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoLimit)
 	defer cancel()
-	return result, errors.Join(err, EndBrownOut(undo, p, rec, opts.Options))
+	err = errors.Join(err, EndBrownOut(undo, p, rec, opts.Options))
+	if len(result.Knocked) > 0 {
+		opts.waitServes(undo)
+	}
+	return result, err
 }
 
 // make makes the changes of a brown-out up to its undoing.

@@ -301,6 +301,30 @@ func (o BrownOutOptions) knock(ctx context.Context, pods []frontPods) ([]string,
 	return knocked, nil
 }
 
+// waitServes waits until blue's entries answer again: a Service that is put back is not one that every node has taken in. What follows may
+// ask blue. An entry that gave no answer before either is told, and no failure.
+func (o BrownOutOptions) waitServes(ctx context.Context) {
+	until := o.now().Add(knockLimit)
+	for _, app := range o.Applications {
+		entries, err := FindEntries(ctx, o.Options, app.Name)
+		if err != nil {
+			o.log().WarnContext(ctx, "whether blue answers again is not known", "app", app.Name, "because", err.Error())
+			continue
+		}
+		for _, e := range entries {
+			for _, addr := range e.Blue.Addresses {
+				at := netip.AddrPortFrom(addr, uint16(e.Blue.Port))
+				for ask(ctx, e.Hostname, at, plainHTTP(app, e)) == "" {
+					if !o.now().Before(until) || o.clock().Sleep(ctx, time.Second) != nil {
+						o.log().WarnContext(ctx, "blue was put back, and does not answer", "hostname", e.Hostname, "at", at.String())
+						break
+					}
+				}
+			}
+		}
+	}
+}
+
 // plainHTTP reports whether clients of a hostname speak HTTP without TLS.
 func plainHTTP(app migration.Application, e Entries) bool {
 	return e.Blue.Port == portHTTP || slices.ContainsFunc(app.Checks, func(c migration.Check) bool {
