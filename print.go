@@ -63,6 +63,7 @@ func (s *Status) Print(w io.Writer) error {
 	for _, l := range s.Undone {
 		out.f("\nnot done: %s\n", l)
 	}
+	printPaused(out, s.ExternalDNS)
 	return out.err
 }
 

@@ -30,6 +30,8 @@ type Report struct {
 	// Waits are all the waits of the cutover, each with its arithmetic.
 	Waits       []cutover.Wait `json:"waits,omitempty"`
 	Certificate string         `json:"certificate,omitempty"` // its hash
+	// ExternalDNS is what the migration has paused and not started again.
+	ExternalDNS []PausedDNS `json:"externalDNS,omitempty"`
 	// Warnings are those of the plans that this run has begun with; without a run there are none.
 	Warnings []Warning `json:"warnings,omitempty"`
 	Next     string    `json:"next,omitempty"` // the first stage that is not done
@@ -83,7 +85,7 @@ func (m *Migration) Report() (*Report, error) {
 		return nil, err
 	}
 	status := statusOf(m.outline(), log)
-	r := &Report{Migration: m.file.Name, Rehearsal: m.file.Rehearsal != nil, Next: status.Next, Records: len(log.Records), Head: log.Head}
+	r := &Report{Migration: m.file.Name, Rehearsal: m.file.Rehearsal != nil, Next: status.Next, Records: len(log.Records), Head: log.Head, ExternalDNS: status.ExternalDNS}
 	c := collector{log: log}
 	var seen preflightResult
 	c.read("preflight", &seen)
@@ -268,6 +270,7 @@ func (r *Report) Print(w io.Writer) error {
 	for _, wait := range r.Waits {
 		out.f("  %s: %s\n", wait.What, wait.Text)
 	}
+	printPaused(out, r.ExternalDNS)
 	if r.Certificate != "" {
 		out.f("\nretirement certificate: %s\n", r.Certificate)
 	}

@@ -27,6 +27,8 @@ type Retirement struct {
 	Destroyed   provision.Result `json:"destroyed"`
 	// Names got their TTLs back, and their fences removed.
 	Names int `json:"names"`
+	// ExternalDNS is what became of the Deployments that the migration had paused.
+	ExternalDNS []cutover.Resumed `json:"externalDNS,omitempty"`
 }
 
 // Retire destroys what the file names of blue. It needs the certificate that Run has made, looks once more whether it still
@@ -68,6 +70,7 @@ func (m *Migration) Retire(ctx context.Context, opts RetireOptions) (_ *Retireme
 		return nil, err
 	}
 	result.Names = len(ttl.Names)
+	m.journal.View(func(l *journal.Log) { result.ExternalDNS = resumedIn(l.Records[lastPlanned(l, "restore-ttl"):]) })
 	return result, nil
 }
 
@@ -124,7 +127,10 @@ func (m *Migration) retirement(cert cutover.Certificate, confirmed string) []sta
 					return cutover.RestoreOptions{}, err
 				}
 				ttl, err := m.held()
-				return cutover.RestoreOptions{Options: opts, Held: ttl.Names}, err
+				if err != nil {
+					return cutover.RestoreOptions{}, err
+				}
+				return m.withDNS(cutover.RestoreOptions{Options: opts, Held: ttl.Names, AtGreen: true})
 			},
 			cutover.PlanRestoreTTL, restoreTTL),
 	}
@@ -162,5 +168,6 @@ func (r *Retirement) Print(w io.Writer) error {
 	out.f("certificate %s\n", r.Certificate)
 	out.f("deleted: %s; kept: %s\n", cli.Count(r.Destroyed.Deleted, "namespace"), cli.Count(r.Destroyed.Retained, "volume"))
 	out.f("names with their own TTL again: %d\n", r.Names)
+	printResumed(out, r.ExternalDNS)
 	return out.err
 }

@@ -192,28 +192,35 @@ func (m *Migration) bringAgain(t turn, before, now unreached) error {
 	return m.resetAll(names, "green answers again")
 }
 
-// returnTTLStage gives the names their TTLs back and removes the fences, however far lowering them had come.
+// returnTTLStage gives the names their TTLs back, removes the fences and starts external-dns again, however far lowering them had come.
 func (m *Migration) returnTTLStage() stage {
 	const name = "return-ttl"
-	return withStep(m, stage{name: name, title: "give the names their TTLs back, and their fences up"},
+	return withStep(m, stage{name: name, title: m.returnTitle()},
 		func(ctx context.Context) (cutover.RestoreOptions, error) {
 			opts, err := m.namesOptions(ctx, name, m.file.Applications...)
 			if err != nil {
 				return cutover.RestoreOptions{}, err
 			}
+			var held []cutover.Held
 			lowering, err := m.journal.LoadPlan("ttl")
-			if err != nil || lowering == nil {
-				return cutover.RestoreOptions{Options: opts}, err
+			if err == nil && lowering != nil {
+				held, err = cutover.HeldOf(lowering)
 			}
-			held, err := cutover.HeldOf(lowering)
-			return cutover.RestoreOptions{Options: opts, Held: cutover.UnderFences(held, m.fences())}, err
+			if err != nil {
+				return cutover.RestoreOptions{}, err
+			}
+			return m.withDNS(cutover.RestoreOptions{Options: opts, Held: cutover.UnderFences(held, m.fences())})
 		},
 		cutover.PlanRestoreTTL, restoreTTL)
 }
 
 func (m *Migration) releaseNames(ctx context.Context, open rollback) error {
-	if m.journal.Stage("ttl").Plan == "" {
-		return nil
+	log, err := m.log()
+	if err != nil {
+		return err
+	}
+	if !pausesOrTTLs(log) {
+		return m.resetAll([]string{"return-ttl"}, open.cause())
 	}
 	if err := m.insist(ctx, m.returnTTLStage()); err != nil {
 		return fmt.Errorf("the rollback is not complete: %w; run `crossfade rollback` again to finish it", err)

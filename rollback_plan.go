@@ -110,7 +110,7 @@ func (m *Migration) planRollback(ctx context.Context, opts RollbackOptions, pati
 		}
 	}
 	p.Whole = p.Whole || broken && earlier.Whole
-	if p.Whole && log.Stage("ttl").Plan != "" {
+	if p.Whole && pausesOrTTLs(log) {
 		s := m.returnTTLStage()
 		p.After = append(p.After, Later{Stage: s.name, Title: s.title})
 	}
@@ -330,6 +330,8 @@ type RollbackReport struct {
 	Left []LeftBehind `json:"left,omitempty"`
 	// Undone was not done on green, because green gave no answer. Empty where the rollback is whole on both sides.
 	Undone []LeftUndone `json:"undone,omitempty"`
+	// ExternalDNS is what became of the Deployments that the migration had paused.
+	ExternalDNS []cutover.Resumed `json:"externalDNS,omitempty"`
 }
 
 // RolledBack is where one application is after a rollback.
@@ -374,7 +376,7 @@ func (m *Migration) rollbackReport(open rollback) (*RollbackReport, error) {
 			r.Left = append(r.Left, LeftBehind{What: fmt.Sprintf("bucket %s: %q", b.Name, key), Why: "it changed on both sides, and each keeps its own"})
 		}
 	}
-	r.Undone = owedOf(log)
+	r.Undone, r.ExternalDNS = owedOf(log), resumedIn(log.Records[from:])
 	return r, nil
 }
 
@@ -424,5 +426,6 @@ func (r *RollbackReport) Print(w io.Writer) error {
 	for _, l := range r.Undone {
 		out.f("  %s\n", l)
 	}
+	printResumed(out, r.ExternalDNS)
 	return out.err
 }

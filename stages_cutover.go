@@ -61,10 +61,11 @@ func (m *Migration) cutoverOptions(ctx context.Context, stage string) (cutover.O
 
 func (m *Migration) ttlStage() stage {
 	const name = "ttl"
-	return withStep(m, stage{name: name, verb: "cutover", title: "lower the TTLs and wait the old ones out", after: "green's entries"},
+	return withStep(m, stage{name: name, verb: "cutover", title: m.ttlTitle(), after: "green's entries"},
 		func(ctx context.Context) (cutover.Options, error) {
 			opts, err := m.cutoverOptions(ctx, name)
 			opts.NoWait, opts.Waits = m.noWait, m.oldTTLs
+			opts.Paused, opts.Pausing = m.pausedDNS(), m.pausing
 			return opts, err
 		},
 		cutover.PlanTTL, cutover.ApplyTTL)

@@ -29,6 +29,8 @@ type Status struct {
 	GoingBack string `json:"goingBack,omitempty"`
 	// Undone is what a way back has left undone on green; it is done before anything else.
 	Undone []LeftUndone `json:"undone,omitempty"`
+	// ExternalDNS is what the migration has paused and not started again.
+	ExternalDNS []PausedDNS `json:"externalDNS,omitempty"`
 	// Waiting is what is waited for, or was when the last run ended, and until when.
 	Waiting []Waiting `json:"waiting,omitempty"`
 	// Approvals of waves, oldest first.
@@ -196,7 +198,7 @@ func statusOf(o outline, log *journal.Log) *Status {
 		place(&s.Applications[i], finished, log)
 		placeShare(&s.Applications[i], s.Stages)
 	}
-	s.Waiting, s.Approvals = waitingIn(log), allApprovals(log)
+	s.Waiting, s.Approvals, s.ExternalDNS = waitingIn(log), allApprovals(log), pausedIn(log)
 	return s
 }
 

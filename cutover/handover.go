@@ -27,6 +27,8 @@ type dnsKeepers struct {
 	opts  Options
 	mu    sync.Mutex
 	sides map[string]*keepers
+	// stopped says that the installations that the file names under pause must stand still by now.
+	stopped bool
 }
 
 type keepers struct {
@@ -42,11 +44,7 @@ func (k *dnsKeepers) on(ctx context.Context, side string) ([]Installation, error
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.sides[side] == nil {
-		at := k.opts.Blue
-		if side == sideGreen {
-			at = k.opts.Green
-		}
-		all, err := findInstallations(ctx, at, side)
+		all, err := findInstallations(ctx, k.opts.side(side), side)
 		k.sides[side] = &keepers{all, err}
 	}
 	return k.sides[side].all, k.sides[side].err
@@ -96,7 +94,7 @@ func affixOf(d migration.ExternalDNSOwner) externaldns.Affix {
 }
 
 const (
-	mendPause = "; or stop external-dns on both sides until the migration is over, and say so: cutover.externalDNS.paused: true"
+	mendPause = "; or stop external-dns on both sides until the migration is over: cutover.externalDNS.pause lets Crossfade do it, cutover.externalDNS.paused: true says that you have"
 	// ownerArgument names what an installation is told apart by.
 	ownerArgument = "--txt-owner-id"
 )
@@ -104,7 +102,7 @@ const (
 // judge says whether the name's ownership can be handed over with its record, and refuses the name where it cannot: an
 // external-dns that still owns it would undo the swap within its interval. It returns nil where there is nothing to hand over.
 func (k *dnsKeepers) judge(ctx context.Context, s NameState, z Zone, withoutGreen bool, found *Inspection) *Handover {
-	if k.declared().Paused {
+	if k.declared().Paused || k.declared().Pause != nil {
 		k.judgePaused(ctx, s, found)
 		return nil
 	}
@@ -150,25 +148,6 @@ func (k *dnsKeepers) judge(ctx context.Context, s NameState, z Zone, withoutGree
 		return nil
 	}
 	return &Handover{From: from, To: green.Owner, Affix: blue.Affix}
-}
-
-// judgePaused takes the file's word, and demands that nothing contradicts it.
-func (k *dnsKeepers) judgePaused(ctx context.Context, s NameState, found *Inspection) {
-	for _, side := range []string{sideBlue, sideGreen} {
-		all, err := k.on(ctx, side)
-		if err != nil {
-			found.warn(s.Hostname, fmt.Sprintf("the file says that external-dns is paused; on %s that could not be looked up: %v", side, err))
-			continue
-		}
-		for _, i := range all {
-			if i.active(s.Hostname) {
-				found.refuse(s.Hostname, "the file says that external-dns is paused, and it runs on "+i.String(), "scale it to 0, or give it a --domain-filter that leaves the name out")
-			}
-		}
-	}
-	for _, o := range s.Owners {
-		found.warn(s.Hostname, fmt.Sprintf("external-dns's record of it stays with its owner %s: where that one is started again after the swap, it takes the name back to its own side", o))
-	}
 }
 
 // judgeUnowned looks for an external-dns whose word about the name is kept outside the zone. Only where the file speaks of
@@ -254,10 +233,7 @@ func (k *dnsKeepers) judgeWishes(ctx context.Context, s NameState, keeper Instal
 		found.refuse(s.Hostname, err.Error(), "correct the file")
 		return false
 	}
-	side, green := k.opts.Blue, keeper.Side == sideGreen
-	if green {
-		side = k.opts.Green
-	}
+	side, green := k.opts.side(keeper.Side), keeper.Side == sideGreen
 	if side.Kube == nil {
 		found.warn(s.Hostname, fmt.Sprintf("which objects on %s ask external-dns for it could not be looked up: one that runs under the policy sync deletes what it owns and nobody asks for", keeper.Side))
 		return true

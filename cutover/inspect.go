@@ -90,6 +90,7 @@ func Inspect(ctx context.Context, opts InspectOptions) (Inspection, error) {
 		return Inspection{}, err
 	}
 	var found Inspection
+	keepers.judgeNamed(ctx, &found)
 	for _, part := range parts {
 		found.Names, found.Routes = append(found.Names, part.Names...), append(found.Routes, part.Routes...)
 		found.Refusals, found.Notes = append(found.Refusals, part.Refusals...), append(found.Notes, part.Notes...)

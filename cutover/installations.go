@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -20,6 +21,8 @@ type Installation struct {
 	Name      string `json:"name"`
 	Replicas  int32  `json:"replicas"`
 	externaldns.Arguments
+	// uid tells whether two sides show one Deployment.
+	uid string
 }
 
 // String names the installation for plans and pictures.
@@ -48,23 +51,33 @@ func findInstallations(ctx context.Context, side Side, name string) ([]Installat
 			return nil, fmt.Errorf("list the Deployments of %s to find external-dns: %w", name, err)
 		}
 		for _, d := range list.Items {
-			i := slices.IndexFunc(d.Spec.Template.Spec.Containers, externaldns.Is)
-			if i < 0 {
-				continue
+			if i, ok := installationOf(d, name); ok {
+				found = append(found, i)
 			}
-			replicas := int32(1) // the default of the API
-			if d.Spec.Replicas != nil {
-				replicas = *d.Spec.Replicas
-			}
-			found = append(found, Installation{
-				Side: name, Namespace: d.Namespace, Name: d.Name, Replicas: replicas,
-				Arguments: externaldns.FromContainer(d.Spec.Template.Spec.Containers[i]),
-			})
 		}
 		if opts.Continue = list.Continue; opts.Continue == "" {
 			return found, nil
 		}
 	}
+}
+
+// installationOf reads what a Deployment's external-dns was told, if it runs one.
+func installationOf(d appsv1.Deployment, side string) (Installation, bool) {
+	i := slices.IndexFunc(d.Spec.Template.Spec.Containers, externaldns.Is)
+	if i < 0 {
+		return Installation{}, false
+	}
+	return Installation{
+		Side: side, Namespace: d.Namespace, Name: d.Name, Replicas: replicasOf(d), uid: string(d.UID),
+		Arguments: externaldns.FromContainer(d.Spec.Template.Spec.Containers[i]),
+	}, true
+}
+
+func replicasOf(d appsv1.Deployment) int32 {
+	if d.Spec.Replicas == nil {
+		return 1 // the default of the API
+	}
+	return *d.Spec.Replicas
 }
 
 // wish is an object that asks external-dns for a name.

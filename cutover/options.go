@@ -42,6 +42,10 @@ type Options struct {
 	NoWait bool
 	// Waits is told what old TTLs are waited for, before the wait begins. Nil tells nobody.
 	Waits func([]Wait) error
+	// Paused are the Deployments of external-dns that this migration has scaled to 0 and not started again.
+	Paused []Paused
+	// Pausing is told of one before it is scaled to 0: what it keeps is what a rollback starts it again from. Nil tells nobody.
+	Pausing func(Paused) error
 	// TakeOver lets PlanTTL take a fence that an earlier, lost run of the same migration holds.
 	TakeOver bool
 
@@ -160,6 +164,13 @@ func (o Options) application(name string) (migration.Application, error) {
 		}
 	}
 	return migration.Application{}, &Error{Op: "find application " + name, Hint: "name one of the file's applications"}
+}
+
+func (o Options) side(name string) Side {
+	if name == sideGreen {
+		return o.Green
+	}
+	return o.Blue
 }
 
 func (s Side) namespace(name string) string {

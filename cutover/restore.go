@@ -16,6 +16,10 @@ import (
 type RestoreOptions struct {
 	Options
 	Held []Held
+	// AtGreen says that the names stay at green: only what can do no harm there is started again of Paused.
+	AtGreen bool
+	// Resumed is told what became of each of Paused. Nil tells nobody.
+	Resumed func(Resumed) error
 }
 
 // restoreData is what giving a TTL back consumes.
@@ -27,7 +31,8 @@ type restoreData struct {
 }
 
 // PlanRestoreTTL plans to give every name the TTL that it had before, with the target that it has now, and then to remove
-// its fence. It belongs after the window in which names may go back: a long TTL makes the way back long.
+// its fence. At last external-dns is started again, where it was paused and can do no harm. It belongs after the window in which
+// names may go back: a long TTL makes the way back long.
 func PlanRestoreTTL(ctx context.Context, opts RestoreOptions) (*plan.Plan, error) {
 	stage := opts.Stage
 	if stage == "" {
@@ -90,10 +95,10 @@ func PlanRestoreTTL(ctx context.Context, opts RestoreOptions) (*plan.Plan, error
 			Data:     plan.JSON(fenceData{Zone: held.Zone, Name: held.Name, Fence: held.Fence}),
 		})
 	}
-	return p, nil
+	return p, planResumes(ctx, opts, p)
 }
 
-// ApplyRestoreTTL gives the TTLs back and removes the fences.
+// ApplyRestoreTTL gives the TTLs back, removes the fences and starts external-dns again.
 func ApplyRestoreTTL(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts RestoreOptions) error {
 	return plan.Run(ctx, p, rec, opts.runOptions(), func(ctx context.Context, c plan.Change) (any, error) {
 		switch c.Action {
@@ -112,6 +117,8 @@ func ApplyRestoreTTL(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts 
 			return opts.removeRecord(ctx, c)
 		case actionRelease:
 			return nil, opts.releaseFence(ctx, c)
+		case actionResume, actionLeave:
+			return opts.resume(ctx, c)
 		}
 		return nil, fmt.Errorf("a plan that restores TTLs has no %q", c.Action)
 	})

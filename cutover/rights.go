@@ -16,7 +16,7 @@ import (
 // Rights lists what the cutover of the hostnames needs of both clusters.
 func Rights(opts Options) []kube.Right {
 	const why = "cutover: the address at which this side answers for a hostname"
-	rights := externalDNSRights(opts)
+	rights := append(externalDNSRights(opts), pauseRights(opts)...)
 	for _, app := range opts.Applications {
 		for _, h := range app.Hostnames {
 			for name, side := range map[string]Side{sideBlue: opts.Blue, sideGreen: opts.Green} {
@@ -125,12 +125,34 @@ func externalDNSRights(opts Options) []kube.Right {
 	var rights []kube.Right
 	for name, side := range map[string]Side{sideBlue: opts.Blue, sideGreen: opts.Green} {
 		rights = append(rights, kube.Right{Side: name, Group: "apps", Resource: "deployments", Verbs: []string{"list"}, Why: why})
+		if e := opts.Times.ExternalDNS; e.Paused || e.Pause != nil {
+			continue // nobody looks what a stopped one would do
+		}
 		for _, app := range opts.Applications {
 			at := side.namespace(app.Namespace)
 			rights = append(rights,
 				kube.Right{Side: name, Namespace: at, Resource: "services", Verbs: []string{"list"}, Why: why},
 				kube.Right{Side: name, Namespace: at, Group: "networking.k8s.io", Resource: "ingresses", Verbs: []string{"list"}, Why: why})
 		}
+	}
+	return rights
+}
+
+// pauseRights are those over the Deployments that the file names under pause: to set their replicas, and nothing else of them.
+func pauseRights(opts Options) []kube.Right {
+	const (
+		whyScale = "cutover: external-dns is paused while names move, and started again on the way back"
+		whyLook  = "cutover: nothing of a paused external-dns may run any more, or be scaled up again"
+	)
+	var rights []kube.Right
+	for _, n := range opts.named() {
+		right := func(group, resource, verb, why string, names ...string) {
+			rights = append(rights, kube.Right{Side: n.Side, Namespace: n.Namespace, Group: group, Resource: resource, Verbs: []string{verb}, Names: names, Why: why})
+		}
+		right("apps", "deployments", "get", whyScale, n.Name)
+		right("apps", "deployments/scale", "update", whyScale, n.Name)
+		right("", "pods", "list", whyLook)
+		right("autoscaling", "horizontalpodautoscalers", "list", whyLook)
 	}
 	return rights
 }

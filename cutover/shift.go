@@ -141,6 +141,7 @@ func PlanShift(ctx context.Context, opts ShiftOptions) (*plan.Plan, error) {
 		return nil, err
 	}
 	keepers := newKeepers(opts.Options)
+	keepers.stopped = true
 	watch := watchData{}
 	var ttl time.Duration
 	for _, e := range entries {
@@ -214,12 +215,12 @@ func (o ShiftOptions) splitChange(stage string, d shiftData) plan.Change {
 		ID: stage + "/" + name, Action: actionShift, Target: name, App: d.App,
 		Why: fmt.Sprintf("one change (%s): %d of 100 answers become %s, the others stay %s; it was %d of 100; caches follow within %s",
 			d.Strength, d.To, describe(d.Change.New), describe(d.Change.Old), d.From, way),
-		ReliesOn: []plan.Reliance{
+		ReliesOn: append([]plan.Reliance{
 			{What: "share of green at " + name, Is: fmt.Sprintf("%d of 100", d.From)},
 			{What: "fence " + d.Change.Fence.Name, Is: d.Change.Fence.Token},
 			{What: "green's entry", Is: d.Green.String()},
 			{What: "checks on green", Is: string(Passed)},
-		},
+		}, o.relyOnPause()...),
 		Reverse: &plan.Reverse{Action: actionReturn, How: fmt.Sprintf("blue alone again (%s), in one change from whatever share; caches follow within %s", describe(d.Change.Old), way), Data: plan.JSON(d.Change.Reverse())},
 		Data:    plan.JSON(d),
 	}
@@ -254,6 +255,9 @@ func ApplyShift(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts Shift
 func (o ShiftOptions) split(ctx context.Context, c plan.Change, d shiftData) (moved, error) {
 	gates, err := SwapOptions{Options: o.Options, App: o.App}.gateGreen(ctx, c, d.moveData)
 	if err != nil {
+		return moved{}, err
+	}
+	if err := o.standsStill(ctx, c.ID); err != nil {
 		return moved{}, err
 	}
 	z, err := o.zoneOf(d.Change.Name)

@@ -164,6 +164,7 @@ func PlanSwap(ctx context.Context, opts SwapOptions) (*plan.Plan, error) {
 	summary := swapSummary{}
 	keepers := newKeepers(opts.Options)
 	dns := 0
+	keepers.stopped = true
 	for _, e := range entries {
 		if opts.atBackend(app.Name, e.Hostname) {
 			move, verify, data, err := planSwitch(ctx, opts, p, e, baselines)
@@ -230,6 +231,7 @@ func planMove(ctx context.Context, opts SwapOptions, p *plan.Plan, e Entries, ke
 		p.Note(plan.Info, e.Hostname, fmt.Sprintf("%d of 100 answers lead to green now: one change replaces both shares by green alone", share))
 	}
 	s, v := moveChanges(opts.Options, p.Stage, e.App, actionSwap, *data)
+	s.ReliesOn = append(s.ReliesOn, opts.relyOnPause()...)
 	return &s, &v, data, nil
 }
 
@@ -362,6 +364,9 @@ func ApplySwap(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts SwapOp
 func (o SwapOptions) swapName(ctx context.Context, c plan.Change, d moveData) (moved, error) {
 	gates, err := o.gateGreen(ctx, c, d)
 	if err != nil {
+		return moved{}, err
+	}
+	if err := o.standsStill(ctx, c.ID); err != nil {
 		return moved{}, err
 	}
 	result, err := o.swapOne(ctx, c.ID, d.Change)

@@ -147,8 +147,8 @@ func ttlStage(opts Options) string {
 	return opts.Stage
 }
 
-// PlanTTL plans to fence every hostname, to lower its TTL with its target unchanged, and to wait until no cache can hold
-// an answer with the old TTL. It proves first that each server refuses a change whose condition is false. It changes
+// PlanTTL plans to pause the external-dns that the file names, to fence every hostname, to lower its TTL with its target
+// unchanged, and to wait until no cache can hold an answer with the old TTL. It proves first that each server refuses a change whose condition is false. It changes
 // nothing.
 func PlanTTL(ctx context.Context, opts Options) (*plan.Plan, error) {
 	p := plan.New(opts.Migration, ttlStage(opts))
@@ -157,6 +157,9 @@ func PlanTTL(ctx context.Context, opts Options) (*plan.Plan, error) {
 		return nil, err
 	}
 	p.Refusals, p.Notes = found.Refusals, found.Notes
+	if err := planPauses(ctx, opts, p); err != nil {
+		return nil, err
+	}
 	var lower, wait []plan.Change
 	for _, state := range found.Names {
 		z, err := opts.zoneOf(state.Hostname)
@@ -309,11 +312,15 @@ func planLower(opts Options, stage string, s NameState, fence zone.Fence, record
 	return lower, wait
 }
 
-// ApplyTTL takes the fences, lowers the TTLs and waits the old ones out. A wait begins when the last server showed the
-// lowered TTL and its beginning is recorded, so a run that is resumed waits only for what is left.
+// ApplyTTL pauses external-dns, takes the fences, lowers the TTLs and waits the old ones out. A wait begins when the last
+// server showed the lowered TTL and its beginning is recorded, so a run that is resumed waits only for what is left.
 func ApplyTTL(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts Options) (TTLResult, error) {
 	err := plan.Run(ctx, p, rec, opts.runOptions(), func(ctx context.Context, c plan.Change) (any, error) {
 		switch c.Action {
+		case actionPause:
+			return opts.pause(ctx, c)
+		case actionGone:
+			return struct{}{}, opts.waitGone(ctx, c)
 		case actionFence:
 			return nil, opts.takeFence(ctx, c)
 		case actionLower:

@@ -76,31 +76,13 @@ func refuseUnsafe(p *plan.Plan, found *world, w workload) {
 		p.Refuse(w.String(), fmt.Sprintf("the operator of %s %s (%s) would start it again", owner.Kind, owner.Name, owner.APIVersion),
 			"stop it by its operator: declare writes: freeze with hooks that do so")
 	}
-	if who, mend := gitOps(w.obj); who != "" {
-		p.Refuse(w.String(), who+" would put its spec back", mend)
+	if who, mend := kube.GitOps(w.obj); who != "" {
+		p.Refuse(w.String(), who+" would put its spec back", mend+", or freeze by hooks")
 	}
 	if policy, _, _ := unstructured.NestedString(w.obj.Object, "spec", "persistentVolumeClaimRetentionPolicy", "whenScaled"); policy == "Delete" {
 		p.Refuse(w.String(), "persistentVolumeClaimRetentionPolicy.whenScaled is Delete: scaling it to 0 deletes its volumes' data",
 			`set it to Retain: kubectl patch statefulset `+w.obj.GetName()+` -n `+w.obj.GetNamespace()+` -p '{"spec":{"persistentVolumeClaimRetentionPolicy":{"whenScaled":"Retain"}}}'`)
 	}
-}
-
-// gitOps names the GitOps controller that manages an object, and how it is told to leave it alone.
-func gitOps(obj *unstructured.Unstructured) (who, mend string) {
-	labels, annotations := obj.GetLabels(), obj.GetAnnotations()
-	if id := annotations["argocd.argoproj.io/tracking-id"]; id != "" {
-		return "Argo CD (" + id + ")", "turn automatic sync off for the time of the switch and remove the tracking annotation, or freeze by hooks"
-	}
-	if app := labels["argocd.argoproj.io/instance"]; app != "" {
-		return "Argo CD (application " + app + ")", "turn automatic sync off for the time of the switch and remove the label, or freeze by hooks"
-	}
-	if name := labels["kustomize.toolkit.fluxcd.io/name"]; name != "" && annotations["kustomize.toolkit.fluxcd.io/reconcile"] != "disabled" {
-		return "Flux (Kustomization " + name + ")", "annotate it with kustomize.toolkit.fluxcd.io/reconcile: disabled for the time of the switch"
-	}
-	if name := labels["helm.toolkit.fluxcd.io/name"]; name != "" && annotations["helm.toolkit.fluxcd.io/driftDetection"] != "disabled" {
-		return "Flux (HelmRelease " + name + ")", "suspend the HelmRelease and annotate the workload with helm.toolkit.fluxcd.io/driftDetection: disabled for the time of the switch"
-	}
-	return "", ""
 }
 
 // refuseRest refuses a quiesce that would leave something of the application running.

@@ -44,6 +44,8 @@ func FileFields() Table {
 		requests zones rfc2136 route53 cloudDNS azureDNS cloudflare file token serviceAccount cutover retirement delete patch externalDNS accessLogs fields brownOut forward`)
 	t.add(show, `when families sameHeaders timezone weekdays closed spare wait approval approvalAfter events by steps tolerance`)
 	t.add(group, `grpc probes prometheus p50 p95 p99 password baseline windows open waves notifications webhook urlFrom shift`)
+	t.add(group, `pause`)
+	t.add(show, `blue green`) // a list under pause
 	t.add(names, `namespaces storageClasses ingressClasses priorityClasses runtimeClasses registries hosts nodePorts kms`)
 	t.add(args, `command`)
 	return t
@@ -66,7 +68,8 @@ func RecordFields() Table {
 		rounds last wait waits blue green entry target workload original hooks fields stopped await replaced set ttl swap
 		settle soak return apps idle observations restarts samples checks archive proof losses examples unread verified map
 		want wants used taken hostPorts range dropped sides fence low findings problems with handover affix`)
-	t.add(show, `apps for`)
+	t.add(show, `apps for side`)
+	t.add(group, `paused externalDNS`)
 	t.add(names, `counts cronJobs workloads mentions explicit dropped evidence`)
 	return t
 }

@@ -26,6 +26,8 @@ type Arguments struct {
 	Within    string `json:"within,omitempty"`
 	Encrypted bool   `json:"encrypted,omitempty"`
 	DryRun    bool   `json:"dryRun,omitempty"`
+	// Takes is the owner whose records it takes over (--migrate-from-txt-owner).
+	Takes string `json:"takes,omitempty"`
 	// Unread are arguments whose values stand somewhere else, as in a Secret.
 	Unread []string `json:"unread,omitempty"`
 }
@@ -93,7 +95,7 @@ func FromContainer(c corev1.Container) Arguments {
 // valued are the flags with a value that matter here. The value of any other, where it follows, has no dashes and is passed over.
 func valued() []string {
 	return []string{
-		"txt-owner-id", "txt-prefix", "txt-suffix", "txt-wildcard-replacement", "policy", "registry", "provider", "source", "domain-filter", "namespace",
+		"txt-owner-id", "txt-prefix", "txt-suffix", "txt-wildcard-replacement", "policy", "registry", "provider", "source", "domain-filter", "namespace", "migrate-from-txt-owner",
 	}
 }
 
@@ -129,6 +131,8 @@ func (a *Arguments) set(flag, value string) {
 		a.Domains = append(a.Domains, strings.Trim(value, "."))
 	case "namespace":
 		a.Within = value
+	case "migrate-from-txt-owner":
+		a.Takes = value
 	case "txt-encrypt-enabled":
 		a.Encrypted = value != "false"
 	case "no-txt-encrypt-enabled":

@@ -160,6 +160,9 @@ func TestC25_ArgumentsOfAnInstallation(t *testing.T) {
 	if !externaldns.Is(corev1.Container{Image: "mirror/edns:1", Args: []string{"--txt-owner-id", "x"}}) {
 		t.Error("an installation under another image's name is not known")
 	}
+	if got := externaldns.FromContainer(corev1.Container{Args: []string{"--migrate-from-txt-owner", "old", "--txt-owner-id=new"}}); got.Takes != "old" || got.Owner != "new" {
+		t.Errorf("whose records it takes over: %+v", got)
+	}
 	if !slices.Contains([]string{"true"}, fmt.Sprint(externaldns.FromContainer(corev1.Container{Args: []string{"--txt-encrypt-enabled"}}).Encrypted)) {
 		t.Error("encryption is not seen")
 	}
