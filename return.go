@@ -221,6 +221,9 @@ func (m *Migration) wayBack(t turn, how returning, of states) []stage {
 		if of("forward/"+a.Name).Plan != "" {
 			own = append(own, m.unforwardStage(a))
 		}
+		if swapped && a.Shift != nil && a.Shift.By == migration.ShiftByIngress {
+			names = append(names, m.unshiftStage("unshift/"+a.Name, a))
+		}
 		if swapped {
 			names = append(names, m.returnStage(a))
 		}
@@ -252,7 +255,7 @@ func (m *Migration) wayBack(t turn, how returning, of states) []stage {
 func (t turn) returnStages() []string {
 	var names []string
 	for _, a := range t.apps {
-		names = append(names, "hold/"+a.Name, "unforward/"+a.Name, "return/"+a.Name, "return-settle/"+a.Name, "stop/"+a.Name)
+		names = append(names, "hold/"+a.Name, "unforward/"+a.Name, "unshift/"+a.Name, "return/"+a.Name, "return-settle/"+a.Name, "stop/"+a.Name)
 	}
 	for _, b := range t.buckets {
 		names = append(names, "back-sync/"+b.Name)

@@ -400,6 +400,9 @@ func (m *Migration) mayHaveMoved(ctx context.Context, a migration.Application, o
 	if s.Finished || s.Done > 0 {
 		return true
 	}
+	if a.Shift != nil && a.Shift.By == migration.ShiftByIngress {
+		return true // who was there cannot be seen in the zone
+	}
 	swap, err := m.planInForce(ctx, s)
 	if err != nil {
 		return true

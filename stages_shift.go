@@ -7,6 +7,7 @@ import (
 
 	"github.com/crossfade-project/crossfade/cutover"
 	"github.com/crossfade-project/crossfade/internal/migration"
+	"github.com/crossfade-project/crossfade/internal/plan"
 )
 
 // steps are the shares of an application's traffic that go to green before its names move.
@@ -85,4 +86,45 @@ func firstMove(a migration.Application, of states) string {
 		}
 	}
 	return ""
+}
+
+// unshiftStage leads all requests at blue's entry to blue again: the way back of a shift by ingress, and its end once the names have
+// moved.
+func (m *Migration) unshiftStage(name string, a migration.Application) stage {
+	return withStep(m, stage{name: name, app: a.Name, title: "take away what split the traffic of " + a.Name + " at blue's entry"},
+		func(ctx context.Context) (cutover.UnsplitOptions, error) {
+			opts, err := m.zoneOptions(ctx, name)
+			if err != nil {
+				return cutover.UnsplitOptions{}, err
+			}
+			blue, err := m.side(Blue)
+			if err != nil {
+				return cutover.UnsplitOptions{}, err
+			}
+			opts.Blue = cutover.Side{Kube: blue}
+			shift, err := m.lastShift(ctx, a)
+			return cutover.UnsplitOptions{Options: opts, App: a.Name, Shift: shift}, err
+		},
+		cutover.PlanUnsplit, cutover.ApplyUnsplit)
+}
+
+// shiftEndStage is unshiftStage after the soak. Its failure is no reason to go back.
+func (m *Migration) shiftEndStage(a migration.Application) stage {
+	s := m.unshiftStage("shift-end/"+a.Name, a)
+	s.stays, s.after = true, "the names to have moved"
+	return s
+}
+
+// lastShift is the plan of the last step that was planned, or nil.
+func (m *Migration) lastShift(ctx context.Context, a migration.Application) (*plan.Plan, error) {
+	for _, name := range slices.Backward(moves(a)) {
+		s, err := m.known(name)
+		if err != nil {
+			return nil, err
+		}
+		if s.Plan != "" && name != "swap/"+a.Name {
+			return m.planInForce(ctx, s)
+		}
+	}
+	return nil, nil
 }

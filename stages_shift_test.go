@@ -105,3 +105,37 @@ func TestC21_StatusSaysThePresentShare(t *testing.T) {
 	finishes(t, m, "swap/one")
 	says(Soaking, 0)
 }
+
+// TestC21_ASplitAtTheIngressEndsAfterTheSoakAndBeforeAReturn: what splits requests is taken away once the names have soaked, and first
+// of all on the way back.
+func TestC21_ASplitAtTheIngressEndsAfterTheSoakAndBeforeAReturn(t *testing.T) {
+	text := strings.NewReplacer("by: dns, steps: [5, 50]", "by: ingress, steps: [5], tell: {path: /, onBlue: b, onGreen: g}", "{name: one.apps.test,", "{name: one.apps.test, ingress: i,").Replace(shifted)
+	m := opened(t, load(t, text))
+	var got []string
+	for _, s := range m.pipeline() {
+		if s.turn != "" {
+			got = append(got, s.name)
+		}
+		if s.name == "shift-end/one" && !s.stays {
+			t.Error("names that have soaked would go back because an object could not be taken away")
+		}
+	}
+	if want := "shift/one/5 swap/one settle/one soak/one shift-end/one"; !strings.HasSuffix(strings.Join(got, " "), want) {
+		t.Errorf("the turn is %v, want it to end with %s", got, want)
+	}
+	plans(t, m, "freeze/one", "start/one", "shift/one/5")
+	for calm, want := range map[bool]string{
+		false: "unshift/one return/one return-settle/one stop/one thaw/one", true: "hold/one unshift/one return/one thaw/one return-settle/one stop/one",
+	} {
+		var back []string
+		for _, s := range m.wayBack(m.turns()[0], returning{Calm: calm}, m.journal.Stage) {
+			back = append(back, s.name)
+		}
+		if got := strings.Join(back, " "); got != want {
+			t.Errorf("calm %v: the way back is %s, want %s", calm, got, want)
+		}
+	}
+	if !slices.Contains(m.turns()[0].returnStages(), "unshift/one") {
+		t.Error("the way back of an earlier try would pass for the next one's")
+	}
+}

@@ -136,7 +136,9 @@ func (f *Inspection) look(ctx context.Context, opts InspectOptions, app migratio
 		}
 		judgeChange(*state, z, f)
 		state.Handover = keepers.judge(ctx, *state, z, opts.WithoutGreen, f)
-		judgeShift(opts.Options, app, *state, z, f)
+		if err := judgeShift(ctx, opts.Options, app, *state, z, f); err != nil {
+			return err
+		}
 		f.Names = append(f.Names, *state)
 	}
 	return nil

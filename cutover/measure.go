@@ -102,56 +102,73 @@ func (o Options) measure(ctx context.Context, d shiftData) ([]Measured, error) {
 }
 
 func (o Options) measureType(ctx context.Context, d shiftData, typ string) (Measured, error) {
+	t := tally{app: d.App, name: d.Change.Name, typ: typ, wanted: d.To, points: d.Points}
+	var addrs []netip.AddrPort
+	for _, s := range d.Servers {
+		for _, addr := range s.Addrs {
+			addrs, t.places = append(addrs, addr), append(t.places, ServerShare{Server: s.Name, Addr: addr.String()})
+		}
+	}
+	return o.until(ctx, t, func(ctx context.Context, i int, s *ServerShare) error { return o.draw(ctx, d, typ, addrs[i], s) })
+}
+
+// tally is what is counted, and where.
+type tally struct {
+	app, name, typ string
+	wanted         int
+	points         float64
+	places         []ServerShare
+}
+
+// draws puts one question to a place, and counts its answer.
+type draws func(ctx context.Context, place int, s *ServerShare) error
+
+// until counts again and again, until the share fits or the tries are over.
+func (o Options) until(ctx context.Context, t tally, draw draws) (Measured, error) {
 	for try := 1; ; try++ {
-		m, err := o.count(ctx, d, typ)
+		m, err := o.count(ctx, t, draw)
 		if err != nil {
 			return m, err
 		}
 		m.Tries = try
 		doubt := m.doubt()
 		if doubt == "" {
-			o.log().InfoContext(ctx, "the split is as asked for", "name", d.Change.Name, "measured", m.String())
+			o.log().InfoContext(ctx, "the split is as asked for", "name", t.name, "measured", m.String())
 			return m, nil
 		}
 		if try == measureTries {
-			return m, &InconclusiveError{App: d.App, Why: fmt.Sprintf("the split of %s was measured %d times: %s", d.Change.Name, try, doubt)}
+			return m, &InconclusiveError{App: t.app, Why: fmt.Sprintf("the split of %s was measured %d times: %s", t.name, try, doubt)}
 		}
-		o.log().WarnContext(ctx, "the split is measured again", "name", d.Change.Name, "because", doubt)
+		o.log().WarnContext(ctx, "the split is measured again", "name", t.name, "because", doubt)
 		if err := o.clock().Sleep(ctx, measurePause); err != nil {
-			return m, fmt.Errorf("measure the split of %s: %w", d.Change.Name, err)
+			return m, fmt.Errorf("measure the split of %s: %w", t.name, err)
 		}
 	}
 }
 
-// count puts the questions, one address after the other in turn.
-func (o Options) count(ctx context.Context, d shiftData, typ string) (Measured, error) {
-	m := Measured{Name: d.Change.Name, Type: typ, Wanted: d.To, Points: d.Points}
-	var addrs []netip.AddrPort
-	for _, s := range d.Servers {
-		for _, addr := range s.Addrs {
-			addrs, m.Servers = append(addrs, addr), append(m.Servers, ServerShare{Server: s.Name, Addr: addr.String()})
-		}
+// count puts the questions, one place after the other in turn.
+func (o Options) count(ctx context.Context, t tally, draw draws) (Measured, error) {
+	m := Measured{Name: t.name, Type: t.typ, Wanted: t.wanted, Points: t.points, Servers: slices.Clone(t.places)}
+	if len(m.Servers) == 0 {
+		return m, &InconclusiveError{App: t.app, Why: "it is not known whom to ask for " + t.name}
 	}
-	if len(addrs) == 0 {
-		return m, &InconclusiveError{App: d.App, Why: "no server of " + d.Change.Name + " is known"}
-	}
-	each := max((samples(d.To, d.Points)+len(addrs)-1)/len(addrs), leastAtEach)
+	each := max((samples(t.wanted, t.points)+len(m.Servers)-1)/len(m.Servers), leastAtEach)
 	said := o.now()
 	for round := range each {
-		for i, addr := range addrs {
+		for i := range m.Servers {
 			s := &m.Servers[i]
 			if s.Silent >= leastAtEach {
 				continue // it says nothing: more questions teach nothing
 			}
-			if err := o.draw(ctx, d, typ, addr, s); err != nil {
+			if err := draw(ctx, i, s); err != nil {
 				return m, err
 			}
 			if err := o.clock().Sleep(ctx, askPause); err != nil {
-				return m, fmt.Errorf("measure the split of %s: %w", d.Change.Name, err)
+				return m, fmt.Errorf("measure the split of %s: %w", t.name, err)
 			}
 		}
 		if now := o.now(); now.Sub(said) >= sayEvery {
-			o.log().InfoContext(ctx, "measuring", "name", d.Change.Name, "rounds", round+1, "of", each, "servers", len(addrs))
+			o.log().InfoContext(ctx, "measuring", "name", t.name, "rounds", round+1, "of", each, "places", len(m.Servers))
 			said = now
 		}
 	}

@@ -39,6 +39,9 @@ func Rights(opts Options) []kube.Right {
 			if h.AtBackend() {
 				rights = append(rights, switchRights(opts, app, h)...)
 			}
+			if app.Shift != nil && app.Shift.By == migration.ShiftByIngress {
+				rights = append(rights, splitRights(opts, app)...)
+			}
 		}
 	}
 	return rights
@@ -68,6 +71,18 @@ func switchRights(opts Options, app migration.Application, h migration.Hostname)
 			right(sideBlue, "", backend.GroupIngress, "ingressclasses", "cutover: which controller serves the hostname", "get"))
 	}
 	return append(append(rights, rules), hook.PodRights(sideGreen, green, http.MethodGet, whyAsk)...)
+}
+
+// splitRights are needed where requests are split at blue's entry.
+func splitRights(opts Options, app migration.Application) []kube.Right {
+	const why = "cutover: a canary Ingress and a Service for green's entry split the requests at blue's, and are taken away again"
+	verbs := []string{"get", "create", "update", "delete"}
+	at := opts.Blue.namespace(app.Namespace)
+	return []kube.Right{
+		{Side: sideBlue, Namespace: at, Group: backend.GroupIngress, Resource: "ingresses", Verbs: verbs, Why: why},
+		{Side: sideBlue, Namespace: at, Resource: "services", Verbs: verbs, Why: why},
+		{Side: sideBlue, Group: backend.GroupIngress, Resource: "ingressclasses", Verbs: []string{"get"}, Why: "cutover: which controller serves the hostname"},
+	}
 }
 
 // EntryRights lists what finding the entries needs beside what the file tells: where a Service is reached at the nodes, and by which

@@ -65,10 +65,12 @@ type shiftData struct {
 
 // watchData is what measuring and watching consume.
 type watchData struct {
-	Names []shiftData   `json:"names"`
-	For   time.Duration `json:"for"`
-	Text  string        `json:"text"`
-	Need  int           `json:"need"`
+	Names []shiftData `json:"names"`
+	// Entries are hosts whose requests are split at blue's entry.
+	Entries []splitData   `json:"entries,omitempty"`
+	For     time.Duration `json:"for"`
+	Text    string        `json:"text"`
+	Need    int           `json:"need"`
 }
 
 // stepTime is how long one step is watched: what the file says, and never less than until every cache has followed.
@@ -89,10 +91,22 @@ func (o Options) shiftTime(s migration.Shift, ttl time.Duration) (time.Duration,
 }
 
 // judgeShift says early what stands in the way of a shift, and what it means for those who write.
-func judgeShift(opts Options, app migration.Application, s NameState, z Zone, found *Inspection) {
-	if app.Shift == nil || app.Shift.By != migration.ShiftByDNS {
-		return
+func judgeShift(ctx context.Context, opts Options, app migration.Application, s NameState, z Zone, found *Inspection) error {
+	if app.Shift == nil {
+		return nil
 	}
+	if app.Writes != migration.WritesNone {
+		length, text := opts.shiftTime(*app.Shift, time.Duration(opts.lowTTL())*time.Second)
+		found.warn(s.Hostname, fmt.Sprintf("its shift takes %s (%s): for that time blue refuses writes, and of those who come to blue nobody can write", length, text))
+	}
+	if app.Shift.By == migration.ShiftByIngress {
+		return judgeEntryShift(ctx, opts, s, found)
+	}
+	judgeDNSShift(opts, app, s, z, found)
+	return nil
+}
+
+func judgeDNSShift(opts Options, app migration.Application, s NameState, z Zone, found *Inspection) {
 	const orMove = "take the shift out: the names then move in one change, and waves of applications still go one after the other"
 	weigher, ok := zone.AsWeigher(z.Driver)
 	if !ok {
@@ -114,10 +128,6 @@ func judgeShift(opts Options, app migration.Application, s NameState, z Zone, fo
 	}
 	if s.Delegation.Signed {
 		found.warn(s.Hostname, "its zone is signed: while its answers are split, only their data are looked at, and not their signatures")
-	}
-	if app.Writes != migration.WritesNone {
-		length, text := opts.shiftTime(*app.Shift, time.Duration(low)*time.Second)
-		found.warn(s.Hostname, fmt.Sprintf("its shift takes %s (%s): for that time blue refuses writes, and of those who come to blue nobody can write", length, text))
 	}
 }
 
@@ -144,7 +154,19 @@ func PlanShift(ctx context.Context, opts ShiftOptions) (*plan.Plan, error) {
 	keepers.stopped = true
 	watch := watchData{}
 	var ttl time.Duration
-	for _, e := range entries {
+	for i, e := range entries {
+		if app.Shift.By == migration.ShiftByIngress {
+			d, err := opts.planSplit(ctx, p, app, app.Hostnames[i], e)
+			if err != nil {
+				return nil, err
+			}
+			if d != nil {
+				d.Baselines = baselines
+				watch.Entries = append(watch.Entries, *d)
+				p.Add(opts.splitEntryChange(p.Stage, *d))
+			}
+			continue
+		}
 		d, err := opts.planName(ctx, swap, p, e, keepers)
 		if err != nil {
 			return nil, err
@@ -161,7 +183,7 @@ func PlanShift(ctx context.Context, opts ShiftOptions) (*plan.Plan, error) {
 	watch.Need = max(minRounds, int(watch.For/opts.interval()/2))
 	p.Add(plan.Change{
 		ID: p.Stage + "/watch", Action: actionWatch, Target: app.Name, App: app.Name,
-		Why: fmt.Sprintf("every server is asked until the share is seen (%d answers of each name at least, within %.1f points); meanwhile green is checked for %s: a round every %s, of which %d at least must pass and %d in a row may not fail, else all goes back to blue at once; it only reads",
+		Why: fmt.Sprintf("it is asked again and again who answers, until the share is seen (%d answers of each name at least, within %.1f points); meanwhile green is checked for %s: a round every %s, of which %d at least must pass and %d in a row may not fail, else all goes back to blue at once; it only reads",
 			samples(opts.To, app.Shift.Points(opts.To)), app.Shift.Points(opts.To), watch.Text, opts.interval(), watch.Need, opts.breaches()),
 		Data: plan.JSON(watch),
 	})
@@ -237,6 +259,12 @@ func ApplyShift(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts Shift
 				return nil, fmt.Errorf("read the plan: %w", err)
 			}
 			return opts.split(ctx, c, d)
+		case actionSplit:
+			var d splitData
+			if err := json.Unmarshal(c.Data, &d); err != nil {
+				return nil, fmt.Errorf("read the plan: %w", err)
+			}
+			return opts.splitEntry(ctx, c, d)
 		case actionWatch:
 			var d watchData
 			if err := json.Unmarshal(c.Data, &d); err != nil {
@@ -302,12 +330,22 @@ func (o ShiftOptions) see(ctx context.Context, d watchData) (seen, error) {
 			}
 			out.Measured = append(out.Measured, measured...)
 		}
+		for _, entry := range d.Entries {
+			measured, err := o.measureEntry(ctx, entry)
+			if err != nil {
+				return err
+			}
+			out.Measured = append(out.Measured, measured)
+		}
 		return nil
 	})
 	group.Go(func() error {
 		var baselines map[string]float64
 		if len(d.Names) > 0 {
 			baselines = d.Names[0].Baselines
+		}
+		if len(d.Entries) > 0 {
+			baselines = d.Entries[0].Baselines
 		}
 		var err error
 		out.Rounds, err = o.watch(ctx, vigil{
@@ -341,6 +379,17 @@ func ShiftResultOf(p *plan.Plan, rec plan.Recorder) (ShiftResult, error) {
 			}
 			result.App, result.From, result.To, result.Baselines = c.App, d.From, d.To, d.Baselines
 			result.Names = append(result.Names, ShiftedName{Name: d.Change.Name, Sent: m.Sent, Result: m.Result})
+		case actionSplit:
+			var d splitData
+			var m moved
+			if err := json.Unmarshal(c.Data, &d); err != nil {
+				return result, fmt.Errorf("read the plan: %w", err)
+			}
+			if err := outcome(rec, c.ID, &m); err != nil {
+				return result, err
+			}
+			result.App, result.From, result.To, result.Baselines = c.App, d.From, d.To, d.Baselines
+			result.Names = append(result.Names, ShiftedName{Name: d.Host, Sent: m.Sent})
 		case actionWatch:
 			var s seen
 			if err := outcome(rec, c.ID, &s); err != nil {

@@ -7,18 +7,49 @@ import (
 
 // Shift leads a part of an application's traffic to green in steps, before its names move as a whole.
 type Shift struct {
-	// By says who shares the traffic out: dns (the zone answers by weight, where its provider can).
-	By string `yaml:"by" json:"by" jsonschema:"enum=dns"`
+	// By says who shares the traffic out: dns (the zone answers by weight, where its provider can) or ingress (blue's Ingress, by the
+	// canary annotations of ingress-nginx).
+	By string `yaml:"by" json:"by" jsonschema:"enum=dns,enum=ingress"`
 	// Steps are the shares of the traffic that go to green, in per cent, each larger than the one before. After the last the names move.
 	Steps []int `yaml:"steps" json:"steps" jsonschema:"minItems=1,maxItems=10"`
 	// For is how long the checks must pass at each step; at least the TTL and the margin. Default 5m.
 	For Duration `yaml:"for,omitempty" json:"for,omitempty"`
 	// Tolerance is by how many points the measured share may miss a step, and never more than half of the smaller share. Default 5.
 	Tolerance int `yaml:"tolerance,omitempty" json:"tolerance,omitempty" jsonschema:"minimum=1,maximum=20"`
+	// Port at which green's entry takes requests from blue's ingress, with by: ingress. Default 80.
+	Port int `yaml:"port,omitempty" json:"port,omitempty" jsonschema:"minimum=1,maximum=65535"`
+	// Tell says how an answer tells which side it is from, with by: ingress.
+	Tell *Tell `yaml:"tell,omitempty" json:"tell,omitempty"`
 }
 
-// ShiftByDNS is a shift by the weights of a zone's answers.
-const ShiftByDNS = "dns"
+// Tell is a question at blue's entry whose answers differ between the sides.
+type Tell struct {
+	// Scheme of the requests. Default https.
+	Scheme string `yaml:"scheme,omitempty" json:"scheme,omitempty" jsonschema:"enum=http,enum=https"`
+	// Path that is asked for.
+	Path string `yaml:"path" json:"path"`
+	// Header of the answer that tells the side. Default its body.
+	Header string `yaml:"header,omitempty" json:"header,omitempty"`
+	// OnBlue and OnGreen are texts that only this side's answer holds there.
+	OnBlue  string `yaml:"onBlue" json:"onBlue"`
+	OnGreen string `yaml:"onGreen" json:"onGreen"`
+}
+
+// Ways of a shift.
+const (
+	// ShiftByDNS is by the weights of a zone's answers.
+	ShiftByDNS = "dns"
+	// ShiftByIngress is at blue's Ingress.
+	ShiftByIngress = "ingress"
+)
+
+// BackendPort is the port at green's entry.
+func (s Shift) BackendPort() int {
+	if s.Port == 0 {
+		return 80
+	}
+	return s.Port
+}
 
 // Defaults of a shift.
 const (
@@ -51,6 +82,7 @@ func (v *validator) shift(a *Application, at string) {
 			v.problem(at, fmt.Sprintf("hostname %s stays where it is (switch: backend), so no answer for it could be split", h.Name), "take the shift out: the backend is switched in one change")
 		}
 	}
+	v.shiftAtIngress(a, at)
 	last := 0
 	for i, percent := range s.Steps {
 		if percent <= last || percent > 99 {
@@ -69,5 +101,27 @@ func (v *validator) shift(a *Application, at string) {
 		v.problem(at, "what green writes to its volumes while it has a part of the traffic could not be brought back to blue", mend)
 	case a.Writes != WritesNone && len(a.Buckets) == 0:
 		v.problem(at, "what green accepts while it has a part of the traffic could not be brought back to blue: the application names no bucket", mend+"; or declare writes: none, if it never writes")
+	}
+}
+
+// shiftAtIngress demands what tells the sides apart: without it no share could be measured.
+func (v *validator) shiftAtIngress(a *Application, at string) {
+	s := a.Shift
+	if s.By != ShiftByIngress {
+		if s.Tell != nil || s.Port != 0 {
+			v.problem(at, "port and tell have an effect with by: ingress only", "take them out")
+		}
+		return
+	}
+	for _, h := range a.Hostnames {
+		if h.Ingress == "" {
+			v.problem(at, fmt.Sprintf("hostname %s names no ingress at which its requests could be split", h.Name), "name blue's Ingress: ingress: NAME")
+		}
+	}
+	switch t := s.Tell; {
+	case t == nil:
+		v.problem(at, "nothing says how an answer tells its side, so no share could be measured", "add tell: {path: /, header: X-Side, onBlue: blue, onGreen: green}, or texts of the body without header")
+	case t.OnBlue == "" || t.OnGreen == "" || t.OnBlue == t.OnGreen:
+		v.problem(at+".tell", "onBlue and onGreen must be two texts that differ", "")
 	}
 }

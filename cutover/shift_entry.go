@@ -1,0 +1,276 @@
+package cutover
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/crossfade-project/crossfade/cutover/internal/backend"
+	"github.com/crossfade-project/crossfade/internal/kube"
+	"github.com/crossfade-project/crossfade/internal/migration"
+	"github.com/crossfade-project/crossfade/internal/plan"
+)
+
+// Actions of a split at blue's entry.
+const (
+	actionSplit   plan.Action = "split the requests of"
+	actionUnsplit plan.Action = "lead all requests at blue's entry to blue again, of"
+)
+
+// Annotations of ingress-nginx ("Annotations", section Canary). A canary Ingress takes every other annotation from the Ingress
+// whose host and paths it has, also how the backend is spoken to.
+const (
+	annotationCanary = "nginx.ingress.kubernetes.io/canary"
+	annotationWeight = "nginx.ingress.kubernetes.io/canary-weight"
+	controllerNginx  = "k8s.io/ingress-nginx"
+)
+
+// splitData is what splitting the requests of one host at blue's entry consumes, and all that taking it back needs.
+type splitData struct {
+	App  string         `json:"app"`
+	Ref  backend.Ref    `json:"ref"`
+	Host string         `json:"host"`
+	Tell migration.Tell `json:"tell"`
+	// Rules are blue's own for the host. They are not changed.
+	Rules json.RawMessage `json:"rules"`
+	// Service and Canary are objects of ours on blue.
+	Service *unstructured.Unstructured `json:"service"`
+	Canary  *unstructured.Unstructured `json:"canary"`
+	Entry   Entry                      `json:"entry"`
+	Green   Entry                      `json:"green"`
+	From    int                        `json:"from"`
+	To      int                        `json:"to"`
+	Points  float64                    `json:"points"`
+	// Baselines are taken with the first step.
+	Baselines map[string]float64 `json:"baselines,omitempty"`
+}
+
+// judgeEntryShift says early what stands in the way of a split at blue's entry.
+func judgeEntryShift(ctx context.Context, opts Options, s NameState, found *Inspection) error {
+	if s.Green.known() && s.Green.Target == "" {
+		found.refuse(s.Hostname, fmt.Sprintf("green has only an address (%s), and blue's ingress can send to a name", s.Green), "give green a name: target under green of the hostname")
+	}
+	if opts.Blue.Kube == nil {
+		return nil
+	}
+	why, err := notNginx(ctx, opts.Blue.Kube, s.Blue.Class)
+	if err == nil && why != "" {
+		found.refuse(s.Hostname, why, "take the shift out: the names then move in one change; or, at Route 53 and Cloud DNS, say by: dns")
+	}
+	return err
+}
+
+// notNginx says why a class is not known to be ingress-nginx's, or nothing.
+func notNginx(ctx context.Context, client *kube.Client, class string) (string, error) {
+	if class == "" {
+		return "blue's Ingress names no class, so it is not known who serves it", nil
+	}
+	got, err := client.Typed.NetworkingV1().IngressClasses().Get(ctx, class, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err), apierrors.IsForbidden(err):
+		return fmt.Sprintf("the IngressClass %s could not be read (%v), so it is not known who serves blue's Ingress", class, err), nil
+	case err != nil:
+		return "", fmt.Errorf("read IngressClass %s: %w", class, err)
+	case got.Spec.Controller != controllerNginx:
+		return fmt.Sprintf("blue's Ingress is served by %s, and requests are split by the canary annotations of %s only", got.Spec.Controller, controllerNginx), nil
+	}
+	return "", nil
+}
+
+// planSplit plans one step for one hostname. It returns nil where a refusal was added.
+func (o ShiftOptions) planSplit(ctx context.Context, p *plan.Plan, app migration.Application, h migration.Hostname, e Entries) (*splitData, error) {
+	var found Inspection
+	if err := judgeEntryShift(ctx, o.Options, NameState{Entries: e}, &found); err != nil {
+		return nil, err
+	}
+	if !e.Green.known() {
+		found.refuse(e.Hostname, "green's entry is not known: "+e.Green.Missing, "see that green's entry has an address")
+	}
+	p.Refusals, p.Notes = append(p.Refusals, found.Refusals...), append(p.Notes, found.Notes...)
+	if len(found.Refusals) > 0 {
+		return nil, nil
+	}
+	ref := backend.Ref{Kind: backend.Ingress, Namespace: o.Blue.namespace(app.Namespace), Name: h.Ingress}
+	state, err := backend.Read(ctx, o.Blue.Kube, ref, e.Hostname)
+	if err != nil {
+		return nil, fmt.Errorf("plan the split of %s: %w", e.Hostname, err)
+	}
+	d := &splitData{App: app.Name, Ref: ref, Host: state.Host, Tell: *app.Shift.Tell, Rules: state.Rules, Entry: e.Blue, Green: e.Green, From: o.From, To: o.To, Points: app.Shift.Points(o.To)}
+	return d, o.makeSplit(d, app.Shift.BackendPort(), state)
+}
+
+// makeSplit writes the two objects: a Service that stands for green's entry, and a canary Ingress with blue's paths that leads to it.
+func (o ShiftOptions) makeSplit(d *splitData, port int, state *backend.State) error {
+	sum := sha256.Sum256([]byte(d.App + " " + d.Host))
+	name := "crossfade-shift-" + hex.EncodeToString(sum[:6])
+	d.Service = backend.ExternalName(o.Migration, d.Ref.Namespace, name, strings.TrimSuffix(d.Green.Target, "."), []corev1.ServicePort{{Name: "green", Port: int32(port)}})
+	rules, err := backend.Replace(backend.Ingress, state.Rules, func(backend.Target) ([]backend.Target, error) {
+		return []backend.Target{{Service: name, Port: backend.Port{Number: int64(port)}}}, nil
+	})
+	if err != nil {
+		return fmt.Errorf("plan the split of %s: %w", d.Host, err)
+	}
+	var list []any
+	if err := json.Unmarshal(rules, &list); err != nil {
+		return fmt.Errorf("plan the split of %s: %w", d.Host, err)
+	}
+	spec := map[string]any{"rules": list}
+	if class, ok, err := unstructured.NestedString(state.Object.Object, "spec", "ingressClassName"); ok && err == nil {
+		spec["ingressClassName"] = class
+	}
+	canary := &unstructured.Unstructured{Object: map[string]any{"apiVersion": backend.GroupIngress + "/v1", "kind": backend.Ingress, "spec": spec}}
+	canary.SetNamespace(d.Ref.Namespace)
+	canary.SetName(name)
+	annotations := map[string]string{annotationCanary: "true", annotationWeight: strconv.Itoa(d.To)}
+	if class := state.Object.GetAnnotations()["kubernetes.io/ingress.class"]; class != "" {
+		annotations["kubernetes.io/ingress.class"] = class
+	}
+	canary.SetAnnotations(annotations)
+	backend.Own(canary, o.Migration)
+	// Numbers as an API server gives them, so that what is there can be compared.
+	raw, err := canary.MarshalJSON()
+	if err != nil {
+		return err
+	}
+	d.Canary = new(unstructured.Unstructured)
+	return d.Canary.UnmarshalJSON(raw)
+}
+
+func (o ShiftOptions) splitEntryChange(stage string, d splitData) plan.Change {
+	return plan.Change{
+		ID: stage + "/" + d.Host, Action: actionSplit, Target: d.Host, App: d.App,
+		Why: fmt.Sprintf("%d of 100 requests that reach %s go to %s, by the canary Ingress %s/%s; it was %d; blue's own Ingress is not touched",
+			d.To, d.Ref, d.Green, d.Canary.GetNamespace(), d.Canary.GetName(), d.From),
+		ReliesOn: []plan.Reliance{
+			{What: fmt.Sprintf("rules of %s for %s", d.Ref, d.Host), Is: backend.Describe(d.Rules)},
+			{What: "checks on green", Is: string(Passed)},
+		},
+		Reverse: &plan.Reverse{Action: actionUnsplit, How: fmt.Sprintf("take away Ingress and Service %s/%s: blue's Ingress then leads to blue alone", d.Canary.GetNamespace(), d.Canary.GetName())},
+		Data:    plan.JSON(d),
+	}
+}
+
+// splitEntry makes one step: green must pass its checks, and blue's rules must be those of the plan.
+func (o ShiftOptions) splitEntry(ctx context.Context, c plan.Change, d splitData) (moved, error) {
+	entries, err := FindEntries(ctx, o.Options, o.App)
+	if err != nil {
+		return moved{}, err
+	}
+	gates, err := Check(ctx, CheckOptions{Options: o.Options, App: o.App, Side: sideGreen, Entries: entries})
+	if err != nil {
+		return moved{}, err
+	}
+	if Verdict(gates) != Passed {
+		return moved{}, &GateError{App: o.App, Gates: gates}
+	}
+	state, err := backend.Read(ctx, o.Blue.Kube, d.Ref, d.Host)
+	if err != nil {
+		return moved{}, err
+	}
+	if !backend.Same(state.Rules, d.Rules) {
+		return moved{}, &plan.MovedError{Change: c.ID, What: fmt.Sprintf("rules of %s for %s", d.Ref, d.Host), Was: backend.Describe(d.Rules), Now: backend.Describe(state.Rules)}
+	}
+	for _, obj := range []*unstructured.Unstructured{d.Service, d.Canary} {
+		if _, err := backend.Put(ctx, o.Blue.Kube, obj); err != nil {
+			return moved{}, err
+		}
+	}
+	return moved{Sent: o.now(), Gates: gates}, nil
+}
+
+// measureEntry counts which side answers requests through blue's entry.
+func (o Options) measureEntry(ctx context.Context, d splitData) (Measured, error) {
+	base := probe{
+		opts: CheckOptions{Options: o}, app: d.App, entry: d.Entry, port: d.Entry.Port,
+		check: migration.Check{HTTP: &migration.HTTPCheck{Scheme: d.Tell.Scheme, Path: d.Tell.Path}},
+	}
+	base.entry.Hostname = d.Host + "."
+	var at []netip.AddrPort
+	var places []ServerShare
+	for _, addr := range d.Entry.Addresses {
+		to := netip.AddrPortFrom(addr, uint16(d.Entry.Port))
+		at, places = append(at, to), append(places, ServerShare{Server: "blue's entry", Addr: to.String()})
+	}
+	t := tally{app: d.App, name: d.Host, typ: "requests", wanted: d.To, points: d.Points, places: places}
+	return o.until(ctx, t, func(ctx context.Context, i int, s *ServerShare) error {
+		got, err := base.get(ctx, base.check.HTTP, at[i], nil)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			s.Silent++
+			return nil
+		}
+		text := got.body
+		if d.Tell.Header != "" {
+			text = strings.Join(got.header.Values(d.Tell.Header), ",")
+		}
+		switch blue, green := strings.Contains(text, d.Tell.OnBlue), strings.Contains(text, d.Tell.OnGreen); {
+		case green && !blue:
+			s.Green++
+		case blue && !green:
+			s.Blue++
+		default:
+			s.Silent++ // it says of neither side that it answered
+		}
+		return nil
+	})
+}
+
+// UnsplitOptions say whose split at blue's entry is taken back.
+type UnsplitOptions struct {
+	Options
+	App string
+	// Shift is the plan of the step that was taken last, or was about to be.
+	Shift *plan.Plan
+}
+
+// PlanUnsplit plans to lead all requests at blue's entry to blue again, from whatever share.
+func PlanUnsplit(_ context.Context, opts UnsplitOptions) (*plan.Plan, error) {
+	p := plan.New(opts.Migration, stageOr(opts.Options, "unshift", opts.App))
+	if opts.Shift == nil {
+		return p, nil
+	}
+	for _, c := range opts.Shift.Changes {
+		if c.Action != actionSplit {
+			continue
+		}
+		p.Add(plan.Change{
+			ID: p.Stage + "/" + c.Target, Action: actionUnsplit, Target: c.Target, App: c.App,
+			Why:  "the objects of the split go, first the canary Ingress; blue's own Ingress was never changed; nothing is taken back",
+			Data: c.Data,
+		})
+	}
+	return p, nil
+}
+
+// ApplyUnsplit takes the objects of a split away. What somebody else has changed of them in the meantime, but for the weight, stays, and
+// is an error.
+func ApplyUnsplit(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts UnsplitOptions) (struct{}, error) {
+	return struct{}{}, plan.Run(ctx, p, rec, opts.runOptions(), func(ctx context.Context, c plan.Change) (any, error) {
+		var d splitData
+		if err := json.Unmarshal(c.Data, &d); err != nil {
+			return nil, fmt.Errorf("read the plan: %w", err)
+		}
+		canary := d.Canary.DeepCopy()
+		annotations := canary.GetAnnotations()
+		delete(annotations, annotationWeight) // of whichever step
+		canary.SetAnnotations(annotations)
+		for _, obj := range []*unstructured.Unstructured{canary, d.Service} {
+			if err := backend.Drop(ctx, opts.Blue.Kube, obj); err != nil {
+				return nil, err
+			}
+		}
+		return nil, nil
+	})
+}

@@ -1,0 +1,246 @@
+package cutover_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/crossfade-project/crossfade/cutover"
+	"github.com/crossfade-project/crossfade/internal/kube"
+	"github.com/crossfade-project/crossfade/internal/migration"
+	"github.com/crossfade-project/crossfade/internal/plan"
+)
+
+// ingress is a stand-in for ingress-nginx: it is not the controller. It reads the Ingresses of one namespace from a real API server, and sends
+// requests where the documentation says ("Annotations", section Canary): an Ingress with canary "true" takes canary-weight of 100
+// requests of the host and path that a plain Ingress of the same class has, and nothing where there is no plain one. Services
+// are servers of the test, by name; one of type ExternalName is the server of its name.
+type ingress struct {
+	client    *kube.Client
+	namespace string
+	servers   map[string]http.Handler
+
+	mu     sync.Mutex
+	read   time.Time
+	main   string // servers
+	canary string
+	weight int
+	random *rand.Rand
+}
+
+func (i *ingress) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	i.mu.Lock()
+	if time.Since(i.read) > 5*time.Millisecond {
+		i.refresh(r.Context(), strings.Split(r.Host, ":")[0])
+		i.read = time.Now()
+	}
+	to := i.main
+	if i.canary != "" && i.random.IntN(100) < i.weight {
+		to = i.canary
+	}
+	server := i.servers[to]
+	i.mu.Unlock()
+	if server == nil {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return
+	}
+	server.ServeHTTP(w, r)
+}
+
+// refresh follows the objects; i.mu is held.
+func (i *ingress) refresh(ctx context.Context, host string) {
+	list, err := i.client.Typed.NetworkingV1().Ingresses(i.namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return
+	}
+	i.main, i.canary, i.weight = "", "", 0
+	for _, ing := range list.Items {
+		if ing.Spec.IngressClassName == nil || *ing.Spec.IngressClassName != "nginx" || len(ing.Spec.Rules) == 0 || ing.Spec.Rules[0].Host != host {
+			continue
+		}
+		name := ing.Spec.Rules[0].HTTP.Paths[0].Backend.Service.Name
+		if svc, err := i.client.Typed.CoreV1().Services(i.namespace).Get(ctx, name, metav1.GetOptions{}); err == nil && svc.Spec.Type == corev1.ServiceTypeExternalName {
+			name = svc.Spec.ExternalName
+		}
+		if ing.Annotations["nginx.ingress.kubernetes.io/canary"] != "true" {
+			i.main = name
+			continue
+		}
+		i.canary = name
+		i.weight, _ = strconv.Atoi(ing.Annotations["nginx.ingress.kubernetes.io/canary-weight"])
+	}
+	if i.main == "" {
+		i.canary = ""
+	}
+}
+
+// entryWorld is a world whose blue entry is the stand-in, on a real API server.
+func entryWorld(t *testing.T, client *kube.Client, namespace, class string) *world {
+	t.Helper()
+	w := newWorld(t)
+	ctx := t.Context()
+	if _, err := client.Typed.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	prefix := networkingv1.PathTypePrefix
+	_, err := client.Typed.NetworkingV1().Ingresses(namespace).Create(ctx, &networkingv1.Ingress{
+		ObjectMeta: metav1.ObjectMeta{Name: "shop", Annotations: map[string]string{"nginx.ingress.kubernetes.io/proxy-body-size": "8m"}},
+		Spec: networkingv1.IngressSpec{IngressClassName: &class, Rules: []networkingv1.IngressRule{{Host: "shop.apps.test", IngressRuleValue: networkingv1.IngressRuleValue{
+			HTTP: &networkingv1.HTTPIngressRuleValue{Paths: []networkingv1.HTTPIngressPath{{Path: "/", PathType: &prefix, Backend: networkingv1.IngressBackend{
+				Service: &networkingv1.IngressServiceBackend{Name: "web", Port: networkingv1.ServiceBackendPort{Number: 80}},
+			}}}},
+		}}}},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	front := &ingress{client: client, namespace: namespace, servers: map[string]http.Handler{"web": w.blue, "green.lb.test": w.green}, random: rand.New(rand.NewPCG(2, 7))}
+	listener, err := net.Listen("tcp", netip.AddrPortFrom(netip.MustParseAddr("127.0.0.4"), w.blue.addr.Port()).String())
+	if err != nil {
+		t.Skipf("the port is taken: %v", err)
+	}
+	server := &httptest.Server{Listener: listener, Config: &http.Server{Handler: front}}
+	server.Start()
+	t.Cleanup(server.Close)
+	app := &w.opts.Applications[0]
+	app.Namespace, app.Writes = namespace, migration.WritesNone
+	app.Hostnames[0].Ingress = "shop"
+	app.Hostnames[0].Blue = &migration.Entry{Target: "blue.lb.test.", Address: "127.0.0.4"}
+	app.Shift = &migration.Shift{
+		By: migration.ShiftByIngress, Steps: []int{20, 50}, For: migration.Duration(time.Minute), Tolerance: 10,
+		Tell: &migration.Tell{Scheme: "http", Path: "/", OnBlue: "hello from blue", OnGreen: "hello from green"},
+	}
+	w.opts.Blue, w.opts.Green = cutover.Side{Kube: client}, cutover.Side{Kube: client, Namespaces: map[string]string{namespace: namespace + "-green"}}
+	return w
+}
+
+// objects are the Ingresses and Services of a namespace, with their resource versions where they are blue's own.
+func objects(t *testing.T, client *kube.Client, namespace string) []string {
+	t.Helper()
+	var list []string
+	ings, err := client.Typed.NetworkingV1().Ingresses(namespace).List(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, ing := range ings.Items {
+		list = append(list, fmt.Sprintf("Ingress %s %s", ing.Name, ing.ResourceVersion))
+	}
+	svcs, err := client.Typed.CoreV1().Services(namespace).List(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, svc := range svcs.Items {
+		list = append(list, "Service "+svc.Name)
+	}
+	return list
+}
+
+// TestC21_RequestsAreSplitAtBluesEntry: in steps, measured through blue's entry, and back from whatever share; blue's own Ingress is never
+// written.
+func TestC21_RequestsAreSplitAtBluesEntry(t *testing.T) {
+	client := startLight(t)
+	for class, controller := range map[string]string{"nginx": "k8s.io/ingress-nginx", "other": "example.com/other"} {
+		_, err := client.Typed.NetworkingV1().IngressClasses().Create(t.Context(), &networkingv1.IngressClass{
+			ObjectMeta: metav1.ObjectMeta{Name: class}, Spec: networkingv1.IngressClassSpec{Controller: controller},
+		}, metav1.CreateOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Run("there and back", func(t *testing.T) { splitThereAndBack(t, client) })
+	t.Run("a side that does not tell", func(t *testing.T) {
+		w := entryWorld(t, client, "mute", "nginx")
+		w.opts.Applications[0].Shift.Tell.OnGreen = "hello from nobody"
+		if _, _, err := w.step(t, cutover.TTLResult{}, 0, 20); !errors.Is(err, cutover.ErrInconclusive) {
+			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("another controller", func(t *testing.T) {
+		w := entryWorld(t, client, "foreign", "other")
+		p, err := cutover.PlanShift(t.Context(), w.shiftOptions(cutover.TTLResult{}, 0, 20))
+		if err != nil || !refusedFor(p, "served by example.com/other") {
+			t.Errorf("got %+v, %v", p, err)
+		}
+	})
+}
+
+func splitThereAndBack(t *testing.T, client *kube.Client) {
+	w := entryWorld(t, client, "split", "nginx")
+	before := objects(t, client, "split")
+	var last *plan.Plan
+	from := 0
+	for _, to := range []int{20, 50} {
+		p, result, err := w.step(t, cutover.TTLResult{}, from, to)
+		if err != nil {
+			t.Fatalf("step to %d: %v", to, err)
+		}
+		m := result.Measured[0]
+		if off := m.Percent - float64(to); len(result.Measured) != 1 || off > 10 || off < -10 || m.Type != "requests" || m.Blue+m.Green < 200 {
+			t.Errorf("step to %d: measured %s", to, m)
+		}
+		last, from = p, to
+	}
+	// Killed before its outcome was recorded, a step is made again, and nothing is doubled.
+	w.rec = &plan.MemoryRecorder{}
+	opts := w.shiftOptions(cutover.TTLResult{}, 20, 50)
+	if _, err := cutover.ApplyShift(t.Context(), last, w.rec, opts); err != nil {
+		t.Errorf("again: %v", err)
+	}
+	if now := objects(t, client, "split"); len(now) != 3 || !strings.Contains(fmt.Sprint(now), before[0]) {
+		t.Errorf("before %v, now %v", before, now)
+	}
+	// A breach: green fails, and the way back comes from a plan whose weight is another than what is there.
+	w.green.status.Store(http.StatusInternalServerError)
+	w.rec = &plan.MemoryRecorder{}
+	if _, err := cutover.ApplyShift(t.Context(), last, w.rec, opts); err == nil {
+		t.Error("green fails, and the step passes")
+	}
+	weigh(t, client, "split", "35")
+	for range 2 {
+		back := cutover.UnsplitOptions{Options: w.opts, App: "shop", Shift: last}
+		p, err := cutover.PlanUnsplit(t.Context(), back)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.rec = &plan.MemoryRecorder{}
+		if _, err := cutover.ApplyUnsplit(t.Context(), p, w.rec, back); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if now := objects(t, client, "split"); fmt.Sprint(now) != fmt.Sprint(before) {
+		t.Errorf("before %v, now %v", before, now)
+	}
+}
+
+// weigh sets the weight of the one canary by hand.
+func weigh(t *testing.T, client *kube.Client, namespace, weight string) {
+	t.Helper()
+	list, err := client.Typed.NetworkingV1().Ingresses(namespace).List(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, ing := range list.Items {
+		if ing.Annotations["nginx.ingress.kubernetes.io/canary"] == "true" {
+			ing.Annotations["nginx.ingress.kubernetes.io/canary-weight"] = weight
+			if _, err := client.Typed.NetworkingV1().Ingresses(namespace).Update(t.Context(), &ing, metav1.UpdateOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			return
+		}
+	}
+	t.Fatal("there is no canary")
+}
