@@ -42,7 +42,7 @@ func FileFields() Table {
 	t.add(group, `rehearsal blue green archive identity state stores accessKey secretKey secret from to bind buckets maps restore
 		patches target json applications hostnames payload export import freeze enter leave probe http pods checks tcp tls drain
 		requests zones rfc2136 route53 cloudDNS azureDNS cloudflare file token serviceAccount cutover retirement delete patch externalDNS accessLogs fields brownOut forward`)
-	t.add(show, `when families sameHeaders timezone weekdays closed spare wait approval approvalAfter events by steps tolerance onBlue onGreen`)
+	t.add(show, `when families sameHeaders timezone weekdays closed spare wait approval approvalAfter events by steps tolerance header onBlue onGreen`)
 	t.add(group, `grpc probes prometheus p50 p95 p99 password baseline windows open waves notifications webhook urlFrom shift tell`)
 	t.add(group, `pause`)
 	t.add(show, `blue green`) // a list under pause
