@@ -12,7 +12,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/crossfade-project/crossfade/cutover"
+	"golang.org/x/crypto/ssh"
+
 	"github.com/crossfade-project/crossfade/internal/attest"
 	"github.com/crossfade-project/crossfade/internal/cli"
 	"github.com/crossfade-project/crossfade/internal/journal"
@@ -26,6 +27,9 @@ type AuditOptions struct {
 	Head string
 	// Report is the path of a report that was kept: what `run -o json` printed, or a copy of a file of reports/.
 	Report string
+	// PublicKey must have signed the manifests and the certificate: the path of a public key, or its line. Empty takes the keys that
+	// the journal names.
+	PublicKey string
 }
 
 // AuditVerdict is what one check found.
@@ -73,7 +77,8 @@ type auditor struct {
 	m       *Migration
 	log     *journal.Log
 	audit   *Audit
-	witness bool // the head was compared with something kept apart
+	key     ssh.PublicKey // must have signed; nil takes the keys that the journal names
+	witness bool          // the head was compared with something kept apart
 }
 
 func (a *auditor) add(what string, v AuditVerdict, mend, form string, args ...any) {
@@ -86,13 +91,19 @@ func (a *auditor) add(what string, v AuditVerdict, mend, form string, args ...an
 // Audit checks the journal's chain, the plans that it names, and its head against what is kept apart from it. It takes no lock
 // and no lease, and changes nothing.
 func (m *Migration) Audit(ctx context.Context, opts AuditOptions) (*Audit, error) {
-	log, err := journal.Examine(m.file.StateDir())
-	if errors.Is(err, journal.ErrNone) {
-		return nil, fmt.Errorf("%w: nothing was begun here, or the state directory is another", err)
+	log, broken := journal.Examine(m.file.StateDir())
+	if errors.Is(broken, journal.ErrNone) {
+		return nil, fmt.Errorf("%w: nothing was begun here, or the state directory is another", broken)
 	}
+	var err error
 	a := &auditor{m: m, log: log, audit: &Audit{Migration: m.file.Name, Records: len(log.Records), Head: log.Head}}
-	a.chain(err)
-	if err == nil {
+	if opts.PublicKey != "" {
+		if a.key, err = attest.ReadPublic(opts.PublicKey); err != nil {
+			return nil, err
+		}
+	}
+	a.chain(broken)
+	if broken == nil {
 		if err := m.owns(log); err != nil {
 			return nil, err
 		}
@@ -163,24 +174,15 @@ func (a *auditor) plans() {
 	}
 }
 
-// certificate compares the file beside the journal with what the journal says of it.
+// certificate checks the retirement certificate, where there is one.
 func (a *auditor) certificate() {
-	s := a.log.Stage("certificate")
-	if !s.Finished {
-		return
-	}
-	var made, found cutover.Certificate
-	raw, err := os.ReadFile(filepath.Join(a.m.file.StateDir(), certificateJSON))
-	if err == nil {
-		err = errors.Join(json.Unmarshal(s.Result, &made), json.Unmarshal(raw, &found))
-	}
+	made, err := a.m.certificate(a.log)
 	switch {
+	case !a.log.Stage("certificate").Finished:
 	case err != nil:
-		a.add("certificate", DoesNot, "`crossfade run --redo certificate` writes it again", "%v", err)
-	case made.Hash != found.Hash:
-		a.add("certificate", DoesNot, "`crossfade run --redo certificate` writes it again", "%s has hash %s, and the journal tells of %s", certificateJSON, found.Hash, made.Hash)
+		a.add("certificate", DoesNot, a.mendJournal(), "%v", err)
 	default:
-		a.add("certificate", Holds, "", "%s has the hash that the journal tells of", certificateJSON)
+		a.audit.Checks = append(a.audit.Checks, a.m.checkCertificate(a.log, made, a.key)...)
 	}
 }
 
@@ -193,7 +195,7 @@ func (a *auditor) proven() {
 			continue // not proven yet, or by a version that signed nothing
 		}
 		what, mend := "signed manifest of bucket "+b.Name, "put manifests back from a backup; `crossfade verify` compares both sides anew"
-		c, _, err := attest.Read(a.m.manifest(b)+provenSuffix, attest.ReadOptions{})
+		c, _, err := attest.Read(a.m.manifest(b)+provenSuffix, attest.ReadOptions{Key: a.key})
 		switch {
 		case err != nil:
 			a.add(what, DoesNot, mend, "%v", err)

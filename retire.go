@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 
 	"github.com/crossfade-project/crossfade/cutover"
 	"github.com/crossfade-project/crossfade/internal/cli"
@@ -56,6 +58,11 @@ func (m *Migration) Retire(ctx context.Context, opts RetireOptions) (_ *Retireme
 	if err != nil {
 		return nil, err
 	}
+	if log.Stage("retire").Plan == "" {
+		if err := m.lookAgain(ctx); err != nil {
+			return nil, err
+		}
+	}
 	for _, s := range append(m.endForwards(m.journal.Stage), m.retirement(cert, opts.Confirm)...) {
 		if err := m.take(ctx, s); err != nil {
 			return nil, err
@@ -101,12 +108,66 @@ func (m *Migration) certificateThatHolds(ctx context.Context, log *journal.Log) 
 		return cert, fmt.Errorf("ask blue who it is: %w", err)
 	}
 	if err := cert.Valid(m.file.Name, id, m.opts.Clock.Now()); err != nil {
-		return cert, refuse(err.Error(), "let `crossfade run --redo idle` watch blue again, then `crossfade run --redo certificate`")
+		return cert, refuse(err.Error(), "let `crossfade run --redo idle` watch blue again and certify it")
 	}
 	if why := m.refuseWithoutBrownOut(cert, log); why != "" {
 		return cert, refuse(why, "let `crossfade run` take the brown-out, then `crossfade run --redo certificate`")
 	}
-	return cert, nil
+	return cert, m.refuseCertificate(log, cert)
+}
+
+// lookAgain looks at blue once more, and refuses what was used, lost or not seen since the certificate was made.
+func (m *Migration) lookAgain(ctx context.Context) error {
+	opts, err := m.idleOptions(ctx, true)
+	if err != nil {
+		return err
+	}
+	sample, err := cutover.LookAgain(ctx, opts)
+	if err != nil {
+		return err
+	}
+	const again = "; then let `crossfade run --redo idle` watch blue again and certify it"
+	refused := &RefusedError{Stage: "retire"}
+	for _, o := range sample.Observations {
+		r := plan.Refusal{What: o.Evidence, Why: o.Text}
+		switch {
+		case o.Use == cutover.Used:
+			r.Why = "blue was used since it was certified: " + strings.Join(append([]string{o.Text}, o.Details...), "; ")
+			r.Mend = "find out who still comes, and move them" + again
+		case o.Use == cutover.Unseen:
+			r.Why, r.Mend = "whether blue was used since it was certified is not known: "+o.Text, "see that it can be asked, and retire again"
+		case o.Lost != "":
+			r.Why, r.Mend = "whether blue was used since it was certified is not known: "+o.Lost, "keep blue still"+again
+		default:
+			continue
+		}
+		refused.Refusals = append(refused.Refusals, r)
+	}
+	if len(refused.Refusals) > 0 {
+		return refused
+	}
+	return nil
+}
+
+// refuseCertificate refuses a certificate that was changed, or of another migration, or that is not for what would be deleted.
+func (m *Migration) refuseCertificate(log *journal.Log, cert cutover.Certificate) error {
+	refused := &RefusedError{Stage: "retire"}
+	for _, c := range m.checkCertificate(log, cert, nil) {
+		if c.Verdict != Holds {
+			refused.Refusals = append(refused.Refusals, plan.Refusal{What: c.What, Why: c.Text, Mend: c.Mend})
+		}
+	}
+	for _, ns := range m.file.Retirement.Delete.Namespaces {
+		if !slices.Contains(cert.Delete, ns) {
+			refused.Refusals = append(refused.Refusals, plan.Refusal{
+				What: "namespace " + ns, Why: "the certificate is not for deleting it", Mend: "let `crossfade run --redo certificate` certify what the file says now",
+			})
+		}
+	}
+	if len(refused.Refusals) > 0 {
+		return refused
+	}
+	return nil
 }
 
 // retirement are the last stages of a migration.

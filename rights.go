@@ -163,6 +163,12 @@ func (m *Migration) secretRights() []kube.Right {
 			}
 		}
 	}
+	if m.file.Retirement != nil {
+		for _, q := range m.file.Retirement.Prometheus {
+			add(q.Password, fmt.Sprintf("retirement.prometheus %q: password", q.Name))
+			add(q.Token, fmt.Sprintf("retirement.prometheus %q: token", q.Name))
+		}
+	}
 	for _, n := range m.file.Notifications {
 		if n.Webhook != nil {
 			add(n.Webhook.URLFrom, "notifications."+n.Name+".webhook.urlFrom")

@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -231,15 +229,6 @@ func (m *Migration) releaseNames(ctx context.Context, open rollback) error {
 // blueServesAgain forgets that blue was idle, and all that was concluded from it (I10).
 func (m *Migration) blueServesAgain(why string) error {
 	return errors.Join(m.resetAll([]string{"idle", stageBrownOut, "certificate", "retire", "restore-ttl"}, why), m.removeCertificate())
-}
-
-func (m *Migration) removeCertificate() error {
-	for _, name := range []string{certificateJSON, certificatePage} {
-		if err := os.Remove(filepath.Join(m.file.StateDir(), name)); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("remove the certificate, which does not hold any more: %w", err)
-		}
-	}
-	return nil
 }
 
 // unfinishedRollback finds a rollback that was begun and not ended.

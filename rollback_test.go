@@ -14,6 +14,7 @@ import (
 
 	"github.com/crossfade-project/crossfade/cutover"
 	"github.com/crossfade-project/crossfade/cutover/zone"
+	"github.com/crossfade-project/crossfade/internal/attest"
 	"github.com/crossfade-project/crossfade/internal/clock"
 	"github.com/crossfade-project/crossfade/internal/plan"
 )
@@ -185,7 +186,11 @@ func TestARollbackThatWasBrokenOffIsFinished(t *testing.T) {
 	m.begun = true
 	finishes(t, m, "export", "idle", "certificate", "warm/x")
 	finishes(t, m, "freeze/one", "start/one", "swap/one", "return/one", "return-settle/one", "stop/one", "thaw/one")
-	if err := m.writeCertificate(cutover.Certificate{}); err != nil {
+	key, err := attest.ReadOrMakeKey(filepath.Join(m.file.StateDir(), signingKey))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.writeCertificate(cutover.Certificate{}, nil, key); err != nil {
 		t.Fatal(err)
 	}
 	note(t, m, noteRollback, rollback{Turns: []string{"wave 1: one", "wave 2: two"}, Actor: "ann@desk"})

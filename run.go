@@ -65,7 +65,7 @@ func (m *Migration) Run(ctx context.Context, opts RunOptions) (_ *Report, err er
 		if err := m.mayRedo(opts.Redo, stages); err != nil {
 			return nil, err
 		}
-		if err := m.journal.Reset(opts.Redo, "asked for by --redo"); err != nil {
+		if err := m.resetAll(append([]string{opts.Redo}, restOn(opts.Redo)...), "asked for by --redo"); err != nil {
 			return nil, err
 		}
 	}
@@ -185,6 +185,17 @@ func (m *Migration) takeWithNewPorts(ctx context.Context, s stage, cause error) 
 		return err
 	}
 	return m.take(ctx, s)
+}
+
+// restOn are the stages that are concluded from a stage alone: taken again, it takes them along.
+func restOn(stage string) []string {
+	switch stage {
+	case stageBrownOut:
+		return []string{"certificate"}
+	case "idle":
+		return []string{stageBrownOut, "certificate"}
+	}
+	return nil
 }
 
 // mayRedo refuses to take a stage again whose plan is the way back: a freeze that is planned on a frozen blue would take the frozen

@@ -47,7 +47,7 @@ func (m *Migration) brownOutFailed(cause error) error {
 }
 
 func (m *Migration) brownOutOptions(ctx context.Context) (cutover.BrownOutOptions, error) {
-	idle, err := m.idleOptions(ctx)
+	idle, err := m.idleOptions(ctx, false)
 	if err != nil {
 		return cutover.BrownOutOptions{}, err
 	}

@@ -65,7 +65,7 @@ func (m *Migration) preflight(ctx context.Context) (*plan.Plan, error) {
 	m.lookAtZones(ctx, p, reached && seen.Blue.UID == seen.Green.UID)
 	m.lookAtWaits(p)
 	m.lookAtForwards(ctx, p, reached)
-	refusals, notes := cutover.ExamineGates(ctx, cutover.Options{Applications: m.file.Applications, Clock: m.opts.Clock, Secret: m.secret})
+	refusals, notes := m.examineQueries(ctx)
 	p.Refusals, p.Notes = append(p.Refusals, refusals...), append(p.Notes, notes...)
 	if m.file.Rehearsal != nil {
 		p.Note(plan.Warning, "rehearsal", "safety times are shortened on purpose; every report and the certificate say so")

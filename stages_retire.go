@@ -5,8 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
+	"slices"
 
 	"github.com/crossfade-project/crossfade/bucketsync"
 	"github.com/crossfade-project/crossfade/cutover"
@@ -51,7 +50,7 @@ func (m *Migration) idleStage() stage {
 			Why: "blue may be destroyed only when nobody uses it; nothing is changed, so nothing is taken back",
 		},
 		func(ctx context.Context) (cutover.Idle, error) {
-			opts, err := m.idleOptions(ctx)
+			opts, err := m.idleOptions(ctx, false)
 			if err != nil {
 				return cutover.Idle{}, err
 			}
@@ -59,7 +58,8 @@ func (m *Migration) idleStage() stage {
 		})
 }
 
-func (m *Migration) idleOptions(ctx context.Context) (cutover.IdleOptions, error) {
+// idleOptions are those of the watch; once, those of a single look.
+func (m *Migration) idleOptions(ctx context.Context, once bool) (cutover.IdleOptions, error) {
 	opts, err := m.cutoverOptions(ctx, "idle")
 	if err != nil {
 		return cutover.IdleOptions{}, err
@@ -73,7 +73,7 @@ func (m *Migration) idleOptions(ctx context.Context) (cutover.IdleOptions, error
 		return cutover.IdleOptions{}, err
 	}
 	evidence, err := cutover.BlueEvidence(ctx, cutover.BlueEvidenceOptions{
-		Options: opts, Retirement: *m.file.Retirement, Helper: m.file.Blue.Helper, Held: ttl.Names, Forwards: forwards,
+		Options: opts, Retirement: *m.file.Retirement, Helper: m.file.Blue.Helper, Held: ttl.Names, Forwards: forwards, Once: once,
 	})
 	if err != nil {
 		return cutover.IdleOptions{}, err
@@ -88,12 +88,25 @@ func (m *Migration) idleOptions(ctx context.Context) (cutover.IdleOptions, error
 	return result, nil
 }
 
+// samplesOfIdle are the samples from which the last finished watch within the first records concluded that blue is idle.
+func samplesOfIdle(log *journal.Log, records int) []cutover.Sample {
+	list := log.Records[:min(records, len(log.Records))]
+	for i, r := range slices.Backward(list) {
+		if r.Kind == journal.KindFinished && r.Stage == "idle" {
+			return samplesIn(list[:i])
+		}
+	}
+	return nil
+}
+
 // samplesSinceReturn are the samples of blue's idleness that count. One from before an application went back to blue says
 // nothing of the time after: blue was used again in between, watched or not (I8). Nor does one from before somebody came to a blue that
 // refused.
-func samplesSinceReturn(log *journal.Log) []cutover.Sample {
+func samplesSinceReturn(log *journal.Log) []cutover.Sample { return samplesIn(log.Records) }
+
+func samplesIn(records []journal.Record) []cutover.Sample {
 	var samples []cutover.Sample
-	for _, r := range log.Records {
+	for _, r := range records {
 		if r.Kind != journal.KindNoted {
 			continue
 		}
@@ -106,47 +119,6 @@ func samplesSinceReturn(log *journal.Log) []cutover.Sample {
 		}
 	}
 	return samples
-}
-
-// certificateStage makes the retirement certificate: idle, green healthy, data proven, archive fresh.
-func (m *Migration) certificateStage() stage {
-	const name = "certificate"
-	return oneChange(m,
-		stage{name: name, verb: "run", title: "make the retirement certificate", after: "blue to be idle"},
-		plan.Change{
-			ID: name + "/make", Action: "certify", Target: "blue",
-			Why: "retire asks for it; it is a file beside the journal and changes nothing else, so nothing is taken back",
-		},
-		func(ctx context.Context) (cutover.Certificate, error) {
-			opts, err := m.certifyOptions(ctx)
-			if err != nil {
-				return cutover.Certificate{}, err
-			}
-			cert, err := cutover.Certify(ctx, opts)
-			if err != nil {
-				return cert, err
-			}
-			return cert, m.writeCertificate(cert)
-		})
-}
-
-// Files of the certificate, in the state directory.
-const (
-	certificateJSON = "certificate.json"
-	certificatePage = "certificate.md"
-)
-
-func (m *Migration) writeCertificate(cert cutover.Certificate) error {
-	raw, err := json.MarshalIndent(cert, "", "  ")
-	if err != nil {
-		return fmt.Errorf("write the certificate: %w", err)
-	}
-	for name, content := range map[string][]byte{certificateJSON: append(raw, '\n'), certificatePage: []byte(cert.Markdown())} {
-		if err := os.WriteFile(filepath.Join(m.file.StateDir(), name), content, 0o600); err != nil {
-			return fmt.Errorf("write the certificate: %w", err)
-		}
-	}
-	return nil
 }
 
 func (m *Migration) certifyOptions(ctx context.Context) (cutover.CertifyOptions, error) {
@@ -163,9 +135,13 @@ func (m *Migration) certifyOptions(ctx context.Context) (cutover.CertifyOptions,
 		return cutover.CertifyOptions{}, err
 	}
 	out := cutover.CertifyOptions{
-		Options: opts, Idle: idle, OldTTL: ttl.OldTTL(), Tool: m.opts.Tool, Blue: seen.Blue, Green: seen.Green,
-		Baselines: map[string]map[string]float64{},
+		Options: opts, Idle: idle, OldTTL: ttl.OldTTL(), Tool: m.opts.Tool, Who: m.opts.Actor, Blue: seen.Blue, Green: seen.Green,
+		Baselines: map[string]map[string]float64{}, File: m.fileProof(), Retirement: *m.file.Retirement, Delete: m.file.Retirement.Delete.Namespaces,
 	}
+	m.journal.View(func(log *journal.Log) {
+		out.Journal = journalProof(log, len(log.Records))
+		out.Samples = samplesOfIdle(log, len(log.Records))
+	})
 	for _, a := range m.file.Applications {
 		if len(a.Hostnames) > 0 {
 			moved, err := m.moved(a)
@@ -235,17 +211,4 @@ func (m *Migration) dataProof(b migration.Bucket) (cutover.DataProof, bool, erro
 		}
 	}
 	return proof, true, nil
-}
-
-// certificate reads the certificate that the run has made.
-func (m *Migration) certificate(log *journal.Log) (cutover.Certificate, error) {
-	var cert cutover.Certificate
-	s := log.Stage("certificate")
-	if !s.Finished {
-		return cert, errors.New("there is no retirement certificate yet: `crossfade run` makes it once blue is idle")
-	}
-	if err := json.Unmarshal(s.Result, &cert); err != nil {
-		return cert, fmt.Errorf("read the certificate: %w", err)
-	}
-	return cert, nil
 }

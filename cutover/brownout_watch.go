@@ -55,7 +55,7 @@ func (o BrownOutOptions) watchBrownOut(ctx context.Context, d brownOutPlan, leng
 		result.Evidence, err = o.watchEvidence(under, length)
 		return err
 	})
-	for _, app := range o.withoutBlue() {
+	for _, app := range leavingBlueAlone(o.Options).Applications {
 		if len(app.Checks) == 0 {
 			continue
 		}
@@ -156,7 +156,7 @@ func (o BrownOutOptions) watchEvidence(ctx context.Context, length time.Duration
 	if len(o.Evidence) == 0 {
 		return nil, nil
 	}
-	t := newTracker(o.Evidence)
+	t := newTracker(namesOf(o.Evidence))
 	t.take(Sample{At: o.Idle.Until, Observations: o.Idle.Evidence})
 	look := IdleOptions{Options: o.Options, Evidence: o.Evidence, Retirement: o.Retirement}
 	// The first look sees our own knocks, and only says where the watching begins. Our pods have counted meanwhile.
@@ -228,27 +228,6 @@ func (t *tracker) coveredSince(from time.Time) time.Duration {
 		since = from
 	}
 	return max(0, until.Sub(since))
-}
-
-// withoutBlue are the applications with those of their checks that do not ask blue: it refuses.
-func (o BrownOutOptions) withoutBlue() []migration.Application {
-	apps := slices.Clone(o.Applications)
-	for i := range apps {
-		var checks []migration.Check
-		for _, c := range apps[i].Checks {
-			if c.Probes != nil && c.Probes.AsksBlue() {
-				continue
-			}
-			if c.HTTP != nil && c.HTTP.ComparesBlue() {
-				asked := *c.HTTP
-				asked.SameAsBlue, asked.SameBody, asked.SameHeaders = false, false, nil
-				c.HTTP = &asked
-			}
-			checks = append(checks, c)
-		}
-		apps[i].Checks = checks
-	}
-	return apps
 }
 
 // watchGreen sends the checks of one application to green for the whole time: they fail where green still needs blue.

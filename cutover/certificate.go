@@ -1,20 +1,23 @@
 package cutover
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/crossfade-project/crossfade/internal/kube"
+	"github.com/crossfade-project/crossfade/internal/migration"
 )
 
 // CertificateFormat is the version of the JSON form of a Certificate.
-const CertificateFormat = 1
+const CertificateFormat = 2
 
 const (
 	// idleFresh is how old the end of the idle time may be when the certificate is made.
@@ -63,20 +66,46 @@ type ArchiveProof struct {
 	Verified time.Time `json:"verified"`
 }
 
+// JournalProof is the journal as it was when the certificate was made: everything that the migration did hangs on its head.
+type JournalProof struct {
+	Records int `json:"records"`
+	// Head is the hash of the last of these records.
+	Head string `json:"head"`
+	// Plans that were applied until then, and the SHA-256 of their hashes, one a line.
+	Plans     int    `json:"plans"`
+	PlansHash string `json:"plansHash"`
+}
+
+// FileProof is the migration file that was certified.
+type FileProof struct {
+	// SHA256 is that of the file's bytes, Content that of what they say: comments and layout are no part of it.
+	SHA256  string `json:"sha256"`
+	Content string `json:"content"`
+}
+
 // Certificate lets blue be destroyed (I10).
 type Certificate struct {
 	Format    int    `json:"format"`
 	Migration string `json:"migration"`
 	// Rehearsal stamps a certificate whose floors were shortened on purpose.
-	Rehearsal bool          `json:"rehearsal,omitempty"`
-	Tool      string        `json:"tool,omitempty"`
-	Made      time.Time     `json:"made"`
-	Blue      kube.Identity `json:"blue"`
-	Green     kube.Identity `json:"green"`
-	Idle      Idle          `json:"idle"`
-	Checks    []Gate        `json:"checks"`
-	Data      []DataProof   `json:"data,omitempty"`
-	Archive   ArchiveProof  `json:"archive"`
+	Rehearsal bool      `json:"rehearsal,omitempty"`
+	Tool      string    `json:"tool,omitempty"`
+	Made      time.Time `json:"made"`
+	// Who made it: user@host. SignedBy is the fingerprint of the key that signs it, as ssh-keygen -l prints it.
+	Who      string       `json:"who,omitempty"`
+	SignedBy string       `json:"signedBy"`
+	File     FileProof    `json:"file"`
+	Journal  JournalProof `json:"journal"`
+	// Delete names the namespaces of blue for which it was made.
+	Delete []string      `json:"delete"`
+	Blue   kube.Identity `json:"blue"`
+	Green  kube.Identity `json:"green"`
+	Idle   Idle          `json:"idle"`
+	// Sources are the kinds of evidence of the idleness, each with what it covers.
+	Sources []Source     `json:"sources"`
+	Checks  []Gate       `json:"checks"`
+	Data    []DataProof  `json:"data,omitempty"`
+	Archive ArchiveProof `json:"archive"`
 	// BrownOut is what was seen while blue refused; NoBrownOut is why it did not.
 	BrownOut   *BrownOut `json:"brownOut,omitempty"`
 	NoBrownOut string    `json:"noBrownOut,omitempty"`
@@ -90,6 +119,15 @@ type Certificate struct {
 type CertifyOptions struct {
 	Options
 	Idle Idle
+	// Samples are the recorded ones from which the idleness was concluded.
+	Samples []Sample
+	// Retirement is that of the file: what can be asked once more for the whole of the time is.
+	Retirement migration.Retirement
+	// Who makes it, with which key, under which file and journal, and for deleting what.
+	Who, SignedBy string
+	File          FileProof
+	Journal       JournalProof
+	Delete        []string
 	// OldTTL is the longest that any moved name had.
 	OldTTL time.Duration
 	// Tool is the version of this program.
@@ -109,20 +147,21 @@ type CertifyOptions struct {
 }
 
 // Certify sends every application's checks to green now and judges all the proofs. It returns a *CertificateError with
-// everything that is missing.
-func Certify(ctx context.Context, opts CertifyOptions) (Certificate, error) {
+// everything that is missing. The files hold the raw evidence, whose hashes the certificate has.
+func Certify(ctx context.Context, opts CertifyOptions) (Certificate, []EvidenceFile, error) {
 	cert := Certificate{
-		Format: CertificateFormat, Migration: opts.Migration, Rehearsal: opts.Rehearsal != nil, Tool: opts.Tool,
-		Blue: opts.Blue, Green: opts.Green, Idle: opts.Idle, Data: opts.Data, Archive: opts.Archive,
+		Format: CertificateFormat, Migration: opts.Migration, Rehearsal: opts.Rehearsal != nil, Tool: opts.Tool, Who: opts.Who, SignedBy: opts.SignedBy,
+		File: opts.File, Journal: opts.Journal, Delete: opts.Delete, Blue: opts.Blue, Green: opts.Green, Idle: opts.Idle, Data: opts.Data, Archive: opts.Archive,
 		BrownOut: opts.BrownOut, NoBrownOut: opts.Skipped,
 	}
+	opts.Options = leavingBlueAlone(opts.Options)
 	for _, app := range opts.Applications {
 		if len(app.Checks) == 0 {
 			continue
 		}
 		entries, err := FindEntries(ctx, opts.Options, app.Name)
 		if err != nil {
-			return Certificate{}, err
+			return Certificate{}, nil, err
 		}
 		phase := AfterSwap
 		if len(app.Hostnames) == 0 {
@@ -130,22 +169,30 @@ func Certify(ctx context.Context, opts CertifyOptions) (Certificate, error) {
 		}
 		gates, err := Check(ctx, CheckOptions{Options: opts.Options, App: app.Name, Side: sideGreen, Entries: entries, Phase: phase, Baselines: opts.Baselines[app.Name]})
 		if err != nil {
-			return Certificate{}, err
+			return Certificate{}, nil, err
 		}
 		cert.Checks = append(cert.Checks, gates...)
 	}
 	cert.Made = opts.now()
-	if missing := opts.missing(cert); len(missing) > 0 {
-		return Certificate{}, &CertificateError{Missing: missing}
+	missing := opts.missing(cert)
+	sources, files, err := cert.Idle.Sources(opts.Samples)
+	if err != nil {
+		missing = append(missing, err.Error())
+	}
+	answers, lacking := opts.confirm(ctx, sources)
+	missing, files = append(missing, lacking...), append(files, answers...)
+	cert.Sources = sources
+	if len(missing) > 0 {
+		return Certificate{}, nil, &CertificateError{Missing: missing}
 	}
 	cert.Evidence = map[string]string{
-		"idle": hashOf(cert.Idle), "checks": hashOf(cert.Checks), "data": hashOf(cert.Data), "archive": hashOf(cert.Archive),
+		"idle": hashOf(cert.Idle), "sources": hashOf(cert.Sources), "checks": hashOf(cert.Checks), "data": hashOf(cert.Data), "archive": hashOf(cert.Archive),
 	}
 	if cert.BrownOut != nil {
 		cert.Evidence["brownOut"] = hashOf(cert.BrownOut)
 	}
 	cert.Hash = cert.sum()
-	return cert, nil
+	return cert, files, nil
 }
 
 // missing judges a certificate in the making against the floors.
@@ -245,7 +292,7 @@ func (c Certificate) Valid(migration string, blue kube.Identity, now time.Time) 
 	if c.Format != CertificateFormat {
 		missing = append(missing, fmt.Sprintf("the certificate has format %d, this version reads %d", c.Format, CertificateFormat))
 	}
-	if c.sum() != c.Hash {
+	if c.Altered() {
 		missing = append(missing, "the certificate was changed after it was made")
 	}
 	if c.Migration != migration {
@@ -261,6 +308,36 @@ func (c Certificate) Valid(migration string, blue kube.Identity, now time.Time) 
 		return &CertificateError{Missing: missing}
 	}
 	return nil
+}
+
+// Altered says that the certificate is not the one whose hash it has.
+func (c Certificate) Altered() bool { return c.sum() != c.Hash }
+
+// Differences names the parts in which two certificates differ, by the names that they have in JSON.
+func (c Certificate) Differences(other Certificate) ([]string, error) {
+	var parts [2]map[string]json.RawMessage
+	for i, cert := range []Certificate{c, other} {
+		raw, err := json.Marshal(cert)
+		if err == nil {
+			err = json.Unmarshal(raw, &parts[i])
+		}
+		if err != nil {
+			return nil, fmt.Errorf("compare certificates: %w", err)
+		}
+	}
+	var names []string
+	for name := range parts[0] {
+		if !bytes.Equal(parts[0][name], parts[1][name]) {
+			names = append(names, name)
+		}
+	}
+	for name := range parts[1] {
+		if _, ok := parts[0][name]; !ok {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names, nil
 }
 
 func (c Certificate) sum() string {

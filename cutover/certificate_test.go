@@ -1,6 +1,7 @@
 package cutover_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -8,19 +9,33 @@ import (
 	"time"
 
 	"github.com/crossfade-project/crossfade/cutover"
+	"github.com/crossfade-project/crossfade/internal/clock"
 	"github.com/crossfade-project/crossfade/internal/kube"
 	"github.com/crossfade-project/crossfade/internal/migration"
 )
 
+// watched is a watch of 73 hours that ends now, with a look an hour of something that counts by itself.
+func (w *world) watched() (idle cutover.Idle, samples []cutover.Sample) {
+	c := clock.NewFake(w.clock.Now().Add(-73 * time.Hour))
+	opts := idleOptions(c, &script{name: "requests", clock: c, reach: true}, &script{name: "names", clock: c, reach: true})
+	opts.Rehearsal, opts.Retirement.Interval, opts.Retirement.Idle = nil, migration.Duration(time.Hour), migration.Duration(73*time.Hour)
+	opts.Record = func(s cutover.Sample) error {
+		samples = append(samples, s)
+		return nil
+	}
+	idle, err := cutover.WatchIdle(context.Background(), opts)
+	if err != nil {
+		panic(err) // nothing outside can make it fail
+	}
+	return idle, samples
+}
+
 func (w *world) certifyOptions() cutover.CertifyOptions {
 	now := w.clock.Now()
 	w.opts.Applications[0].Buckets = []string{"media"}
+	idle, samples := w.watched()
 	return cutover.CertifyOptions{
-		Options: w.opts,
-		Idle: cutover.Idle{
-			Since: now.Add(-73 * time.Hour), Until: now, For: 73 * time.Hour, Needed: 72 * time.Hour, Floor: 72 * time.Hour, Samples: 100,
-			Evidence: []cutover.Observation{{Evidence: "connections", Use: cutover.Quiet, Text: "none"}}, Text: "quiet for 73h",
-		},
+		Options: w.opts, Idle: idle, Samples: samples, SignedBy: "SHA256:abc", Who: "ann@desk",
 		Tool: "v1", Blue: kube.Identity{UID: "b"}, Green: kube.Identity{UID: "g"}, Frozen: now.Add(-80 * time.Hour),
 		Data:       []cutover.DataProof{{What: "bucket media", Objects: 3, Bytes: 30, Verified: now.Add(-79 * time.Hour), Hash: "x"}},
 		Archive:    cutover.ArchiveProof{URL: "file:///a", Revision: 2, Hash: "y", Made: now.Add(-79 * time.Hour), Verified: now.Add(-79 * time.Hour)},
@@ -54,7 +69,7 @@ func TestC24_CertificateNeedsTheBrownOut(t *testing.T) {
 			w := newWorld(t)
 			opts := w.certifyOptions()
 			tt.change(&opts)
-			cert, err := cutover.Certify(t.Context(), opts)
+			cert, _, err := cutover.Certify(t.Context(), opts)
 			if tt.want != "" {
 				if !errors.Is(err, cutover.ErrNotCertified) || !contains(err.Error(), tt.want) {
 					t.Errorf("err = %v, want %q", err, tt.want)
@@ -87,6 +102,8 @@ func TestI10_CertificateNeedsEveryProof(t *testing.T) {
 		"no evidence":           {func(_ *world, o *cutover.CertifyOptions) { o.Idle.Evidence = nil }, "not shown to be idle"},
 		"evidence of a use":     {func(_ *world, o *cutover.CertifyOptions) { o.Idle.Evidence[0].Use = cutover.Unseen }, "unseen"},
 		"green fails":           {func(w *world, _ *cutover.CertifyOptions) { w.green.status.Store(http.StatusBadGateway) }, "does not pass its checks"},
+		"a look is missing":     {func(_ *world, o *cutover.CertifyOptions) { o.Samples = o.Samples[1:] }, "73 recorded looks"},
+		"a look was changed":    {func(_ *world, o *cutover.CertifyOptions) { o.Samples[3].Observations[0].Text = "other" }, "idleness was concluded from"},
 		"no checks":             {func(_ *world, o *cutover.CertifyOptions) { o.Applications[0].Checks = nil }, "there are none"},
 		"a bucket is missing":   {func(_ *world, o *cutover.CertifyOptions) { o.Data = nil }, "only 0 are proven equal"},
 		"differences":           {func(_ *world, o *cutover.CertifyOptions) { o.Data[0].Differences = 1 }, "1 differences"},
@@ -99,7 +116,7 @@ func TestI10_CertificateNeedsEveryProof(t *testing.T) {
 			w := newWorld(t)
 			opts := w.certifyOptions()
 			tt.change(w, &opts)
-			_, err := cutover.Certify(t.Context(), opts)
+			_, _, err := cutover.Certify(t.Context(), opts)
 			if !errors.Is(err, cutover.ErrNotCertified) || !contains(err.Error(), tt.want) {
 				t.Errorf("err = %v, want %q", err, tt.want)
 			}
@@ -109,7 +126,7 @@ func TestI10_CertificateNeedsEveryProof(t *testing.T) {
 
 func TestI10_CertificateHoldsOnlyForWhatItCertifies(t *testing.T) {
 	w := newWorld(t)
-	cert, err := cutover.Certify(t.Context(), w.certifyOptions())
+	cert, _, err := cutover.Certify(t.Context(), w.certifyOptions())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,12 +168,29 @@ func TestI10_RehearsalIsStamped(t *testing.T) {
 	w := newWorld(t)
 	w.opts.Rehearsal = &migration.Rehearsal{Idle: migration.Duration(time.Minute)}
 	opts := w.certifyOptions()
-	opts.Idle.For = 2 * time.Minute
-	cert, err := cutover.Certify(t.Context(), opts)
+	cert, _, err := cutover.Certify(t.Context(), opts)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !cert.Rehearsal || !contains(cert.Markdown(), "Rehearsal") {
 		t.Errorf("certificate = %+v", cert)
+	}
+}
+
+// What compares with blue would be a use of it, by Crossfade itself, at the very end of the idle time.
+func TestC24_TheCertificatesOwnChecksLeaveBlueAlone(t *testing.T) {
+	w := newWorld(t)
+	w.opts.Applications[0].Checks = []migration.Check{
+		{Name: "as blue", HTTP: &migration.HTTPCheck{Scheme: "http", Path: "/", SameAsBlue: true, SameBody: true, SameHeaders: []string{"Server"}}},
+		{Name: "as fast as blue", Probes: &migration.ProbesCheck{HTTP: migration.HTTPCheck{Scheme: "http", Path: "/"}, Samples: 20, Errors: share(0.5), P95: &migration.Latency{Ratio: share(1000)}}},
+		{Name: "nothing else", Probes: &migration.ProbesCheck{HTTP: migration.HTTPCheck{Scheme: "http", Path: "/"}, Samples: 20, P95: &migration.Latency{Ratio: share(1000)}}},
+	}
+	w.blue.server.Close()
+	cert, _, err := cutover.Certify(t.Context(), w.certifyOptions())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(cert.Checks) != 2 {
+		t.Errorf("checks: %v", cert.Checks)
 	}
 }

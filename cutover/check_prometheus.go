@@ -2,13 +2,10 @@ package cutover
 
 import (
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math"
-	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -141,102 +138,17 @@ func format(v float64) string { return strconv.FormatFloat(v, 'g', 6, 64) }
 // ask sends one query (Prometheus, HTTP API, instant queries) and returns its one number. Its error is a *queryError where the
 // query is wrong, and wraps errNoNumber where the answer has not exactly one number.
 func (o Options) ask(ctx context.Context, check migration.Check, query string) (number, error) {
-	req, err := o.promRequest(ctx, check, query)
+	a, err := o.askPrometheus(ctx, serverOfCheck(check), "query", url.Values{"query": {query}}, maxCheckedBody)
 	if err != nil {
 		return number{}, err
-	}
-	client := &http.Client{
-		Transport:     &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: &tls.Config{RootCAs: o.Roots, MinVersion: tls.VersionTLS12}, DisableKeepAlives: true},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-	defer client.CloseIdleConnections()
-	resp, err := client.Do(req)
-	if err != nil {
-		return number{}, fmt.Errorf("ask Prometheus: %w", err)
-	}
-	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxCheckedBody+1))
-	if cerr := resp.Body.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		return number{}, fmt.Errorf("read Prometheus's answer: %w", err)
-	}
-	if len(raw) > maxCheckedBody {
-		return number{}, &queryError{fmt.Sprintf("the answer has more than %d bytes: aggregate the query to one series, as with sum(…)", maxCheckedBody)}
-	}
-	return parseAnswer(resp, raw)
-}
-
-func (o Options) promRequest(ctx context.Context, check migration.Check, query string) (*http.Request, error) {
-	c := check.Prometheus
-	form := url.Values{"query": {query}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimSuffix(c.URL, "/")+"/api/v1/query", strings.NewReader(form.Encode()))
-	if err != nil {
-		return nil, fmt.Errorf("ask Prometheus: %w", err)
-	}
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	for name, value := range c.Headers {
-		req.Header.Set(name, value)
-	}
-	password, err := o.secret(ctx, c.Password, fmt.Sprintf("password of check %q", check.Name))
-	if err != nil {
-		return nil, err
-	}
-	token, err := o.secret(ctx, c.Token, fmt.Sprintf("token of check %q", check.Name))
-	if err != nil {
-		return nil, err
-	}
-	switch {
-	case c.Username != "":
-		req.SetBasicAuth(c.Username, password)
-	case token != "":
-		req.Header.Set("Authorization", "Bearer "+token)
-	}
-	return req, nil
-}
-
-// promAnswer is the envelope of every answer.
-type promAnswer struct {
-	Status    string   `json:"status"`
-	ErrorType string   `json:"errorType"`
-	Error     string   `json:"error"`
-	Warnings  []string `json:"warnings"`
-	Data      struct {
-		ResultType string          `json:"resultType"`
-		Result     json.RawMessage `json:"result"`
-	} `json:"data"`
-}
-
-func parseAnswer(resp *http.Response, raw []byte) (number, error) {
-	var a promAnswer
-	if err := json.Unmarshal(raw, &a); err != nil || a.Status != "success" && a.Status != "error" {
-		text := fmt.Sprintf("it answers %s, and not as Prometheus does", resp.Status)
-		if to := resp.Header.Get("Location"); to != "" {
-			text += ": it leads elsewhere, perhaps to a login"
-		}
-		return number{}, &serverError{status: resp.StatusCode, text: text}
-	}
-	if a.Status == "error" {
-		text := fmt.Sprintf("Prometheus answers %s: %s: %s", resp.Status, a.ErrorType, firstLine(a.Error))
-		if a.ErrorType == "bad_data" || a.ErrorType == "execution" {
-			return number{}, &queryError{text}
-		}
-		return number{}, &serverError{status: resp.StatusCode, text: text}
-	}
-	if len(a.Warnings) > 0 {
-		return number{}, fmt.Errorf("%w: Prometheus warns that the answer may not be whole: %s", errNoNumber, firstLine(strings.Join(a.Warnings, "; ")))
 	}
 	return parseResult(a)
 }
 
-// serverError says that the server did not take the question, whatever it is.
-type serverError struct {
-	status int
-	text   string
+func serverOfCheck(check migration.Check) promServer {
+	c := check.Prometheus
+	return promServer{what: fmt.Sprintf("check %q", check.Name), url: c.URL, username: c.Username, password: c.Password, token: c.Token, headers: c.Headers}
 }
-
-// Error implements error.
-func (e *serverError) Error() string { return e.text }
 
 func parseResult(a promAnswer) (number, error) {
 	switch a.Data.ResultType {

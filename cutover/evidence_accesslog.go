@@ -42,6 +42,9 @@ func (a AccessLogEvidence) Name() string {
 	return fmt.Sprintf("access log of %s in %s", a.Log.Selector, a.Log.Namespace)
 }
 
+// Coverage implements Evidence.
+func (a AccessLogEvidence) Coverage() Coverage { return Whole }
+
 // accessState is what a look leaves to the next.
 type accessState struct {
 	// Pods by their uids.
@@ -84,27 +87,28 @@ func (a AccessLogEvidence) Collect(ctx context.Context, last Observation) (Obser
 	for _, pod := range pods {
 		was, known := before.Pods[string(pod.UID)]
 		is := accessPod{Restarts: restarts(pod, a.Log.Container), Last: was.Last}
-		lost := known && is.Restarts != was.Restarts
-		if lost {
+		switch {
+		case known && is.Restarts != was.Restarts:
 			is.Last = time.Time{}
-		}
-		if !lost && !is.Last.IsZero() {
-			if lost, err = a.cutOff(ctx, pod, is.Last); err != nil {
+			obs.lose("pod %s began again: what it logged last is lost", pod.Name)
+		case !is.Last.IsZero():
+			gone, err := a.cutOff(ctx, pod, is.Last)
+			if err != nil {
 				return Observation{}, err
+			}
+			if gone {
+				obs.lose("the log of pod %s was rotated: lines that nobody had read may be gone", pod.Name)
 			}
 		}
 		counts := known || len(last.State) > 0 // all that is new in a pod that is new came since the last look
 		if err := a.read(ctx, pod, &is, counts, &all); err != nil {
 			return Observation{}, err
 		}
-		if lost {
-			obs.From = obs.At
-		}
 		state.Pods[string(pod.UID)] = is
 	}
 	for uid := range before.Pods {
 		if _, still := state.Pods[uid]; !still {
-			obs.From = obs.At
+			obs.lose("the pod with uid %s is gone: what it logged last is lost", uid)
 		}
 	}
 	state.Seen = state.Seen || all.seen

@@ -34,6 +34,8 @@ type api struct {
 	phase   corev1.PodPhase
 	deleted []string
 	made    []corev1.Pod
+	// services of all namespaces
+	services []corev1.Service
 }
 
 func startAPI(t *testing.T) (*api, *kube.Client) {
@@ -55,6 +57,8 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.URL.Path == "/api/v1/nodes":
 		reply(w, corev1.NodeList{TypeMeta: typ("NodeList"), Items: []corev1.Node{{ObjectMeta: metav1.ObjectMeta{Name: "n1"}}}})
+	case r.URL.Path == "/api/v1/services":
+		reply(w, corev1.ServiceList{TypeMeta: typ("ServiceList"), Items: a.services})
 	case strings.Contains(r.URL.Path, "/proxy/"):
 		name, _, _ := strings.Cut(parts[5], ":")
 		_, _ = w.Write([]byte(a.counts[name]))
@@ -173,6 +177,25 @@ func TestC24_RequestsAreCountedPodByPod(t *testing.T) {
 			t.Errorf("%s: reaches back to %s, last look at %s; want %t", step.name, obs.From, last.At, step.reach)
 		}
 		last = obs
+	}
+}
+
+// A pod that the migration itself puts into an application's namespace is none of its pods.
+func TestC24_PodsOfTheMigrationAreNotCounted(t *testing.T) {
+	a, client := startAPI(t)
+	a.pod("one", "u1", `{"requests":100}`)
+	a.pod("ours", "u2", `{"requests":7}`)
+	a.pods["ours"].Labels[kube.LabelComponent] = "front"
+	evidence := cutover.RequestEvidence{Kube: client, App: migration.Application{
+		Name: "shop", Namespace: "demo", Selector: "app=shop", Requests: &migration.Counter{Pods: migration.PodEndpoint{Port: 8080, Path: "/requests"}, Field: "requests"},
+	}}
+	last, err := evidence.Collect(t.Context(), cutover.Observation{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.drop("ours")
+	if obs, err := evidence.Collect(t.Context(), last); err != nil || obs.Lost != "" || !contains(obs.Text, "1 pods count 100 requests") {
+		t.Errorf("%+v, %v", obs, err)
 	}
 }
 

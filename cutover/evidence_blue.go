@@ -24,6 +24,8 @@ type BlueEvidenceOptions struct {
 	Held []Held
 	// Forwards are the plans of the forwardings that are in force, by application.
 	Forwards map[string]*plan.Plan
+	// Once is set for a single look: the nodes are then watched for a few seconds, and not for the interval.
+	Once bool
 }
 
 // BlueEvidence returns all the evidence that a migration has of blue's idleness: the connections through its nodes, every
@@ -38,6 +40,9 @@ func BlueEvidence(ctx context.Context, opts BlueEvidenceOptions) ([]Evidence, er
 	}
 	var entries []Entry
 	evidence := append(accessLogs(opts, ignore), routeEvidence(opts)...)
+	for _, p := range prometheusEvidence(opts.Options, opts.Retirement) {
+		evidence = append(evidence, p)
+	}
 	for _, app := range opts.Applications {
 		found, err := FindEntries(ctx, opts.Options, app.Name)
 		if err != nil {
@@ -70,9 +75,18 @@ func BlueEvidence(ctx context.Context, opts BlueEvidenceOptions) ([]Evidence, er
 		Kube: opts.Blue.Kube, Migration: opts.Migration, Image: opts.Helper, Namespace: opts.HelperNamespace,
 		For: watchFor(opts.Retirement.Interval.Or(defaultIdleInterval)), Log: opts.log(), Clock: opts.clock(),
 	}
+	if opts.Once {
+		reader.For = 0
+	}
+	watched := entries
+	if opts.Helper != "" { // without it nothing can be watched
+		if watched, err = withNodePorts(ctx, opts.Blue, entries); err != nil {
+			return nil, err
+		}
+	}
 	return append(evidence,
-		FlowEvidence{Reader: reader, Entries: entries, Ignore: ignore, Clock: opts.clock()},
-		NameEvidence{Options: opts.Options, Held: inZones(opts.Held), Entries: entries},
+		FlowEvidence{Reader: reader, Entries: watched, Ignore: ignore, Clock: opts.clock()},
+		NameEvidence{Options: opts.Options, Held: inZones(opts.Held), Entries: entries, Unlisted: opts.Retirement.Unlisted},
 	), nil
 }
 

@@ -36,6 +36,9 @@ type FlowEvidence struct {
 // Name implements Evidence.
 func (f FlowEvidence) Name() string { return "connections through blue's nodes" }
 
+// Coverage implements Evidence: a table of connections has what is open, and for two minutes what was closed in good order.
+func (f FlowEvidence) Coverage() Coverage { return Sampled }
+
 // flowState is what the next look is compared with.
 type flowState struct {
 	// Open says for each connection whether it could still carry requests.
@@ -94,7 +97,7 @@ func (f FlowEvidence) Collect(ctx context.Context, last Observation) (Observatio
 			obs.Details = append(obs.Details, key+" ended since the last look")
 		}
 	}
-	obs.Text = fmt.Sprintf("%d nodes watched, %d connections to blue's entries, %d of them since the last look or open", len(reports), seen, len(obs.Details))
+	obs.Text = fmt.Sprintf("%d nodes watched%s, %d connections to blue's entries, %d of them since the last look or open", len(reports), f.ports(), seen, len(obs.Details))
 	slices.Sort(obs.Details)
 	obs.Details = cut(obs.Details)
 	state, err := json.Marshal(now)
@@ -103,6 +106,21 @@ func (f FlowEvidence) Collect(ctx context.Context, last Observation) (Observatio
 	}
 	obs.State = state
 	return obs, nil
+}
+
+// ports says by which ports connections are told to be blue's, so that one which is not known is missed by whoever reads it.
+func (f FlowEvidence) ports() string {
+	var node []int
+	for _, e := range f.Entries {
+		if e.NodePort > 0 && !slices.Contains(node, e.NodePort) {
+			node = append(node, e.NodePort)
+		}
+	}
+	if len(node) == 0 {
+		return " (no node port of blue's entries is known: what a load balancer passes to one is not seen)"
+	}
+	slices.Sort(node)
+	return fmt.Sprintf(" (node ports %s, and blue's addresses)", strings.Trim(fmt.Sprint(node), "[]"))
 }
 
 func (f FlowEvidence) counts(flow nodeflows.Flow) bool {

@@ -57,6 +57,9 @@ type forwardWay struct {
 	Others int64     `json:"others,omitempty"`
 }
 
+// Coverage implements Evidence.
+func (f ForwardEvidence) Coverage() Coverage { return Whole }
+
 // Collect implements Evidence. The pods count between two looks, so each look reaches back to the last one, unless a pod went away or
 // began again: what it had counted is lost then. The first look only says where the counting begins.
 func (f ForwardEvidence) Collect(ctx context.Context, last Observation) (Observation, error) {
@@ -87,6 +90,9 @@ func (f ForwardEvidence) Collect(ctx context.Context, last Observation) (Observa
 	for pod, c := range counts {
 		was, known := before.Pods[pod]
 		if !first && (!known || was.Instance != c.Instance) {
+			if known {
+				obs.lose("pod %s began again: what it counted last is lost", pod)
+			}
 			obs.From = obs.At
 			was = forwardPod{} // it has counted only since it began, and whoever it counted came since the last look
 		}
@@ -100,7 +106,7 @@ func (f ForwardEvidence) Collect(ctx context.Context, last Observation) (Observa
 	}
 	for pod := range before.Pods {
 		if _, still := counts[pod]; !still {
-			obs.From = obs.At
+			obs.lose("pod %s is gone: what it counted last is lost", pod)
 		}
 	}
 	if first {

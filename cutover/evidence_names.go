@@ -20,13 +20,18 @@ type NameEvidence struct {
 	Held []Held
 	// Entries of blue.
 	Entries []Entry
+	// Unlisted are zones of which it is said that they cannot be listed.
+	Unlisted []string
 }
 
 // Name implements Evidence.
 func (n NameEvidence) Name() string { return "names that lead to blue" }
 
-// Collect implements Evidence. Where a zone can be listed, every record of it is judged; where it can't, the hostnames of
-// the file are, and the text says so.
+// Coverage implements Evidence.
+func (n NameEvidence) Coverage() Coverage { return State }
+
+// Collect implements Evidence. Every record of every zone is judged; of one that is said to be unlisted, the hostnames of the file
+// are, and the text says so.
 //
 // Names are a state and no event: what counts is that none leads to blue at each look, so a look reaches back to the last.
 func (n NameEvidence) Collect(ctx context.Context, last Observation) (Observation, error) {
@@ -45,7 +50,7 @@ func (n NameEvidence) Collect(ctx context.Context, last Observation) (Observatio
 		}
 		asked += len(answers)
 		for _, a := range answers {
-			if n.leadsToBlue(a.Name, a.Type, a.Got.Data) {
+			if n.leadsToBlue(zone.RRset(a.Got)) {
 				obs.Details = append(obs.Details, fmt.Sprintf("%s: %s %s %v", a.Addr, a.Name, a.Type, a.Got.Data))
 			}
 		}
@@ -68,30 +73,32 @@ func (n NameEvidence) Collect(ctx context.Context, last Observation) (Observatio
 	return obs, nil
 }
 
-// list judges every record of the zones that can be listed, and says which could.
+// list judges every record of the zones, and says which it could not see. A zone that could be listed before, or should be, and gives no
+// list now, teaches nothing (I8): what else is in it is not known.
 func (n NameEvidence) list(ctx context.Context, obs *Observation) (string, error) {
 	var parts []string
 	for _, z := range n.Zones {
-		if z.Driver == nil {
+		if slices.ContainsFunc(n.Unlisted, func(name string) bool { return sameName(name, z.Name) }) {
+			parts = append(parts, fmt.Sprintf("%s is declared as one that cannot be listed: its other names are not known", z.Name))
 			continue
 		}
 		lister, ok := z.Driver.(zone.Lister)
 		if !ok {
-			parts = append(parts, fmt.Sprintf("%s cannot be listed, its other names are not known", z.Driver.Apex()))
-			continue
+			return "", &Error{Op: "list the zone " + z.Name, Hint: "name it under retirement.unlisted, and look through it yourself", Err: errors.New("nothing here can list it")}
 		}
 		sets, err := lister.List(ctx)
 		if ctx.Err() != nil {
 			return "", ctx.Err()
 		}
 		if err != nil {
-			n.log().WarnContext(ctx, "the zone cannot be listed", "zone", z.Driver.Apex(), "error", err)
-			parts = append(parts, fmt.Sprintf("%s could not be listed, its other names are not known", z.Driver.Apex()))
-			continue
+			return "", &Error{
+				Op: "list the zone " + z.Name, Err: err,
+				Hint: "let the key transfer or read the whole zone; where that is not to be had, name the zone under retirement.unlisted, and look through it yourself",
+			}
 		}
 		parts = append(parts, fmt.Sprintf("all %d sets of %s", len(sets), z.Driver.Apex()))
 		for _, set := range sets {
-			if n.leadsToBlue(set.Name, set.Type, set.Data) {
+			if n.leadsToBlue(set) {
 				obs.Details = append(obs.Details, fmt.Sprintf("zone %s: %s %s %v", z.Driver.Apex(), set.Name, set.Type, set.Data))
 			}
 		}
@@ -99,15 +106,33 @@ func (n NameEvidence) list(ctx context.Context, obs *Observation) (string, error
 	return strings.Join(parts, ", "), nil
 }
 
-// leadsToBlue says whether a record points at an entry of blue. The record of blue's own name is not a use of it.
-func (n NameEvidence) leadsToBlue(name, typ string, data []string) bool {
-	if typ == "ALIAS" {
-		typ = "CNAME" // a provider's own kind of pointer
-	}
-	if typ != "CNAME" && typ != "A" && typ != "AAAA" {
+// leadsToBlue says whether a set leads to an entry of blue, by its name or by its address. What stands at the names of blue's entries
+// themselves is no use of them.
+func (n NameEvidence) leadsToBlue(set zone.RRset) bool {
+	if slices.ContainsFunc(n.Entries, func(e Entry) bool { return set.Name == e.Target }) {
 		return false
 	}
-	return slices.ContainsFunc(n.Entries, func(e Entry) bool { return name != e.Target && matches(typ, data, e) })
+	names, addrs, err := dnsx.LeadsTo(dnsx.RRset(set))
+	if err != nil {
+		// In a form that is not understood: what is in it is compared word by word.
+		for _, data := range set.Data {
+			for _, word := range strings.FieldsFunc(data, func(r rune) bool { return r == ' ' || r == '\t' || r == ',' || r == '=' || r == '"' }) {
+				names = append(names, strings.ToLower(strings.TrimSuffix(word, "."))+".")
+				if addr, err := netip.ParseAddr(word); err == nil {
+					addrs = append(addrs, addr.Unmap())
+				}
+			}
+		}
+	}
+	return slices.ContainsFunc(n.Entries, func(e Entry) bool {
+		for _, name := range names {
+			// A DNAME leads to all names below its target.
+			if e.Target != "" && (name == e.Target || set.Type == "DNAME" && dnsx.InZone(e.Target, name)) {
+				return true
+			}
+		}
+		return slices.ContainsFunc(addrs, func(a netip.Addr) bool { return slices.Contains(e.Addresses, a) })
+	})
 }
 
 // read returns what every server has at a name. One that can't be asked, and one that has nothing there, teach nothing.

@@ -29,6 +29,9 @@ type RequestEvidence struct {
 // Name implements Evidence.
 func (r RequestEvidence) Name() string { return "requests that " + r.App.Name + " counts on blue" }
 
+// Coverage implements Evidence.
+func (r RequestEvidence) Coverage() Coverage { return Whole }
+
 // requestState holds each pod's counter by the pod's uid: a pod that is made again counts from zero.
 type requestState struct {
 	Pods map[string]int64 `json:"pods"`
@@ -68,7 +71,7 @@ func (r RequestEvidence) Collect(ctx context.Context, last Observation) (Observa
 			since = 0
 		case count < since:
 			since = 0
-			obs.From = obs.At
+			obs.lose("pod %s began to count again: what it counted last is lost", pod.Name)
 		}
 		if count > since {
 			fresh += count - since
@@ -77,7 +80,7 @@ func (r RequestEvidence) Collect(ctx context.Context, last Observation) (Observa
 	}
 	for uid := range before.Pods {
 		if _, still := state.Pods[uid]; !still {
-			obs.From = obs.At
+			obs.lose("the pod with uid %s is gone: what it counted last is lost", uid)
 		}
 	}
 	if obs.From.IsZero() {
@@ -126,7 +129,8 @@ func runningPods(ctx context.Context, k *kube.Client, namespace, selector string
 	}
 	var running []corev1.Pod
 	for _, pod := range list.Items {
-		if pod.Status.Phase == corev1.PodRunning {
+		// Pods of the migration's own come and go, and count nobody's requests.
+		if pod.Status.Phase == corev1.PodRunning && pod.Labels[kube.LabelComponent] == "" {
 			running = append(running, pod)
 		}
 	}

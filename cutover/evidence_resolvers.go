@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/crossfade-project/crossfade/cutover/zone"
 	"github.com/crossfade-project/crossfade/internal/dnsx"
 )
 
@@ -47,7 +48,9 @@ func (n NameEvidence) resolvedBy(ctx context.Context, resolver netip.AddrPort, n
 		if err != nil {
 			return "", fmt.Errorf("ask the resolver %s for %s: %w", resolver, name, err)
 		}
-		if r := slices.IndexFunc(reply.Answer, func(r dnsx.Record) bool { return n.leadsToBlue(r.Name, r.Type, []string{r.Data}) }); r >= 0 {
+		if r := slices.IndexFunc(reply.Answer, func(r dnsx.Record) bool {
+			return n.leadsToBlue(zone.RRset{Name: r.Name, Type: r.Type, TTL: r.TTL, Data: []string{r.Data}})
+		}); r >= 0 {
 			at := reply.Answer[r]
 			return fmt.Sprintf("resolver %s: %s %s %s, for %ds more", resolver, at.Name, at.Type, at.Data, at.TTL), nil
 		}

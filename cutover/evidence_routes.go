@@ -29,6 +29,9 @@ func routeEvidence(opts BlueEvidenceOptions) []Evidence {
 // Name implements Evidence.
 func (r RouteEvidence) Name() string { return "rules that lead to blue" }
 
+// Coverage implements Evidence.
+func (r RouteEvidence) Coverage() Coverage { return State }
+
 // Collect implements Evidence. Like names, rules are a state: a look reaches back to the last.
 func (r RouteEvidence) Collect(ctx context.Context, last Observation) (Observation, error) {
 	obs := Observation{Evidence: r.Name(), Use: Quiet, From: last.At}

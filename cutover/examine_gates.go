@@ -53,19 +53,7 @@ func (o Options) examineQuery(ctx context.Context, check migration.Check, text s
 	ctx, cancel := context.WithTimeout(ctx, check.Timeout.Or(defaultCheckTimeout))
 	defer cancel()
 	_, err := o.ask(ctx, check, text)
-	var wrong *queryError
-	var server *serverError
-	switch {
-	case err == nil:
-		return "", ""
-	case errors.As(err, &wrong):
-		return err.Error(), "correct the query; the server's own page shows what it gives"
-	case errors.As(err, &server):
-		return err.Error(), "check url, and username and password or token"
-	case errors.Is(err, errNoNumber):
-		return err.Error(), ""
-	}
-	return err.Error(), hintOf(err, "see that the server runs and can be reached from here")
+	return judgeQuery(err)
 }
 
 // takeBaselines asks for the numbers from before the swap that are compared after it. What is no number now refuses the plan: after the

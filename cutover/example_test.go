@@ -18,6 +18,9 @@ type lastRequest struct {
 
 func (lastRequest) Name() string { return "the load balancer's access log" }
 
+// Coverage says that a log tells of all that was between two looks.
+func (lastRequest) Coverage() cutover.Coverage { return cutover.Whole }
+
 func (l lastRequest) Collect(_ context.Context, last cutover.Observation) (cutover.Observation, error) {
 	obs := cutover.Observation{Use: cutover.Quiet, From: last.At, At: l.clock.Now(), Text: "last request at " + l.at.Format(time.TimeOnly)}
 	if !l.at.After(last.At) {

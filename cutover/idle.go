@@ -79,7 +79,7 @@ func (e *NotIdleError) Error() string {
 	text := fmt.Sprintf("%v after %s: quiet for %s", ErrNotIdle, e.Limit, e.Quiet.Round(time.Second))
 	for _, o := range e.Last.Observations {
 		if o.Use != Quiet {
-			text += fmt.Sprintf("; %s: %s: %s", o.Evidence, o.Use, o.Text)
+			text += fmt.Sprintf("; %s: %s: %s", o.Evidence, o.Use, o.who())
 		}
 	}
 	return text
@@ -116,7 +116,7 @@ func WatchIdle(ctx context.Context, opts IdleOptions) (Idle, error) {
 		limit = 2*needed + day
 	}
 	interval := opts.Retirement.Interval.Or(defaultIdleInterval)
-	t := newTracker(opts.Evidence)
+	t := newTracker(namesOf(opts.Evidence))
 	for _, s := range opts.Previous {
 		t.take(s)
 	}
@@ -156,6 +156,23 @@ func WatchIdle(ctx context.Context, opts IdleOptions) (Idle, error) {
 	}
 }
 
+// LookAgain looks once, after the samples that were recorded before. What counts or logs by itself reaches back to the last of them;
+// of the time since then, the rest says nothing.
+func LookAgain(ctx context.Context, opts IdleOptions) (Sample, error) {
+	t := newTracker(namesOf(opts.Evidence))
+	for _, s := range opts.Previous {
+		t.take(s)
+	}
+	sample, err := opts.look(ctx, t)
+	if err != nil || opts.Record == nil {
+		return sample, err
+	}
+	if err := opts.Record(sample); err != nil {
+		return sample, fmt.Errorf("record what was seen of blue: %w", err)
+	}
+	return sample, nil
+}
+
 // nextLook keeps the interval between the beginnings of two looks, and looks early where that is the last one needed.
 func nextLook(now, last time.Time, interval, left time.Duration) time.Duration {
 	pause := min(interval, max(left, time.Second)) - now.Sub(last)
@@ -173,10 +190,10 @@ func (o IdleOptions) look(ctx context.Context, t *tracker) (Sample, error) {
 		if err != nil {
 			obs = Observation{Use: Unseen, Text: err.Error(), At: o.now()}
 		}
-		obs.Evidence = e.Name()
+		obs.Evidence, obs.Coverage = e.Name(), e.Coverage()
 		sample.Observations = append(sample.Observations, obs)
 		if obs.Use != Quiet {
-			o.log().InfoContext(ctx, "blue is not proven idle", "evidence", obs.Evidence, "use", string(obs.Use), "text", obs.Text)
+			o.log().InfoContext(ctx, "blue is not proven idle", "evidence", obs.Evidence, "use", string(obs.Use), "text", obs.who())
 		}
 	}
 	return sample, nil
@@ -194,12 +211,16 @@ type tracker struct {
 	sum      [sha256.Size]byte
 }
 
-func newTracker(evidence []Evidence) *tracker {
-	t := &tracker{known: map[string]Observation{}, began: map[string]time.Time{}}
+func newTracker(names []string) *tracker {
+	return &tracker{names: names, known: map[string]Observation{}, began: map[string]time.Time{}}
+}
+
+func namesOf(evidence []Evidence) []string {
+	var names []string
 	for _, e := range evidence {
-		t.names = append(t.names, e.Name())
+		names = append(names, e.Name())
 	}
-	return t
+	return names
 }
 
 func (t *tracker) take(s Sample) {
@@ -218,9 +239,11 @@ func (t *tracker) take(s Sample) {
 		before, known := t.known[o.Evidence]
 		switch {
 		case o.Use == Used:
-			t.restart(o, "used: "+o.Text)
+			t.restart(o, "used: "+o.who())
 		case !known:
 			t.began[o.Evidence] = o.At
+		case o.Lost != "":
+			t.restart(o, o.Lost)
 		case o.From.Sub(before.At) > idleGap:
 			t.restart(o, fmt.Sprintf("nothing was watched for %s", o.From.Sub(before.At).Round(time.Second)))
 		}
@@ -296,7 +319,7 @@ func (t *tracker) why(s Sample) string {
 	text := ""
 	for _, o := range s.Observations {
 		if o.Use != Quiet {
-			text += fmt.Sprintf("%s: %s: %s; ", o.Evidence, o.Use, o.Text)
+			text += fmt.Sprintf("%s: %s: %s; ", o.Evidence, o.Use, o.who())
 		}
 	}
 	if text == "" {

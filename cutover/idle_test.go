@@ -10,6 +10,7 @@ import (
 
 	"github.com/crossfade-project/crossfade/cutover"
 	"github.com/crossfade-project/crossfade/cutover/zone"
+	"github.com/crossfade-project/crossfade/cutover/zone/memory"
 	"github.com/crossfade-project/crossfade/internal/clock"
 	"github.com/crossfade-project/crossfade/internal/migration"
 	"github.com/crossfade-project/crossfade/internal/nodeflows"
@@ -26,11 +27,19 @@ type script struct {
 }
 
 type look struct {
-	use cutover.Use
-	err error
+	use  cutover.Use
+	lost string
+	err  error
 }
 
 func (s *script) Name() string { return s.name }
+
+func (s *script) Coverage() cutover.Coverage {
+	if s.reach {
+		return cutover.Whole
+	}
+	return cutover.Sampled
+}
 
 func (s *script) Collect(_ context.Context, last cutover.Observation) (cutover.Observation, error) {
 	obs := cutover.Observation{Use: cutover.Quiet, At: s.clock.Now(), From: s.clock.Now(), Text: s.name}
@@ -43,7 +52,7 @@ func (s *script) Collect(_ context.Context, last cutover.Observation) (cutover.O
 		if l.err != nil {
 			return cutover.Observation{}, l.err
 		}
-		obs.Use = l.use
+		obs.Use, obs.Lost = l.use, l.lost
 	}
 	return obs, nil
 }
@@ -296,5 +305,114 @@ func TestC24_NamesThatLeadToBlue(t *testing.T) {
 	w.names.silent[server(3)] = true
 	if _, err := evidence.Collect(t.Context(), cutover.Observation{}); err == nil {
 		t.Error("a server that does not answer was no error")
+	}
+}
+
+// longer is a zone with more records than it answers for.
+type longer struct {
+	*memory.Zone
+	more []zone.RRset
+}
+
+func (l *longer) List(ctx context.Context) ([]zone.RRset, error) {
+	sets, err := l.Zone.List(ctx)
+	return append(sets, l.more...), err
+}
+
+// TestC24_ARecordInAnotherZone: whatever record of any zone of the file leads to blue keeps it in use, and the text says which.
+func TestC24_ARecordInAnotherZone(t *testing.T) {
+	w := newWorld(t)
+	held := w.lowered(t)
+	if err := w.zone.Put(cname(shopName, 10, "green.lb.test.")); err != nil {
+		t.Fatal(err)
+	}
+	blue := w.blue.addr.Addr().String()
+	memoryOfOther, err := memory.New("old.example.org.", cname("www.old.example.org.", 300, "elsewhere.test."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, other := &longer{Zone: w.zone}, &longer{Zone: memoryOfOther}
+	w.opts.Zones[0].Driver = own
+	w.opts.Zones = append(w.opts.Zones, cutover.Zone{Zone: migration.Zone{Name: "old.example.org"}, Driver: other})
+	entries, err := cutover.FindEntries(t.Context(), w.opts, "shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A second application at the same address: its name's own record is no use of the first.
+	second := cutover.Entry{Target: "blue2.apps.test.", Addresses: entries[0].Blue.Addresses, Port: entries[0].Blue.Port}
+	evidence := cutover.NameEvidence{Options: w.opts, Held: held.Names, Entries: []cutover.Entry{entries[0].Blue, second}}
+	collect := func() cutover.Observation {
+		t.Helper()
+		obs, err := evidence.Collect(t.Context(), cutover.Observation{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return obs
+	}
+	for _, z := range []struct {
+		name string
+		zone *longer
+	}{{"apps.test.", own}, {"old.example.org.", other}} {
+		for _, set := range []zone.RRset{
+			{Name: "a", Type: "CNAME", Data: []string{"blue.lb.test."}},
+			{Name: "b", Type: "A", Data: []string{"192.0.2.200", blue}},
+			{Name: "*.c", Type: "CNAME", Data: []string{"blue.lb.test."}},
+			{Name: "*.d", Type: "A", Data: []string{blue}},
+			{Name: "_https._tcp.e", Type: "SRV", Data: []string{"0 0 443 blue.lb.test."}},
+			{Name: "f", Type: "HTTPS", Data: []string{"1 . ipv4hint=" + blue}},
+			{Name: "g", Type: "HTTPS", Data: []string{"1 blue.lb.test. alpn=h2"}},
+			{Name: "_s.h", Type: "SVCB", Data: []string{"1 blue.lb.test."}},
+			{Name: "i", Type: "MX", Data: []string{"10 blue.lb.test."}},
+			{Name: "j", Type: "DNAME", Data: []string{"lb.test."}},
+			{Name: "k", Type: "NS", Data: []string{"blue.lb.test."}},
+			{Name: "l", Type: "ALIAS", Data: []string{"blue.lb.test."}},
+		} {
+			before := collect()
+			if before.Use != cutover.Quiet {
+				t.Fatalf("before: %s %v", before.Text, before.Details)
+			}
+			set.Name, set.TTL = set.Name+"."+z.name, 60
+			z.zone.more = []zone.RRset{set}
+			obs := collect()
+			if obs.Use != cutover.Used || len(obs.Details) != 1 || !contains(obs.Details[0], set.Name+" "+set.Type) {
+				t.Errorf("%s %s %v: %s %v", set.Name, set.Type, set.Data, obs.Use, obs.Details)
+			}
+			z.zone.more = nil
+		}
+	}
+	// What leads elsewhere does not count, nor what stands at the names of blue's entries.
+	own.more = []zone.RRset{{Name: "blue2.apps.test.", Type: "A", TTL: 60, Data: []string{blue}}}
+	other.more = []zone.RRset{{Name: "z.old.example.org.", Type: "SRV", TTL: 60, Data: []string{"0 0 443 green.lb.test."}}}
+	if obs := collect(); obs.Use != cutover.Quiet || !contains(obs.Text, "of old.example.org.") {
+		t.Errorf("%s %v", obs.Text, obs.Details)
+	}
+}
+
+// unlistable is a zone whose server refuses to list it.
+type unlistable struct{ *memory.Zone }
+
+func (unlistable) List(context.Context) ([]zone.RRset, error) {
+	return nil, errors.New("transfer refused")
+}
+
+// A zone that cannot be read as a whole may hold anything.
+func TestI08_AZoneThatCannotBeListedIsNotIdle(t *testing.T) {
+	w := newWorld(t)
+	held := w.lowered(t)
+	if err := w.zone.Put(cname(shopName, 10, "green.lb.test.")); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := cutover.FindEntries(t.Context(), w.opts, "shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.opts.Zones[0].Driver = unlistable{w.zone}
+	evidence := cutover.NameEvidence{Options: w.opts, Held: held.Names, Entries: []cutover.Entry{entries[0].Blue}}
+	if obs, err := evidence.Collect(t.Context(), cutover.Observation{}); err == nil || !contains(err.Error(), "retirement.unlisted") {
+		t.Errorf("%s: %v", obs.Use, err)
+	}
+	evidence.Unlisted = []string{"Apps.test"}
+	if obs, err := evidence.Collect(t.Context(), cutover.Observation{}); err != nil || obs.Use != cutover.Quiet || !contains(obs.Text, "apps.test. is declared as one that cannot be listed") {
+		t.Errorf("%s %s: %v", obs.Use, obs.Text, err)
 	}
 }

@@ -116,7 +116,8 @@ func serveHello(t *testing.T, client *kube.Client, addr netip.Addr) {
 
 // talk sends one request and returns the connection, still open.
 func talk(addr netip.Addr) (net.Conn, error) {
-	conn, err := net.DialTimeout("tcp", netip.AddrPortFrom(addr, 80).String(), time.Second)
+	// Without keep-alives: nothing at all passes on it but what is written.
+	conn, err := (&net.Dialer{Timeout: time.Second, KeepAlive: -1}).Dial("tcp", netip.AddrPortFrom(addr, 80).String())
 	if err != nil {
 		return nil, err
 	}
@@ -154,6 +155,9 @@ func TestC24_ForwardedConnectionsAreSeenOnARealNode(t *testing.T) {
 		t.Fatal(err)
 	}
 	look("a connection is open", cutover.Used)
+	for range 3 {
+		look("an idle WebSocket: not one packet passes on it", cutover.Used)
+	}
 	if err := kept.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -120,4 +121,73 @@ func TestC20_ARealPrometheus(t *testing.T) {
 	if len(refusals) != 1 || !contains(refusals[0].Why, "bad_data") || len(notes) != 1 || !contains(notes[0].Text, "no data") {
 		t.Errorf("refusals = %+v, notes = %+v", refusals, notes)
 	}
+}
+
+// A real Prometheus shows a request, a counter that began again, and that nobody counts any more; with a query for whether it is scraped,
+// a counter that nobody has made yet is no missing evidence.
+func TestC24_ARealPrometheusShowsAUse(t *testing.T) {
+	var page atomic.Pointer[string]
+	serve := func(text string) { page.Store(&text) }
+	serve(`requests{host="shop"} 3` + "\n")
+	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, *page.Load()) }))
+	t.Cleanup(target.Close)
+	query := migration.IdleQuery{
+		Name: "edge", URL: startPrometheus(t, strings.TrimPrefix(target.URL, "http://")), Query: `requests{host="shop"}`, Counter: true,
+		Step: migration.Duration(time.Second), Gap: migration.Duration(4 * time.Second),
+	}
+	evidence := cutover.PrometheusEvidence{Query: query}
+	var last cutover.Observation
+	// until looks until a look says what is wanted; every look before may be quiet, or learn nothing.
+	until := func(what string, wanted func(cutover.Observation, error) bool) cutover.Observation {
+		t.Helper()
+		deadline := time.Now().Add(2 * time.Minute)
+		for {
+			obs, err := evidence.Collect(t.Context(), last)
+			if err == nil {
+				last = obs
+			}
+			if wanted(obs, err) {
+				return obs
+			}
+			if time.Now().After(deadline) || err == nil && obs.Use == cutover.Used {
+				t.Fatalf("%s: %+v, %v", what, obs, err)
+			}
+			time.Sleep(200 * time.Millisecond)
+		}
+	}
+	quiet := func(obs cutover.Observation, err error) bool {
+		return err == nil && obs.Use == cutover.Quiet && obs.Lost == ""
+	}
+	until("the first look", quiet)
+	began := last.At
+	until("nobody comes", func(obs cutover.Observation, err error) bool {
+		return quiet(obs, err) && obs.At.Sub(began) > 3*time.Second
+	})
+	serve(`requests{host="shop"} 4` + "\n")
+	obs := until("somebody comes", func(obs cutover.Observation, err error) bool { return err == nil && obs.Use == cutover.Used })
+	if !contains(strings.Join(obs.Details, " "), `host="shop"`) || !contains(obs.Details[0], "counted 1 more") {
+		t.Errorf("who it was: %q", obs.Details)
+	}
+	// The request is seen again until the looks are past it.
+	for obs.Use == cutover.Used {
+		if obs, _ = evidence.Collect(t.Context(), last); !obs.At.IsZero() {
+			last = obs
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+	serve(`requests{host="shop"} 0` + "\n")
+	until("it began again", func(obs cutover.Observation, err error) bool {
+		return err == nil && contains(obs.Lost, "began to count again")
+	})
+	serve("other 1\n")
+	until("nobody counts", func(_ cutover.Observation, err error) bool {
+		return err != nil && contains(err.Error(), "there is no data")
+	})
+	evidence.Query.Alive, last = `up{job="shop"}`, cutover.Observation{}
+	until("it is scraped, and nobody has come yet", quiet)
+	until("still nobody", quiet)
+	target.Close()
+	until("it is not scraped any more", func(_ cutover.Observation, err error) bool {
+		return err != nil && contains(err.Error(), "there is no data")
+	})
 }

@@ -3,6 +3,7 @@ package cutover
 import (
 	"context"
 	"net/http"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -186,11 +187,19 @@ func EvidenceRights(apps []migration.Application, retirement *migration.Retireme
 	if !named || helper == "" {
 		return rights
 	}
+	if slices.ContainsFunc(apps, namesNoService) {
+		rights = append(rights, kube.Right{Side: sideBlue, Resource: "services", Verbs: []string{"list"}, Why: "idle: a load balancer passes connections to a node port, and the Service with its address says which"})
+	}
 	return append(rights,
 		kube.Right{Side: sideBlue, Resource: "nodes", Verbs: []string{"list"}, Why: whyFlows},
 		kube.Right{Side: sideBlue, Namespace: defaultHelperNS, Resource: "pods", Verbs: []string{"create", "list", "get", "delete"}, Why: whyFlows},
 		kube.Right{Side: sideBlue, Namespace: defaultHelperNS, Resource: "pods/log", Verbs: []string{"get"}, Why: whyFlows},
 	)
+}
+
+// namesNoService reports whether an application has a hostname for which the file names no Service.
+func namesNoService(app migration.Application) bool {
+	return slices.ContainsFunc(app.Hostnames, func(h migration.Hostname) bool { return h.Service == "" && !h.AtBackend() })
 }
 
 // accessLogRights are those to read the logs that the file names.

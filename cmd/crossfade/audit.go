@@ -11,10 +11,11 @@ func (p *program) auditCommand() *cobra.Command {
 	var opts crossfade.AuditOptions
 	c := &cobra.Command{
 		Use:   "audit",
-		Short: "Check that nobody has changed or cut the journal",
+		Short: "Check that nobody has changed or cut the journal, the manifests and the certificate",
 		Long: `Audit checks the journal's hash chain, the plans that it names, and its last record against what is kept apart from it:
 the state store, the reports that runs have left, and what you give with --head or --report. Only what was kept apart
-shows a journal whose last records were cut off. It changes nothing.
+shows a journal whose last records were cut off. Then the signed manifests, and the retirement certificate: its signature,
+its page, its evidence, and that it is of this migration, this journal and this file. It changes nothing.
 
 Exit code 5 means that something does not hold, 8 that nothing was found wrong and not everything could be checked.`,
 		Args: cobra.NoArgs,
@@ -43,6 +44,7 @@ Exit code 5 means that something does not hold, 8 that nothing was found wrong a
 		},
 	}
 	c.Flags().StringVar(&opts.Head, "head", "", "a hash of the journal that was kept elsewhere, or its first 12 digits")
+	c.Flags().StringVar(&opts.PublicKey, "public-key", "", "public key that must have signed manifests and certificate: a file, or its line (default those that the journal names)")
 	c.Flags().StringVar(&opts.Report, "report", "", "a file with a report that was kept elsewhere")
 	return c
 }

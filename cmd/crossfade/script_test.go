@@ -55,7 +55,7 @@ func runScripts(t *testing.T, dir string, files ...string) {
 			"fill": cmdFill, "login": cmdLogin, "dropping": cmdDropping, "nobody": cmdNobody, "takes": cmdTakes, "cut": cmdCut, "forge": cmdForge, "pack": cmdPack,
 			"deny-updates": cmdDenyUpdates, "late-dns": cmdLateDNS, "promql": cmdPromQL, "limited": cmdLimited,
 			"configure-s3": cmdConfigureS3, "s3-configured": cmdS3Configured,
-			"hooks": cmdHooks, "account": cmdAccount, "used": cmdUsed, "without": cmdWithout,
+			"hooks": cmdHooks, "visit": cmdVisit, "account": cmdAccount, "used": cmdUsed, "without": cmdWithout,
 			"weighing": cmdWeighing, "weights": cmdWeights, "fences": cmdFences,
 		},
 	}

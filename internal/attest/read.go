@@ -239,7 +239,7 @@ func (c *Checked) signature(path string, hashed []byte, want ssh.PublicKey) {
 }
 
 func (c *Checked) signed(armored, hashed []byte, want ssh.PublicKey) {
-	public, err := checkSignature(armored, hashed)
+	public, err := checkSignature(namespace, armored, hashed)
 	if err != nil {
 		c.BadSignature = true
 		c.problem("its signature does not hold: %v", err)

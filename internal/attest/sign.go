@@ -20,11 +20,12 @@ import (
 const (
 	sigSuffix = ".sig"
 	pubSuffix = ".pub"
-	// namespace keeps a signature of a manifest from passing for one of something else.
-	namespace = "crossfade-manifest"
-	magic     = "SSHSIG"
-	hashName  = "sha512"
-	sigType   = "SSH SIGNATURE"
+	// A namespace keeps a signature of one kind of file from passing for one of another.
+	namespace            = "crossfade-manifest"
+	namespaceCertificate = "crossfade-certificate"
+	magic                = "SSHSIG"
+	hashName             = "sha512"
+	sigType              = "SSH SIGNATURE"
 	// maxSignature bounds what is read of a signature or a public key, in bytes.
 	maxSignature = 64 << 10
 )
@@ -120,13 +121,13 @@ type sshsig struct {
 }
 
 // message is what is signed.
-func message(hashed []byte) []byte {
+func message(namespace string, hashed []byte) []byte {
 	return append([]byte(magic), ssh.Marshal(struct{ Namespace, Reserved, Hash, Sum string }{namespace, "", hashName, string(hashed)})...)
 }
 
 // sign signs a file by its SHA-512.
-func (k *Key) sign(hashed []byte) ([]byte, error) {
-	sig, err := k.signer.Sign(rand.Reader, message(hashed))
+func (k *Key) sign(namespace string, hashed []byte) ([]byte, error) {
+	sig, err := k.signer.Sign(rand.Reader, message(namespace, hashed))
 	if err != nil {
 		return nil, fmt.Errorf("sign: %w", err)
 	}
@@ -150,7 +151,7 @@ func armor(blob []byte) []byte {
 }
 
 // checkSignature returns the public key that signed a file with the SHA-512 hashed.
-func checkSignature(armored, hashed []byte) (ssh.PublicKey, error) {
+func checkSignature(namespace string, armored, hashed []byte) (ssh.PublicKey, error) {
 	block, _ := pem.Decode(armored)
 	if block == nil || block.Type != sigType {
 		return nil, errors.New("it is no SSH signature")
@@ -182,8 +183,8 @@ func checkSignature(armored, hashed []byte) (ssh.PublicKey, error) {
 	if err := ssh.Unmarshal([]byte(in.Signature), &sig); err != nil {
 		return nil, fmt.Errorf("it is no SSH signature: %w", err)
 	}
-	if err := public.Verify(message(hashed), &sig); err != nil {
-		return nil, errors.New("it is not of this file: one of the two was changed, or is of another sync")
+	if err := public.Verify(message(namespace, hashed), &sig); err != nil {
+		return nil, errors.New("it is not of this file: one of the two was changed, or belongs to another")
 	}
 	return public, nil
 }

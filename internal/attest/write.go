@@ -91,7 +91,7 @@ func (w *Writer) put(key *Key) error {
 	}); err != nil {
 		return err
 	}
-	signature, err := key.sign(sum.Sum(nil))
+	signature, err := key.sign(namespace, sum.Sum(nil))
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package dnsx
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -71,4 +72,60 @@ func Issuers(set RRset, wildcard bool) (domains []string, restricted bool) {
 		found, ok = byTag["issue"]
 	}
 	return slices.DeleteFunc(found, func(d string) bool { return d == "" }), ok
+}
+
+// LeadsTo returns the names and the addresses to which clients of a set are led. Types that lead nowhere give none. ALIAS stands for a
+// provider's own kind of pointer. Data that cannot be read is an error.
+func LeadsTo(set RRset) (names []string, addrs []netip.Addr, err error) {
+	switch set.Type {
+	case "HTTPS", "SVCB":
+		addrs, names, err = Hints(set)
+		return names, addrs, err
+	case "ALIAS", "ANAME":
+		return set.Data, nil, nil
+	case "A", "AAAA", "CNAME", "DNAME", "SRV", "MX", "NS", "NAPTR":
+	default:
+		return nil, nil, nil
+	}
+	for _, data := range set.Data {
+		rr, err := ToRR(Record{Name: set.Name, Type: set.Type, TTL: set.TTL, Data: data})
+		if err != nil {
+			return nil, nil, err
+		}
+		target := ""
+		switch rr := rr.(type) {
+		case *dns.A:
+			addrs = appendAddr(addrs, rr.A)
+		case *dns.AAAA:
+			addrs = appendAddr(addrs, rr.AAAA)
+		case *dns.CNAME:
+			target = rr.Target
+		case *dns.DNAME:
+			target = rr.Target
+		case *dns.SRV:
+			target = rr.Target
+		case *dns.MX:
+			target = rr.Mx
+		case *dns.NS:
+			target = rr.Ns
+		case *dns.NAPTR:
+			target = rr.Replacement
+		}
+		if target == "" || target == "." {
+			continue
+		}
+		name, err := Canonical(target)
+		if err != nil {
+			return nil, nil, err
+		}
+		names = append(names, name)
+	}
+	return names, addrs, nil
+}
+
+func appendAddr(addrs []netip.Addr, ip net.IP) []netip.Addr {
+	if addr, ok := netip.AddrFromSlice(ip); ok {
+		addrs = append(addrs, addr.Unmap())
+	}
+	return addrs
 }

@@ -44,3 +44,33 @@ func TestC15_IssuersThatCAAAllows(t *testing.T) {
 		}
 	}
 }
+
+func TestC24_WhereASetLeads(t *testing.T) {
+	for _, test := range []struct {
+		typ  string
+		data []string
+		want string
+	}{
+		{"A", []string{"192.0.2.1", "192.0.2.2"}, "[] [192.0.2.1 192.0.2.2]"},
+		{"AAAA", []string{"2001:db8::1"}, "[] [2001:db8::1]"},
+		{"CNAME", []string{"Blue.LB.test."}, "[blue.lb.test.] []"},
+		{"DNAME", []string{"lb.test."}, "[lb.test.] []"},
+		{"ALIAS", []string{"blue.lb.test."}, "[blue.lb.test.] []"},
+		{"MX", []string{"10 blue.lb.test.", "0 ."}, "[blue.lb.test.] []"},
+		{"SRV", []string{"0 5 443 blue.lb.test."}, "[blue.lb.test.] []"},
+		{"NS", []string{"blue.lb.test."}, "[blue.lb.test.] []"},
+		{"NAPTR", []string{`100 10 "S" "SIP+D2U" "" blue.lb.test.`}, "[blue.lb.test.] []"},
+		{"HTTPS", []string{`1 . ipv4hint=192.0.2.1 ipv6hint=2001:db8::1`, `2 blue.lb.test. port=8443`}, "[blue.lb.test.] [192.0.2.1 2001:db8::1]"},
+		{"SVCB", []string{`0 blue.lb.test.`}, "[blue.lb.test.] []"},
+		{"TXT", []string{`"blue.lb.test."`}, "[] []"},
+		{"PTR", []string{"blue.lb.test."}, "[] []"},
+	} {
+		names, addrs, err := dnsx.LeadsTo(dnsx.RRset{Name: "a.test.", Type: test.typ, TTL: 60, Data: test.data})
+		if err != nil || fmt.Sprint(names, addrs) != test.want {
+			t.Errorf("%s %q: %v %v %v, want %s", test.typ, test.data, names, addrs, err, test.want)
+		}
+	}
+	if _, _, err := dnsx.LeadsTo(dnsx.RRset{Name: "a.test.", Type: "SRV", Data: []string{"blue.lb.test."}}); err == nil {
+		t.Error("half a record is no error")
+	}
+}

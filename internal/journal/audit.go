@@ -46,9 +46,12 @@ type PlanFile struct {
 }
 
 // Plans lists every plan that the journal names, once, in order.
-func (l *Log) Plans() []PlanFile {
+func (l *Log) Plans() []PlanFile { return l.PlansUntil(len(l.Records)) }
+
+// PlansUntil lists the plans that the first records name.
+func (l *Log) PlansUntil(records int) []PlanFile {
 	var list []PlanFile
-	for _, r := range l.Records {
+	for _, r := range l.Records[:min(records, len(l.Records))] {
 		f := PlanFile{Stage: r.Stage, Hash: r.Plan, Name: planName(r.Stage, r.Plan)}
 		if r.Kind == KindPlanned && !slices.Contains(list, f) {
 			list = append(list, f)

@@ -22,14 +22,15 @@ import (
 const (
 	plansDir     = "plans"
 	manifestsDir = "manifests"
-	ReportsDir   = "reports" // one report a run, each with the journal's head as it was
+	evidenceDir  = "evidence" // of the retirement certificate
+	ReportsDir   = "reports"  // one report a run, each with the journal's head as it was
 )
 
 // copied is what of a state directory goes to the store beside the journal: nothing else does.
 func copied(name string) bool {
 	dir, base := path.Split(name)
 	switch dir {
-	case plansDir + "/", manifestsDir + "/", ReportsDir + "/":
+	case plansDir + "/", manifestsDir + "/", evidenceDir + "/", ReportsDir + "/":
 		return isFile(base) && !strings.HasSuffix(base, ".new")
 	case "":
 		return strings.HasPrefix(base, "certificate.") && isFile(base)
@@ -91,7 +92,7 @@ func (r *replica) exchange(ctx context.Context, dir string, names []string, behi
 // filesIn lists what of a state directory is copied.
 func filesIn(dir string) ([]string, error) {
 	var names []string
-	for _, sub := range []string{"", plansDir, manifestsDir, ReportsDir} {
+	for _, sub := range []string{"", plansDir, manifestsDir, evidenceDir, ReportsDir} {
 		entries, err := os.ReadDir(filepath.Join(dir, sub))
 		if errors.Is(err, os.ErrNotExist) {
 			continue
@@ -206,7 +207,7 @@ func sameBytes(a, b io.Reader) (bool, error) {
 	return bytes.Equal(sums[0], sums[1]), nil
 }
 
-// Mirror brings to the store what has changed of the manifests, the certificate and the reports. Without a store there is
+// Mirror brings to the store what has changed of the manifests, the certificate with its evidence, and the reports. Without a store there is
 // nothing to do.
 func (j *Journal) Mirror(ctx context.Context) error {
 	j.syncMu.Lock()

@@ -51,6 +51,11 @@ type Retirement struct {
 	// BrownOut lets blue refuse everybody for a while, which is undone, before anything of it may be deleted. Default: for 10m, and
 	// none in a rehearsal.
 	BrownOut *BrownOut `yaml:"brownOut,omitempty" json:"brownOut,omitempty"`
+	// Prometheus are queries that must show, for the whole time, that blue is not used.
+	Prometheus []IdleQuery `yaml:"prometheus,omitempty" json:"prometheus,omitempty"`
+	// Unlisted names zones of the file that cannot be listed as a whole, because their server refuses that: only the hostnames of the
+	// file are looked for in them, and the certificate says so.
+	Unlisted []string `yaml:"unlisted,omitempty" json:"unlisted,omitempty"`
 	// Delete names what of blue may be deleted. What is not named stays.
 	Delete Deletion `yaml:"delete" json:"delete"`
 }
@@ -84,6 +89,44 @@ func (f *File) RefusesFor() time.Duration {
 		return 0
 	}
 	return f.Retirement.BrownOut.For.Or(DefaultBrownOut)
+}
+
+// IdleQuery asks a Prometheus, or what has its API, whether blue is used. Every series that the query gives is judged by itself.
+type IdleQuery struct {
+	// Name of the query, for the certificate.
+	Name string `yaml:"name" json:"name"`
+	// URL of the server, without /api/v1.
+	URL string `yaml:"url" json:"url"`
+	// Username for basic authentication.
+	Username string `yaml:"username,omitempty" json:"username,omitempty"`
+	// Password refers to the password that goes with the username.
+	Password *SecretRef `yaml:"password,omitempty" json:"password,omitempty"`
+	// Token refers to a bearer token.
+	Token *SecretRef `yaml:"token,omitempty" json:"token,omitempty"`
+	// Headers are sent with every query: the tenant, where the server has tenants.
+	Headers map[string]string `yaml:"headers,omitempty" json:"headers,omitempty"`
+	// Query must give 0 for the whole time, or numbers that stand still where counter is set.
+	Query string `yaml:"query" json:"query"`
+	// Counter says that the query gives counters: they must not rise. One that falls has begun anew, and the idle time with it.
+	Counter bool `yaml:"counter,omitempty" json:"counter,omitempty"`
+	// Alive is a query that must be above 0 for the whole time, as up{job="ingress"}: it shows that what is counted would be seen. With it
+	// the query may give nothing, as counters do that only the first request makes. Without it the query must have data for the whole time.
+	Alive string `yaml:"alive,omitempty" json:"alive,omitempty"`
+	// Step between two points of the answer. Default 1m.
+	Step Duration `yaml:"step,omitempty" json:"step,omitempty"`
+	// Gap is for how long data may be missing. Default 5m.
+	Gap Duration `yaml:"gap,omitempty" json:"gap,omitempty"`
+}
+
+// Defaults of a query for idleness.
+const (
+	DefaultIdleStep = time.Minute
+	DefaultIdleGap  = 5 * time.Minute
+)
+
+// Steps are the step and the gap, with their defaults.
+func (q IdleQuery) Steps() (step, gap time.Duration) {
+	return q.Step.Or(DefaultIdleStep), q.Gap.Or(DefaultIdleGap)
 }
 
 // AccessLog is the access log of an ingress controller on blue, as its pods write it to their output.

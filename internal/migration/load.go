@@ -1,6 +1,8 @@
 package migration
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -19,6 +21,8 @@ type Document struct {
 	Path string
 	// Dir is the absolute folder of the file.
 	Dir string
+	// SHA256 is that of the file's bytes as they were read, in hexadecimal.
+	SHA256 string
 
 	at map[string]position // by field
 }
@@ -46,7 +50,8 @@ func Load(path string) (*Document, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find the folder of %s: %w", path, err)
 	}
-	return &Document{File: *f, Path: path, Dir: filepath.Dir(abs), at: at}, nil
+	sum := sha256.Sum256(raw)
+	return &Document{File: *f, Path: path, Dir: filepath.Dir(abs), at: at, SHA256: hex.EncodeToString(sum[:])}, nil
 }
 
 // Parse reads and checks the text of a migration file; name stands for it in errors.

@@ -3,12 +3,9 @@ package migration
 import (
 	"fmt"
 	"net"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
-
-	"k8s.io/apimachinery/pkg/labels"
 )
 
 // Floors and defaults of the times of a cutover. The floors fall only in a declared rehearsal.
@@ -328,50 +325,6 @@ func (f *File) IdleFloor() time.Duration {
 		return f.Rehearsal.Idle.D()
 	}
 	return IdleFloor
-}
-
-func (v *validator) retirement(f *File) {
-	if f.Retirement == nil {
-		return
-	}
-	v.brownOut(f)
-	for i, cidr := range f.Retirement.Ignore {
-		if _, err := netip.ParsePrefix(cidr); err != nil {
-			v.problem(fmt.Sprintf("retirement.ignore[%d]", i), fmt.Sprintf("%q is not a CIDR", cidr), "write it as 192.0.2.0/24")
-		}
-	}
-	for i, log := range f.Retirement.AccessLogs {
-		v.accessLog(log, fmt.Sprintf("retirement.accessLogs[%d]", i))
-	}
-	for i, ns := range f.Retirement.Delete.Namespaces {
-		if ns == "default" || strings.HasPrefix(ns, "kube-") {
-			v.problem(fmt.Sprintf("retirement.delete.namespaces[%d]", i), fmt.Sprintf("%s belongs to the cluster", ns), "name namespaces of applications only")
-		}
-	}
-}
-
-func (v *validator) brownOut(f *File) {
-	const at = "retirement.brownOut"
-	b := f.Retirement.BrownOut
-	switch {
-	case b == nil:
-	case b.Skip != "" && (b.For != 0 || b.Internal):
-		v.problem(at, "it is skipped, so that nothing else of it has an effect", "take skip out, or the rest")
-	case b.For != 0 && b.For.D() < BrownOutFloor && f.Rehearsal == nil:
-		v.problem(at+".for", fmt.Sprintf("%s is less than %s: who comes every few minutes would not be met", b.For, BrownOutFloor), "raise it, leave it out, or declare a rehearsal")
-	}
-}
-
-func (v *validator) accessLog(log AccessLog, at string) {
-	if _, err := labels.Parse(log.Selector); err != nil {
-		v.problem(at+".selector", err.Error(), "write it as kubectl does: app.kubernetes.io/name=ingress-nginx")
-	}
-	switch {
-	case log.Fields == nil && log.Format == "json":
-		v.problem(at+".fields", "nothing says which fields of the lines are the time and the host", "name them, or a controller as the format")
-	case log.Fields != nil && log.Fields.Host == "" && log.Fields.Backend == "":
-		v.problem(at+".fields", "neither host nor backend is named, so that no request could be told to be for a name that has moved", "name one of them")
-	}
 }
 
 func count(set ...bool) int {

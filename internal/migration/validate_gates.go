@@ -119,26 +119,7 @@ func (v *validator) probes(f *File, a *Application, p *ProbesCheck, at string) {
 
 func (v *validator) prometheus(c Check, at string) {
 	p := c.Prometheus
-	u, err := url.Parse(p.URL)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		v.problem(at+".url", "it is no http or https URL", "write it as https://prometheus.example.com")
-	} else if u.User != nil {
-		v.problem(at+".url", "it would hold a secret in clear", "use username: and password:, or token:")
-	}
-	v.secret(p.Password, at+".password")
-	v.secret(p.Token, at+".token")
-	if p.Token != nil && (p.Username != "" || p.Password != nil) {
-		v.problem(at, "it has a token and a username or password", "keep one of the two")
-	}
-	if (p.Username == "") != (p.Password == nil) {
-		v.problem(at, "a username and a password go together", "")
-	}
-	for name := range p.Headers {
-		v.header(name, at+".headers."+name)
-		if sensitive(name) {
-			v.problem(at+".headers."+name, "it would hold a secret in clear", "use token:, or username: and password:")
-		}
-	}
+	v.promServer(promAccess{p.URL, p.Username, p.Password, p.Token, p.Headers}, at)
 	if p.Max == nil && p.Min == nil && p.Baseline == nil {
 		v.problem(at, "nothing bounds the number", "set max, min or baseline")
 	}
@@ -150,8 +131,42 @@ func (v *validator) prometheus(c Check, at string) {
 			v.problem(at+".baseline", "a number from before the swap is compared after it", "say when: after, or give baseline a query of its own")
 		}
 	}
-	if strings.TrimSpace(p.Query) == "" {
-		v.problem(at+".query", "it is empty", "write one in PromQL")
+	v.promQuery(p.Query, at+".query")
+}
+
+// promAccess is how a Prometheus is reached.
+type promAccess struct {
+	url, username   string
+	password, token *SecretRef
+	headers         map[string]string
+}
+
+func (v *validator) promServer(p promAccess, at string) {
+	u, err := url.Parse(p.url)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		v.problem(at+".url", "it is no http or https URL", "write it as https://prometheus.example.com")
+	} else if u.User != nil {
+		v.problem(at+".url", "it would hold a secret in clear", "use username: and password:, or token:")
+	}
+	v.secret(p.password, at+".password")
+	v.secret(p.token, at+".token")
+	if p.token != nil && (p.username != "" || p.password != nil) {
+		v.problem(at, "it has a token and a username or password", "keep one of the two")
+	}
+	if (p.username == "") != (p.password == nil) {
+		v.problem(at, "a username and a password go together", "")
+	}
+	for name := range p.headers {
+		v.header(name, at+".headers."+name)
+		if sensitive(name) {
+			v.problem(at+".headers."+name, "it would hold a secret in clear", "use token:, or username: and password:")
+		}
+	}
+}
+
+func (v *validator) promQuery(query, at string) {
+	if strings.TrimSpace(query) == "" {
+		v.problem(at, "it is empty", "write one in PromQL")
 	}
 }
 

@@ -38,7 +38,7 @@ func FileFields() Table {
 		target address buckets volumes writes dark method field hostname httpRoute switch clusterDomain makeRecord scheme server algorithm servers resolvers
 		ttl margin soak interval propagation ready idle timeout ignore namespaces configuration locks bandwidth hash prices
 		hostedZone profile role managedZone subscription resourceGroup tenant client gap zoneID owner suffix wildcard
-		format container time host backend agent status for skip internal way limit proxyProtocol replicas`)
+		format container time host backend agent status for skip internal way limit proxyProtocol replicas step unlisted`)
 	t.add(group, `rehearsal blue green archive identity state stores accessKey secretKey secret from to bind buckets maps restore
 		patches target json applications hostnames payload export import freeze enter leave probe http pods checks tcp tls drain
 		requests zones rfc2136 route53 cloudDNS azureDNS cloudflare file token serviceAccount cutover retirement delete patch externalDNS accessLogs fields brownOut forward`)
@@ -60,6 +60,7 @@ func RecordFields() Table {
 		confirmed until since sent strength outcome side check address addresses addr addrs primary parent atParent atChild
 		resolver resolvers servers object because later left rested did policy mode property fate detail asked path field
 		lastRun foreign reason owner use made verified frozen started moved certificate archive msg source warnings stretched
+		coverage lost gapAt signedBy sha256 plansHash who
 		there back holder writes cause turn status notes os arch go modified platform suffix wildcard`)
 	t.add(show, `host leads followed makeRecord gateway generation side`)
 	t.add(group, `route routes switched made object`)
@@ -67,7 +68,8 @@ func RecordFields() Table {
 		records sets got soa delegation cut caa wildcard links servers result change held lowered waited seen views gates
 		rounds last wait waits blue green entry target workload original hooks fields stopped await replaced set ttl swap
 		settle soak return apps idle observations restarts samples checks archive proof losses examples unread verified map
-		want wants used taken hostPorts range dropped sides fence low findings problems with handover affix`)
+		want wants used taken hostPorts range dropped sides fence low findings problems with handover affix
+		sources journal file`)
 	t.add(show, `apps for side`)
 	t.add(group, `paused externalDNS`)
 	t.add(names, `counts cronJobs workloads mentions explicit dropped evidence`)

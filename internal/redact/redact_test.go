@@ -184,7 +184,7 @@ func TestI09_WhatAFreezeReplacedKeepsItsShapeAndLosesItsValues(t *testing.T) {
 func TestEveryFieldOfTheMigrationFileIsDecidedUpon(t *testing.T) {
 	hidden := strings.Fields(`set merge value body contains version wave allowExtra maxDelete create versions anonymous allowOlder
 		port status expect refused days breaches maxDelta maxShare sameAsBlue paused name private externalID headers
-		secretHeaders matches responseHeaders sameBody plaintext samples perRound errors ratio floor max min query age maxRatio minRatio username`)
+		secretHeaders matches responseHeaders sameBody plaintext samples perRound errors ratio floor max min query alive counter age maxRatio minRatio username`)
 	table := FileFields()
 	seen := map[reflect.Type]bool{}
 	var walk func(reflect.Type)

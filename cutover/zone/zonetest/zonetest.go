@@ -86,6 +86,7 @@ func Run(t *testing.T, target Target) {
 		{"C25_CompanionsUnderTheFence", companionFenced},
 		{"C25_CompanionAtTheNameItself", companionAtName},
 		{"C25_RefuseInvalidCompanions", companionInvalid},
+		{"C24_ListShowsWhatLeadsSomewhere", listShowsWhatLeads},
 	} {
 		t.Run(rule.name, func(t *testing.T) {
 			// No underscore: servers refuse one in the name of a host.

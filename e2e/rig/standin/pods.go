@@ -32,7 +32,7 @@ var podPath = regexp.MustCompile(`^/api/v1/namespaces/([^/]+)/pods/([^/:]+):(\d+
 var flowsLog = regexp.MustCompile(`^/api/v1/namespaces/[^/]+/pods/crossfade-node-flows-[^/]+/log$`)
 
 // Pods plays the programs in the pods of a cluster: its server answers for pods and passes everything else to the API
-// server. Each namespace is one application that can be made read-only, counts its writes, and says so.
+// server. Each namespace is one application that can be made read-only, counts its writes and what is read, and says so.
 type Pods struct {
 	// URL leads to the API server with its pods. It asks for no credentials.
 	URL string
@@ -46,8 +46,8 @@ type Pods struct {
 
 	mu       sync.Mutex
 	readOnly map[string]bool
-	// writes that were accepted, by namespace
-	writes map[string]int
+	// writes that were accepted, and pages that were read, by namespace
+	writes, reads map[string]int
 }
 
 // PodsOptions tune PlayPods. The zero value works.
@@ -78,7 +78,7 @@ func PlayPods(client *kube.Client, o PodsOptions) (*Pods, error) {
 	if err != nil {
 		return nil, fmt.Errorf("play pods: %w", err)
 	}
-	p := &Pods{URL: "http://" + listener.Addr().String(), client: client, served: make(chan error, 1), clock: o.Clock, readOnly: map[string]bool{}, writes: map[string]int{}}
+	p := &Pods{URL: "http://" + listener.Addr().String(), client: client, served: make(chan error, 1), clock: o.Clock, readOnly: map[string]bool{}, writes: map[string]int{}, reads: map[string]int{}}
 	p.server = &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if m := podPath.FindStringSubmatch(r.URL.Path); m != nil && m[3] == portFront {
 			p.front(w, r, m[1], m[2], m[4])
@@ -156,8 +156,9 @@ func (p *Pods) answer(w http.ResponseWriter, r *http.Request, namespace, path st
 	case path == "/state":
 		_ = json.NewEncoder(w).Encode(map[string]any{"readOnly": p.readOnly[namespace], "writes": p.writes[namespace]})
 	case path == "/requests":
-		_ = json.NewEncoder(w).Encode(map[string]int{"requests": 0})
+		_ = json.NewEncoder(w).Encode(map[string]int{"requests": p.reads[namespace]})
 	case r.Method == http.MethodGet:
+		p.reads[namespace]++
 		_, _ = io.WriteString(w, "it reads\n")
 	case p.readOnly[namespace]:
 		http.Error(w, "read-only", http.StatusServiceUnavailable)

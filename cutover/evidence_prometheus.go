@@ -1,0 +1,237 @@
+package cutover
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/crossfade-project/crossfade/internal/migration"
+)
+
+// PrometheusEvidence asks a Prometheus whether blue was used. Each look asks for everything since the one before, and for a while
+// before that, so that a counter has a number from which it rises.
+type PrometheusEvidence struct {
+	Options
+	Query migration.IdleQuery
+}
+
+// prometheusEvidence are those of the file.
+func prometheusEvidence(opts Options, r migration.Retirement) []PrometheusEvidence {
+	var list []PrometheusEvidence
+	for _, q := range r.Prometheus {
+		list = append(list, PrometheusEvidence{Options: opts, Query: q})
+	}
+	return list
+}
+
+// Name implements Evidence.
+func (p PrometheusEvidence) Name() string { return "Prometheus: " + p.Query.Name }
+
+// Coverage implements Evidence.
+func (p PrometheusEvidence) Coverage() Coverage { return Whole }
+
+// Collect implements Evidence. It covers the time until one step ago: what was not scraped yet shows at the next look.
+func (p PrometheusEvidence) Collect(ctx context.Context, last Observation) (Observation, error) {
+	step, gap := p.Query.Steps()
+	now := p.now().Truncate(time.Millisecond)
+	obs := Observation{Evidence: p.Name(), Use: Quiet, At: now.Add(-step), From: last.At}
+	first := last.At.IsZero()
+	if first {
+		obs.From = obs.At
+	}
+	if obs.At.Before(obs.From) {
+		obs.At = obs.From // less than a step has passed
+	}
+	seen, err := p.read(ctx, obs.From, now, nil)
+	if err != nil {
+		return Observation{}, err
+	}
+	if err := seen.there(gap); err != nil {
+		return Observation{}, err
+	}
+	if !first {
+		seen.judge(&obs, p.Query, gap)
+	}
+	obs.Text = seen.text(p.Query)
+	obs.Details = cut(obs.Details)
+	return obs, nil
+}
+
+// Confirm asks once more for the whole of an idle time: what came late is seen too. It returns the answers as they came.
+func (p PrometheusEvidence) Confirm(ctx context.Context, since, until time.Time) (Observation, []byte, error) {
+	_, gap := p.Query.Steps()
+	obs := Observation{Evidence: p.Name(), Coverage: p.Coverage(), Use: Quiet, From: since, At: until}
+	var answers []json.RawMessage
+	seen, err := p.read(ctx, since, until, func(raw json.RawMessage) { answers = append(answers, raw) })
+	if err != nil {
+		return Observation{}, nil, err
+	}
+	if err := seen.there(gap); err != nil {
+		return Observation{}, nil, err
+	}
+	seen.judge(&obs, p.Query, gap)
+	obs.Text = seen.text(p.Query)
+	obs.Details = cut(obs.Details)
+	raw, err := json.Marshal(answers)
+	if err != nil {
+		return Observation{}, nil, fmt.Errorf("keep the answers: %w", err)
+	}
+	return obs, append(raw, '\n'), nil
+}
+
+// idleSeen is what a Prometheus has of a time.
+type idleSeen struct {
+	from, end time.Time
+	series    []promSeries
+	// alive is nil where the file names no such query.
+	alive []promSeries
+}
+
+// read asks for a time, and for as long before it as data may be missing.
+func (p PrometheusEvidence) read(ctx context.Context, from, end time.Time, raw func(json.RawMessage)) (seen idleSeen, err error) {
+	q := p.Query
+	step, gap := q.Steps()
+	server := promServer{what: fmt.Sprintf("retirement.prometheus %q", q.Name), url: q.URL, username: q.Username, password: q.Password, token: q.Token, headers: q.Headers}
+	// The last point is at the end of the time.
+	before := (end.Sub(from) + gap + 2*step).Truncate(step)
+	ctx, cancel := context.WithTimeout(ctx, promRangeTimeout)
+	defer cancel()
+	seen = idleSeen{from: from, end: end}
+	ask := func(query string) ([]promSeries, error) {
+		return p.askRange(ctx, server, promRange{query: query, from: end.Add(-before), to: end, step: step, raw: raw})
+	}
+	if seen.series, err = ask(q.Query); err != nil {
+		return seen, err
+	}
+	if q.Alive == "" {
+		return seen, nil
+	}
+	series, err := ask(q.Alive)
+	if err != nil {
+		return seen, fmt.Errorf("alive: %w", err)
+	}
+	seen.alive = []promSeries{}
+	for _, s := range series {
+		up := promSeries{labels: s.labels}
+		for _, point := range s.points {
+			if point.value > 0 {
+				up.points = append(up.points, point)
+			}
+		}
+		if len(up.points) > 0 {
+			seen.alive = append(seen.alive, up)
+		}
+	}
+	return seen, nil
+}
+
+// promRangeTimeout bounds the answers about a whole idle time.
+const promRangeTimeout = 5 * time.Minute
+
+// watchers are the series that show that somebody was counting.
+func (s idleSeen) watchers() []promSeries {
+	if s.alive != nil {
+		return s.alive
+	}
+	return s.series
+}
+
+// there is an error where nobody counts at the end of the time: missing metrics are not idle (C24).
+func (s idleSeen) there(gap time.Duration) error {
+	var newest time.Time
+	for _, w := range s.watchers() {
+		if n := len(w.points); n > 0 && w.points[n-1].at.After(newest) {
+			newest = w.points[n-1].at
+		}
+	}
+	switch {
+	case newest.IsZero():
+		return fmt.Errorf("%w: there is no data between %s and %s", errNoNumber, s.from.Format(time.RFC3339), s.end.Format(time.RFC3339))
+	case s.end.Sub(newest) > gap:
+		return fmt.Errorf("%w: there is no data since %s, and %s may be missing", errNoNumber, newest.Format(time.RFC3339), gap)
+	}
+	return nil
+}
+
+// judge says what the points say of the time: uses first, then what is missing.
+func (s idleSeen) judge(obs *Observation, q migration.IdleQuery, gap time.Duration) {
+	before := false
+	for _, w := range s.watchers() {
+		before = before || len(w.points) > 0 && !w.points[0].at.After(s.from)
+	}
+	if !before {
+		obs.lose("there is no data from before %s", s.from.Format(time.RFC3339))
+	}
+	for _, one := range s.series {
+		if q.Counter {
+			s.rises(obs, one, before)
+			continue
+		}
+		for _, p := range one.points {
+			if p.at.After(s.from) && p.value != 0 {
+				obs.Use = Used
+				obs.Details = append(obs.Details, fmt.Sprintf("%s was %s at %s", one.labels, format(p.value), p.at.Format(time.RFC3339)))
+				break
+			}
+		}
+	}
+	for _, list := range [][]promSeries{s.series, s.alive} {
+		for _, one := range list {
+			s.holes(obs, one, gap)
+		}
+	}
+}
+
+// rises looks at one counter. One that is new has counted from nothing, if somebody was counting before; what one had counted last
+// that fell is lost.
+func (s idleSeen) rises(obs *Observation, one promSeries, before bool) {
+	for i, p := range one.points {
+		if !p.at.After(s.from) || i == 0 && !before {
+			continue
+		}
+		was := promPoint{}
+		since := "it is new"
+		if i > 0 {
+			was = one.points[i-1]
+			since = "since " + was.at.Format(time.RFC3339)
+		}
+		switch {
+		case p.value > was.value:
+			obs.Use = Used
+			obs.Details = append(obs.Details, fmt.Sprintf("%s counted %s more until %s (%s)", one.labels, format(p.value-was.value), p.at.Format(time.RFC3339), since))
+		case p.value < was.value:
+			obs.lose("%s began to count again before %s: what it counted last is lost", one.labels, p.at.Format(time.RFC3339))
+		}
+	}
+}
+
+// holes looks for times in which a series has no points. What is missing is known once it is missing for longer than it may.
+func (s idleSeen) holes(obs *Observation, one promSeries, gap time.Duration) {
+	for i, p := range one.points {
+		next := s.end
+		if i+1 < len(one.points) {
+			next = one.points[i+1].at
+		}
+		if next.Sub(p.at) > gap && p.at.Add(gap).After(s.from) || next.Sub(p.at) > gap && i+1 < len(one.points) && next.After(s.from) {
+			obs.lose("%s has no data from %s to %s, and %s may be missing", one.labels, p.at.Format(time.RFC3339), next.Format(time.RFC3339), gap)
+		}
+	}
+}
+
+// text sums up what was seen.
+func (s idleSeen) text(q migration.IdleQuery) string {
+	points := 0
+	for _, one := range s.series {
+		points += len(one.points)
+	}
+	kind := "that must be 0"
+	if q.Counter {
+		kind = "that must not rise"
+	}
+	text := fmt.Sprintf("%d series %s, %d points until %s", len(s.series), kind, points, s.end.Format(time.RFC3339))
+	if s.alive != nil {
+		text += fmt.Sprintf("; %d series show that it was counted", len(s.alive))
+	}
+	return text
+}
