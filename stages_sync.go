@@ -199,8 +199,32 @@ func (m *Migration) finalSync(ctx context.Context, p *plan.Plan, rec plan.Record
 	if err = nameFailures(opts.Manifest+failuresSuffix, m.redact, err); err != nil {
 		return result, errors.Join(err, t.drop())
 	}
+	if t.out == nil && result.Proof != nil && result.Proof.Equal {
+		// A run that was killed behind the change, and before the stage had ended, has made the proof, and its manifest may be lost.
+		if err := proveAgain(ctx, opts, &result); err != nil {
+			return result, errors.Join(err, t.drop())
+		}
+	}
 	result.Manifest, err = t.end(result.Proof, m.opts.Clock)
 	return result, err
+}
+
+// proveAgain makes the proof of a bucket once more, for its witness. Blue is still frozen and green not started, so that both sides are
+// what they were.
+func proveAgain(ctx context.Context, opts bucketsync.Options, result *finalResult) error {
+	report, err := bucketsync.Verify(ctx, bucketsync.VerifyOptions{
+		From: opts.From, To: opts.To, Prefix: opts.Prefix, Range: opts.Range, Filter: opts.Filter, Mode: bucketsync.ModeProof, Manifest: opts.Manifest,
+		AllowExtra: opts.AllowExtra, Versions: opts.Versions, Hash: opts.Hash, Concurrency: opts.Concurrency, TempDir: opts.TempDir, Witness: opts.Witness,
+		Log: opts.Log, Clock: opts.Clock, Progress: opts.Progress,
+	})
+	if err != nil {
+		return err
+	}
+	if !report.Equal {
+		return fmt.Errorf("bucket %s was proven equal, and is not any more: %d objects are missing, %d differ, %d are only at the destination; find out who writes to it", opts.Name, report.Missing, report.Differ, report.Extra)
+	}
+	result.Proof = &report
+	return nil
 }
 
 // backResult is a bucket's way back.

@@ -3,6 +3,7 @@ package crossfade
 import (
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -186,5 +187,39 @@ func TestTheSignedManifestSaysOfWhichKeysItIs(t *testing.T) {
 	}
 	if head, err := attest.ReadHeader(path); err != nil || head.Objects != 3 {
 		t.Errorf("the wider manifest is gone: %+v, %v", head, err)
+	}
+}
+
+// A run that was killed after the last change of a final sync, and before its stage had ended, leaves the proof and no manifest of it: the
+// next one makes it.
+func TestTheSignedManifestOutlivesAKillBehindItsProof(t *testing.T) {
+	p := newPlaces(t)
+	p.write(p.from, "a", "b", "c")
+	m := Inspect(load(t, shared), Options{})
+	if err := os.MkdirAll(m.file.StateDir(), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	opts := bucketsync.Options{Migration: "m", Stage: "final-sync/data", Name: "data", From: p.from, To: p.to, Manifest: filepath.Join(p.dir, "manifest"), Final: true}
+	rec := &plan.MemoryRecorder{}
+	planned, err := bucketsync.Plan(t.Context(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(p.dir, "proven")
+	for _, when := range []string{"the first time", "after the kill"} {
+		result, err := m.finalSync(t.Context(), planned, rec, opts, path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if result.Manifest == nil || result.Manifest.Objects != 3 {
+			t.Fatalf("%s the manifest is %+v", when, result.Manifest)
+		}
+		if err := os.Remove(path); err != nil {
+			t.Fatalf("%s: %v", when, err)
+		}
+	}
+	p.remove(p.to, "b")
+	if _, err := m.finalSync(t.Context(), planned, rec, opts, path); err == nil || !strings.Contains(err.Error(), "1 objects are missing") {
+		t.Errorf("a bucket that has changed since gives %v", err)
 	}
 }
