@@ -118,7 +118,7 @@ func (m *Migration) withDNS(opts cutover.RestoreOptions) (_ cutover.RestoreOptio
 
 // pausesOrTTLs reports whether there is anything of the ttl stage to take back.
 func pausesOrTTLs(log *journal.Log) bool {
-	return log.Stage("ttl").Plan != "" || len(pausedIn(log)) > 0
+	return len(ttlPlans(log)) > 0 || len(pausedIn(log)) > 0
 }
 
 // ttlTitle and returnTitle tell of external-dns only where there is something to tell.

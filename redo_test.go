@@ -2,7 +2,11 @@ package crossfade
 
 import (
 	"errors"
+	"slices"
 	"testing"
+
+	"github.com/crossfade-project/crossfade/cutover/zone"
+	"github.com/crossfade-project/crossfade/internal/plan"
 )
 
 // What a stage of a turn has planned is the way back: it is not forgotten while anything may go back.
@@ -65,4 +69,45 @@ func TestI10_AReturnEndsWhatTheCertificateSays(t *testing.T) {
 			t.Errorf("%s is done before", name)
 		}
 	}
+}
+
+// A TTL stage whose plan was forgotten is known until the names have their TTLs back: by the next plan, and by a rollback.
+func TestWhatAForgottenPlanOfTTLsDidIsKnown(t *testing.T) {
+	m := opened(t, load(t, kinds))
+	lower := func(token string) {
+		t.Helper()
+		p := plan.New(m.file.Name, "ttl")
+		p.Add(plan.Change{ID: "ttl/lower/a.", Action: "lower the TTL of", Data: plan.JSON(map[string]any{
+			"held": map[string]any{"name": "a.", "fence": zone.Fence{Name: "_f.", Token: token}},
+		})})
+		if err := m.journal.SavePlan(p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	known := func(want ...string) {
+		t.Helper()
+		before, err := m.ttlsBefore(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, f := range before.Fences {
+			got = append(got, f.Token)
+		}
+		if !slices.Equal(got, want) || len(before.Held) != min(1, len(want)) {
+			t.Errorf("known are %q, want %q; names %+v", got, want, before.Held)
+		}
+		log, err := m.log()
+		if err != nil || pausesOrTTLs(log) != (len(want) > 0) {
+			t.Errorf("a rollback has something to give back: %t, %v", pausesOrTTLs(log), err)
+		}
+	}
+	known()
+	lower("first")
+	_ = m.again(stage{name: "ttl"}, &plan.MovedError{What: "records of b."})
+	known("first")
+	lower("second")
+	known("first", "second")
+	finishes(t, m, "return-ttl")
+	known()
 }

@@ -199,15 +199,10 @@ func (m *Migration) returnTTLStage() stage {
 			if err != nil {
 				return cutover.RestoreOptions{}, err
 			}
-			var held []cutover.Held
-			lowering, err := m.journal.LoadPlan("ttl")
-			if err == nil && lowering != nil {
-				held, err = cutover.HeldOf(lowering)
-			}
-			if err != nil {
+			if opts.Before, err = m.ttlsBefore(ctx); err != nil {
 				return cutover.RestoreOptions{}, err
 			}
-			return m.withDNS(cutover.RestoreOptions{Options: opts, Held: cutover.UnderFences(held, m.fences())})
+			return m.withDNS(cutover.RestoreOptions{Options: opts, Held: cutover.UnderFences(opts.Before.Held, m.fences())})
 		},
 		cutover.PlanRestoreTTL, restoreTTL)
 }

@@ -64,11 +64,50 @@ func (m *Migration) ttlStage() stage {
 	return withStep(m, stage{name: name, verb: "cutover", title: m.ttlTitle(), after: "green's entries"},
 		func(ctx context.Context) (cutover.Options, error) {
 			opts, err := m.cutoverOptions(ctx, name)
+			if err != nil {
+				return opts, err
+			}
 			opts.NoWait, opts.Waits = m.noWait, m.oldTTLs
 			opts.Paused, opts.Pausing = m.pausedDNS(), m.pausing
+			opts.Before, err = m.ttlsBefore(ctx)
 			return opts, err
 		},
 		cutover.PlanTTL, cutover.ApplyTTL)
+}
+
+// ttlPlans are the plans of the ttl stage that may have changed names which did not get their TTLs back since, oldest first: the one in
+// force, and those that were forgotten because a record or a fence had moved.
+func ttlPlans(log *journal.Log) []journal.Stage {
+	var list []journal.Stage
+	for _, r := range log.Records {
+		switch {
+		case r.Kind == journal.KindPlanned && r.Stage == "ttl":
+			list = append(list, journal.Stage{Name: r.Stage, Plan: r.Plan})
+		case r.Kind == journal.KindFinished && (r.Stage == "return-ttl" || r.Stage == "restore-ttl"):
+			list = nil
+		}
+	}
+	return list
+}
+
+// ttlsBefore is what these plans know.
+func (m *Migration) ttlsBefore(ctx context.Context) (cutover.Before, error) {
+	log, err := m.log()
+	if errors.Is(err, journal.ErrNone) {
+		return cutover.Before{}, nil
+	}
+	if err != nil {
+		return cutover.Before{}, err
+	}
+	var plans []*plan.Plan
+	for _, s := range ttlPlans(log) {
+		p, err := m.planInForce(ctx, s)
+		if err != nil {
+			return cutover.Before{}, err
+		}
+		plans = append(plans, p)
+	}
+	return cutover.BeforeOf(plans...)
 }
 
 // warmChecksStage checks the applications that run on green before their turn, at green's address.

@@ -46,6 +46,8 @@ type Options struct {
 	Paused []Paused
 	// Pausing is told of one before it is scaled to 0: what it keeps is what a rollback starts it again from. Nil tells nobody.
 	Pausing func(Paused) error
+	// Before is what the plans of the TTL stage have left that are forgotten: their fences are ours, and so are the TTLs that they lowered.
+	Before Before
 	// TakeOver lets PlanTTL take a fence that an earlier, lost run of the same migration holds.
 	TakeOver bool
 

@@ -90,7 +90,14 @@ func planRecord(ctx context.Context, opts Options, p *plan.Plan, s NameState) (r
 			sets = append(sets, zone.RRset{Name: name, Type: typ, TTL: opts.lowTTL(), Data: data})
 		}
 	}
+	before, _ := opts.Before.of(s.Hostname)
+	made := before.Record != nil && before.Record.Change.Name == name && len(now) > 0 && zone.SameSets(now, before.Record.Change.New)
 	switch {
+	case made && zone.SameSets(withTTL(now, opts.lowTTL()), sets):
+		sets = now // by a plan that was forgotten: it is ours to take away
+	case made:
+		p.Refuse(s.Hostname, fmt.Sprintf("green.makeRecord has made %s with %s, and green's entry is %s now", name, describe(now), s.Green), "say `crossfade rollback`, which takes the record away, and run again")
+		return nil, nil, nil
 	case zone.SameSets(withTTL(now, opts.lowTTL()), sets):
 		p.Note(plan.Info, s.Hostname, fmt.Sprintf("%s holds green's address already (%s): it is used, and not ours to take away", name, describe(now)))
 		return nil, nil, nil
@@ -116,7 +123,7 @@ func planRecord(ctx context.Context, opts Options, p *plan.Plan, s NameState) (r
 	}
 	record = &Record{Zone: z.Driver.Apex(), Change: change, Servers: found.Servers, Signed: found.Signed}
 	negative := found.SOA.NegativeTTL()
-	made := plan.Change{
+	making := plan.Change{
 		ID:     p.Stage + "/record/" + s.Hostname,
 		Action: actionRecord, Target: name, App: s.App,
 		Why:      fmt.Sprintf("green's load balancer brings no name, and %s is a CNAME, which needs one: %s; only where nothing stands there", s.Hostname, describe(sets)),
@@ -124,13 +131,13 @@ func planRecord(ctx context.Context, opts Options, p *plan.Plan, s NameState) (r
 		Reverse:  &plan.Reverse{Action: actionUnmake, How: "remove it, if it is still as it was made and nothing leads to it", Data: plan.JSON(change.Reverse())},
 		Data:     plan.JSON(recordData{*record}),
 	}
-	p.Add(made)
+	p.Add(making)
 	wait = &plan.Change{
 		ID:     p.Stage + "/wait/" + name,
 		Action: actionWait, Target: "caches that know of no " + name, App: s.App,
 		Why: fmt.Sprintf("a resolver that was asked for it before it was there may say for %s more that there is none; nothing is changed, so nothing is taken back",
 			sum(part{"negative TTL", time.Duration(negative) * time.Second}, part{"margin", opts.margin()})),
-		Data: plan.JSON(waitData{App: s.App, Name: name, Lower: made.ID, TTL: negative, Negative: true}),
+		Data: plan.JSON(waitData{App: s.App, Name: name, Lower: making.ID, TTL: negative, Negative: true}),
 	}
 	return record, wait, nil
 }

@@ -149,3 +149,27 @@ func TestI03_AnothersRecordAtTheName(t *testing.T) {
 		t.Errorf("afterwards %+v; plan %+v", got, back.Changes)
 	}
 }
+
+// A record that a plan has made which was forgotten since is ours to take away; one for an address that green has no more is not led to.
+func TestARecordThatAForgottenPlanMadeIsOurs(t *testing.T) {
+	w := addressOnly(t, "green-shop.apps.test")
+	first, err := cutover.PlanTTL(t.Context(), w.opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := cutover.ApplyTTL(t.Context(), first, w.rec, w.opts); err != nil {
+		t.Fatal(err)
+	}
+	held := w.again(t, first)
+	moved := w.opts
+	moved.Applications = slices.Clone(w.opts.Applications)
+	moved.Applications[0].Hostnames = []migration.Hostname{w.opts.Applications[0].Hostnames[0]}
+	moved.Applications[0].Hostnames[0].Green = &migration.Entry{Address: "127.0.0.9", MakeRecord: "green-shop.apps.test"}
+	if p, err := cutover.PlanTTL(t.Context(), moved); err != nil || !refusedFor(p, "green.makeRecord has made "+madeName) {
+		t.Errorf("refusals = %+v, %v", p.Refusals, err)
+	}
+	w.release(t, held.Names)
+	if got := w.at(t, madeName, "A"); len(got.Data) != 0 {
+		t.Errorf("left behind: %+v", got)
+	}
+}

@@ -61,8 +61,15 @@ func PlanRestoreTTL(ctx context.Context, opts RestoreOptions) (*plan.Plan, error
 		if err != nil {
 			return nil, err
 		}
+		if opts.Before.gave(held.Fence.Name, token) {
+			held.Fence.Token = token
+		}
 		if token == "" {
 			p.Note(plan.Info, held.Name, "its fence is gone already, so it is not ours to change")
+			continue
+		}
+		if token != held.Fence.Token && zone.SameSets(now, held.Old) {
+			p.Note(plan.Info, held.Name, "another writer holds its fence ("+token+"), and its records are as they were found: there is nothing to give back")
 			continue
 		}
 		if token != held.Fence.Token {

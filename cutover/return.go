@@ -130,7 +130,7 @@ func (o ReturnOptions) newFence(ctx context.Context, p *plan.Plan, z Zone, d mov
 		p.Refuse(d.Change.Name, held, "find out who took it; if nobody writes there, put the TXT record "+old.Name+" back with the text "+old.Token)
 		return nil, nil
 	}
-	fence := zone.Fence{Name: old.Name, Token: fencePrefix + o.Migration + "/" + newToken()}
+	fence := zone.Fence{Name: old.Name, Token: o.tokenAfter(old.Token)}
 	return &fenceTurn{fenceData: fenceData{Zone: d.Zone, Name: d.Change.Name, Fence: fence, Previous: token}, set: set}, nil
 }
 

@@ -321,17 +321,17 @@ func (o Options) domain() string {
 
 // planRouteFence adds the change that takes the fence of a route, or a refusal.
 func planRouteFence(opts Options, p *plan.Plan, s RouteState) {
-	ours := "crossfade/" + opts.Migration + "/"
+	ours := strings.HasPrefix(s.Fence, opts.tokens())
 	annotation := fmt.Sprintf("the annotation %s of %s", backend.FenceAnnotation(s.Route.Host), s.Route.Ref)
-	if s.Fence != "" && (!opts.TakeOver || !strings.HasPrefix(s.Fence, ours)) {
+	if s.Fence != "" && !opts.Before.gave(s.Route.fence(), s.Fence) && (!opts.TakeOver || !ours) {
 		mend := "wait for the other migration to end, or remove " + annotation + " once you are sure that nobody writes there"
-		if strings.HasPrefix(s.Fence, ours) {
+		if ours {
 			mend = "resume that run with its state; if its state is lost and it runs nowhere, remove " + annotation + " by hand"
 		}
 		p.Refuse(s.Hostname, "another writer holds its fence: "+s.Fence, mend)
 		return
 	}
-	fence := zone.Fence{Name: s.Route.fence(), Token: ours + newToken()}
+	fence := zone.Fence{Name: s.Route.fence(), Token: opts.tokenAfter(s.Fence)}
 	route := s.Route
 	p.Add(plan.Change{
 		ID:     p.Stage + "/fence/" + s.Hostname,
@@ -385,6 +385,8 @@ func planRouteRelease(ctx context.Context, opts RestoreOptions, p *plan.Plan, he
 	case state.Fence == "":
 		p.Note(plan.Info, held.Name, "its fence is gone already, so it is not ours to change")
 		return nil
+	case opts.Before.gave(held.Fence.Name, state.Fence):
+		held.Fence.Token = state.Fence
 	case state.Fence != held.Fence.Token:
 		p.Refuse(held.Name, "another writer holds its fence: "+state.Fence, "leave the name to that writer")
 		return nil

@@ -303,7 +303,7 @@ func planSwitchBack(ctx context.Context, opts ReturnOptions, p *plan.Plan, way *
 		}
 		back := d
 		back.Change = d.Change.Reverse()
-		back.Fence = zone.Fence{Name: d.Fence.Name, Token: "crossfade/" + opts.Migration + "/" + newToken()}
+		back.Fence = zone.Fence{Name: d.Fence.Name, Token: opts.tokenAfter(d.Fence.Token)}
 		back.Change.Fence = back.Fence.Token
 		fence := plan.Change{
 			ID:     p.Stage + "/fence/" + name,

@@ -166,7 +166,7 @@ func PlanTTL(ctx context.Context, opts Options) (*plan.Plan, error) {
 		if err != nil {
 			return nil, err
 		}
-		fence, err := planFence(ctx, opts, z, state, p)
+		fence, own, err := planFence(ctx, opts, z, state, p)
 		if err != nil {
 			return nil, err
 		}
@@ -180,7 +180,7 @@ func PlanTTL(ctx context.Context, opts Options) (*plan.Plan, error) {
 		if known != nil {
 			wait = append(wait, *known)
 		}
-		l, w := planLower(opts, p.Stage, state, *fence, record)
+		l, w := planLower(opts, p.Stage, state, own, *fence, record)
 		lower, wait = append(lower, l), append(wait, w)
 	}
 	for _, s := range found.Routes {
@@ -193,26 +193,34 @@ func PlanTTL(ctx context.Context, opts Options) (*plan.Plan, error) {
 	return p, nil
 }
 
-// planFence adds the change that takes the fence, or a refusal and returns nil.
-func planFence(ctx context.Context, opts Options, z Zone, state NameState, p *plan.Plan) (*zone.Fence, error) {
+// planFence adds the change that takes the fence, or a refusal and returns nil. With the fence come the name's records with the TTLs
+// that are their own.
+func planFence(ctx context.Context, opts Options, z Zone, state NameState, p *plan.Plan) (*zone.Fence, []zone.RRset, error) {
 	name, err := zone.FenceName(state.Hostname, state.Zone)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	previous, err := fenceToken(ctx, z.Driver, name)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	ours := fencePrefix + opts.Migration + "/"
-	if previous != "" && (!opts.TakeOver || !strings.HasPrefix(previous, ours)) {
+	ours := strings.HasPrefix(previous, opts.tokens())
+	if previous != "" && !opts.Before.gave(name, previous) && (!opts.TakeOver || !ours) {
 		mend := "wait for the other migration to end, or remove the TXT record " + name + " once you are sure that nobody writes there"
-		if strings.HasPrefix(previous, ours) {
+		if ours {
 			mend = "resume that run with its state; if its state is lost and it runs nowhere, remove the TXT record " + name + " by hand"
 		}
+		if ttls := keptTTLs(previous); ours && ttls != "" {
+			mend += ", and before that give the name the TTL that it had: the fence keeps it (" + ttls + ")"
+		}
 		p.Refuse(state.Hostname, fmt.Sprintf("another writer holds its fence: %s", previous), mend)
-		return nil, nil
+		return nil, nil, nil
 	}
-	fence := zone.Fence{Name: name, Token: ours + newToken()}
+	own := opts.ownRecords(state, previous)
+	if !zone.SameSets(own, state.Records) {
+		p.Note(plan.Info, state.Hostname, fmt.Sprintf("its TTL was lowered before, by a plan that was forgotten; its own, which it gets back at the end, is that of %s", describe(own)))
+	}
+	fence := zone.Fence{Name: name, Token: opts.token(own)}
 	p.Add(plan.Change{
 		ID:     p.Stage + "/fence/" + state.Hostname,
 		Action: actionFence, Target: state.Hostname, App: state.App,
@@ -221,7 +229,7 @@ func planFence(ctx context.Context, opts Options, z Zone, state NameState, p *pl
 		Reverse:  &plan.Reverse{Action: actionRelease, How: "remove the TXT record " + name, Data: plan.JSON(fence)},
 		Data:     plan.JSON(fenceData{Zone: state.Zone, Name: state.Hostname, Fence: fence, Previous: previous}),
 	})
-	return &fence, nil
+	return &fence, own, nil
 }
 
 // newToken is 128 random bits, so that no two writers ever have the same.
@@ -276,13 +284,17 @@ func lookupText(ctx context.Context, driver zone.Zone, name string) (zone.RRset,
 	return set, nil
 }
 
-func planLower(opts Options, stage string, s NameState, fence zone.Fence, record *Record) (lower, wait plan.Change) {
+func planLower(opts Options, stage string, s NameState, own []zone.RRset, fence zone.Fence, record *Record) (lower, wait plan.Change) {
 	ttl := opts.lowTTL()
 	for _, set := range s.Records {
 		ttl = min(ttl, set.TTL) // a TTL that is shorter already is not raised
 	}
-	waited := s.TTL
-	why := fmt.Sprintf("from %ds to %ds with the target unchanged (%s), so that a swap and its way back take no longer", s.TTL, ttl, s.Strength)
+	old := s.TTL
+	for _, set := range own {
+		old = max(old, set.TTL) // caches may hold it still, where it was lowered a moment ago
+	}
+	waited := old
+	why := fmt.Sprintf("from %ds to %ds with the target unchanged (%s), so that a swap and its way back take no longer", old, ttl, s.Strength)
 	if s.Proxied {
 		// No cache of the DNS holds where it leads, so that there is nothing to lower and nothing to wait for.
 		ttl, waited = s.Records[0].TTL, 0
@@ -290,23 +302,23 @@ func planLower(opts Options, stage string, s NameState, fence zone.Fence, record
 	}
 	held := Held{
 		App: s.App, Name: s.Hostname, Zone: s.Zone, Fence: fence, Servers: s.Delegation.Servers, Signed: s.Delegation.Signed,
-		Old: s.Records, Low: withTTL(s.Records, ttl), OldTTL: s.TTL, Record: record,
+		Old: own, Low: withTTL(s.Records, ttl), OldTTL: old, Record: record,
 	}
-	old := time.Duration(waited) * time.Second
-	change := zone.Change{Name: s.Hostname, Old: held.Old, New: held.Low, Fence: fence}
+	change := zone.Change{Name: s.Hostname, Old: s.Records, New: held.Low, Fence: fence}
+	back := zone.Change{Name: s.Hostname, Old: held.Low, New: held.Old, Fence: fence}
 	lower = plan.Change{
 		ID:     stage + "/lower/" + s.Hostname,
 		Action: actionLower, Target: s.Hostname, App: s.App,
 		Why:      why,
 		ReliesOn: []plan.Reliance{{What: "records of " + s.Hostname, Is: describe(s.Records)}},
-		Reverse:  &plan.Reverse{Action: actionRestore, How: fmt.Sprintf("set the TTL to %ds again", s.TTL), Data: plan.JSON(change.Reverse())},
+		Reverse:  &plan.Reverse{Action: actionRestore, How: fmt.Sprintf("set the TTL to %ds again", old), Data: plan.JSON(back)},
 		Data:     plan.JSON(lowerData{Held: held, Change: change}),
 	}
 	wait = plan.Change{
 		ID:     stage + "/wait/" + s.Hostname,
 		Action: actionWait, Target: "the old TTL of " + s.Hostname, App: s.App,
 		Why: fmt.Sprintf("a cache may have got the old TTL until the last server showed the new one: %s from then on; nothing is changed, so nothing is taken back",
-			sum(part{"old TTL", old}, part{"margin", opts.margin()})),
+			sum(part{"old TTL", time.Duration(waited) * time.Second}, part{"margin", opts.margin()})),
 		Data: plan.JSON(waitData{App: s.App, Name: s.Hostname, Lower: lower.ID, TTL: waited}),
 	}
 	return lower, wait

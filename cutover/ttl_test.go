@@ -266,3 +266,177 @@ func (f *failing) Fail(stage, id string, cause error) error {
 	f.count++
 	return f.Recorder.Fail(stage, id, cause)
 }
+
+// again plans the TTL stage once more, as a run does whose plan was forgotten, and applies it.
+func (w *world) again(t *testing.T, forgotten *plan.Plan) cutover.TTLResult {
+	t.Helper()
+	var err error
+	if w.opts.Before, err = cutover.BeforeOf(forgotten); err != nil {
+		t.Fatal(err)
+	}
+	p, err := cutover.PlanTTL(t.Context(), w.opts)
+	if err != nil || len(p.Refusals) > 0 {
+		t.Fatalf("refusals = %+v, %v", p.Refusals, err)
+	}
+	w.rec = &plan.MemoryRecorder{}
+	held, err := cutover.ApplyTTL(t.Context(), p, w.rec, w.opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w.opts.Before, err = cutover.BeforeOf(forgotten, p); err != nil {
+		t.Fatal(err)
+	}
+	return held
+}
+
+// A plan that is forgotten, because another name had moved, has lowered names before: their fences are ours, the old TTLs are waited out
+// once more, and they come back at the end. What its owner has set since counts as it is.
+func TestATTLThatAForgottenPlanLoweredIsKnown(t *testing.T) {
+	for name, tt := range map[string]struct {
+		stop  string // where the forgotten plan was broken off
+		since func(*testing.T, *world)
+		ttl   uint32 // at the end
+		waits time.Duration
+	}{
+		"before its fence":   {stop: "/fence/", ttl: 300, waits: 302 * time.Second},
+		"before it lowered":  {stop: "/lower/", ttl: 300, waits: 302 * time.Second},
+		"before it waited":   {stop: "/wait/", ttl: 300, waits: 302 * time.Second},
+		"set to another TTL": {stop: "/wait/", ttl: 120, waits: 122 * time.Second, since: func(t *testing.T, w *world) { w.put(t, cname(shopName, 120, "blue.lb.test.")) }},
+		"set to a name that leads to blue as well": {stop: "/wait/", ttl: 300, waits: 302 * time.Second, since: func(t *testing.T, w *world) {
+			w.names.addresses["also-blue.lb.test."] = w.blue.addr.Addr().String()
+			w.opts.Applications[0].Hostnames[0].Blue.Target = "also-blue.lb.test."
+			w.put(t, cname(shopName, 10, "also-blue.lb.test."))
+		}},
+		"the file's TTL is another one now": {stop: "/wait/", ttl: 300, waits: 302 * time.Second, since: func(_ *testing.T, w *world) {
+			w.opts.Times.TTL = migration.Duration(5 * time.Second)
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			first, err := cutover.PlanTTL(t.Context(), w.opts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			stopped := errors.New("another name had moved")
+			if _, err := cutover.ApplyTTL(t.Context(), first, stopBefore{w.rec, tt.stop, stopped}, w.opts); !errors.Is(err, stopped) {
+				t.Fatal(err)
+			}
+			if tt.since != nil {
+				tt.since(t, w)
+			}
+			began := w.clock.Now()
+			held := w.again(t, first)
+			if waited := w.clock.Now().Sub(began); waited != tt.waits {
+				t.Errorf("it waited %s, want %s", waited, tt.waits)
+			}
+			if got := w.lookup(t, "CNAME"); got.TTL > 10 {
+				t.Errorf("record = %+v, want it lowered", got)
+			}
+			w.release(t, held.Names)
+			if got := w.lookup(t, "CNAME"); got.TTL != tt.ttl {
+				t.Errorf("record = %+v, want TTL %d", got, tt.ttl)
+			}
+			if _, err := w.zone.Lookup(t.Context(), held.Names[0].Fence.Name, "TXT"); !errors.Is(err, zone.ErrNotExist) {
+				t.Errorf("the fence is still there: %v", err)
+			}
+		})
+	}
+}
+
+// A rollback gives back what a forgotten plan has lowered, also where no plan came after it, and where one after it took the fence or
+// was broken off before that.
+func TestWhatAForgottenPlanLoweredIsGivenBack(t *testing.T) {
+	for _, stop := range []string{"", "/fence/", "/lower/"} {
+		w := newWorld(t)
+		first, err := cutover.PlanTTL(t.Context(), w.opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := cutover.ApplyTTL(t.Context(), first, w.rec, w.opts); err != nil {
+			t.Fatal(err)
+		}
+		plans := []*plan.Plan{first}
+		if w.opts.Before, err = cutover.BeforeOf(first); err != nil {
+			t.Fatal(err)
+		}
+		if stop != "" {
+			second, err := cutover.PlanTTL(t.Context(), w.opts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			stopped := errors.New("power cut")
+			if _, err := cutover.ApplyTTL(t.Context(), second, stopBefore{&plan.MemoryRecorder{}, stop, stopped}, w.opts); !errors.Is(err, stopped) {
+				t.Fatal(err)
+			}
+			plans = append(plans, second)
+		}
+		if w.opts.Before, err = cutover.BeforeOf(plans...); err != nil {
+			t.Fatal(err)
+		}
+		w.release(t, w.opts.Before.Held)
+		if got := w.lookup(t, "CNAME"); got.TTL != 300 {
+			t.Errorf("stopped before %q: record = %+v, want TTL 300", stop, got)
+		}
+		if _, err := w.zone.Lookup(t.Context(), w.opts.Before.Held[0].Fence.Name, "TXT"); !errors.Is(err, zone.ErrNotExist) {
+			t.Errorf("stopped before %q: the fence is still there: %v", stop, err)
+		}
+	}
+}
+
+// A name that has gone to green since is not lowered, and not taken for blue's.
+func TestANameThatMovedUnderAForgottenPlanIsRefused(t *testing.T) {
+	w := newWorld(t)
+	first, err := cutover.PlanTTL(t.Context(), w.opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.swapped(t)
+	if w.opts.Before, err = cutover.BeforeOf(first); err != nil {
+		t.Fatal(err)
+	}
+	w.opts.TakeOver = true
+	p, err := cutover.PlanTTL(t.Context(), w.opts)
+	if err != nil || !refusedFor(p, "it leads to green already") {
+		t.Errorf("refusals = %+v, %v", p.Refusals, err)
+	}
+}
+
+// A fence keeps the TTLs that its name had, also under the tokens of returns: whoever has lost everything else finds them there.
+func TestAFenceKeepsTheTTLsOfItsName(t *testing.T) {
+	w := newWorld(t)
+	swap, _ := w.swapped(t)
+	w.returned(t, swap)
+	p, err := cutover.PlanTTL(t.Context(), w.opts)
+	if err != nil || !refusedFor(p, "the fence keeps it (CNAME=300)") {
+		t.Fatalf("refusals = %+v, %v", p.Refusals, err)
+	}
+	w.opts.TakeOver, w.rec = true, &plan.MemoryRecorder{}
+	held := w.lowered(t)
+	if held.OldTTL() != 300*time.Second {
+		t.Errorf("old TTL = %s, want 300 s", held.OldTTL())
+	}
+	w.release(t, held.Names)
+	if got := w.lookup(t, "CNAME"); got.TTL != 300 {
+		t.Errorf("record = %+v, want TTL 300", got)
+	}
+}
+
+// Where another writer has taken the fence of a name that was not touched yet, there is nothing to give back, and nothing to refuse.
+func TestANameThatWasNeverTouchedIsLeftToItsWriter(t *testing.T) {
+	w := newWorld(t)
+	first, err := cutover.PlanTTL(t.Context(), w.opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := cutover.BeforeOf(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.zone.Claim(t.Context(), shopName, zone.Fence{Name: before.Held[0].Fence.Name, Token: "crossfade/other/1"}, ""); err != nil {
+		t.Fatal(err)
+	}
+	w.opts.Before = before
+	if p := w.release(t, before.Held); len(p.Changes) > 0 || !noted(p, "another writer holds its fence") {
+		t.Errorf("changes = %+v, notes = %+v", p.Changes, p.Notes)
+	}
+}
