@@ -121,8 +121,15 @@ func (m *Migration) finishReturn(ctx context.Context, how returning, cause error
 
 // takeBack takes the stages of a turn's way back.
 func (m *Migration) takeBack(ctx context.Context, t turn, how returning) error {
-	for _, s := range m.wayBack(t, how, m.journal.Stage) {
-		err := m.takeBackStage(ctx, s, how)
+	stages := m.wayBack(t, how, m.journal.Stage)
+	for i := 0; i < len(stages); i++ {
+		s, err := stages[i], error(nil)
+		if n := leading(stages[i:]); n > 1 {
+			err = m.leadBack(ctx, stages[i:i+n])
+			i += n - 1
+		} else {
+			err = m.takeBackStage(ctx, s, how)
+		}
 		if err != nil && how.Discard && s.bucket != "" && ctx.Err() == nil {
 			err = m.leaveBucket(ctx, s, err)
 		}
@@ -131,6 +138,31 @@ func (m *Migration) takeBack(ctx context.Context, t turn, how returning) error {
 		}
 	}
 	return nil
+}
+
+// leading is how many of the stages that come next lead users back to blue.
+func leading(stages []stage) int {
+	n := 0
+	for n < len(stages) && stages[n].leads {
+		n++
+	}
+	return n
+}
+
+// leadBack leads users back to blue: each of the stages is tried before one of them is insisted on, and one that fails keeps no other up.
+func (m *Migration) leadBack(ctx context.Context, stages []stage) error {
+	var failed []stage
+	for _, s := range stages {
+		if err := m.take(ctx, s); err != nil {
+			m.opts.Log.WarnContext(ctx, "the others go back first", "stage", s.name, "because", err.Error())
+			failed = append(failed, s)
+		}
+	}
+	var errs []error
+	for _, s := range failed {
+		errs = append(errs, m.insist(ctx, s))
+	}
+	return errors.Join(errs...)
 }
 
 func (m *Migration) takeBackStage(ctx context.Context, s stage, how returning) error {
@@ -221,11 +253,11 @@ func (m *Migration) wayBack(t turn, how returning, of states) []stage {
 		if of("forward/"+a.Name).Plan != "" {
 			own = append(own, m.unforwardStage(a))
 		}
-		if swapped && a.Shift != nil && a.Shift.By == migration.ShiftByIngress {
-			names = append(names, m.unshiftStage("unshift/"+a.Name, a))
+		if m.splitAtEntry(a, of) {
+			names = append(names, leadsBack(m.unshiftStage("unshift/"+a.Name, a)))
 		}
 		if swapped {
-			names = append(names, m.returnStage(a))
+			names = append(names, leadsBack(m.returnStage(a)))
 		}
 		if swapped && (rests || silent && !how.Calm) {
 			settle = append(settle, m.returnSettleStage(a))
@@ -249,6 +281,11 @@ func (m *Migration) wayBack(t turn, how returning, of states) []stage {
 		return slices.Concat(hold, back, own, names, thaw, settle, stop)
 	}
 	return slices.Concat(own, names, settle, stop, back, thaw)
+}
+
+func leadsBack(s stage) stage {
+	s.leads = true
+	return s
 }
 
 // returnStages are the names of all stages of a turn's way back.

@@ -384,7 +384,7 @@ func (m *Migration) mayHaveMoved(ctx context.Context, a migration.Application, o
 	if s.Finished || s.Done > 0 {
 		return true
 	}
-	if a.Shift != nil && a.Shift.By == migration.ShiftByIngress {
+	if m.splitAtEntry(a, of) {
 		return true // who was there cannot be seen in the zone
 	}
 	swap, err := m.planInForce(ctx, s)

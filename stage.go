@@ -20,6 +20,8 @@ type stage struct {
 	bucket string
 	// stays is set where a failure is no reason to go back to blue: green serves and has passed its soak.
 	stays bool
+	// leads is set for stages of the way back that lead users to blue.
+	leads bool
 	wave  int
 	// backup is set where the stage begins only with a proven archive: it brings it to green, takes blue's writes away or moves
 	// a name.

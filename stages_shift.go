@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/crossfade-project/crossfade/cutover"
+	"github.com/crossfade-project/crossfade/internal/journal"
 	"github.com/crossfade-project/crossfade/internal/migration"
 	"github.com/crossfade-project/crossfade/internal/plan"
 )
@@ -59,12 +60,15 @@ func (m *Migration) shiftBaselines(a migration.Application) (map[string]float64,
 
 // moves are the stages that may have led users of an application to green, in their order: all shares that there could be, since the
 // file may have named others when they were taken.
-func moves(a migration.Application) []string {
+func moves(a migration.Application) []string { return append(shifts(a), "swap/"+a.Name) }
+
+// shifts are the moves that are steps of a shift.
+func shifts(a migration.Application) []string {
 	var names []string
 	for percent := 1; percent < 100; percent++ {
 		names = append(names, shiftName(a, percent))
 	}
-	return append(names, "swap/"+a.Name)
+	return names
 }
 
 // movingStage is the last stage that led users to green, or was about to: its plan has both sides of every name. Empty where none
@@ -88,22 +92,40 @@ func firstMove(a migration.Application, of states) string {
 	return ""
 }
 
+// splitAtEntry reports whether requests of an application may have been split at blue's entry: what was planned counts, and not what the
+// file says by now.
+func (m *Migration) splitAtEntry(a migration.Application, of states) bool {
+	for _, name := range shifts(a) {
+		s := of(name)
+		if s.Plan == "" {
+			continue
+		}
+		p, err := journal.PlanOf(m.file.StateDir(), s)
+		if err == nil && cutover.SplitsAtEntry(p) || err != nil && atEntry(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// atEntry reports whether the file lets requests be split at blue's entry.
+func atEntry(a migration.Application) bool {
+	return a.Shift != nil && a.Shift.By == migration.ShiftByIngress
+}
+
 // unshiftStage leads all requests at blue's entry to blue again: the way back of a shift by ingress, and its end once the names have
 // moved.
 func (m *Migration) unshiftStage(name string, a migration.Application) stage {
 	return withStep(m, stage{name: name, app: a.Name, title: "take away what split the traffic of " + a.Name + " at blue's entry"},
 		func(ctx context.Context) (cutover.UnsplitOptions, error) {
-			opts, err := m.zoneOptions(ctx, name)
-			if err != nil {
-				return cutover.UnsplitOptions{}, err
-			}
+			opts := cutover.Options{Migration: m.file.Name, Stage: name, Log: m.opts.Log, Clock: m.opts.Clock, Observer: observer{m}}
 			blue, err := m.side(Blue)
 			if err != nil {
 				return cutover.UnsplitOptions{}, err
 			}
 			opts.Blue = cutover.Side{Kube: blue}
-			shift, err := m.lastShift(ctx, a)
-			return cutover.UnsplitOptions{Options: opts, App: a.Name, Shift: shift}, err
+			plans, err := m.shiftPlans(ctx, a)
+			return cutover.UnsplitOptions{Options: opts, App: a.Name, Shifts: plans}, err
 		},
 		cutover.PlanUnsplit, cutover.ApplyUnsplit)
 }
@@ -115,16 +137,22 @@ func (m *Migration) shiftEndStage(a migration.Application) stage {
 	return s
 }
 
-// lastShift is the plan of the last step that was planned, or nil.
-func (m *Migration) lastShift(ctx context.Context, a migration.Application) (*plan.Plan, error) {
-	for _, name := range slices.Backward(moves(a)) {
+// shiftPlans are the plans of all steps that were planned, in their order.
+func (m *Migration) shiftPlans(ctx context.Context, a migration.Application) ([]*plan.Plan, error) {
+	var plans []*plan.Plan
+	for _, name := range shifts(a) {
 		s, err := m.known(name)
 		if err != nil {
 			return nil, err
 		}
-		if s.Plan != "" && name != "swap/"+a.Name {
-			return m.planInForce(ctx, s)
+		if s.Plan == "" {
+			continue
 		}
+		p, err := m.planInForce(ctx, s)
+		if err != nil {
+			return nil, err
+		}
+		plans = append(plans, p)
 	}
-	return nil, nil
+	return plans, nil
 }

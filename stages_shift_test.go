@@ -1,10 +1,12 @@
 package crossfade
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/crossfade-project/crossfade/cutover"
 	"github.com/crossfade-project/crossfade/internal/journal"
 	"github.com/crossfade-project/crossfade/internal/plan"
 )
@@ -123,7 +125,8 @@ func TestC21_ASplitAtTheIngressEndsAfterTheSoakAndBeforeAReturn(t *testing.T) {
 	if want := "shift/one/5 swap/one settle/one soak/one shift-end/one"; !strings.HasSuffix(strings.Join(got, " "), want) {
 		t.Errorf("the turn is %v, want it to end with %s", got, want)
 	}
-	plans(t, m, "freeze/one", "start/one", "shift/one/5")
+	plans(t, m, "freeze/one", "start/one")
+	split(t, m, "shift/one/5")
 	for calm, want := range map[bool]string{
 		false: "unshift/one return/one return-settle/one stop/one thaw/one", true: "hold/one unshift/one return/one thaw/one return-settle/one stop/one",
 	} {
@@ -137,5 +140,84 @@ func TestC21_ASplitAtTheIngressEndsAfterTheSoakAndBeforeAReturn(t *testing.T) {
 	}
 	if !slices.Contains(m.turns()[0].returnStages(), "unshift/one") {
 		t.Error("the way back of an earlier try would pass for the next one's")
+	}
+}
+
+// split saves the plan of a step that splits requests at blue's entry.
+func split(t *testing.T, m *Migration, name string) {
+	t.Helper()
+	p := plan.New(m.file.Name, name)
+	p.Add(plan.Change{ID: name + "/one.apps.test", Action: "split the requests of", Target: "one.apps.test", App: "one", Why: "test"})
+	if err := m.journal.SavePlan(p); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestC21_ASplitThatTheFileForgotIsTakenBack: what was made counts. A shift that was taken out of the file, or made one by DNS, after a
+// step had split requests is ended after the soak, and taken back first of all.
+func TestC21_ASplitThatTheFileForgotIsTakenBack(t *testing.T) {
+	for name, text := range map[string]string{
+		"taken out": strings.Replace(shifted, "    shift: {by: dns, steps: [5, 50]}\n", "", 1),
+		"by dns":    shifted,
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := opened(t, load(t, text))
+			end := func() bool {
+				return slices.ContainsFunc(m.pipeline(), func(s stage) bool { return s.name == "shift-end/one" })
+			}
+			plans(t, m, "freeze/one", "start/one", "shift/one/4")
+			if end() {
+				t.Error("a shift by DNS would be ended at blue's entry")
+			}
+			split(t, m, "shift/one/5")
+			var back []string
+			for _, s := range m.wayBack(m.turns()[0], returning{}, m.journal.Stage) {
+				back = append(back, s.name)
+			}
+			if got := strings.Join(back, " "); got != "unshift/one return/one return-settle/one stop/one thaw/one" {
+				t.Errorf("the way back is %s", got)
+			}
+			if !end() || !slices.Contains(m.stagesOf(m.turns()[0]), "shift-end/one") {
+				t.Error("the split would stay for ever")
+			}
+			if a := m.file.Applications[0]; !m.mayHaveMoved(t.Context(), a, m.journal.Stage) {
+				t.Error("who was led to green by the split is forgotten")
+			}
+			plans, err := m.shiftPlans(t.Context(), m.file.Applications[0])
+			if err != nil || len(plans) != 2 || !cutover.SplitsAtEntry(plans[1]) {
+				t.Errorf("what is taken back: %v, %v", plans, err)
+			}
+		})
+	}
+}
+
+// TestC21_WhatLeadsBackWaitsForNothingElse: a split that cannot be taken away keeps no name at green, and the error tells of it. What
+// needs them all waits.
+func TestC21_WhatLeadsBackWaitsForNothingElse(t *testing.T) {
+	m := opened(t, load(t, shifted))
+	var took []string
+	one := func(name string, fails bool) stage {
+		return stage{
+			name: name, leads: true,
+			plan: func(context.Context) (*plan.Plan, error) {
+				p := plan.New(m.file.Name, name)
+				if fails {
+					p.Refuse("Ingress", "it cannot be taken away", "see to it")
+				}
+				return p, nil
+			},
+			apply: func(context.Context, *plan.Plan) (any, error) {
+				took = append(took, name)
+				return nil, nil
+			},
+		}
+	}
+	stages := []stage{one("unshift/one", true), one("return/one", false), one("unshift/two", true), one("return/two", false)}
+	err := m.leadBack(t.Context(), stages)
+	if got := strings.Join(took, " "); got != "return/one return/two" || err == nil || strings.Count(err.Error(), "it cannot be taken away") != 2 {
+		t.Errorf("taken: %s; err = %v", got, err)
+	}
+	if n := leading(append(stages, stage{name: "thaw/one"})); n != 4 {
+		t.Errorf("%d stages lead back", n)
 	}
 }

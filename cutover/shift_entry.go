@@ -5,8 +5,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -231,46 +233,103 @@ func (o Options) measureEntry(ctx context.Context, d splitData) (Measured, error
 type UnsplitOptions struct {
 	Options
 	App string
-	// Shift is the plan of the step that was taken last, or was about to be.
-	Shift *plan.Plan
+	// Shifts are the plans of all steps that were taken, or were about to be, in their order: a hostname may have been taken out of
+	// the file between two of them.
+	Shifts []*plan.Plan
+}
+
+// UnsplitResult is what taking a split back has met.
+type UnsplitResult struct {
+	// Edited says what somebody has changed of the objects of the split. They are gone all the same.
+	Edited []string `json:"edited,omitempty"`
+}
+
+// SplitsAtEntry reports whether a plan of a step splits requests at blue's entry.
+func SplitsAtEntry(p *plan.Plan) bool {
+	return slices.ContainsFunc(p.Changes, func(c plan.Change) bool { return c.Action == actionSplit })
 }
 
 // PlanUnsplit plans to lead all requests at blue's entry to blue again, from whatever share.
 func PlanUnsplit(_ context.Context, opts UnsplitOptions) (*plan.Plan, error) {
 	p := plan.New(opts.Migration, stageOr(opts.Options, "unshift", opts.App))
-	if opts.Shift == nil {
-		return p, nil
-	}
-	for _, c := range opts.Shift.Changes {
-		if c.Action != actionSplit {
-			continue
+	planned := map[string]bool{}
+	for _, shift := range slices.Backward(opts.Shifts) {
+		for _, c := range shift.Changes {
+			if c.Action != actionSplit || planned[c.Target] {
+				continue
+			}
+			planned[c.Target] = true
+			p.Add(plan.Change{
+				ID: p.Stage + "/" + c.Target, Action: actionUnsplit, Target: c.Target, App: c.App,
+				Why:  "the objects of the split go, first the canary Ingress, whatever somebody has changed of them; blue's own Ingress was never changed; nothing is taken back",
+				Data: c.Data,
+			})
 		}
-		p.Add(plan.Change{
-			ID: p.Stage + "/" + c.Target, Action: actionUnsplit, Target: c.Target, App: c.App,
-			Why:  "the objects of the split go, first the canary Ingress; blue's own Ingress was never changed; nothing is taken back",
-			Data: c.Data,
-		})
 	}
 	return p, nil
 }
 
-// ApplyUnsplit takes the objects of a split away. What somebody else has changed of them in the meantime, but for the weight, stays, and
-// is an error.
-func ApplyUnsplit(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts UnsplitOptions) (struct{}, error) {
-	return struct{}{}, plan.Run(ctx, p, rec, opts.runOptions(), func(ctx context.Context, c plan.Change) (any, error) {
-		var d splitData
-		if err := json.Unmarshal(c.Data, &d); err != nil {
-			return nil, fmt.Errorf("read the plan: %w", err)
+// ApplyUnsplit takes the objects of a split away. What somebody else has changed of them keeps nothing up, and is said. A host that cannot
+// be taken back keeps the others up no more: the error tells of all.
+func ApplyUnsplit(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts UnsplitOptions) (UnsplitResult, error) {
+	var failed error
+	for _, c := range p.Changes {
+		one := *p
+		one.Changes = []plan.Change{c}
+		failed = errors.Join(failed, plan.Run(ctx, &one, rec, opts.runOptions(), func(ctx context.Context, c plan.Change) (any, error) {
+			return opts.unsplit(ctx, c)
+		}))
+	}
+	var result UnsplitResult
+	if failed != nil {
+		return result, failed
+	}
+	for _, c := range p.Changes {
+		var one UnsplitResult
+		if err := outcome(rec, c.ID, &one); err != nil {
+			return result, err
 		}
-		canary := d.Canary.DeepCopy()
-		annotations := canary.GetAnnotations()
-		delete(annotations, annotationWeight) // of whichever step
-		canary.SetAnnotations(annotations)
-		for _, obj := range []*unstructured.Unstructured{canary, d.Service} {
-			if err := backend.Drop(ctx, opts.Blue.Kube, obj); err != nil {
-				return nil, err
+		result.Edited = append(result.Edited, one.Edited...)
+	}
+	return result, nil
+}
+
+func (o Options) unsplit(ctx context.Context, c plan.Change) (UnsplitResult, error) {
+	var d splitData
+	var result UnsplitResult
+	if err := json.Unmarshal(c.Data, &d); err != nil {
+		return result, fmt.Errorf("read the plan: %w", err)
+	}
+	if o.Blue.Kube == nil {
+		return result, errNoCluster
+	}
+	for _, obj := range []*unstructured.Unstructured{d.Canary, d.Service} {
+		edited, err := backend.TakeAway(ctx, o.Blue.Kube, obj, muteCanary)
+		if err != nil {
+			return result, err // the Service stays while requests may go through it
+		}
+		for _, text := range edited {
+			if strings.Contains(text, annotationWeight+" of") {
+				continue // of whichever step
 			}
+			o.log().WarnContext(ctx, "the split is taken back all the same", "host", d.Host, "because", text)
+			result.Edited = append(result.Edited, text)
 		}
-		return nil, nil
-	})
+	}
+	return result, nil
+}
+
+// muteCanary lets a canary Ingress that cannot go yet take no request: neither by weight, nor by a header or a cookie.
+func muteCanary(obj *unstructured.Unstructured) {
+	if obj.GetKind() != backend.Ingress {
+		return
+	}
+	annotations := map[string]string{}
+	for k, v := range obj.GetAnnotations() {
+		if !strings.HasPrefix(k, annotationCanary) {
+			annotations[k] = v
+		}
+	}
+	annotations[annotationCanary], annotations[annotationWeight] = "true", "0"
+	obj.SetAnnotations(annotations)
 }

@@ -162,6 +162,7 @@ func TestC21_RequestsAreSplitAtBluesEntry(t *testing.T) {
 		}
 	}
 	t.Run("there and back", func(t *testing.T) { splitThereAndBack(t, client) })
+	t.Run("back whatever was edited", func(t *testing.T) { editedSplitGoesBack(t, client) })
 	t.Run("a side that does not tell", func(t *testing.T) {
 		w := entryWorld(t, client, "mute", "nginx")
 		w.opts.Applications[0].Shift.Tell.OnGreen = "hello from nobody"
@@ -211,7 +212,7 @@ func splitThereAndBack(t *testing.T, client *kube.Client) {
 	}
 	weigh(t, client, "split", "35")
 	for range 2 {
-		back := cutover.UnsplitOptions{Options: w.opts, App: "shop", Shift: last}
+		back := cutover.UnsplitOptions{Options: w.opts, App: "shop", Shifts: []*plan.Plan{last}}
 		p, err := cutover.PlanUnsplit(t.Context(), back)
 		if err != nil {
 			t.Fatal(err)
@@ -229,18 +230,98 @@ func splitThereAndBack(t *testing.T, client *kube.Client) {
 // weigh sets the weight of the one canary by hand.
 func weigh(t *testing.T, client *kube.Client, namespace, weight string) {
 	t.Helper()
+	ing := canaryOf(t, client, namespace)
+	ing.Annotations["nginx.ingress.kubernetes.io/canary-weight"] = weight
+	if _, err := client.Typed.NetworkingV1().Ingresses(namespace).Update(t.Context(), ing, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// canaryOf is the one canary of a namespace.
+func canaryOf(t *testing.T, client *kube.Client, namespace string) *networkingv1.Ingress {
+	t.Helper()
 	list, err := client.Typed.NetworkingV1().Ingresses(namespace).List(t.Context(), metav1.ListOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, ing := range list.Items {
 		if ing.Annotations["nginx.ingress.kubernetes.io/canary"] == "true" {
-			ing.Annotations["nginx.ingress.kubernetes.io/canary-weight"] = weight
-			if _, err := client.Typed.NetworkingV1().Ingresses(namespace).Update(t.Context(), &ing, metav1.UpdateOptions{}); err != nil {
-				t.Fatal(err)
-			}
-			return
+			return &ing
 		}
 	}
 	t.Fatal("there is no canary")
+	return nil
+}
+
+// editedSplitGoesBack: somebody has changed everything about the canary and its Service, also who owns them, and a finalizer holds the
+// canary. It takes no request any more after the way back, what was changed is said, and another host that cannot be taken back keeps nothing up.
+func editedSplitGoesBack(t *testing.T, client *kube.Client) {
+	const namespace = "edited"
+	w := entryWorld(t, client, namespace, "nginx")
+	before := objects(t, client, namespace)
+	p, _, err := w.step(t, cutover.TTLResult{}, 0, 20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := canaryOf(t, client, namespace).Name
+	ingresses := client.Typed.NetworkingV1().Ingresses(namespace)
+	edit := func(change func(*networkingv1.Ingress)) {
+		t.Helper()
+		ing := canaryOf(t, client, namespace)
+		change(ing)
+		if _, err := ingresses.Update(t.Context(), ing, metav1.UpdateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	edit(func(ing *networkingv1.Ingress) {
+		ing.Labels = map[string]string{"team": "web"}
+		ing.Annotations["nginx.ingress.kubernetes.io/canary-by-header"] = "X-Green"
+		ing.Annotations["nginx.ingress.kubernetes.io/canary-weight"] = "90"
+		ing.Finalizers = []string{"example.com/held"}
+		more := *ing.Spec.Rules[0].DeepCopy()
+		more.Host = "more.apps.test"
+		ing.Spec.Rules = append(ing.Spec.Rules, more)
+	})
+	svc, err := client.Typed.CoreV1().Services(namespace).Get(t.Context(), name, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	svc.Spec.ExternalName = "elsewhere.lb.test"
+	if _, err := client.Typed.CoreV1().Services(namespace).Update(t.Context(), svc, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	back := cutover.UnsplitOptions{Options: w.opts, App: "shop", Shifts: []*plan.Plan{p}}
+	bp, err := cutover.PlanUnsplit(t.Context(), back)
+	if err != nil {
+		t.Fatal(err)
+	}
+	broken := bp.Changes[0]
+	broken.ID, broken.Data = "unshift/shop/broken", []byte(`"nothing that can be taken back"`)
+	whole := bp.Changes
+	bp.Changes = append([]plan.Change{broken}, whole...)
+	if _, err := cutover.ApplyUnsplit(t.Context(), bp, w.rec, back); err == nil || !strings.Contains(err.Error(), "read the plan") {
+		t.Errorf("err = %v, want that of the host that cannot be taken back", err)
+	}
+	held := canaryOf(t, client, namespace)
+	if a := held.Annotations; held.DeletionTimestamp == nil || a["nginx.ingress.kubernetes.io/canary-weight"] != "0" || a["nginx.ingress.kubernetes.io/canary-by-header"] != "" {
+		t.Errorf("the canary that is held still takes requests: %v", a)
+	}
+	edit(func(ing *networkingv1.Ingress) { ing.Finalizers = nil })
+	if now := objects(t, client, namespace); fmt.Sprint(now) != fmt.Sprint(before) {
+		t.Errorf("before %v, now %v", before, now)
+	}
+	bp.Changes = whole
+	result, err := cutover.ApplyUnsplit(t.Context(), bp, w.rec, back)
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := strings.Join(result.Edited, "\n")
+	for _, want := range []string{"spec of Ingress", "the label team", "canary-by-header", "held by finalizers (example.com/held)", "spec of Service"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("%q is not said:\n%s", want, said)
+		}
+	}
+	if strings.Contains(said, "canary-weight") {
+		t.Errorf("a weight is no edit: it may be that of any step:\n%s", said)
+	}
 }

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -126,6 +129,95 @@ func Drop(ctx context.Context, c *kube.Client, obj *unstructured.Unstructured) e
 		return fmt.Errorf("take %s away: %w", name, err)
 	}
 	return nil
+}
+
+// TakeAway takes an object away that Put has made, whatever somebody has changed of it since: users' requests go through it, and the way back
+// waits for nobody. It says what was changed, in words. One that finalizers hold would go on leading requests: mute edits it first, so
+// that it leads none. What is another's by now stays, and is said.
+func TakeAway(ctx context.Context, c *kube.Client, obj *unstructured.Unstructured, mute func(*unstructured.Unstructured)) (edited []string, err error) {
+	name := fmt.Sprintf("%s %s/%s", obj.GetKind(), obj.GetNamespace(), obj.GetName())
+	r, err := c.ResourceFor(ctx, obj.GroupVersionKind().Group, obj.GetKind())
+	if err != nil {
+		return nil, fmt.Errorf("take %s away: %w", name, err)
+	}
+	at := c.At(r.In(obj.GroupVersionKind().Version), obj.GetNamespace())
+	for try := 1; ; try++ {
+		live, err := at.Get(ctx, obj.GetName(), metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			return edited, nil
+		}
+		if err != nil {
+			return edited, fmt.Errorf("take %s away: %w", name, err)
+		}
+		if !ours(live, obj) && !mentions(live.Object["spec"], obj.GetName()) {
+			return []string{name + " is another's by now, and stays"}, nil
+		}
+		edited = changes(live, obj, name)
+		held := strings.Join(live.GetFinalizers(), ", ")
+		if held != "" {
+			edited = append(edited, fmt.Sprintf("%s is held by finalizers (%s): it is to go once they are gone", name, held))
+			if mute != nil {
+				mute(live)
+				live, err = at.Update(ctx, live, metav1.UpdateOptions{})
+			}
+		}
+		if err == nil {
+			uid, version := live.GetUID(), live.GetResourceVersion()
+			err = at.Delete(ctx, obj.GetName(), metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: (*types.UID)(&uid), ResourceVersion: &version}})
+		}
+		switch {
+		case err == nil, apierrors.IsNotFound(err):
+			return edited, nil
+		case ctx.Err() == nil && apierrors.IsConflict(err) && try < tries:
+		default:
+			return edited, fmt.Errorf("take %s away: %w", name, err)
+		}
+	}
+}
+
+// mentions reports whether anything in a spec is named so: an object of ours that lost its labels still leads to the Service of its name.
+func mentions(spec any, name string) bool {
+	switch spec := spec.(type) {
+	case map[string]any:
+		for k, v := range spec {
+			if text, ok := v.(string); ok && k == "name" && text == name || mentions(v, name) {
+				return true
+			}
+		}
+	case []any:
+		return slices.ContainsFunc(spec, func(v any) bool { return mentions(v, name) })
+	}
+	return false
+}
+
+// changes says what of an object is not as it was made.
+func changes(live, obj *unstructured.Unstructured, name string) []string {
+	var list []string
+	say := func(what string) { list = append(list, fmt.Sprintf("somebody has changed %s of %s", what, name)) }
+	for field, want := range obj.Object {
+		switch field {
+		case "apiVersion", "kind", "metadata", "status":
+		default:
+			if !covers(live.Object[field], want) {
+				say(field)
+			}
+		}
+	}
+	texts := func(what string, is, want map[string]string) {
+		for _, k := range slices.Sorted(maps.Keys(is)) {
+			if want[k] != is[k] {
+				say(what + " " + k)
+			}
+		}
+		for _, k := range slices.Sorted(maps.Keys(want)) {
+			if _, there := is[k]; !there {
+				say(what + " " + k)
+			}
+		}
+	}
+	texts("the label", live.GetLabels(), obj.GetLabels())
+	texts("the annotation", live.GetAnnotations(), obj.GetAnnotations())
+	return list
 }
 
 // asks reports whether an object asks for all that another does. A server adds defaults, which do not count.
