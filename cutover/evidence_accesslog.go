@@ -17,6 +17,7 @@ import (
 
 	"github.com/crossfade-project/crossfade/internal/accesslog"
 	"github.com/crossfade-project/crossfade/internal/clock"
+	"github.com/crossfade-project/crossfade/internal/dnsx"
 	"github.com/crossfade-project/crossfade/internal/kube"
 	"github.com/crossfade-project/crossfade/internal/migration"
 )
@@ -28,8 +29,10 @@ const maxLogLine = 1 << 20
 type AccessLogEvidence struct {
 	Kube *kube.Client
 	Log  migration.AccessLog
-	// Hostnames are those whose requests count, without their dots.
+	// Hostnames are those whose requests count, as the file writes them. A wildcard stands for every name below its parent.
 	Hostnames []string
+	// Stay are hostnames below such a wildcard that go on being asked for at blue.
+	Stay []string
 	// Namespaces are those of the applications on blue: where a log tells no name of a host, a backend that begins with one counts.
 	Namespaces []string
 	// Ignore are addresses of probes and scanners.
@@ -204,7 +207,7 @@ func (a AccessLogEvidence) judge(e accesslog.Entry, pod string, all *accessTally
 	case e.Client.IsValid() && slices.ContainsFunc(a.Ignore, func(p netip.Prefix) bool { return p.Contains(e.Client) }):
 		all.ignored++
 		return
-	case e.Host != "" && slices.Contains(a.Hostnames, e.Host):
+	case e.Host != "" && a.moved(e.Host):
 	case e.Host == "" && slices.ContainsFunc(a.Namespaces, func(ns string) bool {
 		return strings.HasPrefix(e.Backend, ns+"-") && !strings.HasPrefix(e.Backend, ns+"-"+ownPrefix)
 	}):
@@ -224,6 +227,28 @@ func (a AccessLogEvidence) judge(e accesslog.Entry, pod string, all *accessTally
 		}
 		all.details = append(all.details, fmt.Sprintf("pod %s: for %s from %s at %s", pod, name, from, e.At.UTC().Format(time.RFC3339)))
 	}
+}
+
+// moved reports whether somebody who asked for a host asked for a name that has moved. A client may write an international name in
+// letters of its own.
+func (a AccessLogEvidence) moved(host string) bool {
+	name := canonicalOr(host)
+	same := func(of string) bool { return canonicalOr(of) == name }
+	if slices.ContainsFunc(a.Hostnames, same) {
+		return true
+	}
+	return !slices.ContainsFunc(a.Stay, same) && slices.ContainsFunc(a.Hostnames, func(of string) bool {
+		below, wild := strings.CutPrefix(canonicalOr(of), "*")
+		return wild && strings.HasSuffix(name, below)
+	})
+}
+
+// canonicalOr is a name in the one form that can be compared, or as it is where it is none.
+func canonicalOr(name string) string {
+	if canonical, err := dnsx.Canonical(name); err == nil {
+		return canonical
+	}
+	return name
 }
 
 func (a AccessLogEvidence) now() time.Time {

@@ -127,6 +127,45 @@ func TestC24_ARequestInAnAccessLogIsAUse(t *testing.T) {
 	}
 }
 
+// A name counts in whatever form the file and the client write it, and a wildcard for each name that it answers for, but for one that
+// stays at blue.
+func TestC24_ARequestForAWildcardOrAnInternationalNameIsAUse(t *testing.T) {
+	a, client := startAPI(t)
+	r := newLogRig(a)
+	evidence, _ := r.evidence(t)
+	evidence.Kube = client
+	evidence.Hostnames = []string{"*.Shop.example.org.", "Bücher.example.org", "xn--caf-dma.example.org"}
+	evidence.Stay = []string{"stays.shop.example.org"}
+	r.pod("one", "u1", "")
+	r.asked("one", "198.51.100.7", "other.example.org")
+	last, err := evidence.Collect(t.Context(), cutover.Observation{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for host, want := range map[string]cutover.Use{
+		"a.shop.example.org":              cutover.Used,
+		"A.Shop.Example.org.:8443":        cutover.Used,
+		"deep.a.shop.example.org":         cutover.Used,
+		"*.shop.example.org":              cutover.Used,
+		"shop.example.org":                cutover.Quiet,
+		"myshop.example.org":              cutover.Quiet,
+		"Stays.shop.example.org:443":      cutover.Quiet,
+		"xn--bcher-kva.example.org":       cutover.Used,
+		"XN--BCHER-KVA.example.org.":      cutover.Used,
+		"bücher.example.org:443":          cutover.Used,
+		"BÜCHER.example.org":              cutover.Used,
+		"café.example.org":                cutover.Used,
+		"bucher.example.org":              cutover.Quiet,
+		"[2001:db8::1]:443":               cutover.Quiet,
+		"no name at all..shop.example.or": cutover.Quiet,
+	} {
+		r.asked("one", "198.51.100.7", host)
+		if last, err = evidence.Collect(t.Context(), last); err != nil || last.Use != want {
+			t.Errorf("%q: %s, %v, want %s: %s", host, last.Use, err, want, last.Text)
+		}
+	}
+}
+
 // Where a log tells no name of a host, the namespace in its backend does.
 func TestC24_ALogWithoutHostsIsJudgedByItsBackends(t *testing.T) {
 	a, client := startAPI(t)

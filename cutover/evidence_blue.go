@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"strings"
 	"time"
 
 	"github.com/crossfade-project/crossfade/internal/migration"
@@ -116,13 +115,14 @@ func inZones(held []Held) []Held {
 
 // accessLogs are those of the file.
 func accessLogs(opts BlueEvidenceOptions, ignore []netip.Prefix) []Evidence {
-	var hostnames, namespaces []string
+	var hostnames, stay, namespaces []string
 	for _, app := range opts.Applications {
 		for _, h := range app.Hostnames {
 			if h.AtBackend() {
-				continue // users ask blue's ingress for it, and green answers: its rules are evidence of their own
+				stay = append(stay, h.Name) // users ask blue's ingress for it, and green answers: its rules are evidence of their own
+				continue
 			}
-			hostnames = append(hostnames, strings.TrimSuffix(strings.ToLower(h.Name), "."))
+			hostnames = append(hostnames, h.Name)
 		}
 		if len(app.Hostnames) > 0 {
 			namespaces = append(namespaces, opts.Blue.namespace(app.Namespace))
@@ -130,7 +130,7 @@ func accessLogs(opts BlueEvidenceOptions, ignore []netip.Prefix) []Evidence {
 	}
 	var logs []Evidence
 	for _, log := range opts.Retirement.AccessLogs {
-		logs = append(logs, AccessLogEvidence{Kube: opts.Blue.Kube, Log: log, Hostnames: hostnames, Namespaces: namespaces, Ignore: ignore, Clock: opts.clock()})
+		logs = append(logs, AccessLogEvidence{Kube: opts.Blue.Kube, Log: log, Hostnames: hostnames, Stay: stay, Namespaces: namespaces, Ignore: ignore, Clock: opts.clock()})
 	}
 	return logs
 }
