@@ -2,6 +2,8 @@ package cutover_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -14,10 +16,14 @@ import (
 	"github.com/crossfade-project/crossfade/internal/migration"
 )
 
-// watched is a watch of 73 hours that ends now, with a look an hour of something that counts by itself.
-func (w *world) watched() (idle cutover.Idle, samples []cutover.Sample) {
+// watched is a watch of 73 hours that ends now, with a look an hour of things that count by themselves.
+func (w *world) watched(more ...string) (idle cutover.Idle, samples []cutover.Sample) {
 	c := clock.NewFake(w.clock.Now().Add(-73 * time.Hour))
-	opts := idleOptions(c, &script{name: "requests", clock: c, reach: true}, &script{name: "names", clock: c, reach: true})
+	var evidence []cutover.Evidence
+	for _, name := range append([]string{"requests", "names"}, more...) {
+		evidence = append(evidence, &script{name: name, clock: c, reach: true})
+	}
+	opts := idleOptions(c, evidence...)
 	opts.Rehearsal, opts.Retirement.Interval, opts.Retirement.Idle = nil, migration.Duration(time.Hour), migration.Duration(73*time.Hour)
 	opts.Record = func(s cutover.Sample) error {
 		samples = append(samples, s)
@@ -119,6 +125,48 @@ func TestI10_CertificateNeedsEveryProof(t *testing.T) {
 			_, _, err := cutover.Certify(t.Context(), opts)
 			if !errors.Is(err, cutover.ErrNotCertified) || !contains(err.Error(), tt.want) {
 				t.Errorf("err = %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
+// A Prometheus is asked once more for the whole of the time: what came late, and what is gone by then, is seen.
+func TestC24_TheCertificateAsksPrometheusForTheWholeTime(t *testing.T) {
+	begin := func(w *world) float64 { return w.clock.Now().Add(-73 * time.Hour).Sub(hour(0)).Hours() }
+	for name, tt := range map[string]struct {
+		series  func(begin float64) func(time.Time) map[string]float64
+		watched string
+		want    string
+	}{
+		"it stands still":     {func(float64) func(time.Time) map[string]float64 { return steady("a", 5) }, "Prometheus: edge", ""},
+		"it rose":             {func(h float64) func(time.Time) map[string]float64 { return steady("a", 5, h+50, 6) }, "Prometheus: edge", `asked for the whole time: blue was used: requests{pod="a"} counted 1 more`},
+		"data were lost":      {func(h float64) func(time.Time) map[string]float64 { return steady("a", 5, h+50, noData, h+51, 5) }, "Prometheus: edge", "asked for the whole time: requests{pod=\"a\"} has no data from"},
+		"it gives no answer":  {nil, "Prometheus: edge", "asked for the whole time: Prometheus answers 400"},
+		"nobody looked at it": {func(float64) func(time.Time) map[string]float64 { return steady("a", 5) }, "Prometheus: other", "Prometheus: edge was not watched"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			opts := w.certifyOptions()
+			opts.Idle, opts.Samples = w.watched(tt.watched)
+			f, evidence, _ := promEvidence(t, migration.IdleQuery{Counter: true})
+			opts.Retirement.Prometheus = []migration.IdleQuery{evidence.Query}
+			if tt.series != nil {
+				f.set("q", tt.series(begin(w)))
+			}
+			cert, files, err := cutover.Certify(t.Context(), opts)
+			if tt.want != "" {
+				if !errors.Is(err, cutover.ErrNotCertified) || !contains(err.Error(), tt.want) {
+					t.Errorf("err = %v, want %q", err, tt.want)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			last, confirmed := files[len(files)-1], cert.Sources[2].Confirmed
+			sum := sha256.Sum256(last.Content)
+			if confirmed == nil || confirmed.File != last.Name || confirmed.SHA256 != hex.EncodeToString(sum[:]) || !contains(cert.Markdown(), "asked once more, for the whole time: "+confirmed.Text) {
+				t.Errorf("confirmed: %+v in %s", confirmed, last.Name)
 			}
 		})
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/crossfade-project/crossfade/internal/migration"
@@ -39,9 +40,6 @@ func (p PrometheusEvidence) Collect(ctx context.Context, last Observation) (Obse
 	first := last.At.IsZero()
 	if first {
 		obs.From = obs.At
-	}
-	if obs.At.Before(obs.From) {
-		obs.At = obs.From // less than a step has passed
 	}
 	seen, err := p.read(ctx, obs.From, now, nil)
 	if err != nil {
@@ -94,7 +92,7 @@ func (p PrometheusEvidence) read(ctx context.Context, from, end time.Time, raw f
 	step, gap := q.Steps()
 	server := promServer{what: fmt.Sprintf("retirement.prometheus %q", q.Name), url: q.URL, username: q.Username, password: q.Password, token: q.Token, headers: q.Headers}
 	// The last point is at the end of the time.
-	before := (end.Sub(from) + gap + 2*step).Truncate(step)
+	before := (end.Sub(from) + gap).Truncate(step)
 	ctx, cancel := context.WithTimeout(ctx, promRangeTimeout)
 	defer cancel()
 	seen = idleSeen{from: from, end: end}
@@ -119,9 +117,7 @@ func (p PrometheusEvidence) read(ctx context.Context, from, end time.Time, raw f
 				up.points = append(up.points, point)
 			}
 		}
-		if len(up.points) > 0 {
-			seen.alive = append(seen.alive, up)
-		}
+		seen.alive = append(seen.alive, up)
 	}
 	return seen, nil
 }
@@ -137,12 +133,18 @@ func (s idleSeen) watchers() []promSeries {
 	return s.series
 }
 
-// there is an error where nobody counts at the end of the time: missing metrics are not idle (C24).
+// there is an error where nobody counts at the end of the time, or where a series that is there has no number in all of it: missing
+// metrics are not idle (C24).
 func (s idleSeen) there(gap time.Duration) error {
+	for _, one := range slices.Concat(s.series, s.alive) {
+		if len(one.points) == 0 {
+			return fmt.Errorf("%w: there is no data of %s between %s and %s", errNoNumber, one.labels, s.from.Format(time.RFC3339), s.end.Format(time.RFC3339))
+		}
+	}
 	var newest time.Time
 	for _, w := range s.watchers() {
-		if n := len(w.points); n > 0 && w.points[n-1].at.After(newest) {
-			newest = w.points[n-1].at
+		if last := w.points[len(w.points)-1].at; last.After(newest) {
+			newest = last
 		}
 	}
 	switch {
@@ -158,7 +160,7 @@ func (s idleSeen) there(gap time.Duration) error {
 func (s idleSeen) judge(obs *Observation, q migration.IdleQuery, gap time.Duration) {
 	before := false
 	for _, w := range s.watchers() {
-		before = before || len(w.points) > 0 && !w.points[0].at.After(s.from)
+		before = before || !w.points[0].at.After(s.from)
 	}
 	if !before {
 		obs.lose("there is no data from before %s", s.from.Format(time.RFC3339))
@@ -206,14 +208,16 @@ func (s idleSeen) rises(obs *Observation, one promSeries, before bool) {
 	}
 }
 
-// holes looks for times in which a series has no points. What is missing is known once it is missing for longer than it may.
+// holes looks for times in which a series has no points. What is missing is known once it is missing for longer than it may; what
+// was missing, once there is a point again.
 func (s idleSeen) holes(obs *Observation, one promSeries, gap time.Duration) {
 	for i, p := range one.points {
-		next := s.end
+		next, known := s.end, p.at.Add(gap)
 		if i+1 < len(one.points) {
 			next = one.points[i+1].at
+			known = next
 		}
-		if next.Sub(p.at) > gap && p.at.Add(gap).After(s.from) || next.Sub(p.at) > gap && i+1 < len(one.points) && next.After(s.from) {
+		if next.Sub(p.at) > gap && known.After(s.from) {
 			obs.lose("%s has no data from %s to %s, and %s may be missing", one.labels, p.at.Format(time.RFC3339), next.Format(time.RFC3339), gap)
 		}
 	}

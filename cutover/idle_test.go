@@ -24,6 +24,8 @@ type script struct {
 	n     int
 	// reach makes each look reach back to the last one, as a counter does.
 	reach bool
+	// A look takes a while, and knows of nothing younger than late.
+	takes, late time.Duration
 }
 
 type look struct {
@@ -41,8 +43,12 @@ func (s *script) Coverage() cutover.Coverage {
 	return cutover.Sampled
 }
 
-func (s *script) Collect(_ context.Context, last cutover.Observation) (cutover.Observation, error) {
-	obs := cutover.Observation{Use: cutover.Quiet, At: s.clock.Now(), From: s.clock.Now(), Text: s.name}
+func (s *script) Collect(ctx context.Context, last cutover.Observation) (cutover.Observation, error) {
+	if err := s.clock.Sleep(ctx, s.takes); err != nil {
+		return cutover.Observation{}, err
+	}
+	at := s.clock.Now().Add(-s.late)
+	obs := cutover.Observation{Use: cutover.Quiet, At: at, From: at, Text: s.name}
 	if s.reach && !last.At.IsZero() {
 		obs.From = last.At
 	}
@@ -115,6 +121,100 @@ func TestC24_UseStartsTheTimeAgain(t *testing.T) {
 	}
 }
 
+// What is known to be lost begins the time again, however short it was, for all sources at once.
+func TestC24_WhatIsLostStartsTheTimeAgain(t *testing.T) {
+	c := clock.NewFake(time.Unix(1e9, 0))
+	looks := append(repeat(5, look{use: cutover.Quiet}), look{use: cutover.Quiet, lost: "a pod is gone"})
+	idle, err := cutover.WatchIdle(t.Context(), idleOptions(c, &script{name: "flows", clock: c}, &script{name: "log", clock: c, looks: looks, reach: true}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.Now().Sub(time.Unix(1e9, 0)); got != 15*time.Minute || len(idle.Restarts) != 1 || idle.Restarts[0].Why != "log: a pod is gone" {
+		t.Errorf("ended after %s with restarts %v, want 5m + 10m and one", got, idle.Restarts)
+	}
+}
+
+// Connection tracking remembers for two minutes: looks that far apart show nothing of the time between them.
+func TestC24_LooksTwoMinutesApartLeaveAHole(t *testing.T) {
+	for interval, idle := range map[time.Duration]bool{100 * time.Second: true, 2 * time.Minute: false} {
+		c := clock.NewFake(time.Unix(1e9, 0))
+		opts := idleOptions(c, &script{name: "flows", clock: c})
+		opts.Retirement.Interval, opts.Limit = migration.Duration(interval), time.Hour
+		if _, err := cutover.WatchIdle(t.Context(), opts); (err == nil) != idle {
+			t.Errorf("every %s: %v", interval, err)
+		}
+	}
+}
+
+// What is quiet is quiet until the look that reaches least far; looks begin an interval apart, however long they take, and the last one
+// is no later than it must be.
+func TestC24_TheTimeEndsWithTheLookThatReachesLeast(t *testing.T) {
+	for name, tt := range map[string]struct {
+		evidence script
+		interval time.Duration
+		want     time.Duration
+	}{
+		"one that knows it later":   {script{late: 5 * time.Minute, reach: true}, time.Minute, 15 * time.Minute},
+		"one that takes its time":   {script{takes: 30 * time.Second}, time.Minute, 10*time.Minute + 30*time.Second},
+		"an interval that fits not": {script{reach: true}, 4 * time.Minute, 10 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := clock.NewFake(time.Unix(1e9, 0))
+			e := tt.evidence
+			e.name, e.clock = "late", c
+			opts := idleOptions(c, &e, &script{name: "flows", clock: c, reach: true})
+			opts.Retirement.Interval = migration.Duration(tt.interval)
+			idle, err := cutover.WatchIdle(t.Context(), opts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := c.Now().Sub(time.Unix(1e9, 0)); got != tt.want || idle.For < 10*time.Minute {
+				t.Errorf("ended after %s, idle for %s, want %s", got, idle.For, tt.want)
+			}
+		})
+	}
+}
+
+// Of a blue that is used at every look, the certificate tells the first restarts and the last.
+func TestC24_RestartsAreToldInMeasure(t *testing.T) {
+	c := clock.NewFake(time.Unix(1e9, 0))
+	idle, err := cutover.WatchIdle(t.Context(), idleOptions(c, &script{name: "flows", clock: c, looks: repeat(300, look{use: cutover.Used})}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := len(idle.Restarts)
+	if n != 100 || !idle.Restarts[0].At.Equal(time.Unix(1e9, 0)) || !idle.Restarts[n-1].At.Equal(time.Unix(1e9, 0).Add(299*time.Minute)) {
+		t.Errorf("%d restarts, from %v", n, idle.Restarts[0])
+	}
+}
+
+// A look that cannot be recorded is none: a later run could not go on from it.
+func TestC24_ALookThatCannotBeRecordedEndsTheWatch(t *testing.T) {
+	c := clock.NewFake(time.Unix(1e9, 0))
+	opts := idleOptions(c, &script{name: "flows", clock: c})
+	full := errors.New("the disk is full")
+	opts.Record = func(cutover.Sample) error { return full }
+	if _, err := cutover.WatchIdle(t.Context(), opts); !errors.Is(err, full) {
+		t.Errorf("watch: %v", err)
+	}
+	if _, err := cutover.LookAgain(t.Context(), opts); !errors.Is(err, full) {
+		t.Errorf("look again: %v", err)
+	}
+}
+
+// What counts by itself is asked from the look before, however long ago that was.
+func TestC24_TheLastLookReachesBackToTheOneBefore(t *testing.T) {
+	c := clock.NewFake(time.Unix(1e9, 0))
+	opts := idleOptions(c, &script{name: "requests", clock: c, reach: true})
+	before := c.Now()
+	opts.Previous = []cutover.Sample{{At: before, Observations: []cutover.Observation{{Evidence: "requests", Use: cutover.Quiet, At: before}}}}
+	must(t, c.Sleep(t.Context(), time.Hour))
+	sample, err := cutover.LookAgain(t.Context(), opts)
+	if err != nil || len(sample.Observations) != 1 || !sample.Observations[0].From.Equal(before) {
+		t.Errorf("%+v, %v", sample, err)
+	}
+}
+
 // Evidence that fails for as long as the watch may last never makes blue idle; when it is there again, the hole counts.
 func TestI08_MissingEvidenceIsNotIdle(t *testing.T) {
 	gone := look{err: errors.New("no answer")}
@@ -122,11 +222,33 @@ func TestI08_MissingEvidenceIsNotIdle(t *testing.T) {
 		c := clock.NewFake(time.Unix(1e9, 0))
 		opts := idleOptions(c, &script{name: "flows", clock: c, looks: repeat(10000, gone)}, &script{name: "requests", clock: c})
 		opts.Limit = time.Hour
-		if _, err := cutover.WatchIdle(t.Context(), opts); !errors.Is(err, cutover.ErrNotIdle) {
-			t.Fatalf("err = %v, want ErrNotIdle", err)
+		_, err := cutover.WatchIdle(t.Context(), opts)
+		var not *cutover.NotIdleError
+		if !errors.As(err, &not) || not.Quiet != 0 {
+			t.Fatalf("err = %v, want one that it was never quiet", err)
 		}
 		if got := c.Now().Sub(time.Unix(1e9, 0)); got != time.Hour {
 			t.Errorf("ended after %s, want the limit of 1h", got)
+		}
+		opts.Limit = 0
+		if _, err := cutover.WatchIdle(t.Context(), opts); !errors.As(err, &not) || not.Limit != 24*time.Hour+20*time.Minute {
+			t.Errorf("err = %v, want one after a day and twice the time", err)
+		}
+	})
+	t.Run("at the end, after a stop", func(t *testing.T) {
+		c := clock.NewFake(time.Unix(1e9, 0))
+		opts := idleOptions(c, &script{name: "flows", clock: c, reach: true})
+		opts.Record = func(s cutover.Sample) error {
+			opts.Previous = append(opts.Previous, s)
+			return nil
+		}
+		if _, err := cutover.WatchIdle(t.Context(), opts); err != nil {
+			t.Fatal(err)
+		}
+		opts.Evidence = []cutover.Evidence{&script{name: "flows", clock: c, reach: true, looks: repeat(3, gone)}}
+		resumed := c.Now()
+		if _, err := cutover.WatchIdle(t.Context(), opts); err != nil || c.Now().Sub(resumed) < 2*time.Second {
+			t.Errorf("it ended after %s, when the look had learned nothing: %v", c.Now().Sub(resumed), err)
 		}
 	})
 	t.Run("at the end", func(t *testing.T) {
