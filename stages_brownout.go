@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/crossfade-project/crossfade/cutover"
 	"github.com/crossfade-project/crossfade/internal/journal"
+	"github.com/crossfade-project/crossfade/internal/migration"
 	"github.com/crossfade-project/crossfade/internal/plan"
 )
 
@@ -53,7 +55,7 @@ func (m *Migration) brownOutOptions(ctx context.Context) (cutover.BrownOutOption
 	}
 	out := cutover.BrownOutOptions{
 		Options: idle.Options, Retirement: *m.file.Retirement, For: m.file.RefusesFor(), Helper: m.file.Blue.Helper, Evidence: idle.Evidence,
-		Record: idle.Record, Baselines: map[string]map[string]float64{},
+		Previous: idle.Previous, Record: idle.Record, Baselines: map[string]map[string]float64{},
 	}
 	out.Stage = stageBrownOut
 	if err := m.resultOf("idle", &out.Idle); err != nil {
@@ -71,6 +73,34 @@ func (m *Migration) brownOutOptions(ctx context.Context) (cutover.BrownOutOption
 	return out, nil
 }
 
+// lookAtRetirement refuses early what would be found only when every application is on green: who comes to blue is seen by pods of the
+// helper image, and the ways in must be such that they can refuse.
+func (m *Migration) lookAtRetirement(ctx context.Context, p *plan.Plan, reached bool) {
+	if m.file.Retirement == nil {
+		return
+	}
+	if m.file.Blue.Helper == "" && slices.ContainsFunc(m.file.Applications, watchedAtNodes) {
+		p.Refuse("blue.helper", "it names no image of this project, and who still connects to blue's entries is seen by pods of it on blue's nodes: blue would never be idle",
+			"name the image as blue's nodes can pull it, or leave retirement out until it can be named")
+		return // which is what the brown-out needs, too
+	}
+	if m.file.RefusesFor() == 0 || !reached {
+		return
+	}
+	opts, err := m.cutoverOptions(ctx, "preflight")
+	if err == nil {
+		err = cutover.ExamineBrownOut(ctx, p, cutover.BrownOutOptions{Options: opts, Retirement: *m.file.Retirement, For: m.file.RefusesFor(), Helper: m.file.Blue.Helper})
+	}
+	if err != nil {
+		p.Refuse("retirement.brownOut", "whether blue's ways in can refuse could not be found out: "+err.Error(), "see that blue answers, or write retirement.brownOut: {skip: REASON}")
+	}
+}
+
+// watchedAtNodes reports whether connections to an application's entries are evidence: those of a name that stays at blue's entry are green's.
+func watchedAtNodes(a migration.Application) bool {
+	return slices.ContainsFunc(a.Hostnames, func(h migration.Hostname) bool { return !h.AtBackend() })
+}
+
 // endBrownOut puts back what a run that was killed in a brown-out has left: blue refuses until then. It comes before anything else.
 func (m *Migration) endBrownOut(ctx context.Context) error {
 	s := m.journal.Stage(stageBrownOut)
@@ -82,7 +112,7 @@ func (m *Migration) endBrownOut(ctx context.Context) error {
 		return err
 	}
 	if _, done, err := cutover.BrownOutOf(p, m.journal); done || err != nil {
-		return err // it was watched to its end and put back: only its end is not recorded
+		return err // it was watched to its end and put back, and blue answers: only its end is not recorded
 	}
 	blue, err := m.side(Blue)
 	if err != nil {

@@ -65,6 +65,7 @@ func (m *Migration) preflight(ctx context.Context) (*plan.Plan, error) {
 	m.lookAtZones(ctx, p, reached && seen.Blue.UID == seen.Green.UID)
 	m.lookAtWaits(p)
 	m.lookAtForwards(ctx, p, reached)
+	m.lookAtRetirement(ctx, p, reached)
 	refusals, notes := m.examineQueries(ctx)
 	p.Refusals, p.Notes = append(p.Refusals, refusals...), append(p.Notes, notes...)
 	if m.file.Rehearsal != nil {

@@ -39,9 +39,11 @@ type BrownOutOptions struct {
 	For time.Duration
 	// Helper is this project's image as blue's nodes can pull it.
 	Helper string
-	// Evidence is what has shown that blue is idle, and Idle how it ended: it is watched on.
+	// Evidence is what has shown that blue is idle, and Idle how it ended: it is watched on. Previous are the samples that were recorded
+	// before, in their order, those of an earlier brown-out too.
 	Evidence []Evidence
 	Idle     Idle
+	Previous []Sample
 	// Record keeps a sample of the evidence, as in the watch over idleness. Nil keeps none.
 	Record func(Sample) error
 	// Baselines are numbers from before the swap with which checks compare, by application and check.
@@ -69,6 +71,8 @@ type Caller struct {
 	Address     string    `json:"address"`
 	Connections int64     `json:"connections"`
 	Last        time.Time `json:"last"`
+	// pod counted it.
+	pod string
 }
 
 // BrownOutError says who came. It wraps ErrBrownOut.
@@ -109,6 +113,16 @@ type again struct{ plan.Recorder }
 
 // Done implements plan.Recorder.
 func (again) Done(string) (json.RawMessage, bool) { return nil, false }
+
+// ExamineBrownOut finds, before anything is changed, what PlanBrownOut would refuse.
+func ExamineBrownOut(ctx context.Context, p *plan.Plan, opts BrownOutOptions) error {
+	found, err := PlanBrownOut(ctx, opts)
+	if err != nil {
+		return err
+	}
+	p.Refusals = append(p.Refusals, found.Refusals...)
+	return nil
+}
 
 // PlanBrownOut finds every way in and plans to let each refuse, to watch, and to put all back. The plan holds what every Service was,
 // and has to be kept until it is so again.
@@ -162,10 +176,16 @@ func PlanBrownOut(ctx context.Context, opts BrownOutOptions) (*plan.Plan, error)
 		ID: serveID(p), Action: actionServe, Target: "blue: " + strings.Join(undo, ", "),
 		Why: "a brown-out is undone, to the byte, however it ends: this is its reverse",
 	})
+	p.Add(plan.Change{
+		ID: answerID(p), Action: actionCheck, Target: "blue",
+		Why: "blue must answer again; our own requests are known, and count as no use; nothing is changed, so nothing is taken back",
+	})
 	return p, nil
 }
 
 func serveID(p *plan.Plan) string { return p.Stage + "/serve" }
+
+func answerID(p *plan.Plan) string { return p.Stage + "/answer" }
 
 func refuseChange(stage string, s serviceSwitch, why string) plan.Change {
 	return plan.Change{
@@ -194,20 +214,35 @@ func ApplyBrownOut(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts Br
 		now := opts.now()
 		return BrownOut{Began: now, Ended: now, Text: "nothing leads to the applications from outside, so nothing refused"}, nil
 	}
-	result, err := opts.make(ctx, p, rec, d)
+	w := opts.lookout()
+	result, err := opts.make(ctx, p, rec, d, w)
 	undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoLimit)
 	defer cancel()
-	err = errors.Join(err, EndBrownOut(undo, p, rec, opts.Options))
-	if len(result.Knocked) > 0 {
-		opts.waitServes(undo)
+	if err = errors.Join(err, EndBrownOut(undo, p, rec, opts.Options)); err != nil {
+		return result, err
 	}
+	err = plan.Run(ctx, only(p, answerID(p)), again{rec}, opts.runOptions(), func(ctx context.Context, _ plan.Change) (any, error) {
+		return struct{}{}, opts.answers(ctx, w)
+	})
 	return result, err
 }
 
+// only is a plan with one of its changes.
+func only(p *plan.Plan, id string) *plan.Plan {
+	one := plan.New(p.Migration, p.Stage)
+	for _, c := range p.Changes {
+		if c.ID == id {
+			one.Add(c)
+		}
+	}
+	return one
+}
+
 // make makes the changes of a brown-out up to its undoing.
-func (opts BrownOutOptions) make(ctx context.Context, p *plan.Plan, rec plan.Recorder, d brownOutPlan) (result BrownOut, err error) {
+func (opts BrownOutOptions) make(ctx context.Context, p *plan.Plan, rec plan.Recorder, d brownOutPlan, w *lookout) (result BrownOut, err error) {
 	forward := *p
-	forward.Changes = slices.DeleteFunc(slices.Clone(p.Changes), func(c plan.Change) bool { return c.ID == serveID(p) })
+	forward.Changes = slices.DeleteFunc(slices.Clone(p.Changes), func(c plan.Change) bool { return c.ID == serveID(p) || c.ID == answerID(p) })
+	front := door{pods: d.pods, switches: d.switches, base: map[string]forwarder.Counts{}}
 	err = plan.Run(ctx, &forward, again{rec}, opts.runOptions(), func(ctx context.Context, c plan.Change) (any, error) {
 		var one brownOutData
 		if err := json.Unmarshal(c.Data, &one); err != nil {
@@ -215,12 +250,15 @@ func (opts BrownOutOptions) make(ctx context.Context, p *plan.Plan, rec plan.Rec
 		}
 		switch {
 		case one.Pods != nil:
-			return struct{}{}, opts.raise(ctx, *one.Pods)
+			if err := opts.raise(ctx, *one.Pods); err != nil {
+				return nil, err
+			}
+			return struct{}{}, opts.open(ctx, front, *one.Pods)
 		case one.Switch != nil:
 			return struct{}{}, opts.leadToFront(ctx, c.ID, *one.Switch)
 		}
 		var err error
-		result, err = opts.watchBrownOut(ctx, d, one.For)
+		result, err = opts.watchBrownOut(ctx, front, w, one.For)
 		return result, err
 	})
 	return result, err
@@ -233,13 +271,7 @@ func EndBrownOut(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts Opti
 	if err != nil || len(d.pods) == 0 {
 		return err
 	}
-	one := plan.New(p.Migration, p.Stage)
-	for _, c := range p.Changes {
-		if c.ID == serveID(p) {
-			one.Add(c)
-		}
-	}
-	err = plan.Run(ctx, one, again{rec}, opts.runOptions(), func(ctx context.Context, c plan.Change) (any, error) {
+	err = plan.Run(ctx, only(p, serveID(p)), again{rec}, opts.runOptions(), func(ctx context.Context, c plan.Change) (any, error) {
 		return struct{}{}, opts.serveAgain(ctx, d.switches, d.pods)
 	})
 	if err != nil {
@@ -249,7 +281,8 @@ func EndBrownOut(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts Opti
 	return nil
 }
 
-// serveAgain gives Services their own pods back, and then removes ours. Pods behind a Service that could not be put back stay.
+// serveAgain gives Services their own pods back, waits until they lead there, and then removes ours. Pods behind a Service that could not
+// be put back stay.
 func (o Options) serveAgain(ctx context.Context, switches []serviceSwitch, pods []frontPods) error {
 	var failed []error
 	for _, s := range slices.Backward(switches) {
@@ -260,16 +293,19 @@ func (o Options) serveAgain(ctx context.Context, switches []serviceSwitch, pods 
 	if len(failed) > 0 {
 		return errors.Join(failed...)
 	}
+	if err := o.waitLed(ctx, switches); err != nil { // they are put back, and that cannot be hurried
+		o.log().WarnContext(ctx, "Services were put back, and may not lead to their own pods everywhere yet", "because", err.Error())
+	}
 	for _, f := range pods {
 		failed = append(failed, o.lower(ctx, f))
 	}
 	return errors.Join(failed...)
 }
 
-// BrownOutOf returns the recorded result of a brown-out that was watched to its end and put back.
+// BrownOutOf returns the recorded result of a brown-out that was watched to its end and put back, so that blue answers again.
 func BrownOutOf(p *plan.Plan, rec plan.Recorder) (BrownOut, bool, error) {
 	raw, watched := rec.Done(p.Stage + "/watch")
-	if _, served := rec.Done(serveID(p)); !watched || !served {
+	if _, answers := rec.Done(answerID(p)); !watched || !answers {
 		return BrownOut{}, false, nil
 	}
 	var result BrownOut
@@ -317,7 +353,10 @@ func who(before, now map[string]forwarder.Counts, ignored func(forwarder.Client)
 			if i >= len(was.Ways) || way.Name != was.Ways[i].Name {
 				return nil, fmt.Errorf("pod %s counts other ways than before", pod)
 			}
-			callers = append(callers, newCallers(was.Ways[i], way, ignored)...)
+			for _, c := range newCallers(was.Ways[i], way, ignored) {
+				c.pod = pod
+				callers = append(callers, c)
+			}
 		}
 	}
 	for pod := range now {

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -118,6 +120,16 @@ kind: Service
 metadata: {name: others}
 spec: {type: NodePort, selector: {app: other}, ports: [{port: 9002}]}
 ---
+apiVersion: v1
+kind: Service
+metadata: {name: local}
+spec: {type: LoadBalancer, externalTrafficPolicy: Local, selector: {app: shop}, ports: [{port: 9003}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: near}
+spec: {internalTrafficPolicy: Local, selector: {app: shop}, ports: [{port: 9004}]}
+---
 apiVersion: networking.k8s.io/v1
 kind: Ingress
 metadata: {name: web}
@@ -145,15 +157,16 @@ kind: Pod
 metadata: {name: other-1, labels: {app: other}}
 spec: {containers: [{name: c, image: i}]}
 `)
+	at := &quick{*clock.NewFake(time.Now())}
 	return ns, cutover.BrownOutOptions{
 		Options: cutover.Options{
-			Migration: "move", Stage: "brown-out", Blue: cutover.Side{Kube: w.client}, Rehearsal: &migration.Rehearsal{},
+			Migration: "move", Stage: "brown-out", Clock: at, Blue: cutover.Side{Kube: w.client}, Rehearsal: &migration.Rehearsal{},
 			Times:        migration.Cutover{Interval: migration.Duration(100 * time.Millisecond)},
 			Applications: []migration.Application{{Name: "shop", Namespace: ns, Selector: "app=shop", Checks: []migration.Check{{Name: "there", Command: []string{"true"}}}}},
 		},
 		Retirement: migration.Retirement{Interval: migration.Duration(100 * time.Millisecond)},
 		For:        time.Second, Helper: "rig.test/crossfade:1",
-		Evidence: []cutover.Evidence{&script{name: "counter", clock: clock.System{}, reach: true}},
+		Evidence: []cutover.Evidence{&script{name: "counter", clock: at, reach: true}},
 	}
 }
 
@@ -232,6 +245,9 @@ func TestC24_BlueRefusesOrForwardsOnARealAPIServer(t *testing.T) {
 		"interfered":   brownOutThatSomebodyChanges,
 		"inconclusive": brownOutThatSeesTooLittle,
 		"needed":       brownOutThatGreenCannotBear,
+		"lag":          brownOutWaitsForEndpoints,
+		"earlier pods": forwardingBesideEarlierPods,
+		"knocks":       brownOutKnocks,
 		"forward":      forwardingAndBack,
 		"not forward":  forwardingThatFails,
 		"circle":       forwardingInACircle,
@@ -259,7 +275,7 @@ func brownOutIsUndone(t *testing.T, w frontWorld) {
 	ns, opts := w.brownOut(t)
 	before := w.specs(t, ns)
 	var refused []string
-	opts.Evidence = []cutover.Evidence{&watching{script: script{name: "counter", clock: clock.System{}, reach: true}, saw: func() { refused = w.inFront(t, ns) }}}
+	opts.Evidence = []cutover.Evidence{&watching{script: script{name: "counter", clock: opts.Clock, reach: true}, saw: func() { refused = w.inFront(t, ns) }}}
 	p := w.planned(t, opts)
 	var rec plan.MemoryRecorder
 	result, err := cutover.ApplyBrownOut(t.Context(), p, &rec, opts)
@@ -310,8 +326,7 @@ func brownOutMeetsAStraggler(t *testing.T, w frontWorld) {
 	ns, opts = w.brownOut(t)
 	before = w.specs(t, ns)
 	opts.For = time.Hour
-	// The first look sees our own knocks, and does not count.
-	opts.Evidence = []cutover.Evidence{&script{name: "access log", clock: clock.System{}, reach: true, looks: []look{{use: cutover.Used}, {use: cutover.Quiet}, {use: cutover.Used}}}}
+	opts.Evidence = []cutover.Evidence{&script{name: "access log", clock: opts.Clock, reach: true, looks: []look{{use: cutover.Quiet}, {use: cutover.Used}}}}
 	_, err = cutover.ApplyBrownOut(t.Context(), w.planned(t, opts), &plan.MemoryRecorder{}, opts)
 	if !errors.As(err, &came) || len(came.Seen) != 1 || came.Seen[0].Evidence != "access log" {
 		t.Errorf("err = %v", err)
@@ -339,7 +354,8 @@ func brownOutLeavesOthersAlone(t *testing.T, w frontWorld) {
 	for _, n := range p.Notes {
 		noted[strings.TrimPrefix(n.What, "Service "+ns+"/")] = n.Text
 	}
-	if _, told := noted["others"]; told || !strings.Contains(noted["headless"], "headless") || !strings.Contains(noted["internal"], "brownOut: {internal: true}") {
+	if _, told := noted["others"]; told || !strings.Contains(noted["headless"], "headless") || !strings.Contains(noted["internal"], "brownOut: {internal: true}") ||
+		!strings.Contains(noted["local"], "externalTrafficPolicy is Local") || !strings.Contains(noted["near"], "internalTrafficPolicy is Local") {
 		t.Errorf("notes %v", noted)
 	}
 	opts.Retirement.BrownOut = &migration.BrownOut{Internal: true}
@@ -352,13 +368,13 @@ func brownOutLeavesOthersAlone(t *testing.T, w frontWorld) {
 		t.Errorf("of a namespace to be deleted %v would refuse, want %v", got, want)
 	}
 	opts.Retirement = migration.Retirement{}
-	opts.Applications[0].Hostnames = []migration.Hostname{{Name: "shop.apps.test", Service: "headless"}, {Name: "www.apps.test", Service: "others"}, {Name: "api.apps.test"}}
+	opts.Applications[0].Hostnames = []migration.Hostname{{Name: "shop.apps.test", Service: "headless"}, {Name: "www.apps.test", Service: "others"}, {Name: "api.apps.test"}, {Name: "near.apps.test", Service: "local"}}
 	opts.Helper = ""
 	p, err := cutover.PlanBrownOut(t.Context(), opts)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"it is headless", "no application of the migration has", "neither a Service, an Ingress nor an HTTPRoute", "blue.helper names no image"} {
+	for _, want := range []string{"it is headless", "externalTrafficPolicy is Local: whoever comes to a node without a pod of ours would be dropped", "no application of the migration has", "neither a Service, an Ingress nor an HTTPRoute", "blue.helper names no image"} {
 		if err := p.Err(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v does not say %q", err, want)
 		}
@@ -390,7 +406,7 @@ func brownOutThatWasKilled(t *testing.T, w frontWorld) {
 	// Ctrl-C: put back before the process ends.
 	opts.For = time.Hour
 	ctx, stop := context.WithCancel(t.Context())
-	opts.Evidence = []cutover.Evidence{&watching{script: script{name: "counter", clock: clock.System{}, reach: true}, saw: stop}}
+	opts.Evidence = []cutover.Evidence{&watching{script: script{name: "counter", clock: opts.Clock, reach: true}, saw: stop}}
 	if _, err := cutover.ApplyBrownOut(ctx, p, &plan.MemoryRecorder{}, opts); !errors.Is(err, context.Canceled) {
 		t.Errorf("err = %v, want that it was stopped", err)
 	}
@@ -416,7 +432,7 @@ func brownOutThatSomebodyChanges(t *testing.T, w frontWorld) {
 	w.asBefore(t, ns, before)
 
 	// Meanwhile: somebody's own ports and labels stay, what is ours goes.
-	opts.Evidence = []cutover.Evidence{&watching{script: script{name: "counter", clock: clock.System{}, reach: true}, saw: func() {
+	opts.Evidence = []cutover.Evidence{&watching{script: script{name: "counter", clock: opts.Clock, reach: true}, saw: func() {
 		patch("shop", `{"metadata":{"labels":{"new":"yes"}},"spec":{"ports":[{"name":"web","port":80,"targetPort":20003},{"name":"more","port":81,"targetPort":8081}]}}`)
 		patch("routed", `{"spec":{"selector":{"crossfade.dev/front":null,"app":"v2"}}}`)
 	}}}
@@ -445,7 +461,7 @@ func brownOutThatSomebodyChanges(t *testing.T, w frontWorld) {
 func brownOutThatSeesTooLittle(t *testing.T, w frontWorld) {
 	ns, opts := w.brownOut(t)
 	before := w.specs(t, ns)
-	opts.Evidence = []cutover.Evidence{&script{name: "blind", clock: clock.System{}, looks: repeat(10000, look{err: errors.New("no answer")})}}
+	opts.Evidence = []cutover.Evidence{&script{name: "blind", clock: opts.Clock, looks: repeat(10000, look{err: errors.New("no answer")})}}
 	_, err := cutover.ApplyBrownOut(t.Context(), w.planned(t, opts), &plan.MemoryRecorder{}, opts)
 	var unseen *cutover.InconclusiveError
 	if !errors.As(err, &unseen) || !strings.Contains(err.Error(), "no answer") {
@@ -458,7 +474,7 @@ func brownOutThatSeesTooLittle(t *testing.T, w frontWorld) {
 	ns = opts.Applications[0].Namespace
 	before = w.specs(t, ns)
 	opts.For = time.Hour
-	opts.Evidence = []cutover.Evidence{&watching{script: script{name: "counter", clock: clock.System{}, reach: true}, saw: func() {
+	opts.Evidence = []cutover.Evidence{&watching{script: script{name: "counter", clock: opts.Clock, reach: true}, saw: func() {
 		if err := w.client.Typed.CoreV1().Pods(ns).DeleteCollection(t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{LabelSelector: kube.LabelFront}); err != nil && !apierrors.IsNotFound(err) {
 			t.Error(err)
 		}
@@ -481,4 +497,83 @@ func brownOutThatGreenCannotBear(t *testing.T, w frontWorld) {
 		t.Errorf("err = %v", err)
 	}
 	w.asBefore(t, ns, before)
+}
+
+// A Service that still leads to the pods from before refuses nobody: what came then would be judged wrongly.
+func brownOutWaitsForEndpoints(t *testing.T, w frontWorld) {
+	ns, opts := w.brownOut(t)
+	before := w.specs(t, ns)
+	slices := w.client.Typed.DiscoveryV1().EndpointSlices(ns)
+	pod, err := w.client.Typed.CoreV1().Pods(ns).Get(t.Context(), "shop-1", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	late := &discoveryv1.EndpointSlice{
+		ObjectMeta:  metav1.ObjectMeta{Name: "late", Labels: map[string]string{discoveryv1.LabelServiceName: "shop"}},
+		AddressType: discoveryv1.AddressTypeIPv4,
+		Endpoints:   []discoveryv1.Endpoint{{Addresses: []string{"10.200.99.9"}, TargetRef: &corev1.ObjectReference{Kind: "Pod", Name: pod.Name, UID: pod.UID}}},
+	}
+	if _, err := slices.Create(t.Context(), late, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	opts.Evidence = []cutover.Evidence{&watching{script: script{name: "counter", clock: opts.Clock, reach: true}, saw: func() { t.Error("it watches while a Service leads to its own pods") }}}
+	_, err = cutover.ApplyBrownOut(t.Context(), w.planned(t, opts), &plan.MemoryRecorder{}, opts)
+	var unseen *cutover.InconclusiveError
+	if !errors.As(err, &unseen) || !strings.Contains(err.Error(), "Service "+ns+"/shop does not lead to the pods that it chooses after 1m0s: shop-1 is still there") || errors.Is(err, cutover.ErrNotUndone) {
+		t.Errorf("err = %v", err)
+	}
+	w.asBefore(t, ns, before)
+
+	// The controllers come to it while it waits.
+	gone := false
+	opts.Evidence = []cutover.Evidence{&watching{script: script{name: "counter", clock: opts.Clock, reach: true}, saw: func() {
+		_, err := slices.Get(t.Context(), "late", metav1.GetOptions{})
+		gone = apierrors.IsNotFound(err)
+	}}}
+	time.AfterFunc(time.Second, func() { _ = slices.Delete(context.Background(), "late", metav1.DeleteOptions{}) })
+	if _, err := cutover.ApplyBrownOut(t.Context(), w.planned(t, opts), &plan.MemoryRecorder{}, opts); err != nil || !gone {
+		t.Errorf("a Service that follows late: %v, followed %v", err, gone)
+	}
+	w.asBefore(t, ns, before)
+}
+
+// Pods of an earlier Deployment have the same labels: they are not the new one's, and nobody is led to them.
+func forwardingBesideEarlierPods(t *testing.T, w frontWorld) {
+	ns, opts := w.forward(t, 1)
+	before := w.front(t, ns)
+	p, err := cutover.PlanForward(t.Context(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var name string
+	for _, c := range p.Changes {
+		if at, ok := strings.CutPrefix(c.Target, "blue: Deployment "+ns+"/"); ok {
+			name = at
+		}
+	}
+	owner, err := w.client.Typed.CoreV1().ConfigMaps(ns).Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "owner"}}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	yes := true
+	for _, pod := range []string{"earlier-1", "earlier-2"} {
+		_, err := w.client.Typed.CoreV1().Pods(ns).Create(t.Context(), &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{
+				Name: pod, Labels: map[string]string{kube.LabelFront: name, kube.LabelMigration: "move", kube.LabelComponent: "forwarder"},
+				OwnerReferences: []metav1.OwnerReference{{APIVersion: "v1", Kind: "ConfigMap", Name: "owner", UID: owner.UID, Controller: &yes}},
+			},
+			Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "i"}}},
+		}, metav1.CreateOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err = cutover.ApplyForward(t.Context(), p, &plan.MemoryRecorder{}, opts)
+	if err == nil || !strings.Contains(err.Error(), "of an earlier Deployment there is still earlier-1, earlier-2") {
+		t.Errorf("err = %v", err)
+	}
+	if now := w.front(t, ns); now != before {
+		t.Errorf("the Service was\n%s\nand is\n%s", before, now)
+	}
+	w.noDeployments(t, ns)
 }

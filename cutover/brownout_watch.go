@@ -2,11 +2,9 @@ package cutover
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
-	"net/http"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -27,9 +25,54 @@ const (
 	unreadLimit = 3
 )
 
+// door is what our pods had counted before anybody was led to them, and our own knocks. Whatever they count beyond it is somebody.
+type door struct {
+	pods     []frontPods
+	switches []serviceSwitch
+	base     map[string]forwarder.Counts
+}
+
+// open reads what pods count that nobody was led to yet.
+func (o Options) open(ctx context.Context, at door, f frontPods) error {
+	counts, err := o.allCounts(ctx, []frontPods{f})
+	if err != nil {
+		return &InconclusiveError{App: "blue", Why: err.Error()}
+	}
+	maps.Copy(at.base, counts)
+	return nil
+}
+
+// knockedBy takes for our own what came while we knocked: one connection, or all of a proxy, which may have tried again. Whoever came
+// beside it is somebody.
+func (d door) knockedBy(c Caller, proxy bool) {
+	n := int64(1)
+	if proxy {
+		n = c.Connections
+	}
+	for i, way := range d.base[c.pod].Ways {
+		if way.Name != c.Way {
+			continue
+		}
+		known := slices.IndexFunc(way.Clients, func(k forwarder.Client) bool { return k.Address.String() == c.Address })
+		switch address, err := netip.ParseAddr(c.Address); {
+		case known >= 0:
+			way.Clients[known].Connections += n
+		case err != nil: // one of those that are not remembered each
+			d.base[c.pod].Ways[i].Others += n
+		default:
+			d.base[c.pod].Ways[i].Clients = append(way.Clients, forwarder.Client{Address: address, Connections: n})
+		}
+	}
+}
+
+// behindProxy reports whether clients of a hostname reach a Service by an Ingress or a Gateway.
+func behindProxy(app migration.Application, e Entries) bool {
+	return slices.ContainsFunc(app.Hostnames, func(h migration.Hostname) bool { return sameName(h.Name, e.Hostname) && h.Service == "" })
+}
+
 // watchBrownOut proves that blue refuses and that who comes is seen, and then watches for the whole time: who comes, the evidence of
 // idleness, and the checks on green. The first thing that speaks against a retirement ends it.
-func (o BrownOutOptions) watchBrownOut(ctx context.Context, d brownOutPlan, length time.Duration) (BrownOut, error) {
+func (o BrownOutOptions) watchBrownOut(ctx context.Context, d door, w *lookout, length time.Duration) (BrownOut, error) {
 	result := BrownOut{Began: o.now(), For: length, Rounds: map[string]Rounds{}}
 	for _, s := range d.switches {
 		result.Services = append(result.Services, s.String())
@@ -38,21 +81,23 @@ func (o BrownOutOptions) watchBrownOut(ctx context.Context, d brownOutPlan, leng
 	if err != nil {
 		return result, err
 	}
-	if result.Knocked, err = o.knock(ctx, d.pods); err != nil {
+	if err := w.quietBefore(); err != nil {
 		return result, err
 	}
-	before, err := o.allCounts(ctx, d.pods)
-	if err != nil {
+	if err := o.waitLed(ctx, d.switches); err != nil {
 		return result, &InconclusiveError{App: "blue", Why: err.Error()}
+	}
+	if result.Knocked, err = o.knock(ctx, d, w, ignore); err != nil {
+		return result, err
 	}
 	began := o.now()
 	until := began.Add(length)
 	var mu sync.Mutex
 	group, under := errgroup.WithContext(ctx)
-	group.Go(func() error { return o.watchDoor(under, d, before, until, ignore) })
+	group.Go(func() error { return o.watchDoor(under, d, until, ignore) })
 	group.Go(func() error {
 		var err error
-		result.Evidence, err = o.watchEvidence(under, length)
+		result.Evidence, err = w.watch(under, length)
 		return err
 	})
 	for _, app := range leavingBlueAlone(o.Options).Applications {
@@ -71,7 +116,7 @@ func (o BrownOutOptions) watchBrownOut(ctx context.Context, d brownOutPlan, leng
 		return result, err
 	}
 	// Who came while the last looks were taken counts, too.
-	if err := o.doorsQuiet(ctx, d, before, ignore); err != nil {
+	if err := o.doorsQuiet(ctx, d, ignore); err != nil {
 		return result, err
 	}
 	result.Ended = o.now()
@@ -106,10 +151,10 @@ func (o Options) allCounts(ctx context.Context, pods []frontPods) (map[string]fo
 }
 
 // watchDoor asks our pods again and again who came.
-func (o BrownOutOptions) watchDoor(ctx context.Context, d brownOutPlan, before map[string]forwarder.Counts, until time.Time, ignore func(forwarder.Client) bool) error {
+func (o BrownOutOptions) watchDoor(ctx context.Context, d door, until time.Time, ignore func(forwarder.Client) bool) error {
 	unread := 0
 	for {
-		err := o.doorsQuiet(ctx, d, before, ignore)
+		err := o.doorsQuiet(ctx, d, ignore)
 		var unseen *InconclusiveError
 		switch {
 		case errors.As(err, &unseen) && unread < unreadLimit:
@@ -131,7 +176,7 @@ func (o BrownOutOptions) watchDoor(ctx context.Context, d brownOutPlan, before m
 }
 
 // doorsQuiet looks once whether our pods are still in front, and who came to them.
-func (o BrownOutOptions) doorsQuiet(ctx context.Context, d brownOutPlan, before map[string]forwarder.Counts, ignore func(forwarder.Client) bool) error {
+func (o BrownOutOptions) doorsQuiet(ctx context.Context, d door, ignore func(forwarder.Client) bool) error {
 	for _, s := range d.switches {
 		if err := o.inFront(ctx, s); err != nil {
 			return &InconclusiveError{App: "blue", Why: err.Error()}
@@ -141,78 +186,12 @@ func (o BrownOutOptions) doorsQuiet(ctx context.Context, d brownOutPlan, before 
 	if err != nil {
 		return &InconclusiveError{App: "blue", Why: err.Error()}
 	}
-	callers, err := who(before, now, ignore)
+	callers, err := who(d.base, now, ignore)
 	if err != nil {
 		return &InconclusiveError{App: "blue", Why: err.Error()}
 	}
 	if len(callers) > 0 {
 		return &BrownOutError{At: o.now(), Callers: callers}
-	}
-	return nil
-}
-
-// watchEvidence goes on with the watch over blue's idleness. It ends when all evidence covers the whole brown-out, and was quiet.
-func (o BrownOutOptions) watchEvidence(ctx context.Context, length time.Duration) ([]Observation, error) {
-	if len(o.Evidence) == 0 {
-		return nil, nil
-	}
-	t := newTracker(namesOf(o.Evidence))
-	t.take(Sample{At: o.Idle.Until, Observations: o.Idle.Evidence})
-	look := IdleOptions{Options: o.Options, Evidence: o.Evidence, Retirement: o.Retirement}
-	// The first look sees our own knocks, and only says where the watching begins. Our pods have counted meanwhile.
-	first, err := look.look(ctx, t)
-	if err != nil {
-		return nil, err
-	}
-	for i, obs := range first.Observations {
-		if obs.Use == Used {
-			first.Observations[i].Use, first.Observations[i].Text = Quiet, "our own knocks: "+obs.Text
-		}
-	}
-	if err := o.keep(first); err != nil {
-		return nil, err
-	}
-	t.take(first)
-	began := o.now()
-	interval := o.Retirement.Interval.Or(defaultIdleInterval)
-	limit := began.Add(2*length + 5*interval)
-	said := began
-	for {
-		sample, err := look.look(ctx, t)
-		if err != nil {
-			return nil, err
-		}
-		if err := o.keep(sample); err != nil {
-			return nil, err
-		}
-		t.take(sample)
-		if used := slices.DeleteFunc(slices.Clone(sample.Observations), func(o Observation) bool { return o.Use != Used }); len(used) > 0 {
-			return nil, &BrownOutError{At: o.now(), Seen: used}
-		}
-		covered := t.coveredSince(began)
-		if t.conclusive(sample) && covered >= length {
-			return t.evidence(), nil
-		}
-		now := o.now()
-		if !now.Before(limit) {
-			return nil, &InconclusiveError{App: "blue", Why: fmt.Sprintf("the evidence covers %s of %s, and the limit of %s is over: %s", covered.Round(time.Second), length, limit.Format(time.TimeOnly), t.why(sample))}
-		}
-		if now.Sub(said) >= sayEvery {
-			o.log().InfoContext(ctx, "blue refuses everybody", "until", began.Add(length).Format(time.TimeOnly), "seen", covered.Round(time.Second).String(), "of", length.String(), "state", t.why(sample))
-			said = now
-		}
-		if err := o.clock().Sleep(ctx, nextLook(now, sample.At, interval, length-covered)); err != nil {
-			return nil, err
-		}
-	}
-}
-
-func (o BrownOutOptions) keep(s Sample) error {
-	if o.Record == nil {
-		return nil
-	}
-	if err := o.Record(s); err != nil {
-		return fmt.Errorf("record what was seen of blue: %w", err)
 	}
 	return nil
 }
@@ -257,51 +236,58 @@ func (o Options) watchAt(ctx context.Context, v vigil, length time.Duration, bas
 
 // knock asks at blue's entry of every hostname until it is refused, and then sees that our pods have counted it. What is not seen
 // to be counted would not be seen when a client does it (I8).
-func (o BrownOutOptions) knock(ctx context.Context, pods []frontPods) ([]string, error) {
+func (o BrownOutOptions) knock(ctx context.Context, d door, w *lookout, ignore func(forwarder.Client) bool) ([]string, error) {
 	var knocked []string
+	err := o.eachEntry(ctx, func(app migration.Application, e Entries, at netip.AddrPort) error {
+		knocked = append(knocked, fmt.Sprintf("%s at %s", strings.TrimSuffix(e.Hostname, "."), at))
+		return o.knockAt(ctx, d, w, app, e, at, ignore)
+	})
+	return knocked, err
+}
+
+// eachEntry goes through blue's entries at which clients of a hostname came.
+func (o BrownOutOptions) eachEntry(ctx context.Context, do func(migration.Application, Entries, netip.AddrPort) error) error {
 	for _, app := range o.Applications {
 		entries, err := FindEntries(ctx, o.Options, app.Name)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		for _, e := range entries {
 			if o.atBackend(app.Name, e.Hostname) {
 				continue // its entry leads to green, and goes on serving
 			}
 			for _, addr := range e.Blue.Addresses {
-				at := netip.AddrPortFrom(addr, uint16(e.Blue.Port))
-				if err := o.knockAt(ctx, pods, e, at, plainHTTP(app, e)); err != nil {
-					return nil, err
+				if err := do(app, e, netip.AddrPortFrom(addr, uint16(e.Blue.Port))); err != nil {
+					return err
 				}
-				knocked = append(knocked, fmt.Sprintf("%s at %s", strings.TrimSuffix(e.Hostname, "."), at))
 			}
 		}
 	}
-	return knocked, nil
+	return nil
 }
 
-// waitServes waits until blue's entries answer again: a Service that is put back is not one that every node has taken in. What follows may
-// ask blue. An entry that gave no answer before either is told, and no failure.
-func (o BrownOutOptions) waitServes(ctx context.Context) {
+// answers waits until blue's entries answer again: a Service that is put back is not one that every node has taken in. An entry that gave
+// no answer before either is told, and no failure. These requests are our own: it looks on until all evidence has taken them in.
+func (o BrownOutOptions) answers(ctx context.Context, w *lookout) error {
 	until := o.now().Add(knockLimit)
-	for _, app := range o.Applications {
-		entries, err := FindEntries(ctx, o.Options, app.Name)
-		if err != nil {
-			o.log().WarnContext(ctx, "whether blue answers again is not known", "app", app.Name, "because", err.Error())
-			continue
-		}
-		for _, e := range entries {
-			for _, addr := range e.Blue.Addresses {
-				at := netip.AddrPortFrom(addr, uint16(e.Blue.Port))
-				for ask(ctx, e.Hostname, at, plainHTTP(app, e)) == "" {
-					if !o.now().Before(until) || o.clock().Sleep(ctx, time.Second) != nil {
-						o.log().WarnContext(ctx, "blue was put back, and does not answer", "hostname", e.Hostname, "at", at.String())
-						break
-					}
-				}
+	err := o.eachEntry(ctx, func(app migration.Application, e Entries, at netip.AddrPort) error {
+		for {
+			if _, answer, err := w.knock(ctx, app, e, at); err != nil || answer != "" {
+				return err
+			}
+			if !o.now().Before(until) {
+				o.log().WarnContext(ctx, "blue was put back, and does not answer", "hostname", e.Hostname, "at", at.String())
+				return nil
+			}
+			if err := o.clock().Sleep(ctx, time.Second); err != nil {
+				return err
 			}
 		}
+	})
+	if err != nil {
+		return err
 	}
+	return w.takeIn(ctx)
 }
 
 // plainHTTP reports whether clients of a hostname speak HTTP without TLS.
@@ -311,15 +297,19 @@ func plainHTTP(app migration.Application, e Entries) bool {
 	})
 }
 
-func (o BrownOutOptions) knockAt(ctx context.Context, pods []frontPods, e Entries, at netip.AddrPort, plain bool) error {
+// knockAt knocks at one entry until it is refused and counted.
+func (o BrownOutOptions) knockAt(ctx context.Context, d door, w *lookout, app migration.Application, e Entries, at netip.AddrPort, ignore func(forwarder.Client) bool) error {
 	until := o.now().Add(knockLimit)
 	for {
-		before, err := o.allCounts(ctx, pods)
+		before, err := o.allCounts(ctx, d.pods)
 		if err != nil {
 			return &InconclusiveError{App: e.App, Why: err.Error()}
 		}
-		answer := ask(ctx, e.Hostname, at, plain)
-		after, err := o.allCounts(ctx, pods)
+		k, answer, err := w.knock(ctx, app, e, at)
+		if err != nil {
+			return err
+		}
+		after, err := o.allCounts(ctx, d.pods)
 		if err != nil {
 			return &InconclusiveError{App: e.App, Why: err.Error()}
 		}
@@ -328,7 +318,13 @@ func (o BrownOutOptions) knockAt(ctx context.Context, pods []frontPods, e Entrie
 			return &InconclusiveError{App: e.App, Why: err.Error()}
 		}
 		if answer == "" && len(callers) > 0 {
-			return nil
+			// Clients that do not count anyway are rather not taken for us.
+			if some, err := who(before, after, ignore); err == nil && len(some) > 0 {
+				callers = some
+			}
+			d.knockedBy(callers[0], behindProxy(app, e))
+			k.Refused = true
+			return w.note(k)
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -344,38 +340,4 @@ func (o BrownOutOptions) knockAt(ctx context.Context, pods []frontPods, e Entrie
 			return err
 		}
 	}
-}
-
-// ask sends one request under a hostname to an address, and returns what was answered, or "" where nothing was, or that there is
-// nobody behind. Who answers does not matter here, so no certificate is judged.
-func ask(ctx context.Context, hostname string, at netip.AddrPort, plain bool) string {
-	ctx, cancel := context.WithTimeout(ctx, knockTime)
-	defer cancel()
-	host := strings.TrimSuffix(hostname, ".")
-	transport := &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, network, at.String())
-		},
-		TLSClientConfig: &tls.Config{ServerName: host, InsecureSkipVerify: true},
-	}
-	defer transport.CloseIdleConnections()
-	scheme := "https"
-	if plain {
-		scheme = "http"
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+"://"+host+"/", nil)
-	if err != nil {
-		return ""
-	}
-	resp, err := transport.RoundTrip(req)
-	if err != nil {
-		return ""
-	}
-	_ = resp.Body.Close() // nothing of it is read
-	switch resp.StatusCode {
-	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return "" // a proxy that has nobody behind it
-	}
-	return resp.Status
 }

@@ -38,7 +38,9 @@ type Observation struct {
 	// Coverage of the kind.
 	Coverage Coverage `json:"coverage,omitempty"`
 	Use      Use      `json:"use"`
-	Text     string   `json:"text"`
+	// Uses is how many uses there were since the look before, where they can be counted.
+	Uses int64  `json:"uses,omitempty"`
+	Text string `json:"text"`
 	// Lost says why it is not known what was before From, although the look before reaches further: a pod that counted went away.
 	Lost string `json:"lost,omitempty"`
 	// From and At frame the time in which this look would have shown a use. A counter that goes on counting between two

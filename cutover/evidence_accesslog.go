@@ -48,6 +48,11 @@ func (a AccessLogEvidence) Name() string {
 // Coverage implements Evidence.
 func (a AccessLogEvidence) Coverage() Coverage { return Whole }
 
+// CountsKnock implements KnockCounter: a request is logged whether there is somebody behind the ingress or not.
+func (a AccessLogEvidence) CountsKnock(k Knock) (time.Duration, bool) {
+	return 0, a.moved(k.Hostname)
+}
+
 // accessState is what a look leaves to the next.
 type accessState struct {
 	// Pods by their uids.
@@ -126,7 +131,7 @@ func (a AccessLogEvidence) conclude(obs Observation, state accessState, all acce
 		obs.From = obs.At
 	}
 	if all.ours > 0 {
-		obs.Use = Used
+		obs.Use, obs.Uses = Used, all.ours
 	}
 	obs.Text = fmt.Sprintf("%d pods logged %d requests since the last look for the names that have moved, %d for others, %d for nobody, %d of ignored clients",
 		pods, all.ours, all.others, all.nobodys, all.ignored)

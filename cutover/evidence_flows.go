@@ -39,6 +39,9 @@ func (f FlowEvidence) Name() string { return "connections through blue's nodes" 
 // Coverage implements Evidence: a table of connections has what is open, and for two minutes what was closed in good order.
 func (f FlowEvidence) Coverage() Coverage { return Sampled }
 
+// CountsKnock implements KnockCounter: a connection comes to an entry whether somebody answers or not.
+func (f FlowEvidence) CountsKnock(Knock) (time.Duration, bool) { return 0, true }
+
 // flowState is what the next look is compared with.
 type flowState struct {
 	// Open says for each connection whether it could still carry requests.
@@ -72,6 +75,7 @@ func (f FlowEvidence) Collect(ctx context.Context, last Observation) (Observatio
 	obs := Observation{Evidence: f.Name(), Use: Quiet, At: at.Now().UTC()}
 	now := flowState{Open: map[string]bool{}}
 	seen := 0
+	uses := map[string]bool{} // a connection that passes through two nodes is one
 	for _, report := range reports {
 		// The tables of two nodes are read at different times: what all of them cover begins with the last.
 		if report.From.After(obs.From) {
@@ -86,18 +90,19 @@ func (f FlowEvidence) Collect(ctx context.Context, last Observation) (Observatio
 			now.Open[key] = flow.Open()
 			wasOpen, known := before.Open[key]
 			if flow.Open() || wasOpen || !known && !first {
-				obs.Use = Used
+				obs.Use, uses[connectionOf(key)] = Used, true
 				obs.Details = append(obs.Details, describeFlow(report.Node, flow))
 			}
 		}
 	}
 	for key, open := range before.Open {
 		if _, still := now.Open[key]; open && !still {
-			obs.Use = Used
+			obs.Use, uses[connectionOf(key)] = Used, true
 			obs.Details = append(obs.Details, key+" ended since the last look")
 		}
 	}
 	obs.Text = fmt.Sprintf("%d nodes watched%s, %d connections to blue's entries, %d of them since the last look or open", len(reports), f.ports(), seen, len(obs.Details))
+	obs.Uses = int64(len(uses))
 	slices.Sort(obs.Details)
 	obs.Details = cut(obs.Details)
 	state, err := json.Marshal(now)
@@ -148,6 +153,12 @@ func flowKey(node string, f nodeflows.Flow) string {
 		key += " " + f.TimeStart.Format(time.RFC3339Nano)
 	}
 	return key
+}
+
+// connectionOf is a key without the node, and the time at which that saw it first.
+func connectionOf(key string) string {
+	parts := strings.Fields(key)
+	return strings.Join(parts[1:min(len(parts), 5)], " ")
 }
 
 func describeFlow(node string, f nodeflows.Flow) string {

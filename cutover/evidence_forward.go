@@ -42,6 +42,11 @@ func ForwardEvidenceName(app string) string {
 	return "clients of " + app + " that blue passes on to green"
 }
 
+// CountsKnock implements KnockCounter: it counts what has come to its own pods.
+func (f ForwardEvidence) CountsKnock(k Knock) (time.Duration, bool) {
+	return 0, k.App == f.App && !k.Refused
+}
+
 // forwardState is what the next look is compared with: by pod, which process counted, and by way who came last, by the pod's clock.
 type forwardState struct {
 	Pods map[string]forwardPod `json:"pods"`
@@ -55,6 +60,8 @@ type forwardPod struct {
 type forwardWay struct {
 	Last   time.Time `json:"last,omitzero"`
 	Others int64     `json:"others,omitempty"`
+	// Counted are the connections of all who are not ignored.
+	Counted int64 `json:"counted,omitempty"`
 }
 
 // Coverage implements Evidence.
@@ -99,8 +106,11 @@ func (f ForwardEvidence) Collect(ctx context.Context, last Observation) (Observa
 		is := forwardPod{Instance: c.Instance, Ways: map[string]forwardWay{}}
 		for _, w := range c.Ways {
 			all += w.Connections
-			callers = append(callers, f.since(w, was.Ways[w.Name])...)
-			is.Ways[w.Name] = forwardWay{Last: lastOf(w), Others: w.Others}
+			counted := f.counted(w)
+			more := max(0, counted-was.Ways[w.Name].Counted)
+			obs.Uses += more
+			callers = append(callers, f.since(w, was.Ways[w.Name], more)...)
+			is.Ways[w.Name] = forwardWay{Last: lastOf(w), Others: w.Others, Counted: counted}
 		}
 		state.Pods[pod] = is
 	}
@@ -110,7 +120,7 @@ func (f ForwardEvidence) Collect(ctx context.Context, last Observation) (Observa
 		}
 	}
 	if first {
-		callers = nil
+		callers, obs.Uses = nil, 0
 	}
 	if obs.From.IsZero() {
 		obs.From = obs.At
@@ -122,7 +132,7 @@ func (f ForwardEvidence) Collect(ctx context.Context, last Observation) (Observa
 	for _, c := range callers {
 		obs.Details = append(obs.Details, fmt.Sprintf("%s at %s, %d connections so far, last at %s", c.Address, c.Way, c.Connections, c.Last.Format(time.DateTime)))
 	}
-	obs.Text = fmt.Sprintf("%d pods have passed on %d connections, and %d clients came since the last look", len(counts), all, len(callers))
+	obs.Text = fmt.Sprintf("%d pods have passed on %d connections, %d of them since the last look, of %d clients", len(counts), all, obs.Uses, len(callers))
 	obs.Details = cut(obs.Details)
 	if obs.State, err = json.Marshal(state); err != nil {
 		return Observation{}, fmt.Errorf("keep the state of this look: %w", err)
@@ -130,16 +140,35 @@ func (f ForwardEvidence) Collect(ctx context.Context, last Observation) (Observa
 	return obs, nil
 }
 
-// since are the clients that came after those of the last look.
-func (f ForwardEvidence) since(w forwarder.WayCounts, was forwardWay) []Caller {
+// ignored reports whether a client does not count.
+func (f ForwardEvidence) ignored(c forwarder.Client) bool {
+	return slices.ContainsFunc(f.Ignore, func(p netip.Prefix) bool { return p.Contains(c.Address) })
+}
+
+// counted are the connections at a way without those of clients that do not count.
+func (f ForwardEvidence) counted(w forwarder.WayCounts) int64 {
+	n := w.Connections
+	for _, c := range w.Clients {
+		if f.ignored(c) {
+			n -= c.Connections
+		}
+	}
+	return n
+}
+
+// since are the clients that came after those of the last look. Their connections are as many as they ever made; more of them are new.
+func (f ForwardEvidence) since(w forwarder.WayCounts, was forwardWay, more int64) []Caller {
 	var callers []Caller
 	for _, c := range w.Clients {
-		if c.Last.After(was.Last) && !slices.ContainsFunc(f.Ignore, func(p netip.Prefix) bool { return p.Contains(c.Address) }) {
+		if c.Last.After(was.Last) && !f.ignored(c) {
 			callers = append(callers, Caller{Way: w.Name, Address: c.Address.String(), Connections: c.Connections, Last: c.Last})
 		}
 	}
 	if n := w.Others - was.Others; n > 0 {
 		callers = append(callers, Caller{Way: w.Name, Address: "others", Connections: n})
+	}
+	if more > 0 && len(callers) == 0 { // they came at the very time of the last one
+		callers = append(callers, Caller{Way: w.Name, Address: "clients", Connections: more, Last: lastOf(w)})
 	}
 	return callers
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -31,6 +32,12 @@ func (p PrometheusEvidence) Name() string { return "Prometheus: " + p.Query.Name
 
 // Coverage implements Evidence.
 func (p PrometheusEvidence) Coverage() Coverage { return Whole }
+
+// CountsKnock implements KnockCounter: what stands still may be what an ingress has counted, and shows when it is scraped.
+func (p PrometheusEvidence) CountsKnock(Knock) (time.Duration, bool) {
+	step, gap := p.Query.Steps()
+	return step + gap, p.Query.Counter
+}
 
 // Collect implements Evidence. It covers the time until one step ago: what was not scraped yet shows at the next look.
 func (p PrometheusEvidence) Collect(ctx context.Context, last Observation) (Observation, error) {
@@ -200,7 +207,7 @@ func (s idleSeen) rises(obs *Observation, one promSeries, before bool) {
 		}
 		switch {
 		case p.value > was.value:
-			obs.Use = Used
+			obs.Use, obs.Uses = Used, obs.Uses+int64(math.Ceil(p.value-was.value))
 			obs.Details = append(obs.Details, fmt.Sprintf("%s counted %s more until %s (%s)", one.labels, format(p.value-was.value), p.at.Format(time.RFC3339), since))
 		case p.value < was.value:
 			obs.lose("%s began to count again before %s: what it counted last is lost", one.labels, p.at.Format(time.RFC3339))

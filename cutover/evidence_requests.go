@@ -32,6 +32,11 @@ func (r RequestEvidence) Name() string { return "requests that " + r.App.Name + 
 // Coverage implements Evidence.
 func (r RequestEvidence) Coverage() Coverage { return Whole }
 
+// CountsKnock implements KnockCounter: it counts what has reached the application.
+func (r RequestEvidence) CountsKnock(k Knock) (time.Duration, bool) {
+	return 0, k.App == r.App.Name && !k.Refused
+}
+
 // requestState holds each pod's counter by the pod's uid: a pod that is made again counts from zero.
 type requestState struct {
 	Pods map[string]int64 `json:"pods"`
@@ -87,7 +92,7 @@ func (r RequestEvidence) Collect(ctx context.Context, last Observation) (Observa
 		obs.From = obs.At
 	}
 	if fresh > 0 {
-		obs.Use = Used
+		obs.Use, obs.Uses = Used, fresh
 	}
 	obs.Text = fmt.Sprintf("%d pods count %d requests, %d of them since the last look", len(pods), total, fresh)
 	obs.Details = cut(obs.Details)

@@ -432,6 +432,9 @@ func (o ForwardOptions) checkForward(ctx context.Context, d brownOutPlan) (Forwa
 	for _, w := range d.pods[0].Config.Ways {
 		result.To = append(result.To, w.Name+" > "+strings.Join(w.To, ", "))
 	}
+	if err := o.waitLed(ctx, d.switches); err != nil {
+		return result, err
+	}
 	limit := o.now().Add(forwardLimit)
 	for {
 		entries, err := FindEntries(ctx, o.Options, o.App)

@@ -180,6 +180,7 @@ func forwardingInACircle(t *testing.T, w frontWorld) {
 		}, "green's entry lb.test. is blue's"},
 		"nowhere":   {func(a *migration.Application, _ *cutover.ForwardOptions) { a.Hostnames[0].Green = nil }, "no address of green's entry is known"},
 		"headless":  {func(a *migration.Application, _ *cutover.ForwardOptions) { a.Hostnames[0].Service = "headless" }, "it is headless"},
+		"local":     {func(a *migration.Application, _ *cutover.ForwardOptions) { a.Hostnames[0].Service = "local" }, "externalTrafficPolicy is Local"},
 		"datagrams": {func(a *migration.Application, _ *cutover.ForwardOptions) { a.Hostnames[0].Service = "nodeport" }, "it has a port of UDP"},
 		"others":    {func(a *migration.Application, _ *cutover.ForwardOptions) { a.Hostnames[0].Service = "others" }, "others use it"},
 		"missing":   {func(a *migration.Application, _ *cutover.ForwardOptions) { a.Hostnames[0].Service = "none" }, "it does not exist on blue"},
@@ -243,6 +244,12 @@ func forwardingIsEvidence(t *testing.T, w frontWorld) {
 	third, err := e.Collect(t.Context(), second)
 	if err != nil || third.Use != cutover.Used || len(third.Details) == 0 || !strings.HasPrefix(third.Details[0], "192.0.2.77 at "+ns+"/front:") {
 		t.Errorf("somebody came: %+v, %v", third, err)
+	}
+	// Each look counts what came since the one before: one connection at each of two pods, and then one more.
+	w.pods.Stragglers.Come(ns, netip.MustParseAddr("192.0.2.66"), 0)
+	w.pods.Stragglers.Come(ns, netip.MustParseAddr("192.0.2.77"), 0)
+	if fourth, err := e.Collect(t.Context(), third); err != nil || third.Uses != 2 || fourth.Uses != 2 || !strings.Contains(fourth.Text, "2 of them since the last look, of 2 clients") {
+		t.Errorf("%d uses and then %d, %q, %v", third.Uses, fourth.Uses, fourth.Text, err)
 	}
 	w.pods.Stragglers.Go(ns)
 	pods := w.client.Typed.CoreV1().Pods(ns)

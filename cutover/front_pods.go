@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -13,6 +14,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/crossfade-project/crossfade/internal/forwarder"
@@ -71,7 +73,7 @@ func (o Options) waitReady(ctx context.Context, f frontPods) error {
 	limit := o.now().Add(frontReady)
 	said := o.now()
 	for {
-		pods, err := o.podsOf(ctx, f)
+		pods, others, err := o.podsInFront(ctx, f)
 		if err != nil {
 			return err
 		}
@@ -83,7 +85,10 @@ func (o Options) waitReady(ctx context.Context, f frontPods) error {
 			}
 			state = pod.Name + ": " + podReason(&pod)
 		}
-		if ready == int(f.Replicas) && len(pods) == ready {
+		if len(others) > 0 { // the Service would lead to them, too, and nobody reads what they count
+			state = "of an earlier Deployment there is still " + strings.Join(others, ", ")
+		}
+		if ready == int(f.Replicas) && len(pods) == ready && len(others) == 0 {
 			return nil
 		}
 		now := o.now()
@@ -109,19 +114,45 @@ func podReady(pod corev1.Pod) bool {
 	return false
 }
 
-// podsOf are the pods that are not ending.
+// podsOf are the Deployment's pods that are not ending.
 func (o Options) podsOf(ctx context.Context, f frontPods) ([]corev1.Pod, error) {
-	list, err := o.Blue.Kube.Typed.CoreV1().Pods(f.Namespace).List(ctx, metav1.ListOptions{LabelSelector: kube.LabelFront + "=" + f.Name})
-	if err != nil {
-		return nil, fmt.Errorf("list the pods of %s: %w", f, err)
+	pods, _, err := o.podsInFront(ctx, f)
+	return pods, err
+}
+
+// podsInFront are the pods that are not ending: those of the Deployment as it is now, and the names of those that an earlier one of the
+// same name has left. They have the same labels, so that only their owners tell them apart.
+func (o Options) podsInFront(ctx context.Context, f frontPods) (pods []corev1.Pod, others []string, err error) {
+	own := map[types.UID]bool{}
+	live, err := o.Blue.Kube.Typed.AppsV1().Deployments(f.Namespace).Get(ctx, f.Name, metav1.GetOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return nil, nil, fmt.Errorf("read %s: %w", f, err)
 	}
-	var pods []corev1.Pod
-	for _, pod := range list.Items {
-		if pod.DeletionTimestamp == nil {
-			pods = append(pods, pod)
+	chosen := metav1.ListOptions{LabelSelector: kube.LabelFront + "=" + f.Name}
+	if err == nil {
+		sets, err := o.Blue.Kube.Typed.AppsV1().ReplicaSets(f.Namespace).List(ctx, chosen)
+		if err != nil {
+			return nil, nil, fmt.Errorf("list the ReplicaSets of %s: %w", f, err)
+		}
+		for _, set := range sets.Items {
+			own[set.UID] = metav1.IsControlledBy(&set, live)
 		}
 	}
-	return pods, nil
+	list, err := o.Blue.Kube.Typed.CoreV1().Pods(f.Namespace).List(ctx, chosen)
+	if err != nil {
+		return nil, nil, fmt.Errorf("list the pods of %s: %w", f, err)
+	}
+	for _, pod := range list.Items {
+		owner := metav1.GetControllerOf(&pod)
+		switch {
+		case pod.DeletionTimestamp != nil:
+		case owner != nil && own[owner.UID]:
+			pods = append(pods, pod)
+		default:
+			others = append(others, pod.Name)
+		}
+	}
+	return pods, others, nil
 }
 
 // lower removes the pods. It does not wait for their end: what they still carry may take its time.

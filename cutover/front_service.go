@@ -236,6 +236,10 @@ func takeable(svc *corev1.Service, udp bool) string {
 		return "it has a port of UDP"
 	case len(svc.Spec.Ports) == 0:
 		return "it has no port"
+	case svc.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal:
+		return "its externalTrafficPolicy is Local: whoever comes to a node without a pod of ours would be dropped, and seen by nobody"
+	case svc.Spec.InternalTrafficPolicy != nil && *svc.Spec.InternalTrafficPolicy == corev1.ServiceInternalTrafficPolicyLocal:
+		return "its internalTrafficPolicy is Local: whoever comes from a node without a pod of ours would be dropped, and seen by nobody"
 	}
 	return ""
 }

@@ -24,6 +24,8 @@ const (
 type Sample struct {
 	At           time.Time     `json:"at"`
 	Observations []Observation `json:"observations"`
+	// Knocks are requests of our own at blue's entries, before a look that may have counted them.
+	Knocks []Knock `json:"knocks,omitempty"`
 }
 
 // IdleOptions say what shows that blue is idle, and for how long it must.
@@ -191,6 +193,7 @@ func (o IdleOptions) look(ctx context.Context, t *tracker) (Sample, error) {
 			obs = Observation{Use: Unseen, Text: err.Error(), At: o.now()}
 		}
 		obs.Evidence, obs.Coverage = e.Name(), e.Coverage()
+		t.leaveOut(e, o.now(), &obs)
 		sample.Observations = append(sample.Observations, obs)
 		if obs.Use != Quiet {
 			o.log().InfoContext(ctx, "blue is not proven idle", "evidence", obs.Evidence, "use", string(obs.Use), "text", obs.who())
@@ -205,7 +208,7 @@ type tracker struct {
 	// known is the last look of each kind that learned something, began the time since which it has been quiet.
 	known    map[string]Observation
 	began    map[string]time.Time
-	last     Sample
+	knocks   []Knock
 	samples  int
 	restarts []Restart
 	sum      [sha256.Size]byte
@@ -231,7 +234,9 @@ func (t *tracker) take(s Sample) {
 	}
 	t.sum = sha256.Sum256(append(t.sum[:], raw...))
 	t.samples++
-	t.last = s
+	for _, k := range s.Knocks {
+		t.learn(k)
+	}
 	for _, o := range s.Observations {
 		if o.Use != Quiet && o.Use != Used {
 			continue

@@ -221,6 +221,8 @@ func accessLogRights(retirement *migration.Retirement) []kube.Right {
 func frontRights(namespace, why string) []kube.Right {
 	return []kube.Right{
 		{Side: sideBlue, Namespace: namespace, Group: "apps", Resource: "deployments", Verbs: []string{"create", "get", "delete"}, Why: why},
+		{Side: sideBlue, Namespace: namespace, Group: "apps", Resource: "replicasets", Verbs: []string{"list"}, Why: why},
+		{Side: sideBlue, Namespace: namespace, Group: "discovery.k8s.io", Resource: "endpointslices", Verbs: []string{"list"}, Why: why},
 		{Side: sideBlue, Namespace: namespace, Resource: "pods", Verbs: []string{"list"}, Why: why},
 		{Side: sideBlue, Namespace: namespace, Resource: "pods/proxy", Verbs: []string{"get"}, Why: why},
 		{Side: sideBlue, Namespace: namespace, Resource: "services", Verbs: []string{"get", "update"}, Why: why},

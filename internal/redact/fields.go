@@ -71,7 +71,7 @@ func RecordFields() Table {
 		want wants used taken hostPorts range dropped sides fence low findings problems with handover affix
 		sources journal file`)
 	t.add(show, `apps for side`)
-	t.add(group, `paused externalDNS`)
+	t.add(group, `paused externalDNS knocks`)
 	t.add(names, `counts cronJobs workloads mentions explicit dropped evidence`)
 	return t
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -111,6 +112,10 @@ func (s *Stragglers) add(namespace, pod string, way *forwarder.WayCounts, at clo
 		}
 		way.Connections++
 		now := at.Now().UTC().Truncate(time.Second)
+		if i := slices.IndexFunc(way.Clients, func(c forwarder.Client) bool { return c.Address == one.from }); i >= 0 {
+			way.Clients[i].Connections++
+			continue
+		}
 		way.Clients = append(way.Clients, forwarder.Client{Address: one.from, Connections: 1, First: now, Last: now})
 	}
 }

@@ -2,12 +2,14 @@ package standin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/watch"
@@ -19,13 +21,18 @@ import (
 type nodes struct {
 	side   string
 	client *kube.Client
-	next   int
+	// endpoints are played as well.
+	endpoints bool
+	next      int
 }
+
+// managedBy marks the EndpointSlices that are played.
+const managedBy = "stand-in"
 
 // Nodes plays the kubelets and the balancers of a cluster that has neither, until the returned function is called. Every
 // pod runs and is ready at once, a pod of a Job has succeeded, one with the annotation SIDE-stuck waits for ever, and Balancers is included.
 func Nodes(side string, client *kube.Client) (stop func(context.Context) error) {
-	n := &nodes{side: side, client: client}
+	n := &nodes{side: side, client: client, endpoints: true}
 	return play(n.pods, n.services)
 }
 
@@ -77,8 +84,12 @@ func (n *nodes) follow(ctx context.Context, begin func(context.Context) (watch.I
 			switch obj := event.Object.(type) {
 			case *corev1.Pod:
 				_ = n.playPod(ctx, obj)
+				_ = n.playAllEndpoints(ctx, obj.Namespace)
 			case *corev1.Service:
 				_ = n.playBalancer(ctx, obj)
+				if n.endpoints && event.Type != watch.Deleted {
+					_ = n.playEndpoints(ctx, obj)
+				}
 			}
 		}
 	}
@@ -102,11 +113,8 @@ func (n *nodes) playPod(ctx context.Context, pod *corev1.Pod) error {
 		}
 	}
 	pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: ready}}
-	pod, err := n.client.Typed.CoreV1().Pods(pod.Namespace).UpdateStatus(ctx, pod, metav1.UpdateOptions{})
-	if err != nil || ready != corev1.ConditionTrue {
-		return err
-	}
-	return n.playEndpoints(ctx, pod)
+	_, err := n.client.Typed.CoreV1().Pods(pod.Namespace).UpdateStatus(ctx, pod, metav1.UpdateOptions{})
+	return err
 }
 
 // playStuck lets a pod wait for ever, as one whose image nobody has.
@@ -121,26 +129,59 @@ func (n *nodes) playStuck(ctx context.Context, pod *corev1.Pod) error {
 	return err
 }
 
-// playEndpoints puts a pod behind the Services that choose it: the controller passes over pods that are on no node.
-func (n *nodes) playEndpoints(ctx context.Context, pod *corev1.Pod) error {
-	services, err := n.client.Typed.CoreV1().Services(pod.Namespace).List(ctx, metav1.ListOptions{})
+// playAllEndpoints plays those of a namespace, when something of its pods has changed.
+func (n *nodes) playAllEndpoints(ctx context.Context, namespace string) error {
+	services, err := n.client.Typed.CoreV1().Services(namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return err
 	}
-	for _, svc := range services.Items {
-		if len(svc.Spec.Selector) == 0 || !labels.SelectorFromSet(svc.Spec.Selector).Matches(labels.Set(pod.Labels)) {
+	for i := range services.Items {
+		err = errors.Join(err, n.playEndpoints(ctx, &services.Items[i]))
+	}
+	return err
+}
+
+// playEndpoints puts the pods that a Service chooses behind it, and no others: the controller passes over pods that are on no node.
+func (n *nodes) playEndpoints(ctx context.Context, svc *corev1.Service) error {
+	slices := n.client.Typed.DiscoveryV1().EndpointSlices(svc.Namespace)
+	written, err := slices.List(ctx, metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName + "=" + svc.Name + "," + discoveryv1.LabelManagedBy + "=" + managedBy})
+	if err != nil {
+		return err
+	}
+	left := map[string]bool{}
+	for _, slice := range written.Items {
+		left[slice.Name] = true
+	}
+	pods, err := n.client.Typed.CoreV1().Pods(svc.Namespace).List(ctx, metav1.ListOptions{LabelSelector: labels.SelectorFromSet(svc.Spec.Selector).String()})
+	if err != nil {
+		return err
+	}
+	for _, pod := range pods.Items {
+		if len(svc.Spec.Selector) == 0 || pod.DeletionTimestamp != nil || pod.Status.Phase != corev1.PodRunning {
 			continue
 		}
-		_, err := n.client.Typed.DiscoveryV1().EndpointSlices(pod.Namespace).Create(ctx, &discoveryv1.EndpointSlice{
+		name := svc.Name + "-" + string(pod.UID)
+		if left[name] {
+			delete(left, name)
+			continue
+		}
+		_, err := slices.Create(ctx, &discoveryv1.EndpointSlice{
 			ObjectMeta: metav1.ObjectMeta{
-				Name:            svc.Name + "-" + string(pod.UID),
-				Labels:          map[string]string{discoveryv1.LabelServiceName: svc.Name, discoveryv1.LabelManagedBy: "stand-in"},
+				Name:            name,
+				Labels:          map[string]string{discoveryv1.LabelServiceName: svc.Name, discoveryv1.LabelManagedBy: managedBy},
 				OwnerReferences: []metav1.OwnerReference{{APIVersion: "v1", Kind: "Pod", Name: pod.Name, UID: pod.UID}},
 			},
 			AddressType: discoveryv1.AddressTypeIPv4,
-			Endpoints:   []discoveryv1.Endpoint{{Addresses: []string{pod.Status.PodIP}}},
+			Endpoints: []discoveryv1.Endpoint{{
+				Addresses: []string{pod.Status.PodIP}, TargetRef: &corev1.ObjectReference{Kind: "Pod", Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID},
+			}},
 		}, metav1.CreateOptions{})
-		if err != nil {
+		if err != nil && !apierrors.IsAlreadyExists(err) {
+			return err
+		}
+	}
+	for name := range left {
+		if err := slices.Delete(ctx, name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
 			return err
 		}
 	}

@@ -1,0 +1,33 @@
+package crossfade
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/crossfade-project/crossfade/internal/plan"
+)
+
+// C24: that nobody could see who comes to blue is refused before the first change, and not found when all is on green.
+func TestC24_ARetirementOfHostnamesNeedsTheHelperImage(t *testing.T) {
+	for name, tt := range map[string]struct {
+		text string
+		want bool
+	}{
+		"none":                 {named, true},
+		"named":                {strings.Replace(named, "blue: {", "blue: {helper: \"registry.test/crossfade:1\", ", 1) + "rehearsal: {idle: 1s}\n", false},
+		"no hostname":          {shared + "retirement: {delete: {namespaces: [n]}}\nrehearsal: {idle: 1s}\n", false},
+		"nothing is retired":   {named[:strings.Index(named, "retirement:")], false},
+		"brown-out left out":   {strings.Replace(named, "{delete:", "{brownOut: {skip: a test}, delete:", 1), true},
+		"name stays at blue's": {strings.NewReplacer("blue: {target: b.test}, green: {target: g.test}", "ingress: web, switch: backend", "{delete: {namespaces: [n]}}", "{delete: {}}").Replace(named) + "rehearsal: {idle: 1s}\nmaps: {namespaces: {n: green}}\n", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := opened(t, load(t, tt.text))
+			p := plan.New("m", "preflight")
+			m.lookAtRetirement(t.Context(), p, false)
+			refused := len(p.Refusals) == 1 && p.Refusals[0].What == "blue.helper" && strings.Contains(p.Refusals[0].Why, "blue would never be idle")
+			if refused != tt.want || !tt.want && len(p.Refusals) > 0 {
+				t.Errorf("refusals %+v, want one: %t", p.Refusals, tt.want)
+			}
+		})
+	}
+}
