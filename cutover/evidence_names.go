@@ -73,10 +73,12 @@ func (n NameEvidence) Collect(ctx context.Context, last Observation) (Observatio
 	return obs, nil
 }
 
-// list judges every record of the zones, and says which it could not see. A zone that could be listed before, or should be, and gives no
+// list judges every record of the zones, and where those lead that lead elsewhere, and says which it could not see. A zone that could be listed before, or should be, and gives no
 // list now, teaches nothing (I8): what else is in it is not known.
 func (n NameEvidence) list(ctx context.Context, obs *Observation) (string, error) {
 	var parts []string
+	var all []zone.RRset
+	follow := n.newChains()
 	for _, z := range n.Zones {
 		if slices.ContainsFunc(n.Unlisted, func(name string) bool { return sameName(name, z.Name) }) {
 			parts = append(parts, fmt.Sprintf("%s is declared as one that cannot be listed: its other names are not known", z.Name))
@@ -98,11 +100,24 @@ func (n NameEvidence) list(ctx context.Context, obs *Observation) (string, error
 		}
 		parts = append(parts, fmt.Sprintf("all %d sets of %s", len(sets), z.Driver.Apex()))
 		for _, set := range sets {
+			follow.listed[set.Name] = true
 			if n.leadsToBlue(set) {
 				obs.Details = append(obs.Details, fmt.Sprintf("zone %s: %s %s %v", z.Driver.Apex(), set.Name, set.Type, set.Data))
+				continue
 			}
+			all = append(all, set)
 		}
 	}
+	for _, set := range all {
+		end, err := follow.judge(ctx, set)
+		if err != nil {
+			return "", err
+		}
+		if end != "" {
+			obs.Details = append(obs.Details, fmt.Sprintf("%s %s %v, which leads to %s", set.Name, set.Type, set.Data, end))
+		}
+	}
+	parts = append(parts, follow.String())
 	return strings.Join(parts, ", "), nil
 }
 
