@@ -34,8 +34,10 @@ type api struct {
 	phase   corev1.PodPhase
 	deleted []string
 	made    []corev1.Pod
-	// services of all namespaces
-	services []corev1.Service
+	// services of all namespaces, which it may not let one list
+	services   []corev1.Service
+	noServices bool
+	client     *kube.Client
 }
 
 func startAPI(t *testing.T) (*api, *kube.Client) {
@@ -47,6 +49,7 @@ func startAPI(t *testing.T) (*api, *kube.Client) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	a.client = client
 	return a, client
 }
 
@@ -57,6 +60,8 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.URL.Path == "/api/v1/nodes":
 		reply(w, corev1.NodeList{TypeMeta: typ("NodeList"), Items: []corev1.Node{{ObjectMeta: metav1.ObjectMeta{Name: "n1"}}}})
+	case r.URL.Path == "/api/v1/services" && a.noServices:
+		http.Error(w, "no", http.StatusForbidden)
 	case r.URL.Path == "/api/v1/services":
 		reply(w, corev1.ServiceList{TypeMeta: typ("ServiceList"), Items: a.services})
 	case strings.Contains(r.URL.Path, "/proxy/"):

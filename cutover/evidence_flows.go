@@ -129,11 +129,6 @@ func (f FlowEvidence) ports() string {
 }
 
 func (f FlowEvidence) counts(flow nodeflows.Flow) bool {
-	switch flow.Protocol {
-	case "tcp", "udp", "sctp":
-	default:
-		return false
-	}
 	if slices.ContainsFunc(f.Ignore, func(p netip.Prefix) bool { return p.Contains(flow.Source) }) {
 		return false
 	}

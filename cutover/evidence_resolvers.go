@@ -17,10 +17,6 @@ func (n NameEvidence) resolve(ctx context.Context, held Held) (leads []string, a
 	if err != nil || len(z.Resolvers) == 0 {
 		return nil, 0, nil //nolint:nilerr // a name without a zone of the file has no resolvers there
 	}
-	hiding, err := proxied(ctx, z.Driver, held.Name)
-	if err != nil || hiding {
-		return nil, 0, err
-	}
 	resolvers, err := n.resolversOf(held.Name)
 	if err != nil {
 		return nil, 0, err

@@ -16,7 +16,7 @@ import (
 // cluster passes its connections on to a node port, and that is what a node's connection table has. The Services that own such an
 // address, in whatever namespace, say which ports these are.
 func withNodePorts(ctx context.Context, blue Side, entries []Entry) ([]Entry, error) {
-	lacks := func(e Entry) bool { return e.NodePort == 0 && len(e.ClusterIPs) == 0 }
+	lacks := func(e Entry) bool { return len(e.ClusterIPs) == 0 } // what a Service gave has some
 	if !slices.ContainsFunc(entries, lacks) {
 		return entries, nil
 	}
@@ -57,7 +57,7 @@ func owns(svc corev1.Service, e Entry) bool {
 	}
 	return slices.ContainsFunc(svc.Status.LoadBalancer.Ingress, func(in corev1.LoadBalancerIngress) bool {
 		name, err := dnsx.Canonical(in.Hostname)
-		return hasAddress(e, in.IP) || in.Hostname != "" && err == nil && name == e.Target
+		return hasAddress(e, in.IP) || err == nil && name == e.Target
 	})
 }
 

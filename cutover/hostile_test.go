@@ -379,13 +379,45 @@ func TestC24_AResolverThatLeadsToBlueAgainstTheTTLIsNamedAndBlocksTheRetirement(
 	}
 }
 
-// A resolver that gives no answer has not shown that it leads nobody to blue.
+// A resolver that gives no answer has not shown that it leads nobody to blue, for whichever type and whichever other one answered.
 func TestI08_ASilentResolverIsNoEvidenceOfIdleness(t *testing.T) {
 	w := newWorld(t)
 	_, swapped := w.swapped(t)
-	w.names.resolve = func(string, string) (dnsx.Answer, error) { return dnsx.Answer{Rcode: "SERVFAIL"}, nil }
-	evidence := cutover.NameEvidence{Options: w.opts, Held: []cutover.Held{{App: "shop", Name: shopName, Zone: "apps.test.", Servers: swapped.Names[0].Servers}}}
-	if seen, err := evidence.Collect(t.Context(), cutover.Observation{}); err == nil || !contains(err.Error(), "SERVFAIL") {
-		t.Errorf("seen = %+v, %v", seen, err)
+	w.opts.Zones[0].Resolvers = []string{"192.0.2.53", "192.0.2.54"}
+	blue := cutover.Entry{Target: "blue.lb.test.", Addresses: []netip.Addr{netip.MustParseAddr("2001:db8::1")}}
+	for name, tt := range map[string]struct {
+		resolve func(typ string) (dnsx.Answer, error)
+		fails   string
+		use     cutover.Use
+	}{
+		"an error":       {func(string) (dnsx.Answer, error) { return dnsx.Answer{Rcode: "SERVFAIL"}, nil }, "SERVFAIL", ""},
+		"no answer":      {func(string) (dnsx.Answer, error) { return dnsx.Answer{}, errors.New("i/o timeout") }, "i/o timeout", ""},
+		"that it is not": {func(string) (dnsx.Answer, error) { return dnsx.Answer{Rcode: "NXDOMAIN"}, nil }, "", cutover.Quiet},
+		"that it is green": {func(string) (dnsx.Answer, error) {
+			return dnsx.Answer{Rcode: "NOERROR", Answer: []dnsx.Record{{Name: shopName, Type: "CNAME", Data: "green.lb.test."}}}, nil
+		}, "", cutover.Quiet},
+		"blue, by IPv6 alone": {func(typ string) (dnsx.Answer, error) {
+			a := dnsx.Answer{Rcode: "NOERROR"}
+			if typ == "AAAA" {
+				a.Answer = []dnsx.Record{{Name: shopName, Type: "AAAA", Data: "2001:db8::1"}}
+			}
+			return a, nil
+		}, "", cutover.Used},
+	} {
+		w.names.resolve = func(_, typ string) (dnsx.Answer, error) { return tt.resolve(typ) }
+		evidence := cutover.NameEvidence{Options: w.opts, Entries: []cutover.Entry{blue}, Held: []cutover.Held{{App: "shop", Name: shopName, Zone: "apps.test.", Servers: swapped.Names[0].Servers}}}
+		seen, err := evidence.Collect(t.Context(), cutover.Observation{})
+		if (err != nil) != (tt.fails != "") || err != nil && !contains(err.Error(), tt.fails) || seen.Use != tt.use {
+			t.Errorf("%s: seen = %+v, %v", name, seen, err)
+		}
+		if tt.fails == "" && !contains(seen.Text, " 2 of resolvers") {
+			t.Errorf("%s: not all resolvers were asked: %s", name, seen.Text)
+		}
+	}
+	w.names.resolve = func(string, string) (dnsx.Answer, error) { return dnsx.Answer{Rcode: "NOERROR"}, nil }
+	w.names.askFails = func(addr string) bool { return strings.HasPrefix(addr, "192.0.2.54:") }
+	evidence := cutover.NameEvidence{Options: w.opts, Entries: []cutover.Entry{blue}, Held: []cutover.Held{{App: "shop", Name: shopName, Zone: "apps.test.", Servers: swapped.Names[0].Servers}}}
+	if seen, err := evidence.Collect(t.Context(), cutover.Observation{}); err == nil || !contains(err.Error(), "192.0.2.54") {
+		t.Errorf("the second of two: seen = %+v, %v", seen, err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/crossfade-project/crossfade/cutover/zone"
 	"github.com/crossfade-project/crossfade/cutover/zone/memory"
 	"github.com/crossfade-project/crossfade/internal/clock"
+	"github.com/crossfade-project/crossfade/internal/dnsx"
 	"github.com/crossfade-project/crossfade/internal/migration"
 	"github.com/crossfade-project/crossfade/internal/nodeflows"
 )
@@ -424,9 +425,67 @@ func TestC24_NamesThatLeadToBlue(t *testing.T) {
 	expect("an address record", cutover.Used)
 	put(zone.RRset{Name: "direct.apps.test.", Type: "A", TTL: 60, Data: []string{"192.0.2.200"}})
 	expect("none any more", cutover.Quiet)
-	w.names.silent[server(3)] = true
-	if _, err := evidence.Collect(t.Context(), cutover.Observation{}); err == nil {
-		t.Error("a server that does not answer was no error")
+	w.names.late[server(2)] = []dnsx.RRset{dnsx.RRset(cname(shopName, 10, "blue.lb.test."))}
+	expect("a server that lags", cutover.Used)
+	w.names.late[server(2)] = []dnsx.RRset{{Name: shopName, Type: "A", TTL: 10, Data: []string{w.blue.addr.Addr().String()}}}
+	expect("a server that has an address of its own", cutover.Used)
+	delete(w.names.late, server(2))
+	expect("when it has followed", cutover.Quiet)
+}
+
+// halfSilent gives no answer for one type, and breaks off where it is told to.
+type halfSilent struct {
+	*fakeNames
+	typ   string
+	fails error
+}
+
+func (h halfSilent) Propagated(ctx context.Context, servers []dnsx.Server, wants ...dnsx.RRset) ([]dnsx.ServerAnswer, error) {
+	answers, err := h.fakeNames.Propagated(ctx, servers, wants...)
+	for i, a := range answers {
+		if a.Type == h.typ && a.Addr == server(2) {
+			answers[i] = dnsx.ServerAnswer{Server: a.Server, Addr: a.Addr, Name: a.Name, Type: a.Type, Unknown: true, Reason: "SERVFAIL"}
+		}
+	}
+	if h.fails != nil {
+		err = h.fails
+	}
+	return answers, err
+}
+
+// Of a name of which a server says nothing, or nobody is asked, it is not known where it leads.
+func TestI08_ANameOfWhichNothingIsKnownIsNotIdle(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change func(*world, *cutover.NameEvidence)
+		want   string
+	}{
+		"a server is silent":      {func(w *world, _ *cutover.NameEvidence) { w.names.silent[server(3)] = true }, "192.0.2.3:53"},
+		"a server is half silent": {func(w *world, e *cutover.NameEvidence) { e.Names = halfSilent{fakeNames: w.names, typ: "A"} }, "ask 192.0.2.2:53 for " + shopName + " A: SERVFAIL"},
+		"it was broken off": {func(w *world, e *cutover.NameEvidence) {
+			e.Names = halfSilent{fakeNames: w.names, fails: errors.New("broken off")}
+		}, "broken off"},
+		"a server has no record": {func(w *world, _ *cutover.NameEvidence) { w.names.late[server(3)] = []dnsx.RRset{{Name: shopName}} }, "192.0.2.3:53 has neither"},
+		"a name has no server":   {func(_ *world, e *cutover.NameEvidence) { e.Held[0].Servers = nil }, "ask the servers of " + shopName},
+		"no name":                {func(_ *world, e *cutover.NameEvidence) { e.Held = nil }, "no hostname is known"},
+		"a zone gives no list":   {func(w *world, e *cutover.NameEvidence) { e.Zones[0].Driver = unlistable{w.zone} }, "transfer refused"},
+		"only another is unlisted": {func(w *world, e *cutover.NameEvidence) {
+			e.Zones[0].Driver, e.Unlisted = unlistable{w.zone}, []string{"other.test"}
+		}, "transfer refused"},
+		"nothing lists it": {func(w *world, e *cutover.NameEvidence) { e.Zones[0].Driver = struct{ zone.Zone }{w.zone} }, "nothing here can list it"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			held := w.lowered(t)
+			must(t, w.zone.Put(cname(shopName, 10, "green.lb.test.")))
+			evidence := cutover.NameEvidence{Options: w.opts, Held: held.Names, Entries: []cutover.Entry{{Target: "blue.lb.test."}}}
+			if obs, err := evidence.Collect(t.Context(), cutover.Observation{}); err != nil || obs.Use != cutover.Quiet {
+				t.Fatalf("before: %s, %v", obs.Use, err)
+			}
+			tt.change(w, &evidence)
+			if obs, err := evidence.Collect(t.Context(), cutover.Observation{}); err == nil || !contains(err.Error(), tt.want) {
+				t.Errorf("%s %s: %v, want %q", obs.Use, obs.Text, err, tt.want)
+			}
+		})
 	}
 }
 
@@ -488,6 +547,9 @@ func TestC24_ARecordInAnotherZone(t *testing.T) {
 			{Name: "j", Type: "DNAME", Data: []string{"lb.test."}},
 			{Name: "k", Type: "NS", Data: []string{"blue.lb.test."}},
 			{Name: "l", Type: "ALIAS", Data: []string{"blue.lb.test."}},
+			// In a form that nobody knows.
+			{Name: "m", Type: "SRV", Data: []string{"0 0 https Blue.lb.test"}},
+			{Name: "n", Type: "HTTPS", Data: []string{"1 . ipv4hint=192.0.2.200," + blue + " later"}},
 		} {
 			before := collect()
 			if before.Use != cutover.Quiet {
@@ -503,7 +565,10 @@ func TestC24_ARecordInAnotherZone(t *testing.T) {
 		}
 	}
 	// What leads elsewhere does not count, nor what stands at the names of blue's entries.
-	own.more = []zone.RRset{{Name: "blue2.apps.test.", Type: "A", TTL: 60, Data: []string{blue}}}
+	own.more = []zone.RRset{
+		{Name: "blue2.apps.test.", Type: "A", TTL: 60, Data: []string{blue}},
+		{Name: "above.apps.test.", Type: "CNAME", TTL: 60, Data: []string{"lb.test."}},
+	}
 	other.more = []zone.RRset{{Name: "z.old.example.org.", Type: "SRV", TTL: 60, Data: []string{"0 0 443 green.lb.test."}}}
 	if obs := collect(); obs.Use != cutover.Quiet || !contains(obs.Text, "of old.example.org.") {
 		t.Errorf("%s %v", obs.Text, obs.Details)
