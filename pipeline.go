@@ -55,7 +55,7 @@ func (m *Migration) pipeline() []stage {
 			add(t.each(m.swapStage, app)...)   // one atomic change of each name
 			add(t.each(m.settleStage, app)...) // no cache holds the old answer any more
 			add(t.each(m.soakStage, app)...)   // watched; a breach goes back
-			if atEntry(app) || m.journal != nil && m.splitAtEntry(app, m.journal.Stage) {
+			if app.Shift.AtEntry() || m.journal != nil && m.splitAtEntry(app, m.journal.Stage) {
 				add(t.each(m.shiftEndStage, app)...) // blue's entry leads to blue alone again
 			}
 			if app.Forward != nil {

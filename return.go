@@ -407,8 +407,18 @@ func (m *Migration) returnStage(a migration.Application) stage {
 			if err != nil {
 				return cutover.ReturnOptions{}, err
 			}
+			shifts, err := m.shiftPlans(ctx, a)
+			if err != nil {
+				// The split was taken away before: names wait for no second look.
+				m.opts.Log.WarnContext(ctx, "what split requests at blue's entry is not looked for again", "app", a.Name, "because", err.Error())
+			}
+			if opts.Blue.Kube == nil && slices.ContainsFunc(shifts, cutover.SplitsAtEntry) {
+				if opts.Blue.Kube, err = m.side(Blue); err != nil {
+					return cutover.ReturnOptions{}, err
+				}
+			}
 			swap, err := m.journal.LoadPlan(movingStage(a, m.journal.Stage))
-			return cutover.ReturnOptions{Options: opts, App: a.Name, Swap: swap, Fences: m.fences()}, err
+			return cutover.ReturnOptions{Options: opts, App: a.Name, Swap: swap, Shifts: shifts, Fences: m.fences()}, err
 		},
 		m.planReturn, cutover.ApplyReturn)
 }

@@ -203,8 +203,12 @@ func (m *Migration) soakStage(a migration.Application) stage {
 			if err != nil {
 				return cutover.SoakOptions{}, err
 			}
+			shifts, err := m.shiftPlans(ctx, a)
+			if err != nil {
+				return cutover.SoakOptions{}, err
+			}
 			names, err := m.moved(a)
-			return cutover.SoakOptions{Options: opts, App: a.Name, Moved: names}, err
+			return cutover.SoakOptions{Options: opts, App: a.Name, Moved: names, Shifts: shifts}, err
 		},
 		cutover.PlanSoak, cutover.ApplySoak)
 }

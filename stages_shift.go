@@ -42,8 +42,12 @@ func (m *Migration) shiftStage(a migration.Application, step int) stage {
 					return cutover.ShiftOptions{}, err
 				}
 			}
+			before, err := m.shiftPlans(ctx, a)
+			if err != nil {
+				return cutover.ShiftOptions{}, err
+			}
 			ttl, err := m.held()
-			return cutover.ShiftOptions{Options: opts, App: a.Name, Held: ttl.Of(a.Name), From: from, To: to, Baselines: baselines}, err
+			return cutover.ShiftOptions{Options: opts, App: a.Name, Held: ttl.Of(a.Name), From: from, To: to, Before: before, Baselines: baselines}, err
 		},
 		cutover.PlanShift, cutover.ApplyShift))
 }
@@ -101,16 +105,11 @@ func (m *Migration) splitAtEntry(a migration.Application, of states) bool {
 			continue
 		}
 		p, err := journal.PlanOf(m.file.StateDir(), s)
-		if err == nil && cutover.SplitsAtEntry(p) || err != nil && atEntry(a) {
+		if err == nil && cutover.SplitsAtEntry(p) || err != nil && a.Shift.AtEntry() {
 			return true
 		}
 	}
 	return false
-}
-
-// atEntry reports whether the file lets requests be split at blue's entry.
-func atEntry(a migration.Application) bool {
-	return a.Shift != nil && a.Shift.By == migration.ShiftByIngress
 }
 
 // unshiftStage leads all requests at blue's entry to blue again: the way back of a shift by ingress, and its end once the names have

@@ -19,6 +19,9 @@ type ReturnOptions struct {
 	App string
 	// Swap is the plan of the swap, or of a shift before it, whether it was applied to its end or not.
 	Swap *plan.Plan
+	// Shifts are the plans of all steps of a shift. What splits requests at blue's entry was taken away before; it is looked for again
+	// under the return's fence, since a stale writer may have made it anew.
+	Shifts []*plan.Plan
 	// Fences are those that earlier returns planned: any of them may stand there after a kill.
 	Fences []zone.Fence
 }
@@ -81,7 +84,10 @@ func PlanReturn(ctx context.Context, opts ReturnOptions) (*plan.Plan, error) {
 	if err := planSwitchBack(ctx, opts, p, &way); err != nil {
 		return nil, err
 	}
-	for _, c := range slices.Concat(way.fences, way.moves, way.verifies, way.drops) {
+	if err := planUnsplitAgain(ctx, opts, p, &way); err != nil {
+		return nil, err
+	}
+	for _, c := range slices.Concat(way.fences, way.moves, way.unsplits, way.verifies, way.drops) {
 		p.Add(c)
 	}
 	p.Data = plan.JSON(summary)
@@ -268,6 +274,9 @@ func ApplyReturn(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts Retu
 		}
 		if c.Action == actionDrop {
 			return opts.drop(ctx, c)
+		}
+		if c.Action == actionUnsplit {
+			return opts.unsplit(ctx, c)
 		}
 		if ofRoute(c) {
 			return opts.applySwitchBack(ctx, c, rec)

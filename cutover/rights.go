@@ -40,8 +40,8 @@ func Rights(opts Options) []kube.Right {
 			if h.AtBackend() {
 				rights = append(rights, switchRights(opts, app, h)...)
 			}
-			if app.Shift != nil && app.Shift.By == migration.ShiftByIngress {
-				rights = append(rights, splitRights(opts, app)...)
+			if app.Shift.AtEntry() {
+				rights = append(rights, splitRights(opts, app, h)...)
 			}
 		}
 	}
@@ -75,10 +75,22 @@ func switchRights(opts Options, app migration.Application, h migration.Hostname)
 }
 
 // splitRights are needed where requests are split at blue's entry.
-func splitRights(opts Options, app migration.Application) []kube.Right {
-	const why = "cutover: a canary Ingress and a Service for green's entry split the requests at blue's, and are taken away again"
+func splitRights(opts Options, app migration.Application, h migration.Hostname) []kube.Right {
+	const (
+		why      = "cutover: a canary Ingress and a Service for green's entry split the requests at blue's, and are taken away again"
+		whyRoute = "cutover: the weights of blue's HTTPRoute split its requests, and are put back"
+		whyMade  = "cutover: a Service with green's addresses stands for green's entry while requests are split, and is taken away again"
+	)
 	verbs := []string{"get", "create", "update", "delete"}
 	at := opts.Blue.namespace(app.Namespace)
+	if app.Shift.By == migration.ShiftByRoute {
+		return []kube.Right{
+			{Side: sideBlue, Namespace: at, Group: backend.GroupGateway, Resource: "httproutes", Verbs: []string{"list"}, Why: whyRoute},
+			{Side: sideBlue, Namespace: at, Group: backend.GroupGateway, Resource: "httproutes", Verbs: []string{"get", "update"}, Names: []string{h.HTTPRoute}, Why: whyRoute},
+			{Side: sideBlue, Namespace: at, Resource: "services", Verbs: verbs, Why: whyMade},
+			{Side: sideBlue, Namespace: at, Group: "discovery.k8s.io", Resource: "endpointslices", Verbs: verbs, Why: whyMade},
+		}
+	}
 	return []kube.Right{
 		{Side: sideBlue, Namespace: at, Group: backend.GroupIngress, Resource: "ingresses", Verbs: verbs, Why: why},
 		{Side: sideBlue, Namespace: at, Resource: "services", Verbs: verbs, Why: why},

@@ -29,6 +29,8 @@ type ShiftOptions struct {
 	Held []Held
 	// From and To are how many of 100 answers lead to green before and after the step.
 	From, To int
+	// Before are the plans of the steps before: a split at an HTTPRoute is always one of the rules that stood there first.
+	Before []*plan.Plan
 	// Baselines are those that the first step took. Nil takes them now.
 	Baselines map[string]float64
 }
@@ -99,8 +101,8 @@ func judgeShift(ctx context.Context, opts Options, app migration.Application, s 
 		length, text := opts.shiftTime(*app.Shift, time.Duration(opts.lowTTL())*time.Second)
 		found.warn(s.Hostname, fmt.Sprintf("its shift takes %s (%s): for that time blue refuses writes, and of those who come to blue nobody can write", length, text))
 	}
-	if app.Shift.By == migration.ShiftByIngress {
-		return judgeEntryShift(ctx, opts, s, found)
+	if app.Shift.AtEntry() {
+		return judgeEntryShift(ctx, opts, app, s.Entries, found)
 	}
 	judgeDNSShift(opts, app, s, z, found)
 	return nil
@@ -155,7 +157,7 @@ func PlanShift(ctx context.Context, opts ShiftOptions) (*plan.Plan, error) {
 	watch := watchData{}
 	var ttl time.Duration
 	for i, e := range entries {
-		if app.Shift.By == migration.ShiftByIngress {
+		if app.Shift.AtEntry() {
 			d, err := opts.planSplit(ctx, p, app, app.Hostnames[i], e)
 			if err != nil {
 				return nil, err
@@ -349,7 +351,7 @@ func (o ShiftOptions) see(ctx context.Context, d watchData) (seen, error) {
 		}
 		var err error
 		out.Rounds, err = o.watch(ctx, vigil{
-			app: o.App, entries: entries, until: out.Wait.Until, need: d.Need, shift: true, baselines: baselines,
+			app: o.App, entries: entries, splits: d.Entries, until: out.Wait.Until, need: d.Need, shift: true, baselines: baselines,
 			limit: out.Wait.Until.Add(max(d.For, time.Duration(minRounds)*(o.interval()+defaultCheckTimeout))), what: out.Wait.What, text: out.Wait.Text,
 		})
 		return err

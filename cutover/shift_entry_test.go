@@ -20,6 +20,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/crossfade-project/crossfade/cutover"
+	"github.com/crossfade-project/crossfade/cutover/zone"
 	"github.com/crossfade-project/crossfade/internal/kube"
 	"github.com/crossfade-project/crossfade/internal/migration"
 	"github.com/crossfade-project/crossfade/internal/plan"
@@ -163,10 +164,11 @@ func TestC21_RequestsAreSplitAtBluesEntry(t *testing.T) {
 	}
 	t.Run("there and back", func(t *testing.T) { splitThereAndBack(t, client) })
 	t.Run("back whatever was edited", func(t *testing.T) { editedSplitGoesBack(t, client) })
+	t.Run("a stale writer", func(t *testing.T) { staleCanaryIsRefused(t, client) })
 	t.Run("a side that does not tell", func(t *testing.T) {
 		w := entryWorld(t, client, "mute", "nginx")
 		w.opts.Applications[0].Shift.Tell.OnGreen = "hello from nobody"
-		if _, _, err := w.step(t, cutover.TTLResult{}, 0, 20); !errors.Is(err, cutover.ErrInconclusive) {
+		if _, _, err := w.step(t, w.lowered(t), 0, 20); !errors.Is(err, cutover.ErrInconclusive) {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -184,8 +186,9 @@ func splitThereAndBack(t *testing.T, client *kube.Client) {
 	before := objects(t, client, "split")
 	var last *plan.Plan
 	from := 0
+	held := w.lowered(t)
 	for _, to := range []int{20, 50} {
-		p, result, err := w.step(t, cutover.TTLResult{}, from, to)
+		p, result, err := w.step(t, held, from, to)
 		if err != nil {
 			t.Fatalf("step to %d: %v", to, err)
 		}
@@ -197,7 +200,7 @@ func splitThereAndBack(t *testing.T, client *kube.Client) {
 	}
 	// Killed before its outcome was recorded, a step is made again, and nothing is doubled.
 	w.rec = &plan.MemoryRecorder{}
-	opts := w.shiftOptions(cutover.TTLResult{}, 20, 50)
+	opts := w.shiftOptions(held, 20, 50)
 	if _, err := cutover.ApplyShift(t.Context(), last, w.rec, opts); err != nil {
 		t.Errorf("again: %v", err)
 	}
@@ -259,7 +262,7 @@ func editedSplitGoesBack(t *testing.T, client *kube.Client) {
 	const namespace = "edited"
 	w := entryWorld(t, client, namespace, "nginx")
 	before := objects(t, client, namespace)
-	p, _, err := w.step(t, cutover.TTLResult{}, 0, 20)
+	p, _, err := w.step(t, w.lowered(t), 0, 20)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -323,5 +326,79 @@ func editedSplitGoesBack(t *testing.T, client *kube.Client) {
 	}
 	if strings.Contains(said, "canary-weight") {
 		t.Errorf("a weight is no edit: it may be that of any step:\n%s", said)
+	}
+}
+
+// staleCanaryIsRefused: who lost the fence splits nothing, whether he finds that out before he has made the canary or after, or whether
+// the canary is another's; and what he made between the way back's two looks is taken away by the second.
+func staleCanaryIsRefused(t *testing.T, client *kube.Client) {
+	const namespace = "stale"
+	w := entryWorld(t, client, namespace, "nginx")
+	before := objects(t, client, namespace)
+	opts := w.shiftOptions(w.lowered(t), 0, 20)
+	p, err := cutover.PlanShift(t.Context(), opts)
+	if err != nil || p.Err() != nil {
+		t.Fatal(err, p.Err())
+	}
+	driver := opts.Zones[0].Driver
+	for _, first := range []int64{0, 1} {
+		opts.Zones[0].Driver = &flip{Zone: driver, first: first}
+		var fenced *zone.FencedError
+		if _, err := cutover.ApplyShift(t.Context(), p, &plan.MemoryRecorder{}, opts); !errors.As(err, &fenced) || !errors.Is(err, plan.ErrMoved) {
+			t.Errorf("after %d looks: err = %v", first, err)
+		}
+		if now := objects(t, client, namespace); fmt.Sprint(now) != fmt.Sprint(before) {
+			t.Errorf("after %d looks he has left %v", first, now)
+		}
+	}
+	opts.Zones[0].Driver = driver
+	if _, err := cutover.ApplyShift(t.Context(), p, w.rec, opts); err != nil {
+		t.Fatal(err)
+	}
+	fence := func(token string) {
+		t.Helper()
+		ing := canaryOf(t, client, namespace)
+		for k := range ing.Annotations {
+			if strings.HasPrefix(k, "crossfade.dev/fence-") {
+				ing.Annotations[k] = token
+			}
+		}
+		if _, err := client.Typed.NetworkingV1().Ingresses(namespace).Update(t.Context(), ing, metav1.UpdateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fence("crossfade/move/another")
+	weigh(t, client, namespace, "0")
+	if _, err := cutover.ApplyShift(t.Context(), p, &plan.MemoryRecorder{}, opts); !errors.Is(err, plan.ErrMoved) || canaryOf(t, client, namespace).Annotations["nginx.ingress.kubernetes.io/canary-weight"] != "0" {
+		t.Errorf("another's canary: err = %v", err)
+	}
+	// The return looks again, under a fence of its own: the stale writer is refused after it.
+	back := cutover.ReturnOptions{Options: w.opts, App: "shop", Swap: p, Shifts: []*plan.Plan{p}}
+	rp, err := cutover.PlanReturn(t.Context(), back)
+	if err != nil || rp.Err() != nil {
+		t.Fatal(err, rp.Err())
+	}
+	returned, err := cutover.ApplyReturn(t.Context(), rp, &plan.MemoryRecorder{}, back)
+	if err != nil || len(returned.Fences) != 1 {
+		t.Fatalf("%+v, %v", returned, err)
+	}
+	if now := objects(t, client, namespace); fmt.Sprint(now) != fmt.Sprint(before) {
+		t.Errorf("before %v, now %v", before, now)
+	}
+	if _, err := cutover.ApplyShift(t.Context(), p, &plan.MemoryRecorder{}, opts); !errors.Is(err, plan.ErrMoved) {
+		t.Errorf("a writer of before the return: err = %v", err)
+	}
+	if now := objects(t, client, namespace); fmt.Sprint(now) != fmt.Sprint(before) {
+		t.Errorf("before %v, now %v", before, now)
+	}
+	// The next run has the return's fence.
+	next := opts
+	next.Held = cutover.UnderFences(opts.Held, returned.Fences)
+	np, err := cutover.PlanShift(t.Context(), next)
+	if err != nil || np.Err() != nil {
+		t.Fatal(err, np.Err())
+	}
+	if _, err := cutover.ApplyShift(t.Context(), np, &plan.MemoryRecorder{}, next); err != nil {
+		t.Errorf("the next run: %v", err)
 	}
 }

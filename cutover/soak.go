@@ -15,6 +15,8 @@ type SoakOptions struct {
 	App string
 	// Moved are the names of the swap; their TTL is a part of the floor.
 	Moved []Moved
+	// Shifts are the plans of the steps before the swap: a split at blue's entry lasts until the soak is over.
+	Shifts []*plan.Plan
 }
 
 // SoakResult is green watched for long enough.
@@ -106,7 +108,11 @@ func (o SoakOptions) soak(ctx context.Context, d soakData) (SoakResult, error) {
 	w.Text = fmt.Sprintf("%s: %s, until %s", began.Format(time.TimeOnly), d.Text, w.Until.Format(time.TimeOnly))
 	// As long again is left to make up for rounds that learned nothing, and never less than a few rounds.
 	limit := w.Until.Add(max(d.For, time.Duration(minRounds)*(o.interval()+defaultCheckTimeout)))
-	rounds, err := o.watch(ctx, vigil{app: o.App, entries: entries, until: w.Until, need: d.Need, limit: limit, what: w.What, text: w.Text, baselines: Baselines(o.Moved), moved: o.Moved})
+	splits, err := splitsOf(o.Shifts)
+	if err != nil {
+		return SoakResult{}, err
+	}
+	rounds, err := o.watch(ctx, vigil{app: o.App, entries: entries, splits: splits, until: w.Until, need: d.Need, limit: limit, what: w.What, text: w.Text, baselines: Baselines(o.Moved), moved: o.Moved})
 	if err != nil {
 		return SoakResult{}, err
 	}

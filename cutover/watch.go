@@ -40,6 +40,8 @@ type vigil struct {
 	history   *History
 	// moved are the names of the swap: where a backend was switched, its rules must still lead to green.
 	moved []Moved
+	// splits are hosts whose requests are split at blue's entry: what stands for green's there follows its addresses.
+	splits []splitData
 }
 
 // watch sends rounds of checks to green until the time is over. Breaches in a row end it at once with a *BreachError.
@@ -52,6 +54,7 @@ func (o Options) watch(ctx context.Context, v vigil) (Rounds, error) {
 	row := 0
 	for {
 		v.entries = o.foundAgain(ctx, v)
+		o.renewSplits(ctx, v)
 		gates, verdict, err := o.round(ctx, v)
 		if err != nil {
 			return rounds, err
@@ -98,15 +101,20 @@ func (o Options) watch(ctx context.Context, v vigil) (Rounds, error) {
 }
 
 // foundAgain looks again for green's addresses where they were not all found: a resolver that had no answer when the watch began would
-// otherwise leave every round without one.
+// otherwise leave every round without one. Where blue's entry sends requests to these addresses, they are looked for in each round.
 func (o Options) foundAgain(ctx context.Context, v vigil) []Entries {
-	if !slices.ContainsFunc(v.entries, func(e Entries) bool { return e.Green.Missing != "" }) {
+	missing := func(e Entries) bool { return e.Green.Missing != "" }
+	lacks := slices.ContainsFunc(v.entries, missing)
+	if !lacks && !slices.ContainsFunc(v.splits, splitData.byAddress) {
 		return v.entries
 	}
 	entries, err := FindEntries(ctx, o, v.app)
 	if err != nil {
 		o.log().WarnContext(ctx, "green's entry is not found", "app", v.app, "because", err.Error())
 		return v.entries
+	}
+	if !lacks && slices.ContainsFunc(entries, missing) {
+		return v.entries // what is not found now may be there all the same
 	}
 	return entries
 }
@@ -128,6 +136,9 @@ func (o Options) round(ctx context.Context, v vigil) ([]Gate, Outcome, error) {
 		return nil, Inconclusive, err
 	}
 	gates = append(gates, o.routeGates(ctx, v.moved)...)
+	if v.shift {
+		gates = append(gates, o.splitGates(ctx, v.splits)...)
+	}
 	if Verdict(gates) != Inconclusive || !o.reachesBlue(ctx, v.entries) {
 		return gates, Verdict(gates), nil
 	}

@@ -80,9 +80,10 @@ func TestProblemsNameFileLineColumnFieldAndMend(t *testing.T) {
 		{"shift of a name that stays", "writes: none", strings.Replace(shiftOf("none", "steps: [5]"), "blue: {target: b.test}, green: {target: g.test}", "ingress: i, switch: backend", 1), "a.example.com stays where it is (switch: backend)"},
 		{"shift without steps", "writes: none", shiftOf("none", "steps: []"), "shift.steps"},
 		{"shift at an ingress that is not named", "writes: none", strings.Replace(shiftOf("none", "steps: [5], tell: {path: /, onBlue: b, onGreen: g}"), "by: dns", "by: ingress", 1), "names no ingress at which its requests could be split"},
+		{"shift at a route that is not named", "writes: none", strings.Replace(shiftOf("none", "steps: [5], tell: {path: /, onBlue: b, onGreen: g}"), "by: dns", "by: httpRoute", 1), "names no HTTPRoute at which its requests could be split"},
 		{"shift at an ingress without a tell", "writes: none", strings.Replace(shiftOf("none", "steps: [5]"), "by: dns", "by: ingress", 1), "nothing says how an answer tells its side"},
 		{"tell without difference", "writes: none", strings.Replace(shiftOf("none", "steps: [5], tell: {path: /, onBlue: b, onGreen: b}"), "by: dns", "by: ingress", 1), "onBlue and onGreen must be two texts that differ"},
-		{"tell without effect", "writes: none", shiftOf("none", "steps: [5], port: 80"), "port and tell have an effect with by: ingress only"},
+		{"tell without effect", "writes: none", shiftOf("none", "steps: [5], port: 80"), "port and tell have an effect with by: ingress and by: httpRoute only"},
 		{"shift by magic", "writes: none", "writes: none\n    shift: {by: magic, steps: [5]}", `shift.by: "magic" is not one of its values`},
 		{"syntax", "reason: hosts", "reason: 'hosts", "f.yaml:"},
 	}

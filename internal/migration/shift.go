@@ -7,18 +7,18 @@ import (
 
 // Shift leads a part of an application's traffic to green in steps, before its names move as a whole.
 type Shift struct {
-	// By says who shares the traffic out: dns (the zone answers by weight, where its provider can) or ingress (blue's Ingress, by the
-	// canary annotations of ingress-nginx).
-	By string `yaml:"by" json:"by" jsonschema:"enum=dns,enum=ingress"`
+	// By says who shares the traffic out: dns (the zone answers by weight, where its provider can), ingress (blue's Ingress, by the
+	// canary annotations of ingress-nginx) or httpRoute (blue's HTTPRoute, by the weights of its backends).
+	By string `yaml:"by" json:"by" jsonschema:"enum=dns,enum=ingress,enum=httpRoute"`
 	// Steps are the shares of the traffic that go to green, in per cent, each larger than the one before. After the last the names move.
 	Steps []int `yaml:"steps" json:"steps" jsonschema:"minItems=1,maxItems=10"`
 	// For is how long the checks must pass at each step; at least the TTL and the margin. Default 5m.
 	For Duration `yaml:"for,omitempty" json:"for,omitempty"`
 	// Tolerance is by how many points the measured share may miss a step, and never more than half of the smaller share. Default 5.
 	Tolerance int `yaml:"tolerance,omitempty" json:"tolerance,omitempty" jsonschema:"minimum=1,maximum=20"`
-	// Port at which green's entry takes requests from blue's ingress, with by: ingress. Default 80.
+	// Port at which green's entry takes requests from blue's ingress or Gateway, with by: ingress or httpRoute. Default 80.
 	Port int `yaml:"port,omitempty" json:"port,omitempty" jsonschema:"minimum=1,maximum=65535"`
-	// Tell says how an answer tells which side it is from, with by: ingress.
+	// Tell says how an answer tells which side it is from, with by: ingress or httpRoute.
 	Tell *Tell `yaml:"tell,omitempty" json:"tell,omitempty"`
 }
 
@@ -41,7 +41,14 @@ const (
 	ShiftByDNS = "dns"
 	// ShiftByIngress is at blue's Ingress.
 	ShiftByIngress = "ingress"
+	// ShiftByRoute is at blue's HTTPRoute.
+	ShiftByRoute = "httpRoute"
 )
+
+// AtEntry reports whether blue's entry shares the requests out. A shift that is not there does not.
+func (s *Shift) AtEntry() bool {
+	return s != nil && (s.By == ShiftByIngress || s.By == ShiftByRoute)
+}
 
 // BackendPort is the port at green's entry.
 func (s Shift) BackendPort() int {
@@ -82,7 +89,7 @@ func (v *validator) shift(a *Application, at string) {
 			v.problem(at, fmt.Sprintf("hostname %s stays where it is (switch: backend), so no answer for it could be split", h.Name), "take the shift out: the backend is switched in one change")
 		}
 	}
-	v.shiftAtIngress(a, at)
+	v.shiftAtEntry(a, at)
 	last := 0
 	for i, percent := range s.Steps {
 		if percent <= last || percent > 99 {
@@ -104,18 +111,21 @@ func (v *validator) shift(a *Application, at string) {
 	}
 }
 
-// shiftAtIngress demands what tells the sides apart: without it no share could be measured.
-func (v *validator) shiftAtIngress(a *Application, at string) {
+// shiftAtEntry demands what tells the sides apart: without it no share could be measured.
+func (v *validator) shiftAtEntry(a *Application, at string) {
 	s := a.Shift
-	if s.By != ShiftByIngress {
+	if !s.AtEntry() {
 		if s.Tell != nil || s.Port != 0 {
-			v.problem(at, "port and tell have an effect with by: ingress only", "take them out")
+			v.problem(at, "port and tell have an effect with by: ingress and by: httpRoute only", "take them out")
 		}
 		return
 	}
 	for _, h := range a.Hostnames {
-		if h.Ingress == "" {
+		switch {
+		case s.By == ShiftByIngress && h.Ingress == "":
 			v.problem(at, fmt.Sprintf("hostname %s names no ingress at which its requests could be split", h.Name), "name blue's Ingress: ingress: NAME")
+		case s.By == ShiftByRoute && h.HTTPRoute == "":
+			v.problem(at, fmt.Sprintf("hostname %s names no HTTPRoute at which its requests could be split", h.Name), "name blue's HTTPRoute: httpRoute: NAME")
 		}
 	}
 	switch t := s.Tell; {

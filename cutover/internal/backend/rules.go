@@ -142,12 +142,9 @@ func replaceInRefs(rule map[string]any, f func(Target) ([]Target, error)) error 
 	}
 	var all []any
 	for _, ref := range refs {
-		m, _ := ref.(map[string]any)
-		if group, _ := m["group"].(string); group != "" {
-			return fmt.Errorf("a backend is no Service but of the group %s", group)
-		}
-		if kind, there := m["kind"].(string); there && kind != "Service" {
-			return fmt.Errorf("a backend is a %s and no Service", kind)
+		m, err := serviceRef(ref)
+		if err != nil {
+			return err
 		}
 		to, err := f(routeTarget(m))
 		if err != nil {
@@ -164,6 +161,21 @@ func replaceInRefs(rule map[string]any, f func(Target) ([]Target, error)) error 
 	}
 	rule["backendRefs"] = all
 	return nil
+}
+
+// serviceRef is a reference to a backend, which must be a Service.
+func serviceRef(ref any) (map[string]any, error) {
+	m, ok := ref.(map[string]any)
+	if !ok {
+		return nil, fmt.Errorf("a backend is not an object")
+	}
+	if group, _ := m["group"].(string); group != "" {
+		return nil, fmt.Errorf("a backend is no Service but of the group %s", group)
+	}
+	if kind, there := m["kind"].(string); there && kind != "Service" {
+		return nil, fmt.Errorf("a backend is a %s and no Service", kind)
+	}
+	return m, nil
 }
 
 func routeTarget(ref map[string]any) Target {
