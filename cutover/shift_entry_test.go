@@ -165,6 +165,10 @@ func TestC21_RequestsAreSplitAtBluesEntry(t *testing.T) {
 	t.Run("there and back", func(t *testing.T) { splitThereAndBack(t, client) })
 	t.Run("back whatever was edited", func(t *testing.T) { editedSplitGoesBack(t, client) })
 	t.Run("a stale writer", func(t *testing.T) { staleCanaryIsRefused(t, client) })
+	t.Run("weighed by somebody", func(t *testing.T) {
+		w := entryWorld(t, client, "weighed", "nginx")
+		watchedOnly(t, w, func() { weigh(t, client, "weighed", "35") })
+	})
 	t.Run("a side that does not tell", func(t *testing.T) {
 		w := entryWorld(t, client, "mute", "nginx")
 		w.opts.Applications[0].Shift.Tell.OnGreen = "hello from nobody"

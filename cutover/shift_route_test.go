@@ -209,6 +209,37 @@ func routeOf(t *testing.T, client *kube.Client, namespace string) (spec string, 
 	return string(raw), obj
 }
 
+func update(t *testing.T, client *kube.Client, namespace string, obj *unstructured.Unstructured) {
+	t.Helper()
+	r, err := client.ResourceFor(t.Context(), "gateway.networking.k8s.io", "HTTPRoute")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.At(r, namespace).Update(t.Context(), obj, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// watchedOnly makes a step, lets somebody change the split, and goes on with the watch alone: what the split is by then is no step's, so
+// that the application goes back.
+func watchedOnly(t *testing.T, w *world, change func()) {
+	t.Helper()
+	opts := w.shiftOptions(w.lowered(t), 0, 20)
+	p, _, err := w.step(t, cutover.TTLResult{Names: opts.Held}, 0, 20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	change()
+	rec := &plan.MemoryRecorder{}
+	raw, _ := w.rec.Done(p.Changes[0].ID)
+	if err := rec.Succeed(p.Stage, p.Changes[0].ID, raw); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := cutover.ApplyShift(t.Context(), p, rec, opts); !errors.Is(err, cutover.ErrBreach) || !strings.Contains(err.Error(), "somebody has changed the") {
+		t.Errorf("err = %v, want a breach", err)
+	}
+}
+
 func made(t *testing.T, client *kube.Client, namespace string) int {
 	t.Helper()
 	svcs, err := client.Typed.CoreV1().Services(namespace).List(t.Context(), metav1.ListOptions{})
@@ -243,6 +274,16 @@ func TestC21_RequestsAreSplitByTheWeightsOfAnHTTPRoute(t *testing.T) {
 	kubetest.Gateway(t, client)
 	t.Run("there and back", func(t *testing.T) { weighedThereAndBack(t, client) })
 	t.Run("back whatever was edited", func(t *testing.T) { editedRouteGoesBack(t, client) })
+	t.Run("put back by somebody", func(t *testing.T) {
+		w, namespace := weightWorld(t, client, shopRoute)
+		watchedOnly(t, w, func() {
+			_, obj := routeOf(t, client, namespace)
+			rules, _, _ := unstructured.NestedSlice(obj.Object, "spec", "rules")
+			rules[1].(map[string]any)["backendRefs"].([]any)[0].(map[string]any)["weight"] = int64(9)
+			_ = unstructured.SetNestedSlice(obj.Object, rules, "spec", "rules")
+			update(t, client, namespace, obj)
+		})
+	})
 	t.Run("a stale writer", func(t *testing.T) { staleSplitIsRefused(t, client) })
 	t.Run("green's address changes", func(t *testing.T) { addressIsFollowed(t, client) })
 	t.Run("refusals", func(t *testing.T) { routesThatAreNotSplit(t, client) })
@@ -313,13 +354,7 @@ func editedRouteGoesBack(t *testing.T, client *kube.Client) {
 	green["weight"] = int64(1000)
 	rules = append(rules, map[string]any{"matches": []any{map[string]any{"path": map[string]any{"type": "Exact", "value": "/new"}}}, "backendRefs": []any{green}})
 	_ = unstructured.SetNestedSlice(obj.Object, rules, "spec", "rules")
-	r, err := client.ResourceFor(t.Context(), "gateway.networking.k8s.io", "HTTPRoute")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := client.At(r, namespace).Update(t.Context(), obj, metav1.UpdateOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	update(t, client, namespace, obj)
 	result := unsplit(t, w, p)
 	spec, now := routeOf(t, client, namespace)
 	if strings.Contains(spec, "crossfade") || strings.Contains(spec, "/new") || made(t, client, namespace) != 0 {
