@@ -2,10 +2,13 @@ package crossfade
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -22,7 +25,7 @@ import (
 const certified = head + `
 # a comment
 applications:
-  - {name: shop, namespace: n, wave: 1, writes: none, checks: [{name: there, command: ["true"]}]}
+  - {name: shop, namespace: n, wave: 1, writes: none, checks: [{name: there, command: ["true"]}], requests: {pods: {port: 8080, path: /requests}, field: requests}}
 retirement: {delete: {namespaces: [n]}, brownOut: {skip: a test}}
 `
 
@@ -112,6 +115,23 @@ func TestI10_AnAlteredCertificateIsFoundOutPieceByPiece(t *testing.T) {
 			change(t, dir(m, certificateJSON), `"migration": "move"`, `"migration": "other"`)
 			change(t, dir(m, certificateJSON), before, strings.Repeat("0", 64))
 		}, []string{"certificate", "certificate signature", "certificate page"}, `the certificate of migration "other"`},
+		"made anew": {func(t *testing.T, m *Migration) {
+			raw, err := os.ReadFile(dir(m, certificateJSON))
+			must(t, err)
+			var c cutover.Certificate
+			must(t, json.Unmarshal(raw, &c))
+			before := c.Hash
+			c.Who, c.Hash = "eve@desk", ""
+			raw, err = json.Marshal(c)
+			must(t, err)
+			sum := sha256.Sum256(raw)
+			change(t, dir(m, certificateJSON), `"who": "ann@desk"`, `"who": "eve@desk"`)
+			change(t, dir(m, certificateJSON), before, hex.EncodeToString(sum[:]))
+		}, []string{"certificate", "certificate signature", "certificate page"}, "is another certificate"},
+		"the page, by another version": {func(t *testing.T, m *Migration) {
+			change(t, dir(m, certificatePage), "quiet from", "busy from")
+			m.opts.Tool = "later"
+		}, []string{"certificate page"}, "is not what this version makes of"},
 		"no signature":   {func(t *testing.T, m *Migration) { must(t, os.Remove(dir(m, attest.SigPath(certificateJSON)))) }, []string{"certificate signature"}, "there is no certificate.json.sig"},
 		"no certificate": {func(t *testing.T, m *Migration) { must(t, os.Remove(dir(m, certificateJSON))) }, []string{"certificate"}, "no such file"},
 		"signed by another": {func(t *testing.T, m *Migration) {
@@ -155,6 +175,77 @@ func TestI10_AnAlteredCertificateIsFoundOutPieceByPiece(t *testing.T) {
 				t.Errorf("retire: %v", err)
 			}
 		})
+	}
+}
+
+// What the journal tells of the certificate is held against what else it has, and what was asked for the certificate alone is evidence too.
+func TestI10_ACertificateThatTheJournalDoesNotBearOutDoesNotHold(t *testing.T) {
+	const answers = "evidence/01-answers.json"
+	confirmed := func(c *cutover.Certificate) {
+		c.Sources[0].Confirmed = &cutover.Confirmed{File: answers, SHA256: "4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945"} // of "[]"
+	}
+	for name, tt := range map[string]struct {
+		change  func(*cutover.Certificate)
+		answers string
+		want    string
+	}{
+		"as it is":             {func(*cutover.Certificate) {}, "", ""},
+		"another form":         {func(c *cutover.Certificate) { c.Format = 1 }, "", "certificate: it has format 1, and this version reads 2"},
+		"another head":         {func(c *cutover.Certificate) { c.Journal.Head = "x" }, "", "certificate journal: its record"},
+		"a plan more":          {func(c *cutover.Certificate) { c.Journal.Plans++ }, "", "certificate journal: its plans until record"},
+		"other looks":          {func(c *cutover.Certificate) { c.Idle.Hash = "x" }, "", "certificate journal: the 74 recorded looks have the hash"},
+		"another sum of them":  {func(c *cutover.Certificate) { c.Sources[0].Looks++ }, "", "certificate journal: what its looks at blue add up to"},
+		"asked once more":      {confirmed, "[]", ""},
+		"an altered answer":    {confirmed, "[1]", "certificate evidence: of requests | that shop counts: " + answers + " was changed"},
+		"an answer is missing": {confirmed, "", "certificate evidence: of requests | that shop counts: open"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := certifies(t)
+			var log *journal.Log
+			m.journal.View(func(l *journal.Log) { log = l })
+			made, err := m.certificate(log)
+			must(t, err)
+			tt.change(&made)
+			if tt.answers != "" {
+				must(t, os.WriteFile(filepath.Join(m.file.StateDir(), filepath.FromSlash(answers)), []byte(tt.answers), 0o600))
+			}
+			// certificate.json is as it was made: what is looked at here is all but that.
+			got := strings.Join(slices.DeleteFunc(bad(m.checkCertificate(log, made, nil)), func(s string) bool { return strings.Contains(s, certificateJSON) }), "\n")
+			if !strings.HasPrefix(got, tt.want) || (tt.want == "") != (got == "") {
+				t.Errorf("what does not hold: %s, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// The looks of a watch are those until it ended; a brown-out and retire look on. What a certificate needs of data is asked of the
+// stages that proved it.
+func TestI10_ACertificateIsOfTheWatchAndTheProofsThatTheJournalHas(t *testing.T) {
+	m := opened(t, load(t, certified))
+	look := cutover.Sample{At: time.Now()}
+	note(t, m, noteSample, look)
+	finishes(t, m, "idle")
+	note(t, m, noteSample, look)
+	m.journal.View(func(log *journal.Log) {
+		if n := len(samplesOfIdle(log, len(log.Records))); n != 1 {
+			t.Errorf("%d looks, want the one until the end of the watch", n)
+		}
+	})
+	finishes(t, m, "final-sync/media")
+	if _, _, err := m.dataProof(migration.Bucket{Name: "media"}); err == nil || !strings.Contains(err.Error(), "left no proof") {
+		t.Errorf("a sync without a proof: %v", err)
+	}
+	app := m.file.Applications[0]
+	frozen := time.Now().UTC().Truncate(time.Second)
+	plans(t, m, "freeze/shop", "delta/shop")
+	must(t, m.journal.Finish("freeze/shop", export.FreezeResult{Confirmed: frozen}))
+	must(t, m.journal.Finish("delta/shop", export.Result{Revision: 1, Index: "x"}))
+	for writes, want := range map[migration.Writes]time.Time{migration.WritesNone: {}, "": frozen} {
+		app.Writes = writes
+		var out cutover.CertifyOptions
+		if err := m.provenOf(app, &out); err != nil || !out.Frozen.Equal(want) || out.Archive.Revision != 1 {
+			t.Errorf("writes %q: frozen at %s, archive %+v, %v", writes, out.Frozen, out.Archive, err)
+		}
 	}
 }
 

@@ -247,7 +247,7 @@ func TestForgettingATurnMayBeKilledAtEachRecord(t *testing.T) {
 	}
 }
 
-// Idleness from before a return says nothing about blue after it.
+// Idleness from before a return, or from before somebody came to a blue that refused, says nothing about blue after it.
 func TestI08_SamplesFromBeforeAReturnAreNoEvidence(t *testing.T) {
 	m := opened(t, load(t, named))
 	sample := func(i int) { note(t, m, noteSample, cutover.Sample{At: time.Unix(int64(i), 0)}) }
@@ -267,6 +267,10 @@ func TestI08_SamplesFromBeforeAReturnAreNoEvidence(t *testing.T) {
 	sample(3)
 	if n := count(); n != 1 {
 		t.Errorf("%d samples count after a return", n)
+	}
+	note(t, m, noteComeBack, struct{}{})
+	if n := count(); n != 0 {
+		t.Errorf("%d samples count after somebody came to a blue that refused", n)
 	}
 }
 

@@ -1,0 +1,156 @@
+package crossfade
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+
+	"github.com/crossfade-project/crossfade/cutover"
+	"github.com/crossfade-project/crossfade/internal/clock"
+	"github.com/crossfade-project/crossfade/internal/journal"
+	"github.com/crossfade-project/crossfade/internal/kube"
+	"github.com/crossfade-project/crossfade/internal/migration"
+)
+
+// blueAPI plays as much of blue as retire asks before it deletes anything: who it is, and one pod that counts requests.
+type blueAPI struct {
+	uid, pod string
+	count    int // of the pod; -1 where it gives no answer
+	changed  int // requests that were no questions
+}
+
+func (b *blueAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	answer := func(v any) {
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(v)
+	}
+	meta := func(kind string) metav1.TypeMeta { return metav1.TypeMeta{APIVersion: "v1", Kind: kind} }
+	switch {
+	case r.Method != http.MethodGet:
+		b.changed++
+		http.Error(w, "nothing may be changed", http.StatusForbidden)
+	case r.URL.Path == "/version":
+		answer(map[string]string{"gitVersion": "v1.36.3"})
+	case r.URL.Path == "/api/v1/namespaces/kube-system":
+		answer(corev1.Namespace{TypeMeta: meta("Namespace"), ObjectMeta: metav1.ObjectMeta{Name: "kube-system", UID: types.UID(b.uid)}})
+	case r.URL.Path == "/api/v1/namespaces/n/pods":
+		answer(corev1.PodList{TypeMeta: meta("PodList"), Items: []corev1.Pod{{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "n", Name: "web", UID: types.UID(b.pod)}, Status: corev1.PodStatus{Phase: corev1.PodRunning},
+		}}})
+	case strings.Contains(r.URL.Path, "/proxy/") && b.count >= 0:
+		_, _ = fmt.Fprintf(w, `{"requests":%d}`, b.count)
+	default:
+		http.NotFound(w, r)
+	}
+}
+
+// retirable is a migration with its certificate, in front of a blue that has counted five requests until then.
+func retirable(t *testing.T) (*Migration, *blueAPI) {
+	t.Helper()
+	m := certifies(t)
+	api := &blueAPI{uid: "b", pod: "u1", count: 5}
+	server := httptest.NewServer(api)
+	t.Cleanup(server.Close)
+	client, err := kube.ForConfig(&rest.Config{Host: server.URL, ContentConfig: rest.ContentConfig{ContentType: "application/json"}})
+	must(t, err)
+	m.sides[Blue] = client
+	return m, api
+}
+
+func refusals(err error) string {
+	var refused *RefusedError
+	if !errors.As(err, &refused) {
+		return fmt.Sprint(err)
+	}
+	var lines []string
+	for _, r := range refused.Refusals {
+		lines = append(lines, r.What+": "+r.Why)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// TestI10_BlueIsNotRetiredWithoutACertificateThatHolds: each refusal of docs/retirement.md, by its words.
+func TestI10_BlueIsNotRetiredWithoutACertificateThatHolds(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change func(*Migration, *blueAPI, **journal.Log)
+		want   string
+	}{
+		"as it is":          {func(*Migration, *blueAPI, **journal.Log) {}, "<nil>"},
+		"nothing to delete": {func(m *Migration, _ *blueAPI, _ **journal.Log) { m.file.Retirement.Delete.Namespaces = nil }, "blue: the file names nothing of blue to delete"},
+		"no retirement":     {func(m *Migration, _ *blueAPI, _ **journal.Log) { m.file.Retirement = nil }, "blue: the file names nothing of blue to delete"},
+		"not begun":         {func(_ *Migration, _ *blueAPI, log **journal.Log) { *log = nil }, "blue: the migration has not begun"},
+		"no certificate":    {func(_ *Migration, _ *blueAPI, log **journal.Log) { *log = &journal.Log{} }, "blue: there is no retirement certificate yet"},
+		"older than a day": {func(m *Migration, _ *blueAPI, _ **journal.Log) {
+			m.opts.Clock = clock.NewFake(time.Now().Add(25 * time.Hour))
+		}, "the proof is too old"},
+		"of another cluster":   {func(_ *Migration, api *blueAPI, _ **journal.Log) { api.uid = "other" }, "it certifies the cluster b, and blue is other"},
+		"of another migration": {func(m *Migration, _ *blueAPI, _ **journal.Log) { m.file.Name = "other" }, `it is a certificate of the migration "move"`},
+		"no brown-out, and the file demands one": {func(m *Migration, _ *blueAPI, _ **journal.Log) {
+			m.file.Retirement.BrownOut = &migration.BrownOut{For: migration.Duration(time.Minute)}
+		}, "the certificate was made without a brown-out"},
+		"not for all that would go": {func(m *Migration, _ *blueAPI, _ **journal.Log) {
+			m.file.Retirement.Delete.Namespaces = append(m.file.Retirement.Delete.Namespaces, "more")
+		}, "namespace more: the certificate is not for deleting it"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, api := retirable(t)
+			var log *journal.Log
+			m.journal.View(func(l *journal.Log) { log = l })
+			tt.change(m, api, &log)
+			_, err := m.certificateThatHolds(t.Context(), log)
+			if got := refusals(err); !strings.Contains(got, tt.want) {
+				t.Errorf("refused: %s, want %q", got, tt.want)
+			}
+		})
+	}
+	m, api := retirable(t)
+	if _, err := m.Retire(t.Context(), RetireOptions{Confirm: "Move"}); !strings.Contains(refusals(err), "confirmation: blue is destroyed only when the migration's name is typed out") || api.changed > 0 {
+		t.Errorf("another name: %v after %d changes", err, api.changed)
+	}
+	// Once it has begun, blue may be half gone: nothing is asked of it, and it is ended under the same certificate.
+	plans(t, m, "retire")
+	m.opts.Clock, api.uid = clock.NewFake(time.Now().Add(25*time.Hour)), "other"
+	var log *journal.Log
+	m.journal.View(func(l *journal.Log) { log = l })
+	if _, err := m.certificateThatHolds(t.Context(), log); err != nil {
+		t.Errorf("half retired: %v", err)
+	}
+}
+
+// TestC24_TheLastLookRefusesWhatItDoesNotKnow: what counts by itself is asked from the look before the certificate on.
+func TestC24_TheLastLookRefusesWhatItDoesNotKnow(t *testing.T) {
+	const source = "requests that shop counts on blue"
+	for name, tt := range map[string]struct {
+		change func(*blueAPI)
+		want   string
+	}{
+		"nobody came":       {func(*blueAPI) {}, "<nil>"},
+		"somebody came":     {func(api *blueAPI) { api.count = 6 }, source + ": blue was used since it was certified: 1 pods count 6 requests, 1 of them since the last look; pod web: 1 requests more"},
+		"it was not seen":   {func(api *blueAPI) { api.count = -1 }, source + ": whether blue was used since it was certified is not known: pod web answers 404"},
+		"a pod went":        {func(api *blueAPI) { api.pod, api.count = "u2", 0 }, source + ": whether blue was used since it was certified is not known: the pod with uid u1 is gone"},
+		"a pod began again": {func(api *blueAPI) { api.count = 0 }, source + ": whether blue was used since it was certified is not known: pod web began to count again"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, api := retirable(t)
+			looked := cutover.Observation{Evidence: source, Use: cutover.Quiet, At: time.Now().Add(-time.Minute), State: json.RawMessage(`{"pods":{"u1":5}}`)}
+			note(t, m, noteSample, cutover.Sample{At: looked.At, Observations: []cutover.Observation{looked}})
+			tt.change(api)
+			if got := refusals(m.lookAgain(t.Context())); !strings.HasPrefix(got, tt.want) {
+				t.Errorf("refused: %s, want %q", got, tt.want)
+			}
+			if api.changed > 0 {
+				t.Errorf("%d changes of blue", api.changed)
+			}
+		})
+	}
+}
