@@ -248,6 +248,8 @@ func TestC24_BlueRefusesOrForwardsOnARealAPIServer(t *testing.T) {
 		"lag":          brownOutWaitsForEndpoints,
 		"earlier pods": forwardingBesideEarlierPods,
 		"knocks":       brownOutKnocks,
+		"dead knocks":  brownOutThatDiedWhileItKnocked,
+		"dead forward": forwardingThatWasKilled,
 		"forward":      forwardingAndBack,
 		"not forward":  forwardingThatFails,
 		"circle":       forwardingInACircle,

@@ -346,21 +346,7 @@ func ApplyForward(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts For
 	}
 	var result ForwardResult
 	err = plan.Run(ctx, p, again{rec}, opts.runOptions(), func(ctx context.Context, c plan.Change) (any, error) {
-		var one forwardData
-		if err := json.Unmarshal(c.Data, &one); err != nil {
-			return nil, fmt.Errorf("read the plan: %w", err)
-		}
-		switch {
-		case one.Pods != nil:
-			return struct{}{}, opts.raise(ctx, *one.Pods)
-		case one.Switch != nil:
-			return struct{}{}, opts.leadToFront(ctx, c.ID, *one.Switch)
-		case one.Check:
-			var err error
-			result, err = opts.checkForward(ctx, d)
-			return result, err
-		}
-		return struct{}{}, opts.try(ctx, d.pods[0], one.Tries)
+		return opts.makeForward(ctx, c, d, &result)
 	})
 	if err == nil {
 		return result, nil
@@ -372,6 +358,25 @@ func ApplyForward(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts For
 	undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoLimit)
 	defer cancel()
 	return ForwardResult{}, errors.Join(err, opts.endForward(undo, d))
+}
+
+// makeForward makes one change of a forwarding.
+func (o ForwardOptions) makeForward(ctx context.Context, c plan.Change, d brownOutPlan, result *ForwardResult) (any, error) {
+	var one forwardData
+	if err := json.Unmarshal(c.Data, &one); err != nil {
+		return nil, fmt.Errorf("read the plan: %w", err)
+	}
+	switch {
+	case one.Pods != nil:
+		return struct{}{}, o.raise(ctx, *one.Pods)
+	case one.Switch != nil:
+		return struct{}{}, o.leadToFront(ctx, c.ID, *one.Switch)
+	case one.Check:
+		var err error
+		*result, err = o.checkForward(ctx, d)
+		return *result, err
+	}
+	return struct{}{}, o.try(ctx, d.pods[0], one.Tries)
 }
 
 // EndForward gives blue's Services their own pods back and removes ours, from the plan of the forwarding alone. Its error wraps ErrNotUndone.

@@ -133,6 +133,41 @@ func forwardingAndBack(t *testing.T, w frontWorld) {
 	w.noDeployments(t, ns)
 }
 
+// I6: a forwarding that was killed after any of its changes is made by the same plan, or taken back from it, and the Service is exactly
+// what it was.
+func forwardingThatWasKilled(t *testing.T, w frontWorld) {
+	ns, opts := w.forward(t, -1)
+	w.pods.Stragglers.Counting(ns)
+	before := w.front(t, ns)
+	p, err := cutover.PlanForward(t.Context(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for done := range len(p.Changes) + 1 {
+		for _, goesOn := range []bool{false, true} {
+			half := *p
+			half.Changes = slices.Clone(p.Changes[:done])
+			if err := cutover.MakeForward(t.Context(), &half, opts); err != nil && done > 0 {
+				t.Fatalf("%d changes: %v", done, err)
+			}
+			if goesOn {
+				if _, err := cutover.ApplyForward(t.Context(), p, &plan.MemoryRecorder{}, opts); err != nil {
+					t.Errorf("killed after %d changes, and again: %v", done, err)
+				}
+			}
+			for range 2 {
+				if err := cutover.EndForward(t.Context(), p, opts.Options); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if now := w.front(t, ns); now != before {
+				t.Errorf("killed after %d changes: the Service was\n%s\nand is\n%s", done, before, now)
+			}
+			w.noDeployments(t, ns)
+		}
+	}
+}
+
 func (w frontWorld) noDeployments(t *testing.T, ns string) {
 	t.Helper()
 	list, err := w.client.Typed.AppsV1().Deployments(ns).List(t.Context(), metav1.ListOptions{})

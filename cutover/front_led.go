@@ -18,7 +18,7 @@ import (
 const (
 	// ledLimit is how long the controllers may take to write down the pods that a Service has been told to choose.
 	ledLimit = time.Minute
-	ledPoll  = 200 * time.Millisecond
+	ledPoll  = 500 * time.Millisecond
 	// ledPause is how long nodes may take to follow what is written down: kube-proxy gathers changes for a second.
 	ledPause = 3 * time.Second
 )

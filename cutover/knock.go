@@ -67,6 +67,9 @@ func (o Options) answerAt(ctx context.Context, hostname string, at netip.AddrPor
 	ctx, cancel := context.WithTimeout(ctx, knockTime)
 	defer cancel()
 	host := strings.TrimSuffix(hostname, ".")
+	if below, wild := strings.CutPrefix(host, "*"); wild {
+		host = "crossfade-probe" + below // one of the names that it stands for
+	}
 	transport := &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {

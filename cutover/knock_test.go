@@ -162,6 +162,57 @@ func brownOutKnocks(t *testing.T, w frontWorld) {
 	}
 }
 
+// A knock bears the header that tells it from a user, and a name that a wildcard stands for.
+func TestC24_AKnockSaysWhatItIs(t *testing.T) {
+	var host, probe string
+	status := http.StatusNotFound
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host, probe = r.Host, r.Header.Get(cutover.HeaderProbe)
+		w.WriteHeader(status)
+	}))
+	defer server.Close()
+	at := netip.MustParseAddrPort(server.Listener.Addr().String())
+	if got := cutover.AnswerAt(t.Context(), "*.apps.test.", at); got != "404 Not Found" || host != "crossfade-probe.apps.test" || probe != "move" {
+		t.Errorf("%q, asked as %q with the header %q", got, host, probe)
+	}
+	status = http.StatusBadGateway
+	if got := cutover.AnswerAt(t.Context(), "shop.apps.test.", at); got != "" || host != "shop.apps.test" {
+		t.Errorf("a proxy with nobody behind it: %q, asked as %q", got, host)
+	}
+}
+
+// A process that dies with any record of its knocks leaves nothing that the next brown-out, or the last look, takes for a client.
+func brownOutThatDiedWhileItKnocked(t *testing.T, w frontWorld) {
+	died := errors.New("it died")
+	for die := 1; die <= 3; die++ { // the knock, what became of it, and the first look
+		opts, _, samples := w.knocking(t, func(bool) {})
+		record, n := opts.Record, 0
+		opts.Record = func(s cutover.Sample) error {
+			if n++; n == die {
+				return errors.Join(died, record(s))
+			}
+			return record(s)
+		}
+		before := w.specs(t, opts.Applications[0].Namespace)
+		p := w.planned(t, opts)
+		if err := cutover.MakeBrownOut(t.Context(), p, &plan.MemoryRecorder{}, opts); !errors.Is(err, died) {
+			t.Fatalf("record %d: err = %v", die, err)
+		}
+		if err := cutover.EndBrownOut(t.Context(), p, &plan.MemoryRecorder{}, opts.Options); err != nil {
+			t.Fatal(err)
+		}
+		w.asBefore(t, opts.Applications[0].Namespace, before)
+		opts.Record, opts.Previous = record, *samples
+		if _, err := cutover.ApplyBrownOut(t.Context(), w.planned(t, opts), &plan.MemoryRecorder{}, opts); err != nil {
+			t.Errorf("died at record %d, and again: %v", die, err)
+		}
+		s, err := cutover.LookAgain(t.Context(), cutover.IdleOptions{Options: opts.Options, Evidence: opts.Evidence, Previous: *samples})
+		if err != nil || s.Observations[0].Use != cutover.Quiet {
+			t.Errorf("died at record %d: the last look: %+v, %v", die, s.Observations, err)
+		}
+	}
+}
+
 // A use that a brown-out saw which was killed before it could say so is not forgotten.
 func TestC24_AUseThatAKilledBrownOutSaw(t *testing.T) {
 	c := clock.NewFake(time.Unix(1e9, 0))

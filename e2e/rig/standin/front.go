@@ -26,6 +26,8 @@ const portFront = "20000"
 type Stragglers struct {
 	mu   sync.Mutex
 	list map[string][]straggler
+	// counting are namespaces in whose pods one more comes with each reading.
+	counting map[string]bool
 	// asked is how often each pod was asked for its counts.
 	asked map[string]int
 }
@@ -44,6 +46,16 @@ func (s *Stragglers) Come(namespace string, from netip.Addr, after int) {
 		s.list = map[string][]straggler{}
 	}
 	s.list[namespace] = append(s.list[namespace], straggler{from, after})
+}
+
+// Counting lets one more come to the pods in front of a namespace each time that their counts are read.
+func (s *Stragglers) Counting(namespace string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.counting == nil {
+		s.counting = map[string]bool{}
+	}
+	s.counting[namespace] = true
 }
 
 // Go lets nobody come any more.
@@ -87,7 +99,7 @@ func (p *Pods) counts(ctx context.Context, namespace, name string) (forwarder.Co
 	for _, way := range config.Ways {
 		c.Ways = append(c.Ways, forwarder.WayCounts{Name: way.Name})
 	}
-	p.Stragglers.add(namespace, string(pod.UID), &c.Ways[0], p.clock)
+	p.Stragglers.count(pod, &c.Ways[0], p.clock)
 	return c, nil
 }
 
@@ -99,15 +111,18 @@ func configOf(pod *corev1.Pod) (forwarder.Config, error) {
 	return forwarder.Parse(args[2])
 }
 
-func (s *Stragglers) add(namespace, pod string, way *forwarder.WayCounts, at clock.Clock) {
+func (s *Stragglers) count(pod *corev1.Pod, way *forwarder.WayCounts, at clock.Clock) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.asked == nil {
 		s.asked = map[string]int{}
 	}
-	s.asked[pod]++
-	for _, one := range s.list[namespace] {
-		if s.asked[pod] <= one.after {
+	s.asked[string(pod.UID)]++
+	if s.counting[pod.Namespace] {
+		way.Connections += int64(s.asked[string(pod.UID)])
+	}
+	for _, one := range s.list[pod.Namespace] {
+		if s.asked[string(pod.UID)] <= one.after {
 			continue
 		}
 		way.Connections++
