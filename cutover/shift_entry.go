@@ -266,7 +266,10 @@ func (o ShiftOptions) weighCanary(ctx context.Context, id string, d splitData) e
 		}
 	}
 	if err := o.nameFenceHolds(ctx, id, d); err != nil {
-		return errors.Join(err, backend.Drop(ctx, o.Blue.Kube, d.Canary)) // where it takes requests it is not as it was made, and stays
+		if d.From == 0 {
+			err = errors.Join(err, backend.Drop(ctx, o.Blue.Kube, d.Canary))
+		}
+		return err
 	}
 	if _, err := backend.Put(ctx, o.Blue.Kube, d.Service); err != nil {
 		return err

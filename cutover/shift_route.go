@@ -62,7 +62,9 @@ func judgeRouteShift(ctx context.Context, opts Options, app migration.Applicatio
 	if gateways > 1 {
 		found.warn(e.Hostname, fmt.Sprintf("%s hangs at %d Gateways or listeners: the requests of each are split, and the share is measured at the entry only (%s)", ref, gateways, e.Blue))
 	}
-	if _, err := backend.Split(state.Rules, int64(app.Shift.Steps[0]), backend.Target{}); err != nil {
+	// Rules that are split already were looked at before the first step.
+	_, err = backend.Split(state.Rules, int64(app.Shift.Steps[0]), backend.Target{})
+	if err != nil && !backend.Mentions(state.Rules, splitName(app.Name, state.Host)) {
 		found.refuse(e.Hostname, fmt.Sprintf("%s: %v", ref, err), "send to Services, with weights that can be shared out; or "+orMove)
 	}
 	return judgeShared(ctx, opts, &RouteState{Entries: e, Route: Route{Ref: ref, Host: state.Host, UID: state.UID}, state: state}, found)
@@ -110,7 +112,10 @@ func (o ShiftOptions) weighRoute(ctx context.Context, id string, d splitData) er
 		return movedRoute(id, err)
 	}
 	if err := o.nameFenceHolds(ctx, id, d); err != nil {
-		return errors.Join(err, backend.Release(ctx, o.Blue.Kube, d.Ref, d.Weights.UID, d.Host, d.Fence.Token))
+		if d.From == 0 {
+			err = errors.Join(err, backend.Release(ctx, o.Blue.Kube, d.Ref, d.Weights.UID, d.Host, d.Fence.Token))
+		}
+		return err
 	}
 	if _, err := backend.Put(ctx, o.Blue.Kube, d.Service); err != nil {
 		return err

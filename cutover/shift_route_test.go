@@ -284,6 +284,21 @@ func TestC21_RequestsAreSplitByTheWeightsOfAnHTTPRoute(t *testing.T) {
 			update(t, client, namespace, obj)
 		})
 	})
+	t.Run("large weights", func(t *testing.T) {
+		w, _ := weightWorld(t, client, strings.Replace(shopRoute, "weight: 2}", "weight: 9999}, {name: web, port: 81, weight: 10000}", 1))
+		w.opts.Applications[0].Shift.Steps = []int{7, 50}
+		held := w.lowered(t)
+		p, _, err := w.step(t, held, 0, 7)
+		if err != nil {
+			t.Fatal(err)
+		}
+		opts := w.shiftOptions(held, 7, 50)
+		opts.Before = []*plan.Plan{p}
+		if p, err := cutover.PlanShift(t.Context(), opts); err != nil || p.Err() != nil {
+			t.Errorf("the second step: %v, %v", p.Err(), err)
+		}
+		unsplit(t, w, p)
+	})
 	t.Run("a stale writer", func(t *testing.T) { staleSplitIsRefused(t, client) })
 	t.Run("green's address changes", func(t *testing.T) { addressIsFollowed(t, client) })
 	t.Run("refusals", func(t *testing.T) { routesThatAreNotSplit(t, client) })
