@@ -17,7 +17,7 @@ type Cutover struct {
 	// Propagation is how long every server may take to show a change. Default 2m.
 	Propagation Duration `yaml:"propagation,omitempty" json:"propagation,omitempty"`
 	// MaxDelta is how many objects may still differ before a freeze is entered. Default 1000.
-	MaxDelta int `yaml:"maxDelta,omitempty" json:"maxDelta,omitempty"`
+	MaxDelta int `yaml:"maxDelta,omitempty" json:"maxDelta,omitempty" jsonschema:"minimum=1"`
 	// MaxShare is how much of a zone's records one wave may move, in per cent. Zones of fewer than ten records are not held to it. Default 30.
 	MaxShare int `yaml:"maxShare,omitempty" json:"maxShare,omitempty" jsonschema:"minimum=1,maximum=100"`
 	// Ready is how long green's objects may take until they are ready. Default 5m.

@@ -60,6 +60,9 @@ func (v *validator) externalDNS(f *File) {
 		return
 	}
 	const at = "cutover.externalDNS"
+	if *e == (ExternalDNS{}) {
+		v.problem(at, "it says nothing", "say paused, pause, or blue: and green: with their owner; or take it out")
+	}
 	for side, owner := range map[string]*ExternalDNSOwner{"blue": e.Blue, "green": e.Green} {
 		switch {
 		case owner == nil:

@@ -2,6 +2,7 @@ package migration
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -133,5 +134,11 @@ func (v *validator) shiftAtEntry(a *Application, at string) {
 		v.problem(at, "nothing says how an answer tells its side, so no share could be measured", "add tell: {path: /, header: X-Side, onBlue: blue, onGreen: green}, or texts of the body without header")
 	case t.OnBlue == "" || t.OnGreen == "" || t.OnBlue == t.OnGreen:
 		v.problem(at+".tell", "onBlue and onGreen must be two texts that differ", "")
+	case strings.Contains(t.OnBlue, t.OnGreen) || strings.Contains(t.OnGreen, t.OnBlue):
+		v.problem(at+".tell", "one of onBlue and onGreen holds the other, so that no answer could tell the side that has the longer one", "choose texts of which neither is a part of the other")
+	case !strings.HasPrefix(t.Path, "/") || strings.ContainsAny(t.Path, " \t\n"):
+		v.problem(at+".tell.path", fmt.Sprintf("%q is no path", t.Path), "begin it with a slash, as /health")
+	case t.Header != "":
+		v.header(t.Header, at+".tell.header")
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"k8s.io/apimachinery/pkg/util/validation"
 )
 
 // Floors and defaults of the times of a cutover. The floors fall only in a declared rehearsal.
@@ -16,6 +18,8 @@ const (
 	IdleFloor = 72 * time.Hour
 	// DefaultTTL is the TTL that records have while they may still be swapped back.
 	DefaultTTL = 60 * time.Second
+	// longestTTL that a name may be lowered to.
+	longestTTL = 24 * time.Hour
 )
 
 // validator holds what the types cannot say. Positions come from the walk.
@@ -190,25 +194,28 @@ func (v *validator) hostPort(s, at string) {
 }
 
 func (v *validator) hostnames(f *File) {
-	seen := map[string]string{}
+	seen, made := map[string]string{}, map[string]bool{}
 	for i, a := range f.Applications {
 		for k, h := range a.Hostnames {
 			at := fmt.Sprintf("applications[%d].hostnames[%d]", i, k)
-			name := strings.ToLower(strings.TrimSuffix(h.Name, "."))
+			name := bare(h.Name)
 			if other, ok := seen[name]; ok {
 				v.problem(at+".name", fmt.Sprintf("%s belongs to application %s already", h.Name, other), "a name is cut over once")
 			}
 			seen[name] = a.Name
-			if f.ZoneOf(name) == nil && !h.AtBackend() {
+			if v.dnsName(h.Name, at+".name", true) && f.ZoneOf(name) == nil && !h.AtBackend() {
 				v.problem(at+".name", fmt.Sprintf("%s is in none of the zones", h.Name), "add its zone under zones")
 			}
-			v.entry(f, a, h, at)
+			v.entry(f, a, h, at, made)
 		}
 	}
 }
 
 // entry judges what a hostname says of where the sides answer, and of how it moves.
-func (v *validator) entry(f *File, a Application, h Hostname, at string) {
+func (v *validator) entry(f *File, a Application, h Hostname, at string, made map[string]bool) {
+	v.objects(h, at)
+	v.side(h, h.Blue, at+".blue")
+	v.side(h, h.Green, at+".green")
 	named := count(h.Service != "", h.Ingress != "", h.HTTPRoute != "")
 	switch {
 	case named > 1:
@@ -218,11 +225,14 @@ func (v *validator) entry(f *File, a Application, h Hostname, at string) {
 	case named == 0 && (h.Blue == nil || h.Green == nil):
 		v.problem(at, "nothing says where the sides answer for the name", "add service: NAME, ingress: NAME, httpRoute: NAME, or blue: and green: with target")
 	}
+	if h.Blue != nil && h.Green != nil && h.Blue.Target != "" && bare(h.Blue.Target) == bare(h.Green.Target) {
+		v.problem(at+".green.target", "it is blue's target too, so that moving the name would move nothing", "name what green's load balancer is called")
+	}
 	if h.Blue != nil && h.Blue.MakeRecord != "" {
 		v.problem(at+".blue.makeRecord", "blue's entry is where the name leads already", "take it out; green: {makeRecord: NAME} makes a name for green's")
 	}
 	if h.Green != nil && h.Green.MakeRecord != "" {
-		v.makeRecord(f, h, at+".green.makeRecord")
+		v.makeRecord(f, h, at+".green.makeRecord", made)
 	}
 	if !h.AtBackend() {
 		return
@@ -239,25 +249,6 @@ func (v *validator) entry(f *File, a Application, h Hostname, at string) {
 	}
 }
 
-// makeRecord judges the name that is to be made for green's entry.
-func (v *validator) makeRecord(f *File, h Hostname, at string) {
-	bare := func(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }
-	name := bare(h.Green.MakeRecord)
-	switch {
-	case h.Green.Target != "":
-		v.problem(at, "green's entry has a target, so it needs no record", "keep one of target and makeRecord")
-	case f.ZoneOf(name) == nil:
-		v.problem(at, h.Green.MakeRecord+" is in none of the zones", "choose a name in one of them")
-	}
-	for _, a := range f.Applications {
-		for _, other := range a.Hostnames {
-			if bare(other.Name) == name {
-				v.problem(at, h.Green.MakeRecord+" is a hostname that is moved itself", "choose a name that nobody uses")
-			}
-		}
-	}
-}
-
 // GreenNamespace is green's name of one of blue's namespaces.
 func (f *File) GreenNamespace(blue string) string {
 	if to, ok := f.Maps.Namespaces[blue]; ok {
@@ -268,14 +259,14 @@ func (f *File) GreenNamespace(blue string) string {
 
 // ZoneOf returns the zone with the longest name that holds a hostname, at label borders, or nil.
 func (f *File) ZoneOf(hostname string) *Zone {
-	name := strings.ToLower(strings.TrimSuffix(hostname, "."))
+	name := bare(hostname)
 	var best *Zone
 	for i := range f.Zones {
-		z := strings.ToLower(strings.TrimSuffix(f.Zones[i].Name, "."))
+		z := bare(f.Zones[i].Name)
 		if name != z && !strings.HasSuffix(name, "."+z) {
 			continue
 		}
-		if best == nil || len(z) > len(strings.TrimSuffix(best.Name, ".")) {
+		if best == nil || len(z) > len(bare(best.Name)) {
 			best = &f.Zones[i]
 		}
 	}
@@ -304,6 +295,15 @@ func (v *validator) times(f *File) {
 	floor := f.SoakFloor()
 	if f.Cutover.Soak != 0 && f.Cutover.Soak.D() < floor {
 		v.problem("cutover.soak", fmt.Sprintf("%s is less than 2 × TTL + floor = %s", f.Cutover.Soak, floor), "raise it, leave it out, or declare a rehearsal")
+	}
+	switch ttl := f.Cutover.TTL.D(); {
+	case ttl%time.Second != 0:
+		v.problem("cutover.ttl", fmt.Sprintf("%s is no number of whole seconds", f.Cutover.TTL), "a record's TTL is in seconds: 1s or more")
+	case ttl > longestTTL:
+		v.problem("cutover.ttl", fmt.Sprintf("%s is more than %s: going back would take as long", f.Cutover.TTL, Duration(longestTTL)), "lower it, or leave it out for 60s")
+	}
+	if d := f.Cutover.ClusterDomain; d != "" && len(validation.IsDNS1123Subdomain(strings.Trim(d, "."))) > 0 {
+		v.problem("cutover.clusterDomain", fmt.Sprintf("%q is not a domain", d), "write it as cluster.local")
 	}
 	if f.Retirement != nil && f.Retirement.Idle != 0 && f.Retirement.Idle.D() < f.IdleFloor() {
 		v.problem("retirement.idle", fmt.Sprintf("%s is less than the floor of %s", f.Retirement.Idle, f.IdleFloor()), "raise it, leave it out, or declare a rehearsal")

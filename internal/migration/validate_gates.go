@@ -42,7 +42,7 @@ func (v *validator) check(f *File, a *Application, c Check, at string) {
 
 func (v *validator) checkHostname(a *Application, name, at string) {
 	same := func(h Hostname) bool {
-		return strings.EqualFold(strings.TrimSuffix(h.Name, "."), strings.TrimSuffix(name, "."))
+		return bare(h.Name) == bare(name)
 	}
 	if name != "" && !slices.ContainsFunc(a.Hostnames, same) {
 		v.problem(at+".hostname", fmt.Sprintf("%s is none of the application's hostnames", name), "name one of them, or leave it out for the first")
@@ -147,6 +147,8 @@ func (v *validator) promServer(p promAccess, at string) {
 		v.problem(at+".url", "it is no http or https URL", "write it as https://prometheus.example.com")
 	} else if u.User != nil {
 		v.problem(at+".url", "it would hold a secret in clear", "use username: and password:, or token:")
+	} else if u.RawQuery != "" || u.Fragment != "" || strings.HasSuffix(strings.TrimSuffix(u.Path, "/"), "/api/v1") {
+		v.problem(at+".url", "it is more than the server's address", "write it without /api/v1 and without a question mark; what is asked stands under query")
 	}
 	v.secret(p.password, at+".password")
 	v.secret(p.token, at+".token")

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/labels"
 )
@@ -16,28 +17,67 @@ func (v *validator) retirement(f *File) {
 	}
 	v.brownOut(f)
 	for i, cidr := range f.Retirement.Ignore {
-		if _, err := netip.ParsePrefix(cidr); err != nil {
-			v.problem(fmt.Sprintf("retirement.ignore[%d]", i), fmt.Sprintf("%q is not a CIDR", cidr), "write it as 192.0.2.0/24")
-		}
+		v.ignored(cidr, fmt.Sprintf("retirement.ignore[%d]", i))
 	}
 	for i, log := range f.Retirement.AccessLogs {
-		v.accessLog(log, fmt.Sprintf("retirement.accessLogs[%d]", i))
+		at := fmt.Sprintf("retirement.accessLogs[%d]", i)
+		v.accessLog(log, at)
+		if slices.ContainsFunc(f.Retirement.AccessLogs[:i], func(b AccessLog) bool {
+			return b.Namespace == log.Namespace && b.Selector == log.Selector && b.Container == log.Container
+		}) {
+			v.problem(at, "the log of these pods is named above already", "name it once")
+		}
 	}
 	for i, q := range f.Retirement.Prometheus {
 		v.idleQuery(f.Retirement.Prometheus[:i], q, fmt.Sprintf("retirement.prometheus[%d]", i))
 	}
-	for i, name := range f.Retirement.Unlisted {
-		same := func(z Zone) bool {
-			return strings.EqualFold(strings.TrimSuffix(z.Name, "."), strings.TrimSuffix(name, "."))
-		}
-		if !slices.ContainsFunc(f.Zones, same) {
-			v.problem(fmt.Sprintf("retirement.unlisted[%d]", i), fmt.Sprintf("%s is none of the zones", name), "name one of them, or take it out")
-		}
+	v.unlisted(f)
+	if idle := f.Retirement.Idle.Or(f.IdleFloor()); f.Retirement.Interval.D() > idle {
+		v.problem("retirement.interval", fmt.Sprintf("%s is longer than the %s for which blue must be idle: nobody would look in between", f.Retirement.Interval, Duration(idle)), "lower it, or leave it out for 1m")
 	}
 	for i, ns := range f.Retirement.Delete.Namespaces {
-		if ns == "default" || strings.HasPrefix(ns, "kube-") {
-			v.problem(fmt.Sprintf("retirement.delete.namespaces[%d]", i), fmt.Sprintf("%s belongs to the cluster", ns), "name namespaces of applications only")
+		v.deleted(f, i, ns)
+	}
+}
+
+// deleted judges a namespace that is to be deleted as a whole.
+func (v *validator) deleted(f *File, i int, ns string) {
+	at := fmt.Sprintf("retirement.delete.namespaces[%d]", i)
+	switch {
+	case !v.namespace(ns, at):
+	case ns == "default" || strings.HasPrefix(ns, "kube-"):
+		v.problem(at, fmt.Sprintf("%s belongs to the cluster", ns), "name namespaces of applications only")
+	case slices.Contains(f.Retirement.Delete.Namespaces[:i], ns):
+		v.problem(at, ns+" is named twice", "name it once")
+	}
+}
+
+func (v *validator) unlisted(f *File) {
+	for i, name := range f.Retirement.Unlisted {
+		at := fmt.Sprintf("retirement.unlisted[%d]", i)
+		same := func(of string) bool { return bare(of) == bare(name) }
+		switch {
+		case !slices.ContainsFunc(f.Zones, func(z Zone) bool { return same(z.Name) }):
+			v.problem(at, fmt.Sprintf("%s is none of the zones", name), "name one of them, or take it out")
+		case slices.ContainsFunc(f.Retirement.Unlisted[:i], same):
+			v.problem(at, name+" is named twice", "name it once")
 		}
+	}
+}
+
+// The widest ranges of clients that may be ignored: what covers more would ignore users.
+const widest4, widest6 = 8, 16
+
+// ignored judges a range of addresses whose clients do not count.
+func (v *validator) ignored(cidr, at string) {
+	prefix, err := netip.ParsePrefix(cidr)
+	switch {
+	case err != nil:
+		v.problem(at, fmt.Sprintf("%q is not a CIDR", cidr), "write it as 192.0.2.0/24; one address is 192.0.2.7/32")
+	case prefix.Addr().Is4In6():
+		v.problem(at, cidr+" is an IPv4 range in the form of IPv6, and clients are told in that of IPv4", "write it as 192.0.2.0/24")
+	case prefix.Addr().Is4() && prefix.Bits() < widest4 || prefix.Addr().Is6() && prefix.Bits() < widest6:
+		v.problem(at, cidr+" covers so much that users would count for probes", fmt.Sprintf("name the addresses of probes and scanners: no range wider than /%d, or /%d of IPv6", widest4, widest6))
 	}
 }
 
@@ -46,6 +86,8 @@ func (v *validator) brownOut(f *File) {
 	b := f.Retirement.BrownOut
 	switch {
 	case b == nil:
+	case b.Skip != "" && strings.TrimSpace(b.Skip) == "":
+		v.problem(at+".skip", "it is the reason, and says none", "say why there is none: the certificate holds it")
 	case b.Skip != "" && (b.For != 0 || b.Internal):
 		v.problem(at, "it is skipped, so that nothing else of it has an effect", "take skip out, or the rest")
 	case b.For != 0 && b.For.D() < BrownOutFloor && f.Rehearsal == nil:
@@ -54,16 +96,26 @@ func (v *validator) brownOut(f *File) {
 }
 
 func (v *validator) accessLog(log AccessLog, at string) {
-	if _, err := labels.Parse(log.Selector); err != nil {
+	v.namespace(log.Namespace, at+".namespace")
+	selector, err := labels.Parse(log.Selector)
+	switch {
+	case err != nil:
 		v.problem(at+".selector", err.Error(), "write it as kubectl does: app.kubernetes.io/name=ingress-nginx")
+	case selector.Empty():
+		v.problem(at+".selector", "it is empty: every pod of the namespace would be read for a controller's", "write it as kubectl does: app.kubernetes.io/name=ingress-nginx")
 	}
 	switch {
+	case log.Fields != nil && log.Fields.Time == "":
+		v.problem(at+".fields.time", "it is empty: no request could be told to be later than another", "name the field of the time")
 	case log.Fields == nil && log.Format == "json":
 		v.problem(at+".fields", "nothing says which fields of the lines are the time and the host", "name them, or a controller as the format")
 	case log.Fields != nil && log.Fields.Host == "" && log.Fields.Backend == "":
 		v.problem(at+".fields", "neither host nor backend is named, so that no request could be told to be for a name that has moved", "name one of them")
 	}
 }
+
+// longestGap is for how long data may be missing at most: missing data is no idleness (C24).
+const longestGap = time.Hour
 
 func (v *validator) idleQuery(before []IdleQuery, q IdleQuery, at string) {
 	v.promServer(promAccess{q.URL, q.Username, q.Password, q.Token, q.Headers}, at)
@@ -80,7 +132,16 @@ func (v *validator) idleQuery(before []IdleQuery, q IdleQuery, at string) {
 			v.problem(at+"."+field, "it gives a number where there is no data, so that missing metrics would look like idleness", "take that out; where a counter is only made by its first request, say alive:")
 		}
 	}
+	if q.Alive != "" && strings.TrimSpace(q.Alive) == "" {
+		v.problem(at+".alive", "it is empty", "write a query in PromQL, as up{job=\"ingress\"}, or leave it out")
+	}
 	step, gap := q.Steps()
+	if step < time.Second {
+		v.problem(at+".step", fmt.Sprintf("%s is less than a second", step), "raise it, or leave it out for 1m")
+	}
+	if gap > longestGap {
+		v.problem(at+".gap", fmt.Sprintf("%s is more than %s: who comes in it would not be seen", gap, longestGap), "lower it, or leave it out for 5m")
+	}
 	if step <= 0 || gap < step {
 		v.problem(at+".gap", fmt.Sprintf("data may be missing for %s, and the points of an answer are %s apart", gap, step), "make gap at least as long as step")
 	}

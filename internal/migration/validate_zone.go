@@ -27,7 +27,7 @@ func (v *validator) zones(f *File) {
 	names := map[string]bool{}
 	for i, z := range f.Zones {
 		at := fmt.Sprintf("zones[%d]", i)
-		name := strings.ToLower(strings.TrimSuffix(z.Name, "."))
+		name := bare(z.Name)
 		if names[name] {
 			v.problem(at+".name", fmt.Sprintf("a second zone is called %q", z.Name), "names are used once")
 		}

@@ -105,6 +105,8 @@ func (w *walker) text(n ast.Node, t reflect.Type, field string) {
 	}
 	if err := v.UnmarshalText([]byte(s)); err != nil {
 		w.problem(n, field, err.Error(), "")
+	} else if d, isTime := v.(*Duration); isTime && *d == 0 {
+		w.problem(n, field, "it is no time at all", "raise it, or leave the field out for its default")
 	}
 }
 

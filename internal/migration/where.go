@@ -8,10 +8,10 @@ import (
 // Place says where the file speaks of something by its name: of a hostname, with or without its last dot, of an application, of
 // a check of one (`shop: check "page"`), of a zone, or of one of its own fields. It is empty for what the file does not name.
 func (d *Document) Place(what string) string {
-	name := strings.ToLower(strings.TrimSuffix(what, "."))
+	name := bare(what)
 	for i, a := range d.Applications {
 		for j, h := range a.Hostnames {
-			if strings.ToLower(strings.TrimSuffix(h.Name, ".")) == name {
+			if bare(h.Name) == name {
 				return d.place(fmt.Sprintf("applications[%d].hostnames[%d].name", i, j))
 			}
 		}
@@ -34,7 +34,7 @@ func (d *Document) Place(what string) string {
 		}
 	}
 	for i, z := range d.Zones {
-		if strings.ToLower(strings.TrimSuffix(z.Name, ".")) == name {
+		if bare(z.Name) == name {
 			return d.place(fmt.Sprintf("zones[%d].name", i))
 		}
 	}

@@ -132,6 +132,10 @@ func (v *validator) windows(f *File) {
 }
 
 func (v *validator) approvals(f *File) {
+	const gates = "it has an effect with approval: gates only"
+	if c := f.Cutover; c.ApprovalAfter != 0 && c.Approval != ApprovalGates && !slices.ContainsFunc(c.Waves, func(w Wave) bool { return w.Approval == ApprovalGates }) {
+		v.problem("cutover.approvalAfter", gates, "take it out, or write approval: gates")
+	}
 	seen := map[int]bool{}
 	for i, w := range f.Cutover.Waves {
 		at := fmt.Sprintf("cutover.waves[%d]", i)
@@ -139,6 +143,9 @@ func (v *validator) approvals(f *File) {
 			v.problem(at+".wave", fmt.Sprintf("wave %d stands here a second time", w.Wave), "keep one of them")
 		}
 		seen[w.Wave] = true
+		if need, _ := f.Cutover.ApprovalOf(w.Wave); w.ApprovalAfter != 0 && need != ApprovalGates {
+			v.problem(at+".approvalAfter", gates, "take it out, or write approval: gates")
+		}
 		if !slices.ContainsFunc(f.Applications, func(a Application) bool { return a.Wave == w.Wave }) {
 			v.problem(at+".wave", fmt.Sprintf("no application is in wave %d", w.Wave), "")
 		}
