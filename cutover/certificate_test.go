@@ -59,7 +59,10 @@ func TestC24_CertificateNeedsTheBrownOut(t *testing.T) {
 		change func(*cutover.CertifyOptions)
 		want   string
 	}{
-		"none":          {func(o *cutover.CertifyOptions) { o.BrownOut = nil }, "has not refused anybody"},
+		"none": {func(o *cutover.CertifyOptions) { o.BrownOut = nil }, "has not refused anybody"},
+		"none in a rehearsal that demands one": {func(o *cutover.CertifyOptions) {
+			o.BrownOut, o.Rehearsal = nil, &migration.Rehearsal{}
+		}, "has not refused anybody"},
 		"none demanded": {func(o *cutover.CertifyOptions) { o.BrownOut, o.RefusesFor = nil, 0 }, "has not refused anybody"},
 		"too short":     {func(o *cutover.CertifyOptions) { o.BrownOut.Began = o.BrownOut.Ended.Add(-9 * time.Minute) }, "refused for 9m0s, and 10m0s are demanded"},
 		"not seen":      {func(o *cutover.CertifyOptions) { o.BrownOut.Evidence[0].Use = cutover.Unseen }, "while blue refused: connections: unseen"},
@@ -101,22 +104,29 @@ func TestI10_CertificateNeedsEveryProof(t *testing.T) {
 		change func(*world, *cutover.CertifyOptions)
 		want   string
 	}{
-		"never watched":         {func(_ *world, o *cutover.CertifyOptions) { o.Idle = cutover.Idle{} }, "not shown to be idle"},
-		"not long enough":       {func(_ *world, o *cutover.CertifyOptions) { o.Idle.For = 71 * time.Hour }, "blue was idle for 71h"},
-		"twice a long TTL":      {func(_ *world, o *cutover.CertifyOptions) { o.OldTTL = 48 * time.Hour }, "blue was idle for 73h"},
-		"seen too long ago":     {func(_ *world, o *cutover.CertifyOptions) { o.Idle.Until = o.Idle.Until.Add(-2 * time.Hour) }, "watch it again"},
-		"no evidence":           {func(_ *world, o *cutover.CertifyOptions) { o.Idle.Evidence = nil }, "not shown to be idle"},
-		"evidence of a use":     {func(_ *world, o *cutover.CertifyOptions) { o.Idle.Evidence[0].Use = cutover.Unseen }, "unseen"},
-		"green fails":           {func(w *world, _ *cutover.CertifyOptions) { w.green.status.Store(http.StatusBadGateway) }, "does not pass its checks"},
-		"a look is missing":     {func(_ *world, o *cutover.CertifyOptions) { o.Samples = o.Samples[1:] }, "73 recorded looks"},
-		"a look was changed":    {func(_ *world, o *cutover.CertifyOptions) { o.Samples[3].Observations[0].Text = "other" }, "idleness was concluded from"},
-		"no checks":             {func(_ *world, o *cutover.CertifyOptions) { o.Applications[0].Checks = nil }, "there are none"},
-		"a bucket is missing":   {func(_ *world, o *cutover.CertifyOptions) { o.Data = nil }, "only 0 are proven equal"},
-		"differences":           {func(_ *world, o *cutover.CertifyOptions) { o.Data[0].Differences = 1 }, "1 differences"},
-		"data of before":        {func(_ *world, o *cutover.CertifyOptions) { o.Data[0].Frozen = o.Data[0].Verified.Add(time.Second) }, "after blue's last write"},
-		"no archive":            {func(_ *world, o *cutover.CertifyOptions) { o.Archive = cutover.ArchiveProof{} }, "no verified archive"},
-		"archive of before":     {func(_ *world, o *cutover.CertifyOptions) { o.Archive.Made = o.Frozen.Add(-time.Second) }, "before blue's last write"},
-		"clusters without name": {func(_ *world, o *cutover.CertifyOptions) { o.Blue.UID = "" }, "which clusters"},
+		"never watched":           {func(_ *world, o *cutover.CertifyOptions) { o.Idle = cutover.Idle{} }, "not shown to be idle"},
+		"not long enough":         {func(_ *world, o *cutover.CertifyOptions) { o.Idle.For = 71 * time.Hour }, "blue was idle for 71h"},
+		"twice a long TTL":        {func(_ *world, o *cutover.CertifyOptions) { o.OldTTL = 48 * time.Hour }, "blue was idle for 73h"},
+		"seen too long ago":       {func(_ *world, o *cutover.CertifyOptions) { o.Idle.Until = o.Idle.Until.Add(-2 * time.Hour) }, "watch it again"},
+		"no evidence":             {func(_ *world, o *cutover.CertifyOptions) { o.Idle.Evidence = nil }, "not shown to be idle"},
+		"evidence of a use":       {func(_ *world, o *cutover.CertifyOptions) { o.Idle.Evidence[0].Use = cutover.Unseen }, "unseen"},
+		"green fails":             {func(w *world, _ *cutover.CertifyOptions) { w.green.status.Store(http.StatusBadGateway) }, "does not pass its checks"},
+		"a look is missing":       {func(_ *world, o *cutover.CertifyOptions) { o.Samples = o.Samples[1:] }, "73 recorded looks"},
+		"a look was changed":      {func(_ *world, o *cutover.CertifyOptions) { o.Samples[3].Observations[0].Text = "other" }, "idleness was concluded from"},
+		"no checks":               {func(_ *world, o *cutover.CertifyOptions) { o.Applications[0].Checks = nil }, "there are none"},
+		"a bucket is missing":     {func(_ *world, o *cutover.CertifyOptions) { o.Data = nil }, "only 0 are proven equal"},
+		"differences":             {func(_ *world, o *cutover.CertifyOptions) { o.Data[0].Differences = 1 }, "1 differences"},
+		"data of before":          {func(_ *world, o *cutover.CertifyOptions) { o.Data[0].Frozen = o.Data[0].Verified.Add(time.Second) }, "after blue's last write"},
+		"no archive":              {func(_ *world, o *cutover.CertifyOptions) { o.Archive = cutover.ArchiveProof{} }, "no verified archive"},
+		"archive of before":       {func(_ *world, o *cutover.CertifyOptions) { o.Archive.Made = o.Frozen.Add(-time.Second) }, "before blue's last write"},
+		"a watch of other times":  {func(_ *world, o *cutover.CertifyOptions) { o.Idle.Since = o.Idle.Since.Add(time.Hour) }, "the recorded looks show blue quiet from"},
+		"a longer watch":          {func(_ *world, o *cutover.CertifyOptions) { o.Idle.For += time.Hour }, "the recorded looks show blue quiet from"},
+		"another number of looks": {func(_ *world, o *cutover.CertifyOptions) { o.Idle.Samples++ }, "idleness was concluded from 75"},
+		"data never proven":       {func(_ *world, o *cutover.CertifyOptions) { o.Data[0].Verified = time.Time{} }, "after blue's last write"},
+		"archive without hash":    {func(_ *world, o *cutover.CertifyOptions) { o.Archive.Hash = "" }, "no verified archive"},
+		"archive never verified":  {func(_ *world, o *cutover.CertifyOptions) { o.Archive.Verified = time.Time{} }, "no verified archive"},
+		"green without name":      {func(_ *world, o *cutover.CertifyOptions) { o.Green.UID = "" }, "which clusters"},
+		"clusters without name":   {func(_ *world, o *cutover.CertifyOptions) { o.Blue.UID = "" }, "which clusters"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -127,6 +137,43 @@ func TestI10_CertificateNeedsEveryProof(t *testing.T) {
 				t.Errorf("err = %v, want %q", err, tt.want)
 			}
 		})
+	}
+}
+
+// state is evidence of what stands somewhere at each look.
+type state struct{ *script }
+
+func (state) Coverage() cutover.Coverage { return cutover.State }
+
+// Of each source the certificate says what it covers: from its last use on, how often it was looked at and in vain, and the largest gap.
+func TestC24_TheCertificateSaysWhatEachSourceCovers(t *testing.T) {
+	c := clock.NewFake(hour(0))
+	quiet, gone := look{use: cutover.Quiet}, look{err: errors.New("no answer")}
+	var samples []cutover.Sample
+	opts := idleOptions(c, &script{name: "log", clock: c, reach: true, looks: []look{quiet, {use: cutover.Used}, quiet, gone}},
+		state{&script{name: "names", clock: c, reach: true, looks: []look{quiet, quiet, quiet, quiet, gone}}}, &script{name: "flows", clock: c})
+	opts.Record = func(s cutover.Sample) error {
+		samples = append(samples, s)
+		return nil
+	}
+	idle, err := cutover.WatchIdle(t.Context(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sources, _, err := idle.Sources(samples)
+	if err != nil {
+		t.Fatal(err)
+	}
+	minute := func(n int) time.Time { return hour(0).Add(time.Duration(n) * time.Minute) }
+	for i, want := range []cutover.Source{
+		{Coverage: cutover.Whole, From: minute(1), Looks: 10, Unseen: 1},
+		{Coverage: cutover.State, From: minute(0), Looks: 11, Unseen: 1, LargestGap: 2 * time.Minute, GapAt: minute(5)},
+		{Coverage: cutover.Sampled, From: minute(0), Looks: 12, LargestGap: time.Minute, GapAt: minute(1)},
+	} {
+		got := sources[i]
+		if got.Coverage != want.Coverage || !got.From.Equal(want.From) || !got.Until.Equal(minute(11)) || got.Looks != want.Looks || got.Unseen != want.Unseen || got.LargestGap != want.LargestGap || !got.GapAt.Equal(want.GapAt) {
+			t.Errorf("%s: %+v, want %+v", got.Name, got, want)
+		}
 	}
 }
 
@@ -189,22 +236,24 @@ func TestI10_CertificateHoldsOnlyForWhatItCertifies(t *testing.T) {
 		blue      kube.Identity
 		at        time.Time
 		change    func(*cutover.Certificate)
-		ok        bool
+		want      string
 	}{
-		{"as it is", "move", blue, now, func(*cutover.Certificate) {}, true},
-		{"another migration", "other", blue, now, func(*cutover.Certificate) {}, false},
-		{"another cluster", "move", kube.Identity{UID: "g"}, now, func(*cutover.Certificate) {}, false},
-		{"too old", "move", blue, now.Add(25 * time.Hour), func(*cutover.Certificate) {}, false},
-		{"changed", "move", blue, now, func(c *cutover.Certificate) { c.Idle.For *= 2 }, false},
-		{"from the future", "move", blue, now.Add(-time.Hour), func(*cutover.Certificate) {}, false},
+		{"as it is", "move", blue, now, func(*cutover.Certificate) {}, ""},
+		{"another migration", "other", blue, now, func(*cutover.Certificate) {}, `of the migration "move"`},
+		{"another cluster", "move", kube.Identity{UID: "g"}, now, func(*cutover.Certificate) {}, "it certifies the cluster b, and blue is g"},
+		{"too old", "move", blue, now.Add(25 * time.Hour), func(*cutover.Certificate) {}, "the proof is too old"},
+		{"changed", "move", blue, now, func(c *cutover.Certificate) { c.Idle.For *= 2 }, "was changed after it was made"},
+		{"from the future", "move", blue, now.Add(-time.Hour), func(*cutover.Certificate) {}, "the proof is too old"},
+		{"another form", "move", blue, now, func(c *cutover.Certificate) { c.Format = 1 }, "the certificate has format 1"},
+		{"no cluster", "move", kube.Identity{}, now, func(c *cutover.Certificate) { c.Blue.UID = "" }, "it certifies the cluster , and blue is "},
 	} {
 		var c cutover.Certificate
 		if err := json.Unmarshal(raw, &c); err != nil {
 			t.Fatal(err)
 		}
 		tt.change(&c)
-		if err := c.Valid(tt.migration, tt.blue, tt.at); (err == nil) != tt.ok {
-			t.Errorf("%s: err = %v", tt.name, err)
+		if err := c.Valid(tt.migration, tt.blue, tt.at); (err == nil) != (tt.want == "") || err != nil && !contains(err.Error(), tt.want) {
+			t.Errorf("%s: err = %v, want %q", tt.name, err, tt.want)
 		}
 	}
 	if page := cert.Markdown(); contains(page, "Rehearsal") || !contains(page, cert.Hash) {

@@ -104,11 +104,12 @@ func (a AccessLogEvidence) Collect(ctx context.Context, last Observation) (Obser
 			if err != nil {
 				return Observation{}, err
 			}
-			if gone {
+			if gone { // which is said once: what it has from now on is new
+				is.Last = time.Time{}
 				obs.lose("the log of pod %s was rotated: lines that nobody had read may be gone", pod.Name)
 			}
 		}
-		counts := known || len(last.State) > 0 // all that is new in a pod that is new came since the last look
+		counts := len(last.State) > 0 // all that is new, in a pod that is new too, came since the last look
 		if err := a.read(ctx, pod, &is, counts, &all); err != nil {
 			return Observation{}, err
 		}

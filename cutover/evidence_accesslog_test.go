@@ -23,7 +23,7 @@ func logSince(lines []string, query url.Values) string {
 		stamp, _, _ := strings.Cut(line, " ")
 		at, err := time.Parse(time.RFC3339Nano, stamp)
 		since, sinceErr := time.Parse(time.RFC3339, query.Get("sinceTime"))
-		if err == nil && (sinceErr != nil || !at.Before(since)) {
+		if err != nil || sinceErr != nil || !at.Before(since) {
 			out.WriteString(line + "\n")
 		}
 	}
@@ -66,7 +66,13 @@ func (r *logRig) restart(pod string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.logs[pod] = nil
-	r.pods[pod].Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "controller", RestartCount: 1}}
+	r.pods[pod].Status.ContainerStatuses = append([]corev1.ContainerStatus{{Name: "controller", RestartCount: 1}}, r.pods[pod].Status.ContainerStatuses...)
+}
+
+func (r *logRig) sidecar(pod string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.pods[pod].Status.ContainerStatuses = append(r.pods[pod].Status.ContainerStatuses, corev1.ContainerStatus{Name: "sidecar", RestartCount: 3})
 }
 
 func (r *logRig) evidence(t *testing.T) (cutover.AccessLogEvidence, *clock.Fake) {
@@ -89,25 +95,31 @@ func TestC24_ARequestInAnAccessLogIsAUse(t *testing.T) {
 		name  string
 		setup func()
 		want  cutover.Use
-		reach bool // the look reaches back to the last one
+		reach bool // the look reaches back to the last one, or
+		lost  string
 	}{
-		{"the first look: what came before it is none", func() { r.pod("one", "u1", ""); r.asked("one", "198.51.100.7", "shop.example.org") }, cutover.Quiet, false},
-		{"nothing new", func() {}, cutover.Quiet, true},
-		{"a request", func() { r.asked("one", "198.51.100.7", "Shop.example.org:443") }, cutover.Used, true},
-		{"which counts once", func() {}, cutover.Quiet, true},
-		{"a probe", func() { r.asked("one", "192.0.2.9", "shop.example.org") }, cutover.Quiet, true},
-		{"another name", func() { r.asked("one", "198.51.100.7", "other.example.org") }, cutover.Quiet, true},
-		{"a name that ends like it", func() { r.asked("one", "198.51.100.7", "my-shop.example.org") }, cutover.Quiet, true},
+		{"the first look: what came before it is none", func() { r.pod("one", "u1", ""); r.asked("one", "198.51.100.7", "shop.example.org") }, cutover.Quiet, false, ""},
+		{"nothing new", func() {}, cutover.Quiet, true, ""},
+		{"a request", func() { r.asked("one", "198.51.100.7", "Shop.example.org:443") }, cutover.Used, true, ""},
+		{"which counts once", func() {}, cutover.Quiet, true, ""},
+		{"a probe", func() { r.asked("one", "192.0.2.9", "shop.example.org") }, cutover.Quiet, true, ""},
+		{"another name", func() { r.asked("one", "198.51.100.7", "other.example.org") }, cutover.Quiet, true, ""},
+		{"a name that ends like it", func() { r.asked("one", "198.51.100.7", "my-shop.example.org") }, cutover.Quiet, true, ""},
 		{"the controller itself", func() {
 			r.write("one", "[2026-11-22 10:11:12.000][1][info][main] [source/server/server.cc:978] all dependencies initialized")
-		}, cutover.Quiet, true},
-		{"a client that nobody told of", func() { r.asked("one", "-", "shop.example.org") }, cutover.Used, true},
-		{"a new pod", func() { r.pod("two", "u2", ""); r.asked("two", "198.51.100.7", "other.example.org") }, cutover.Quiet, true},
-		{"a new pod that was asked before it was looked at", func() { r.pod("three", "u3", ""); r.asked("three", "198.51.100.7", "shop.example.org") }, cutover.Used, true},
-		{"a log that was cut off", func() { r.rotate("one"); r.asked("one", "198.51.100.7", "other.example.org") }, cutover.Quiet, false},
-		{"a log that was cut off and has nothing new", func() { r.rotate("two") }, cutover.Quiet, false},
-		{"a controller that began again", func() { r.restart("one"); r.asked("one", "198.51.100.7", "other.example.org") }, cutover.Quiet, false},
-		{"a pod less", func() { r.drop("three") }, cutover.Quiet, false},
+		}, cutover.Quiet, true, ""},
+		{"a client that nobody told of", func() { r.asked("one", "-", "shop.example.org") }, cutover.Used, true, ""},
+		{"a new pod", func() { r.pod("two", "u2", ""); r.asked("two", "198.51.100.7", "other.example.org") }, cutover.Quiet, true, ""},
+		{"a new pod that was asked before it was looked at", func() { r.pod("three", "u3", ""); r.asked("three", "198.51.100.7", "shop.example.org") }, cutover.Used, true, ""},
+		{"a log that was cut off", func() { r.rotate("one"); r.asked("one", "198.51.100.7", "other.example.org") }, cutover.Quiet, false, "the log of pod one was rotated"},
+		{"a log that was cut off and has nothing new", func() { r.rotate("two") }, cutover.Quiet, false, "the log of pod two was rotated"},
+		{"which is said once", func() {}, cutover.Quiet, true, ""},
+		{"its first line after that", func() { r.asked("two", "198.51.100.7", "shop.example.org") }, cutover.Used, true, ""},
+		{"a controller that began again", func() { r.restart("one"); r.asked("one", "198.51.100.7", "other.example.org") }, cutover.Quiet, false, "pod one began again"},
+		{"one that began again and logs nothing", func() { r.restart("two") }, cutover.Quiet, false, "pod two began again"},
+		{"which is said once too", func() {}, cutover.Quiet, true, ""},
+		{"another container of the pod began again", func() { r.sidecar("one") }, cutover.Quiet, true, ""},
+		{"a pod less", func() { r.drop("three") }, cutover.Quiet, false, "the pod with uid u3 is gone"},
 	} {
 		step.setup()
 		if err := c.Sleep(t.Context(), time.Minute); err != nil {
@@ -122,6 +134,9 @@ func TestC24_ARequestInAnAccessLogIsAUse(t *testing.T) {
 		}
 		if reach := !last.At.IsZero() && obs.From.Equal(last.At); reach != step.reach {
 			t.Errorf("%s: reaches back to %s, last look at %s; want %t", step.name, obs.From, last.At, step.reach)
+		}
+		if !strings.HasPrefix(obs.Lost, step.lost) || (step.lost == "") != (obs.Lost == "") {
+			t.Errorf("%s: lost %q, want %q", step.name, obs.Lost, step.lost)
 		}
 		last = obs
 	}
@@ -181,7 +196,7 @@ func TestC24_ALogWithoutHostsIsJudgedByItsBackends(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for backend, want := range map[string]cutover.Use{"other-web-80": cutover.Quiet, "": cutover.Quiet, "upstream-default-backend": cutover.Quiet, "shop-web-80": cutover.Used} {
+	for backend, want := range map[string]cutover.Use{"other-web-80": cutover.Quiet, "": cutover.Quiet, "upstream-default-backend": cutover.Quiet, "shop-crossfade-front-80": cutover.Quiet, "shop-web-80": cutover.Used} {
 		r.write("one", line(backend))
 		if last, err = evidence.Collect(t.Context(), last); err != nil || last.Use != want {
 			t.Errorf("%q: %s, %v, want %s: %s", backend, last.Use, err, want, last.Text)
@@ -203,6 +218,11 @@ func TestI08_AnAccessLogThatSaysNothingIsNoEvidence(t *testing.T) {
 			r.asked("one", "-", "x.test")
 			r.write("one", `[2026-11-22T10:11:12Z] "GET /ca`)
 		},
+		"a line without its time": func(r *logRig) {
+			r.pod("one", "u1", "")
+			r.asked("one", "-", "x.test")
+			r.logs["one"] = append(r.logs["one"], "unable to retrieve container logs")
+		},
 		"a line without end": func(r *logRig) {
 			r.pod("one", "u1", "")
 			r.asked("one", "-", "x.test")
@@ -219,5 +239,29 @@ func TestI08_AnAccessLogThatSaysNothingIsNoEvidence(t *testing.T) {
 				t.Errorf("it says %s: %s", obs.Use, obs.Text)
 			}
 		})
+	}
+}
+
+// Where a log tells both, the host counts and not the backend; fields of the user's own are read by their names.
+func TestC24_ALogOfJSONIsJudgedByItsHosts(t *testing.T) {
+	a, client := startAPI(t)
+	r := newLogRig(a)
+	evidence, _ := r.evidence(t)
+	evidence.Kube, evidence.Log.Format = client, "json"
+	evidence.Log.Fields = &migration.AccessLogFields{Time: "t", Host: "name", Backend: "to"}
+	ask := func(host string) {
+		r.write("one", fmt.Sprintf(`{"t":"2026-11-22T10:11:12Z","name":%q,"to":"shop-web-80"}`, host))
+	}
+	r.pod("one", "u1", "")
+	ask("other.example.org")
+	last, err := evidence.Collect(t.Context(), cutover.Observation{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for host, want := range map[string]cutover.Use{"other.example.org": cutover.Quiet, "shop.example.org": cutover.Used, "": cutover.Used} {
+		ask(host)
+		if last, err = evidence.Collect(t.Context(), last); err != nil || last.Use != want {
+			t.Errorf("%q: %s, %v, want %s", host, last.Use, err, want)
+		}
 	}
 }

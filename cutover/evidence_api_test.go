@@ -37,6 +37,7 @@ type api struct {
 	// services of all namespaces, which it may not let one list
 	services   []corev1.Service
 	noServices bool
+	broken     bool // pods answer 503
 	client     *kube.Client
 }
 
@@ -66,6 +67,9 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		reply(w, corev1.ServiceList{TypeMeta: typ("ServiceList"), Items: a.services})
 	case strings.Contains(r.URL.Path, "/proxy/"):
 		name, _, _ := strings.Cut(parts[5], ":")
+		if a.broken {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
 		_, _ = w.Write([]byte(a.counts[name]))
 	case strings.HasSuffix(r.URL.Path, "/log") && a.logs != nil:
 		_, _ = w.Write([]byte(logSince(a.logs[parts[5]], r.URL.Query())))
@@ -206,12 +210,14 @@ func TestC24_PodsOfTheMigrationAreNotCounted(t *testing.T) {
 
 func TestI08_CounterThatSaysNothingIsNoEvidence(t *testing.T) {
 	for name, setup := range map[string]func(*api){
-		"no pods":     func(*api) {},
-		"no JSON":     func(a *api) { a.pod("one", "u1", "hello") },
-		"no field":    func(a *api) { a.pod("one", "u1", `{"served":1}`) },
-		"null":        func(a *api) { a.pod("one", "u1", `{"requests":null}`) },
-		"a text":      func(a *api) { a.pod("one", "u1", `{"requests":"many"}`) },
-		"not running": func(a *api) { a.pod("one", "u1", `{"requests":1}`); a.pods["one"].Status.Phase = corev1.PodPending },
+		"no pods":           func(*api) {},
+		"no health":         func(a *api) { a.pod("one", "u1", `{"requests":1}`); a.broken = true },
+		"no JSON":           func(a *api) { a.pod("one", "u1", "hello") },
+		"no field":          func(a *api) { a.pod("one", "u1", `{"served":1}`) },
+		"less than nothing": func(a *api) { a.pod("one", "u1", `{"requests":-1}`) },
+		"null":              func(a *api) { a.pod("one", "u1", `{"requests":null}`) },
+		"a text":            func(a *api) { a.pod("one", "u1", `{"requests":"many"}`) },
+		"not running":       func(a *api) { a.pod("one", "u1", `{"requests":1}`); a.pods["one"].Status.Phase = corev1.PodPending },
 	} {
 		t.Run(name, func(t *testing.T) {
 			a, client := startAPI(t)
