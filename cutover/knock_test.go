@@ -181,35 +181,45 @@ func TestC24_AKnockSaysWhatItIs(t *testing.T) {
 	}
 }
 
-// A process that dies with any record of its knocks leaves nothing that the next brown-out, or the last look, takes for a client.
+// A process that dies with any record of its knocks, written or not, leaves nothing that the next brown-out, or the last look, takes for a
+// client.
 func brownOutThatDiedWhileItKnocked(t *testing.T, w frontWorld) {
-	died := errors.New("it died")
 	for die := 1; die <= 3; die++ { // the knock, what became of it, and the first look
-		opts, _, samples := w.knocking(t, func(bool) {})
-		record, n := opts.Record, 0
-		opts.Record = func(s cutover.Sample) error {
-			if n++; n == die {
-				return errors.Join(died, record(s))
-			}
+		for _, written := range []bool{false, true} {
+			brownOutThatDied(t, w, die, written)
+		}
+	}
+}
+
+func brownOutThatDied(t *testing.T, w frontWorld, die int, written bool) {
+	died := errors.New("it died")
+	opts, _, samples := w.knocking(t, func(bool) {})
+	record, n := opts.Record, 0
+	opts.Record = func(s cutover.Sample) error {
+		if n++; n != die {
 			return record(s)
 		}
-		before := w.specs(t, opts.Applications[0].Namespace)
-		p := w.planned(t, opts)
-		if err := cutover.MakeBrownOut(t.Context(), p, &plan.MemoryRecorder{}, opts); !errors.Is(err, died) {
-			t.Fatalf("record %d: err = %v", die, err)
+		if !written {
+			return died
 		}
-		if err := cutover.EndBrownOut(t.Context(), p, &plan.MemoryRecorder{}, opts.Options); err != nil {
-			t.Fatal(err)
-		}
-		w.asBefore(t, opts.Applications[0].Namespace, before)
-		opts.Record, opts.Previous = record, *samples
-		if _, err := cutover.ApplyBrownOut(t.Context(), w.planned(t, opts), &plan.MemoryRecorder{}, opts); err != nil {
-			t.Errorf("died at record %d, and again: %v", die, err)
-		}
-		s, err := cutover.LookAgain(t.Context(), cutover.IdleOptions{Options: opts.Options, Evidence: opts.Evidence, Previous: *samples})
-		if err != nil || s.Observations[0].Use != cutover.Quiet {
-			t.Errorf("died at record %d: the last look: %+v, %v", die, s.Observations, err)
-		}
+		return errors.Join(died, record(s))
+	}
+	before := w.specs(t, opts.Applications[0].Namespace)
+	p := w.planned(t, opts)
+	if err := cutover.MakeBrownOut(t.Context(), p, &plan.MemoryRecorder{}, opts); !errors.Is(err, died) {
+		t.Fatalf("record %d: err = %v", die, err)
+	}
+	if err := cutover.EndBrownOut(t.Context(), p, &plan.MemoryRecorder{}, opts.Options); err != nil {
+		t.Fatal(err)
+	}
+	w.asBefore(t, opts.Applications[0].Namespace, before)
+	opts.Record, opts.Previous = record, *samples
+	if _, err := cutover.ApplyBrownOut(t.Context(), w.planned(t, opts), &plan.MemoryRecorder{}, opts); err != nil {
+		t.Errorf("died at record %d (written: %t), and again: %v", die, written, err)
+	}
+	s, err := cutover.LookAgain(t.Context(), cutover.IdleOptions{Options: opts.Options, Evidence: opts.Evidence, Previous: *samples})
+	if err != nil || s.Observations[0].Use != cutover.Quiet {
+		t.Errorf("died at record %d (written: %t): the last look: %+v, %v", die, written, s.Observations, err)
 	}
 }
 
