@@ -67,6 +67,10 @@ func judgeShares(ctx context.Context, opts Options, found *Inspection) error {
 func judgeShare(key waveInZone, changed int, size zoneSize, allowed int, found *Inspection) {
 	what := fmt.Sprintf("zone %s, wave %d", key.zone, key.wave)
 	switch {
+	case size.unknown != "" && allowed < 100:
+		// A zone that cannot be listed cannot be judged, and that is no good news (I8).
+		found.refuse(what, fmt.Sprintf("it moves %d records at once, and how large a part of the zone that is cannot be known: %s", changed, size.unknown),
+			"let the key transfer or read the whole zone, spread the applications over more waves, or allow any part (cutover.maxShare: 100)")
 	case size.unknown != "":
 		found.warn(what, fmt.Sprintf("it moves %d records at once, and how large a part of the zone that is cannot be known: %s", changed, size.unknown))
 	case size.sets >= brakeLeast && changed*100 > size.sets*allowed:

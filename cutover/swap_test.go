@@ -260,28 +260,40 @@ type noOutcome struct {
 
 func (n noOutcome) Succeed(string, string, json.RawMessage) error { return n.err }
 
-// One wave is one application at a time: a plan holds no other application's names (C23).
+// One wave is one application at a time: of several that are fenced together, the plan of each moves its own name alone, and before its
+// soak is over no other's has moved (C23).
 func TestC23_OneApplicationAtATime(t *testing.T) {
 	w := newWorld(t)
-	other := w.opts.Applications[0]
-	other.Name = "bandit"
-	other.Hostnames = []migration.Hostname{other.Hostnames[0]}
-	other.Hostnames[0].Name = "bandit.apps.test"
-	w.opts.Applications = append(w.opts.Applications, other)
-	if err := w.zone.Put(cname("bandit.apps.test.", 300, "blue.lb.test.")); err != nil {
-		t.Fatal(err)
-	}
-	opts := w.swapOptions(w.lowered(t))
-	p, err := cutover.PlanSwap(t.Context(), opts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := cutover.ApplySwap(t.Context(), p, w.rec, opts); err != nil {
-		t.Fatal(err)
-	}
-	set, err := w.zone.Lookup(t.Context(), "bandit.apps.test.", "CNAME")
-	if err != nil || set.Data[0] != "blue.lb.test." {
-		t.Errorf("the other application's name holds %+v, %v", set, err)
+	w.fill(t, 0, [4]int{1, 1, 1, 1})
+	held := w.lowered(t)
+	for i, app := range w.opts.Applications {
+		opts := cutover.SwapOptions{Options: w.opts, App: app.Name, Held: held.Of(app.Name)}
+		p, err := cutover.PlanSwap(t.Context(), opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range p.Changes {
+			if c.App != app.Name {
+				t.Errorf("the plan of %s changes %s of %s", app.Name, c.Target, c.App)
+			}
+		}
+		swapped, err := cutover.ApplySwap(t.Context(), p, w.rec, opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		soak := cutover.SoakOptions{Options: w.opts, App: app.Name, Moved: swapped.Names}
+		if p, err = cutover.PlanSoak(t.Context(), soak); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := cutover.ApplySoak(t.Context(), p, w.rec, soak); err != nil {
+			t.Fatal(err)
+		}
+		for k, other := range w.opts.Applications {
+			set := w.at(t, other.Hostnames[0].Name, "CNAME")
+			if atGreen := set.Data[0] == "green.lb.test."; atGreen != (k <= i) {
+				t.Errorf("after the turn of %s the name of %s holds %v", app.Name, other.Name, set.Data)
+			}
+		}
 	}
 }
 
