@@ -301,6 +301,30 @@ func TestC21_RequestsAreSplitByTheWeightsOfAnHTTPRoute(t *testing.T) {
 	})
 	t.Run("a stale writer", func(t *testing.T) { staleSplitIsRefused(t, client) })
 	t.Run("green's address changes", func(t *testing.T) { addressIsFollowed(t, client) })
+	t.Run("green's address changes in the soak", func(t *testing.T) {
+		w, namespace := weightWorld(t, client, shopRoute)
+		p, _, err := w.step(t, w.lowered(t), 0, 20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		const other = "240.0.0.1"
+		w.names.addresses["green.lb.test."] = other
+		soaking := cutover.SoakOptions{Options: w.opts, App: "shop", Shifts: []*plan.Plan{p}}
+		sp, err := cutover.PlanSoak(t.Context(), soaking)
+		if err != nil || sp.Err() != nil {
+			t.Fatal(err, sp.Err())
+		}
+		if _, err := cutover.ApplySoak(t.Context(), sp, w.rec, soaking); err == nil {
+			t.Error("nobody answers at green's new address, and the soak passes")
+		}
+		list, err := client.Typed.CoreV1().Services(namespace).List(t.Context(), metav1.ListOptions{})
+		if err != nil || len(list.Items) != 1 {
+			t.Fatalf("%v, %v", list, err)
+		}
+		if got := addressesOf(t.Context(), client, namespace, list.Items[0].Name); len(got) != 1 || got[0] != other {
+			t.Errorf("blue's entry sends to %v", got)
+		}
+	})
 	t.Run("refusals", func(t *testing.T) { routesThatAreNotSplit(t, client) })
 }
 
