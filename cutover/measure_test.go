@@ -46,4 +46,13 @@ func TestC21_ASmallShareIsNotTakenForNone(t *testing.T) {
 	if silent.doubt() == "" {
 		t.Error("a server that says nothing passes")
 	}
+	for _, green := range []int{67, 0} { // of one server alone; the share of all together fits
+		other := 27 - (green-27)/2
+		one := Measured{Wanted: 40, Points: 20, Percent: 40, Blue: 120, Green: 81, Servers: []ServerShare{
+			{Blue: 67 - green, Green: green}, {Blue: 67 - other, Green: other}, {Blue: 67 - other, Green: other},
+		}}
+		if one.doubt() == "" {
+			t.Errorf("a server that leads %d of 67 answers to green passes for 40 ± 20", green)
+		}
+	}
 }

@@ -200,6 +200,9 @@ func TestC21_AShareThatIsNotSeenDoesNotPass(t *testing.T) {
 		"silence": {func(w *world) {
 			w.names.askFails = func(addr string) bool { return addr == server(2).String() }
 		}, "gave 0 answers"},
+		"no authority": {func(w *world) {
+			w.names.lame = func(addr string) bool { return addr == server(2).String() }
+		}, "gave 0 answers"},
 		"one server lags": {func(w *world) {
 			w.names.askBlue = func(addr string) bool { return addr == server(3).String() }
 		}, "than the others"},

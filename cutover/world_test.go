@@ -107,6 +107,8 @@ type fakeNames struct {
 	// askFails and askBlue say which server answers no single question, and which has not heard of green; drawn counts answers.
 	askFails, askBlue func(addr string) bool
 	drawn             int
+	// lame says which server answers single questions without authority.
+	lame func(addr string) bool
 	// resolve stands in for resolvers where it is set.
 	resolve func(name, typ string) (dnsx.Answer, error)
 }
@@ -231,7 +233,7 @@ func (f *fakeNames) Ask(ctx context.Context, addr netip.AddrPort, name, typ stri
 	if f.askFails != nil && f.askFails(addr.String()) {
 		return dnsx.Answer{}, errors.New("no answer")
 	}
-	answer := dnsx.Answer{Rcode: "NOERROR", Authoritative: true}
+	answer := dnsx.Answer{Rcode: "NOERROR", Authoritative: f.lame == nil || !f.lame(addr.String())}
 	if f.resolve != nil && recurse && f.addresses[name] == "" {
 		return f.resolve(name, typ)
 	}
