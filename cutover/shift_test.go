@@ -347,3 +347,21 @@ func TestC21_WeightsOnlyWhereTheProviderHasThem(t *testing.T) {
 		t.Errorf("the turn takes %s: %s, %v", length, text, err)
 	}
 }
+
+// TestC21_AStepWhosePlanIsOldIsRefused: the name has another share by now than the plan was made for, and than it is to leave.
+func TestC21_AStepWhosePlanIsOldIsRefused(t *testing.T) {
+	w, _ := weighWorld(t, nil)
+	held := w.lowered(t)
+	old, _, err := w.step(t, held, 0, 5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := w.step(t, held, 5, 25); err != nil {
+		t.Fatal(err)
+	}
+	var moved *plan.MovedError
+	_, err = cutover.ApplyShift(t.Context(), old, &plan.MemoryRecorder{}, w.shiftOptions(held, 0, 5))
+	if !errors.As(err, &moved) || !strings.Contains(moved.What, "share of green at "+shopName) || moved.Was != "0 of 100" {
+		t.Errorf("err = %v", err)
+	}
+}
