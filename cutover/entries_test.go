@@ -82,9 +82,18 @@ spec: {type: NodePort, selector: {app: web}, ports: [{port: 80}]}`)[0]
 	if e := entryOf(t, client, ns, migration.Hostname{Name: "shop.apps.test", Service: svc.GetName(), Port: 80}); fmt.Sprint(e.Addresses) != "[192.0.2.12]" {
 		t.Errorf("with externalTrafficPolicy Local: %+v", e)
 	}
-	limited := kubetest.As(t, client, "nobody-sees-nodes")
-	if _, err := limited.Typed.CoreV1().Nodes().List(t.Context(), metav1.ListOptions{}); err == nil {
-		t.Error("the account may list nodes, so nothing is shown of one that may not")
+}
+
+// Where the nodes may not be listed, or none is ready, a node port is no entry, and why is said.
+func TestANodePortWithoutNodesIsNoEntry(t *testing.T) {
+	h := migration.Hostname{Name: "shop.apps.test", Service: "web", Port: 80}
+	a, client := startAPI(t)
+	if e := entryOf(t, client, "demo", h); e.Missing != "no node that is ready answers for Service demo/web" || e.Nodes {
+		t.Errorf("none is ready: %+v", e)
+	}
+	a.noNodes = true
+	if e := entryOf(t, client, "demo", h); e.Missing != "Service demo/web is of type NodePort, and this account may not list the nodes" || e.Nodes {
+		t.Errorf("they may not be listed: %+v", e)
 	}
 }
 

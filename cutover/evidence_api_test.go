@@ -37,6 +37,7 @@ type api struct {
 	// services of all namespaces, which it may not let one list
 	services   []corev1.Service
 	noServices bool
+	noNodes    bool
 	broken     bool // pods answer 503
 	client     *kube.Client
 }
@@ -59,6 +60,14 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer a.mu.Unlock()
 	parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
 	switch {
+	case r.URL.Path == "/api/v1/nodes" && a.noNodes:
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusForbidden)
+		_ = json.NewEncoder(w).Encode(metav1.Status{TypeMeta: typ("Status"), Status: metav1.StatusFailure, Reason: metav1.StatusReasonForbidden, Code: http.StatusForbidden})
+	case r.URL.Path == "/api/v1/namespaces/demo/services/web":
+		reply(w, corev1.Service{TypeMeta: typ("Service"), ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: "web"}, Spec: corev1.ServiceSpec{
+			Type: corev1.ServiceTypeNodePort, ClusterIPs: []string{"10.96.0.7"}, Ports: []corev1.ServicePort{{Port: 80, NodePort: 30080}},
+		}})
 	case r.URL.Path == "/api/v1/nodes":
 		reply(w, corev1.NodeList{TypeMeta: typ("NodeList"), Items: []corev1.Node{{ObjectMeta: metav1.ObjectMeta{Name: "n1"}}}})
 	case r.URL.Path == "/api/v1/services" && a.noServices:
@@ -201,6 +210,14 @@ func TestC24_PodsOfTheMigrationAreNotCounted(t *testing.T) {
 	last, err := evidence.Collect(t.Context(), cutover.Observation{})
 	if err != nil {
 		t.Fatal(err)
+	}
+	// A counter may be of other pods than the application's.
+	a.pod("proxy", "u3", `{"requests":1}`)
+	a.pods["proxy"].Labels["app"] = "proxy"
+	of := evidence
+	of.App.Requests = &migration.Counter{Pods: migration.PodEndpoint{Selector: "app=proxy", Port: 8080, Path: "/requests"}, Field: "requests"}
+	if obs, err := of.Collect(t.Context(), cutover.Observation{}); err != nil || !contains(obs.Text, "1 pods count 1 requests") {
+		t.Errorf("of other pods: %+v, %v", obs, err)
 	}
 	a.drop("ours")
 	if obs, err := evidence.Collect(t.Context(), last); err != nil || obs.Lost != "" || !contains(obs.Text, "1 pods count 100 requests") {
