@@ -244,13 +244,6 @@ func (m *Migration) approveByGates(ctx context.Context, wave int, hash string, a
 // approveWaves notes the approvals that an operator gives. One that would be given for what is not planned yet is refused.
 func (m *Migration) approveWaves(waves []int) error {
 	for _, wave := range waves {
-		if len(m.appsOf(wave)) == 0 {
-			var known []string
-			for _, t := range m.turns() {
-				known = append(known, fmt.Sprint(t.wave))
-			}
-			return &UnknownError{Kind: "wave", Name: fmt.Sprint(wave), Known: "the migration file has " + strings.Join(slices.Compact(known), ", ")}
-		}
 		if !m.journal.Stage("ttl").Finished {
 			return &RefusedError{Stage: fmt.Sprintf("wave/%d", wave), Refusals: []plan.Refusal{{
 				What: fmt.Sprintf("--approve %d", wave), Why: "the warm phase is not done, so that nobody can know what would be approved", Mend: "let `crossfade run` come to the wave first",

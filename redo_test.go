@@ -111,3 +111,14 @@ func TestWhatAForgottenPlanOfTTLsDidIsKnown(t *testing.T) {
 	finishes(t, m, "return-ttl")
 	known()
 }
+
+// A wave that the file does not have is said by a dry run as well.
+func TestAWaveThatIsNotThereIsNotApproved(t *testing.T) {
+	m := Inspect(load(t, kinds), Options{})
+	for _, wave := range []int{0, -1, 99} {
+		var unknown *UnknownError
+		if _, err := m.Plan(t.Context(), RunOptions{Approve: []int{wave}}); !errors.As(err, &unknown) || unknown.Kind != "wave" {
+			t.Errorf("wave %d: %v", wave, err)
+		}
+	}
+}
