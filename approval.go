@@ -241,8 +241,25 @@ func (m *Migration) approveByGates(ctx context.Context, wave int, hash string, a
 	return m.approve(wave, hash, m.opts.Actor, fmt.Sprintf("approval: gates: all checks of %s of wave %d passed for %s", cli.Count(count, "application"), before, after))
 }
 
+// checkWaves refuses waves that the file does not have.
+func (m *Migration) checkWaves(waves []int) error {
+	for _, wave := range waves {
+		if len(m.appsOf(wave)) == 0 {
+			var known []string
+			for _, t := range m.turns() {
+				known = append(known, fmt.Sprint(t.wave))
+			}
+			return &UnknownError{Kind: "wave", Name: fmt.Sprint(wave), Known: "the migration file has " + strings.Join(slices.Compact(known), ", ")}
+		}
+	}
+	return nil
+}
+
 // approveWaves notes the approvals that an operator gives. One that would be given for what is not planned yet is refused.
 func (m *Migration) approveWaves(waves []int) error {
+	if err := m.checkWaves(waves); err != nil {
+		return err
+	}
 	for _, wave := range waves {
 		if !m.journal.Stage("ttl").Finished {
 			return &RefusedError{Stage: fmt.Sprintf("wave/%d", wave), Refusals: []plan.Refusal{{

@@ -241,14 +241,8 @@ func (m *Migration) checkNames(opts RunOptions) error {
 	if opts.Redo != "" && !slices.ContainsFunc(stages, func(s stage) bool { return s.name == opts.Redo }) {
 		return &UnknownError{Kind: "stage", Name: opts.Redo, Known: "status lists them"}
 	}
-	for _, wave := range opts.Approve {
-		if len(m.appsOf(wave)) == 0 {
-			var known []string
-			for _, t := range m.turns() {
-				known = append(known, fmt.Sprint(t.wave))
-			}
-			return &UnknownError{Kind: "wave", Name: fmt.Sprint(wave), Known: "the migration file has " + strings.Join(slices.Compact(known), ", ")}
-		}
+	if err := m.checkWaves(opts.Approve); err != nil {
+		return err
 	}
 	for _, name := range opts.Names {
 		if opts.Verb == "sync" {
