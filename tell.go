@@ -49,8 +49,9 @@ func (m *Migration) notify(ctx context.Context) {
 	}
 	var due []notify.Message
 	taken := map[string]bool{}
+	stages := m.pipeline() // it reads the journal, so not while that is viewed
 	m.journal.View(func(log *journal.Log) {
-		due = m.eventsOf(log)
+		due = m.eventsOf(log, stages)
 		for _, raw := range log.Noted(noteTold) {
 			var t told
 			if json.Unmarshal(raw, &t) == nil {
@@ -153,8 +154,7 @@ func (m *Migration) told(ctx context.Context) {
 }
 
 // eventsOf are the events of a journal, oldest first.
-func (m *Migration) eventsOf(log *journal.Log) []notify.Message {
-	stages := m.pipeline()
+func (m *Migration) eventsOf(log *journal.Log, stages []stage) []notify.Message {
 	left := map[string]bool{}
 	for _, s := range stages {
 		left[s.name] = true

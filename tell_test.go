@@ -85,7 +85,8 @@ func TestEventsAreToldUntilTheyAreTaken(t *testing.T) {
 		}
 	}
 	var first []notify.Message
-	m.journal.View(func(log *journal.Log) { first = m.eventsOf(log) })
+	stages := m.pipeline()
+	m.journal.View(func(log *journal.Log) { first = m.eventsOf(log, stages) })
 	m.notify(t.Context())
 	m.told(t.Context())
 	if len(m.warnings) != 3 || !strings.Contains(m.warnings[0].Text, "the next run tries again") || strings.Contains(m.warnings[0].Text, "hidden-path") {
