@@ -2,7 +2,9 @@ package crossfade
 
 import (
 	"errors"
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/crossfade-project/crossfade/internal/migration"
@@ -34,5 +36,39 @@ func TestAnothersJournalIsRefused(t *testing.T) {
 	}
 	if err := again.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A copy of the working folder on the same machine is no way round the lease of a run that goes on; a run that was killed is gone on
+// with in its own folder at once.
+func TestACopyOfTheStateDirectoryWaitsForTheLease(t *testing.T) {
+	file := load(t, strings.Replace(named, "directory: state", "directory: state, url: "+filepath.Join(t.TempDir(), "kept"), 1))
+	opts := Options{OpenBucket: inMemory(t)}
+	killed := openedWith(t, file, opts)
+	if err := killed.begin(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := killed.journal.Close(); err != nil { // its lock is free; its lease stays
+		t.Fatal(err)
+	}
+	again, err := Open(file, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := again.begin(t.Context()); err != nil {
+		t.Errorf("the same directory after a kill: %v", err)
+	}
+	copied := *file
+	copied.Dir = t.TempDir()
+	if err := os.CopyFS(copied.StateDir(), os.DirFS(file.StateDir())); err != nil {
+		t.Fatal(err)
+	}
+	second := openedWith(t, &copied, opts)
+	var held *LeaseHeldError
+	if err := second.begin(t.Context()); !errors.As(err, &held) {
+		t.Errorf("a copy beside a run that goes on: %v", err)
+	}
+	if err := again.Close(); err != nil {
+		t.Error(err)
 	}
 }

@@ -91,3 +91,33 @@ func TestHolderIsKnownWithoutTakingTheLock(t *testing.T) {
 		t.Errorf("the directory was %q and is %q", id, again.ID())
 	}
 }
+
+// A directory keeps its name when it is moved; a copy of it, beside or in its place, is another, although all its files are the same.
+func TestACopyOfADirectoryIsNotThatDirectory(t *testing.T) {
+	root := t.TempDir()
+	dir, copied, moved := filepath.Join(root, "state"), filepath.Join(root, "copy"), filepath.Join(root, "moved")
+	j, err := journal.Open(dir, journal.Options{Actor: "ann@desk"})
+	must(t, err)
+	id := j.ID()
+	must(t, j.Close())
+	named := func(dir string) string {
+		got, err := journal.Identity(dir)
+		must(t, err)
+		return got
+	}
+	if got := named(dir); got != id {
+		t.Errorf("it says %q where its holder says %q", got, id)
+	}
+	must(t, os.CopyFS(copied, os.DirFS(dir)))
+	if got := named(copied); got == id {
+		t.Errorf("the copy has the name of what it was copied from, %q", got)
+	}
+	must(t, os.Rename(dir, moved))
+	if got := named(moved); got != id {
+		t.Errorf("the directory was %q and is %q behind its move", id, got)
+	}
+	must(t, os.Rename(copied, dir))
+	if got := named(dir); got == id {
+		t.Errorf("a copy in the place of the directory has its name %q", got)
+	}
+}

@@ -6,7 +6,7 @@
 //	                     │ holder killed                       │ somebody else has it, or it cannot be renewed in time
 //	                     │                                     └──> lost: Check fails, the journal takes no more records
 //	                     ├ the same state directory: Take at once, since its file lock proves that the holder is gone
-//	                     └ another machine: refused until it has run out, then Take
+//	                     └ another machine, or a copy of the directory: refused until it has run out, then Take
 //
 // Every write is conditional on what was seen last, so that of two who try one wins. A holder whose lease has run out while it
 // could not be renewed (a laptop that slept) asks again: if nobody has taken it in the meantime, it is still the holder.

@@ -10,7 +10,7 @@ import (
 // Holder is who holds a lease, as it stands in its place.
 type Holder struct {
 	Migration string `json:"migration"`
-	// State is the random name of the holder's state directory.
+	// State is the name of the holder's state directory: two have the same only where they share one file lock.
 	State string    `json:"state"`
 	Actor string    `json:"actor"` // user@host
 	Host  string    `json:"host"`
