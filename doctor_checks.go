@@ -244,7 +244,7 @@ func (m *Migration) nameChecks(s *facts) []check {
 		for _, n := range p.Notes {
 			f.note("%s: %s", n.What, n.Text)
 		}
-		f.say("each is one swappable record, and leads to blue")
+		f.say("each is one swappable record, and leads to blue, or to green where this migration has moved it")
 	}}}
 	for _, a := range m.file.Applications {
 		if len(a.Hostnames) > 0 {

@@ -140,7 +140,7 @@ func (m *Migration) hasNames() bool {
 	return len(m.file.Zones) > 0 || slices.ContainsFunc(m.file.Applications, func(a migration.Application) bool { return len(a.Hostnames) > 0 })
 }
 
-// lookAtZones asks everything of the names that reading can tell.
+// lookAtZones asks everything of the names that reading can tell. Names that the journal has moved must lead to green.
 func (m *Migration) lookAtZones(ctx context.Context, p *plan.Plan, oneCluster bool) {
 	if !m.hasNames() {
 		return
@@ -150,9 +150,12 @@ func (m *Migration) lookAtZones(ctx context.Context, p *plan.Plan, oneCluster bo
 		p.Refuse("zones", err.Error(), "correct zones and their secrets")
 		return
 	}
-	found, err := cutover.Inspect(ctx, cutover.InspectOptions{
-		Options: opts, WithoutGreen: true, OneCluster: oneCluster, IngressClasses: m.file.Maps.IngressClasses,
-	})
+	inspect := cutover.InspectOptions{Options: opts, WithoutGreen: true, OneCluster: oneCluster, IngressClasses: m.file.Maps.IngressClasses}
+	if inspect.Moved, inspect.Moving, err = m.movedApps(); err != nil {
+		p.Refuse("zones", err.Error(), "correct what is said of the state directory first: it tells which names have moved")
+		return
+	}
+	found, err := cutover.Inspect(ctx, inspect)
 	if apierrors.IsForbidden(err) {
 		p.Refuse("zones", err.Error(), "give the account its rights: crossfade doctor --rbac prints them")
 		return
@@ -163,6 +166,22 @@ func (m *Migration) lookAtZones(ctx context.Context, p *plan.Plan, oneCluster bo
 	}
 	p.Refusals = append(p.Refusals, found.Refusals...)
 	p.Notes = append(p.Notes, found.Notes...)
+}
+
+// movedApps are the applications whose names the journal says to be on green, and those whose swap has begun and not ended.
+func (m *Migration) movedApps() (moved, moving []string, err error) {
+	for _, a := range m.file.Applications {
+		swap, err := m.known("swap/" + a.Name)
+		switch {
+		case err != nil:
+			return nil, nil, err
+		case swap.Finished:
+			moved = append(moved, a.Name)
+		case swap.Plan != "":
+			moving = append(moving, a.Name)
+		}
+	}
+	return moved, moving, nil
 }
 
 // zone opens a zone's driver, once.

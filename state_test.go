@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -71,4 +72,25 @@ func TestACopyOfTheStateDirectoryWaitsForTheLease(t *testing.T) {
 	if err := again.Close(); err != nil {
 		t.Error(err)
 	}
+}
+
+// Which names must be on green is known from the journal, also to those who only look: until they are, and after they came back, none.
+func TestTheJournalTellsWhichNamesHaveMoved(t *testing.T) {
+	file := load(t, named)
+	m := opened(t, file)
+	says := func(want ...string) {
+		t.Helper()
+		moved, moving, err := Inspect(file, Options{}).movedApps()
+		if err != nil || len(moving) > 0 || !slices.Equal(moved, want) {
+			t.Errorf("moved %v, moving %v, %v; want %v", moved, moving, err, want)
+		}
+	}
+	finishes(t, m, "freeze/one")
+	says()
+	finishes(t, m, "swap/one")
+	says("one")
+	if err := m.journal.Reset("swap/one", "it went back"); err != nil {
+		t.Fatal(err)
+	}
+	says()
 }

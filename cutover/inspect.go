@@ -60,6 +60,9 @@ type InspectOptions struct {
 	Options
 	// WithoutGreen judges no entry of green but what the file and blue say of it: before the restore there is none.
 	WithoutGreen bool
+	// Moved are the applications whose names a swap of this migration has led to green and nothing led back; Moving are those whose swap
+	// was begun and has not ended.
+	Moved, Moving []string
 	// OneCluster says that blue and green are namespaces of one cluster.
 	OneCluster bool
 	// IngressClasses maps blue's classes to green's, as the file does.
@@ -126,6 +129,10 @@ func (f *Inspection) look(ctx context.Context, opts InspectOptions, app migratio
 			continue
 		}
 		judgeName(*state, opts, f)
+		if slices.Contains(opts.Moved, app.Name) || slices.Contains(opts.Moving, app.Name) {
+			f.Names = append(f.Names, *state) // what follows is asked before a swap
+			continue
+		}
 		judgeAround(ctx, *state, opts, f)
 		if err := judgeMarker(ctx, *state, opts.Options, f); err != nil {
 			return err
@@ -311,6 +318,13 @@ func judgeName(s NameState, opts InspectOptions, found *Inspection) {
 	if s.Proxied {
 		found.warn(s.Hostname, proxiedNote)
 	}
+	switch {
+	case slices.Contains(opts.Moving, s.App) && (leadsTo(s, s.Blue) || leadsTo(s, s.Green)):
+		return
+	case slices.Contains(opts.Moved, s.App):
+		judgeMoved(s, found)
+		return
+	}
 	judgeBlue(s, found)
 	if opts.WithoutGreen {
 		judgeDeclared(s, opts, found)
@@ -329,6 +343,18 @@ func judgeBlue(s NameState, found *Inspection) {
 		found.refuse(s.Hostname, fmt.Sprintf("it leads to green already (%s)", describe(s.Records)), "is green the side that serves now? Then blue and green are exchanged in the file. If not, point the name at blue; a name that has moved already is taken out of the file; where this very migration moved it, its state directory is another one or lost: put it back")
 	default:
 		found.refuse(s.Hostname, fmt.Sprintf("it leads to %s, and blue's entry is %s (%s)", describe(s.Records), s.Blue, s.Blue.Source), "only names that lead to blue are moved: correct the record, or name blue's entry for the hostname")
+	}
+}
+
+// judgeMoved demands that a name which this migration has moved leads to green.
+func judgeMoved(s NameState, found *Inspection) {
+	switch {
+	case !s.Green.known():
+		found.refuse(s.Hostname, "it was moved to green, and green's entry is not known any more: "+s.Green.Missing, "see what became of green's Service or Ingress: clients are led there")
+	case leadsTo(s, s.Green):
+	default:
+		found.refuse(s.Hostname, fmt.Sprintf("this migration has moved it to green (%s), and it leads to %s", s.Green, describe(s.Records)),
+			fmt.Sprintf("somebody has changed its record since: find out who and why, before anything else; `crossfade rollback %s` says what going back finds", s.App))
 	}
 }
 
