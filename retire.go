@@ -174,11 +174,23 @@ func (m *Migration) refuseCertificate(log *journal.Log, cert cutover.Certificate
 func (m *Migration) retirement(cert cutover.Certificate, confirmed string) []stage {
 	return []stage{
 		withStep(m, stage{name: "retire", title: "delete what the file names of blue"},
-			func(context.Context) (provision.DestroyOptions, error) {
+			func(ctx context.Context) (provision.DestroyOptions, error) {
 				opts, err := m.provisionOptions("retire")
+				if err != nil {
+					return provision.DestroyOptions{}, err
+				}
+				reader, err := m.openArchive(ctx)
+				if err != nil {
+					return provision.DestroyOptions{}, err
+				}
+				archived := map[string]bool{}
+				for _, e := range reader.Index().Entries {
+					archived[e.ID()] = true
+				}
 				return provision.DestroyOptions{
-					Options: opts, Delete: m.file.Retirement.Delete.Namespaces, Certificate: provision.Certificate{Hash: cert.Hash, Typed: confirmed},
-				}, err
+					Options: opts, Delete: m.file.Retirement.Delete.Namespaces, Archived: archived,
+					Certificate: provision.Certificate{Hash: cert.Hash, Typed: confirmed},
+				}, nil
 			},
 			provision.PlanDestroy, provision.Destroy),
 		withStep(m, stage{name: "restore-ttl", title: "give the names their TTLs back, and their fences up"},

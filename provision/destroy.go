@@ -29,6 +29,8 @@ type DestroyOptions struct {
 	Certificate Certificate
 	// Delete names the namespaces, as the migration file does.
 	Delete []string
+	// Archived holds what the archive has of blue, as "group/Kind/namespace/name". A namespace that runs anything else is not deleted.
+	Archived map[string]bool
 	// Limit is how long a namespace may take to go. Default 10m.
 	Limit time.Duration
 }
@@ -69,7 +71,7 @@ func (o DestroyOptions) withDefaults() (DestroyOptions, error) {
 
 // PlanDestroy plans the end of blue's namespaces: the volumes that their claims are bound to are kept (K25), then each
 // namespace is deleted. Cluster-scoped objects stay, and finalizers are nobody's here to take away. It refuses namespaces
-// of the platform, and any that green uses.
+// of the platform, any that green uses, and any in which something runs that has not moved.
 func PlanDestroy(ctx context.Context, opts DestroyOptions) (*plan.Plan, error) {
 	opts, err := opts.withDefaults()
 	if err != nil {
@@ -141,6 +143,18 @@ func doom(ctx context.Context, opts DestroyOptions, p *plan.Plan, name string, o
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read namespace %s: %w", name, err)
+	}
+	if ns.DeletionTimestamp != nil {
+		return ns, nil
+	}
+	foreign, err := strangers(ctx, opts, name)
+	if err != nil {
+		return nil, err
+	}
+	if len(foreign) > 0 {
+		p.Refuse("namespace "+name, "the archive does not hold "+strings.Join(foreign, ", ")+": it runs there since the last export, and would be lost",
+			"move it to another namespace, or delete it by hand")
+		return nil, nil
 	}
 	return ns, nil
 }
@@ -246,6 +260,13 @@ func remove(ctx context.Context, opts DestroyOptions, c plan.Change, data delete
 			if policy := pv.Spec.PersistentVolumeReclaimPolicy; policy != corev1.PersistentVolumeReclaimRetain {
 				return outcome{}, &plan.MovedError{Change: c.ID, What: "reclaim policy of PersistentVolume " + pv.Name, Was: string(corev1.PersistentVolumeReclaimRetain), Now: string(policy)}
 			}
+		}
+		foreign, err := strangers(ctx, opts, data.Name)
+		if err != nil {
+			return outcome{}, err
+		}
+		if len(foreign) > 0 {
+			return outcome{}, &plan.MovedError{Change: c.ID, What: "workloads that did not move in namespace " + data.Name, Was: "none", Now: strings.Join(foreign, ", ")}
 		}
 		err = at.Delete(ctx, data.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &ns.UID}})
 		if err != nil && !apierrors.IsNotFound(err) {

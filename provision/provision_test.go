@@ -261,6 +261,39 @@ func TestK25_VolumesAreKeptAndClusterScopedObjectsStay(t *testing.T) {
 	}
 }
 
+// TestI03_WhatDidNotMoveIsNotDeletedWithANamespace: neither when the plan is made, nor when it came after the plan.
+func TestI03_WhatDidNotMoveIsNotDeletedWithANamespace(t *testing.T) {
+	c, blue, opts := destroyOptions(t)
+	const web = `
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: %s}
+spec: {replicas: 1, selector: {matchLabels: {app: w}}, template: {metadata: {labels: {app: w}}, spec: {containers: [{name: c, image: i}]}}}`
+	pod := func(name, more string) string {
+		return "apiVersion: v1\nkind: Pod\nmetadata: {name: " + name + more + "}\nspec: {containers: [{name: c, image: i}]}"
+	}
+	kubetest.Apply(t, c, blue, fmt.Sprintf(web, "web"))
+	kubetest.Apply(t, c, blue, pod("of-operator", ", ownerReferences: [{apiVersion: example.org/v1, kind: Db, name: db, uid: u, controller: true}]"))
+	kubetest.Apply(t, c, blue, pod("of-crossfade", ", labels: {"+kube.LabelMigration+": "+opts.Migration+"}"))
+	opts.Archived = map[string]bool{"apps/Deployment/" + blue + "/web": true, "example.org/Db/" + blue + "/db": true}
+	p, err := provision.PlanDestroy(t.Context(), opts)
+	if err != nil || p.Err() != nil {
+		t.Fatalf("with what has moved: %v, %v", p.Err(), err)
+	}
+	kubetest.Apply(t, c, blue, fmt.Sprintf(web, "late"))
+	kubetest.Apply(t, c, blue, pod("debug", ""))
+	if _, err := provision.Destroy(t.Context(), p, &plan.MemoryRecorder{}, opts); !errors.Is(err, plan.ErrMoved) || !strings.Contains(err.Error(), "Deployment late, Pod debug") {
+		t.Errorf("what came after the plan gives %v, want ErrMoved", err)
+	}
+	if namespace(t, c, blue).DeletionTimestamp != nil {
+		t.Error("it is being deleted")
+	}
+	if p, err = provision.PlanDestroy(t.Context(), opts); err != nil || len(p.Changes) > 0 {
+		t.Fatalf("planned %+v, %v", p, err)
+	}
+	refused(t, p, "the archive does not hold Deployment late, Pod debug")
+}
+
 func TestK25_ANamespaceThatHangsIsExplainedAndKeepsItsFinalizers(t *testing.T) {
 	c, blue, opts := destroyOptions(t)
 	kubetest.Apply(t, c, blue, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: held, finalizers: [example.org/waits]}")

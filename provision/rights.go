@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -78,6 +79,14 @@ func DestroyRights(namespaces []string, volumes []*unstructured.Unstructured) []
 	rights := []kube.Right{
 		{Side: blue, Resource: "namespaces", Verbs: []string{"get", "delete"}, Names: namespaces, Why: "retire: the namespaces that the file names are deleted"},
 		{Side: blue, Resource: "persistentvolumes", Verbs: []string{"list"}, Why: whyVolumes},
+	}
+	for _, ns := range namespaces {
+		for _, gk := range workloads() {
+			rights = append(rights, kube.Right{
+				Side: blue, Namespace: ns, Group: gk.Group, Resource: strings.ToLower(gk.Kind) + "s", Verbs: []string{"list"},
+				Why: "retire: nothing that has not moved runs in the namespaces that are deleted",
+			})
+		}
 	}
 	for _, pv := range volumes {
 		claim, _, _ := unstructured.NestedString(pv.Object, "spec", "claimRef", "namespace")

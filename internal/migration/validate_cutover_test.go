@@ -117,6 +117,7 @@ func TestValuesOfACutoverThatNobodyCanMean(t *testing.T) {
 		{"RETIREMENT=retirement: {delete: {namespaces: ['']}}", "retirement.delete.namespaces[0]", "no namespace can be called"},
 		{"RETIREMENT=retirement: {delete: {namespaces: [shop, shop]}}", "retirement.delete.namespaces[1]", "is named twice"},
 		{"RETIREMENT=retirement: {delete: {namespaces: [kube-system]}}", "retirement.delete.namespaces[0]", "belongs to the cluster"},
+		{"RETIREMENT=retirement: {delete: {namespaces: [shop, other]}}", "retirement.delete.namespaces[1]", "no application of this file moves out of other"},
 	} {
 		values := map[string]string{"HOSTS": "      - {name: a.example.com, service: s}"}
 		for part := range strings.SplitSeq(tt.set, "|") {

@@ -49,6 +49,8 @@ func (v *validator) deleted(f *File, i int, ns string) {
 		v.problem(at, fmt.Sprintf("%s belongs to the cluster", ns), "name namespaces of applications only")
 	case slices.Contains(f.Retirement.Delete.Namespaces[:i], ns):
 		v.problem(at, ns+" is named twice", "name it once")
+	case !slices.ContainsFunc(f.Applications, func(a Application) bool { return a.Namespace == ns }):
+		v.problem(at, "no application of this file moves out of "+ns+": what is in it is somebody else's", "name the namespace of an application of this file, or take it out")
 	}
 }
 
