@@ -65,7 +65,7 @@ func New(world *trial.World, opts Options) *Killer {
 }
 
 func (k *Killer) trial(ctx context.Context) (*trial.Trial, error) {
-	return k.world.New(ctx, k.name(), trial.Places{})
+	return k.world.NewWithOldHosts(ctx, k.name())
 }
 
 func (k *Killer) cutover(ctx context.Context) (*trial.Trial, error) {

@@ -24,6 +24,8 @@ type form struct {
 	hosts []hostOf
 	// foreign are records that no migration may touch.
 	foreign func(*Trial) []dnsx.Record
+	// oldHosts says that one application forwards, and that blue is browned out.
+	oldHosts bool
 	// write adds to the trial's folder.
 	write func(*Trial) error
 }

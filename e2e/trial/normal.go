@@ -22,6 +22,7 @@ import (
 //	node ports of the trial                                               each trial has another
 //	the trial's name, also in what follows from it                        each trial has another
 //	content hashes of our annotation, tokens of fences                    follow from names, or are random
+//	the hash in the name of what stands in front of blue                  follows from addresses and ports
 //	status, but for that of Deployments, Jobs, Services, Namespaces       written by controllers as often as they like
 //	kinds that controllers derive: see derived                            follow from what is compared
 
@@ -90,6 +91,7 @@ func keep(obj *unstructured.Unstructured, status map[string]any, fields ...strin
 
 var (
 	anyUUID = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
+	front   = regexp.MustCompile(`(crossfade-(?:forwarder|brown-out)[a-z0-9-]*)-[0-9a-f]{8}\b`)
 	anyTime = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)`)
 )
 
@@ -98,6 +100,7 @@ func (t *Trial) anonymous(text string) string {
 	text = strings.ReplaceAll(text, t.Name, "TRIAL")
 	text = strings.ReplaceAll(text, strconv.Itoa(t.nodePort), "NODEPORT")
 	text = strings.ReplaceAll(text, strconv.Itoa(t.Web.Port), "PORT")
+	text = front.ReplaceAllString(text, "$1-HASH")
 	text = anyUUID.ReplaceAllString(text, "UID")
 	return anyTime.ReplaceAllString(text, "TIME")
 }

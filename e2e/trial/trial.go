@@ -7,6 +7,8 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -23,6 +25,7 @@ import (
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/s3"
 	"github.com/crossfade-project/crossfade/e2e/rig/standin"
 	"github.com/crossfade-project/crossfade/internal/dnsx"
+	"github.com/crossfade-project/crossfade/internal/kube"
 )
 
 //go:embed testdata/*.yaml
@@ -54,6 +57,13 @@ func (w *World) New(ctx context.Context, name string, at Places) (*Trial, error)
 	return w.make(ctx, name, at, whole())
 }
 
+// NewWithOldHosts makes a trial in which blue passes on to green, and refuses everybody before it is certified to be idle.
+func (w *World) NewWithOldHosts(ctx context.Context, name string) (*Trial, error) {
+	of := whole()
+	of.oldHosts = true
+	return w.make(ctx, name, Places{}, of)
+}
+
 func (w *World) make(ctx context.Context, name string, at Places, of form) (_ *Trial, err error) {
 	own := w.Places()
 	t := &Trial{Name: name, Dir: filepath.Join(w.Dir, "trials", name), Program: w.Program, world: w, form: of, nodePort: w.nodePort()}
@@ -69,6 +79,7 @@ func (w *World) make(ctx context.Context, name string, at Places, of form) (_ *T
 	if t.Web, err = standin.NewWeb(); err != nil {
 		return nil, err
 	}
+	t.Web.Behind = t.behind
 	if err := t.write(); err != nil {
 		return nil, err
 	}
@@ -84,13 +95,29 @@ func (w *World) make(ctx context.Context, name string, at Places, of form) (_ *T
 	return t, group.Wait()
 }
 
+// behind plays what stands behind the Service of blue that a hostname names: its own pods, or pods of the migration's that count who
+// comes, and pass on to green or break off.
+func (t *Trial) behind(in *http.Request) (side string) {
+	name, _, _ := strings.Cut(in.Host, ".")
+	svc, err := t.world.Blue.Client.Typed.CoreV1().Services(t.Name).Get(in.Context(), name, metav1.GetOptions{})
+	if err != nil || svc.Spec.Selector[kube.LabelFront] == "" {
+		return "blue"
+	}
+	front := svc.Spec.Selector[kube.LabelFront]
+	t.world.Blue.Pods.Stragglers.Knock(t.Name, front, netip.MustParseAddr("192.0.2.5"))
+	if strings.HasPrefix(front, "crossfade-brown-out-") {
+		return ""
+	}
+	return "green"
+}
+
 // values are what the templates of a trial may use.
 func (t *Trial) values() map[string]any {
 	return map[string]any{
 		"Name": t.Name, "Jobs": t.Name + "-jobs", "Tasks": t.Name + "-tasks", "Dir": t.Dir, "Zone": strings.TrimSuffix(Zone, "."), "Targets": strings.TrimSuffix(Targets, "."),
 		"Store": "http://" + t.Places.Store, "Primary": t.Places.Primary, "Secondary": t.Places.Secondary, "Resolver": t.Places.Resolver,
 		"BlueIP": t.Web.At["blue"], "GreenIP": t.Web.At["green"], "Port": t.Web.Port, "NodePort": t.nodePort,
-		"Apps": t.form.apps, "Hosts": t.hosts(),
+		"Apps": t.form.apps, "Hosts": t.hosts(), "OldHosts": t.form.oldHosts,
 	}
 }
 

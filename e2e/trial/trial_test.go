@@ -55,7 +55,7 @@ func TestFingerprintsAreEqualWhereWorldsAre(t *testing.T) {
 	for i, name := range []string{"trial-one", "trial-two"} {
 		group.Go(func() error {
 			var err error
-			if trials[i], err = w.New(gctx, name, Places{}); err != nil {
+			if trials[i], err = w.NewWithOldHosts(gctx, name); err != nil {
 				return err
 			}
 			if first[i], err = trials[i].Blue(gctx); err != nil {

@@ -25,7 +25,7 @@ const portFront = "20000"
 // Stragglers are addresses from which somebody comes to the pods in front, by namespace.
 type Stragglers struct {
 	mu   sync.Mutex
-	list map[string][]straggler
+	list map[string][]*straggler
 	// counting are namespaces in whose pods one more comes with each reading.
 	counting map[string]bool
 	// asked is how often each pod was asked for its counts.
@@ -36,16 +36,29 @@ type straggler struct {
 	from netip.Addr
 	// after is how often a pod's counts must have been read before it comes.
 	after int
+	// front is the Deployment to whose pods it comes, once; empty: to all, again and again.
+	front string
+	// came is when it came, as the pod's counts first told it.
+	came time.Time
 }
 
 // Come lets somebody come to the first way of every pod in front in a namespace, once its counts were read so often.
 func (s *Stragglers) Come(namespace string, from netip.Addr, after int) {
+	s.add(namespace, &straggler{from: from, after: after})
+}
+
+// Knock lets somebody come once, and now, to the pods of one Deployment in front.
+func (s *Stragglers) Knock(namespace, front string, from netip.Addr) {
+	s.add(namespace, &straggler{from: from, front: front})
+}
+
+func (s *Stragglers) add(namespace string, one *straggler) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.list == nil {
-		s.list = map[string][]straggler{}
+		s.list = map[string][]*straggler{}
 	}
-	s.list[namespace] = append(s.list[namespace], straggler{from, after})
+	s.list[namespace] = append(s.list[namespace], one)
 }
 
 // Counting lets one more come to the pods in front of a namespace each time that their counts are read.
@@ -122,15 +135,19 @@ func (s *Stragglers) count(pod *corev1.Pod, way *forwarder.WayCounts, at clock.C
 		way.Connections += int64(s.asked[string(pod.UID)])
 	}
 	for _, one := range s.list[pod.Namespace] {
-		if s.asked[string(pod.UID)] <= one.after {
+		if s.asked[string(pod.UID)] <= one.after || one.front != "" && one.front != pod.Labels[kube.LabelFront] {
 			continue
 		}
 		way.Connections++
 		now := at.Now().UTC().Truncate(time.Second)
+		if one.came.IsZero() || one.front == "" {
+			one.came = now
+		}
 		if i := slices.IndexFunc(way.Clients, func(c forwarder.Client) bool { return c.Address == one.from }); i >= 0 {
 			way.Clients[i].Connections++
+			way.Clients[i].Last = one.came
 			continue
 		}
-		way.Clients = append(way.Clients, forwarder.Client{Address: one.from, Connections: 1, First: now, Last: now})
+		way.Clients = append(way.Clients, forwarder.Client{Address: one.from, Connections: 1, First: one.came, Last: one.came})
 	}
 }

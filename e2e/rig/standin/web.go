@@ -14,8 +14,10 @@ import (
 // Web plays the web servers of an application on both sides, at an address each and one port. It is talkative: every answer
 // repeats what was asked and by whom, as programs do that nobody has told to be discreet.
 type Web struct {
-	Port    int
-	At      map[string]string // the address of a side
+	Port int
+	At   map[string]string // the address of a side
+	// Behind plays what stands behind blue's address, where it is set: who answers a request, or "" where it is broken off.
+	Behind  func(in *http.Request) (side string)
 	servers []*http.Server
 	group   sync.WaitGroup
 
@@ -47,6 +49,12 @@ func NewWeb() (*Web, error) {
 
 func (w *Web) play(side string, l net.Listener) {
 	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(out http.ResponseWriter, in *http.Request) {
+		side := side
+		if side == "blue" && w.Behind != nil {
+			if side = w.Behind(in); side == "" {
+				panic(http.ErrAbortHandler)
+			}
+		}
 		w.mu.Lock()
 		status := w.status[side]
 		if n, limited := w.left[side]; limited {
