@@ -19,7 +19,7 @@ import (
 //	metadata: uid, resourceVersion, generation, managedFields, selfLink   bookkeeping of the server, of how often it was asked
 //	times, wherever they stand                                            when, not what
 //	addresses that a server hands out: clusterIP                          differ between two objects of one content
-//	node ports of the trial                                               each trial has another
+//	addresses, ports and node ports of the trial                          each trial has others
 //	the trial's name, also in what follows from it                        each trial has another
 //	content hashes of our annotation, tokens of fences                    follow from names, or are random
 //	the hash in the name of what stands in front of blue                  follows from addresses and ports
@@ -100,6 +100,9 @@ func (t *Trial) anonymous(text string) string {
 	text = strings.ReplaceAll(text, t.Name, "TRIAL")
 	text = strings.ReplaceAll(text, strconv.Itoa(t.nodePort), "NODEPORT")
 	text = strings.ReplaceAll(text, strconv.Itoa(t.Web.Port), "PORT")
+	for side, address := range t.Web.At {
+		text = regexp.MustCompile(regexp.QuoteMeta(address)+`\b`).ReplaceAllString(text, "("+side+")")
+	}
 	text = front.ReplaceAllString(text, "$1-HASH")
 	text = anyUUID.ReplaceAllString(text, "UID")
 	return anyTime.ReplaceAllString(text, "TIME")

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -26,9 +27,15 @@ type Web struct {
 	left   map[string]int // requests until it answers 500 instead
 }
 
-// NewWeb starts both, which Close ends.
+// pairs counts the pairs of addresses that were given away.
+var pairs atomic.Uint32
+
+// NewWeb starts both, which Close ends. Each pair has addresses of its own: what leads to one blue must not be taken for leading to
+// another.
 func NewWeb() (*Web, error) {
-	w := &Web{At: map[string]string{"blue": "127.0.0.2", "green": "127.0.0.3"}, status: map[string]int{"blue": 200, "green": 200}, left: map[string]int{}}
+	n := 2 * (pairs.Add(1) - 1)
+	at := func(n uint32) string { return fmt.Sprintf("127.%d.%d.%d", 16+n>>14, n>>7&127, 2+n&127) }
+	w := &Web{At: map[string]string{"blue": at(n), "green": at(n + 1)}, status: map[string]int{"blue": 200, "green": 200}, left: map[string]int{}}
 	for try := 0; ; try++ {
 		blue, err := net.Listen("tcp4", w.At["blue"]+":0")
 		if err != nil {
