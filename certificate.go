@@ -32,6 +32,11 @@ func (m *Migration) certificateStage() stage {
 			Why: "retire asks for it; it is a file beside the journal and changes nothing else, so nothing is taken back",
 		},
 		func(ctx context.Context) (cutover.Certificate, error) {
+			var voided []plan.Refusal
+			m.journal.View(func(log *journal.Log) { voided = voidedBy(log, len(log.Records)) })
+			if len(voided) > 0 {
+				return cutover.Certificate{}, &RefusedError{Stage: name, Refusals: voided}
+			}
 			key, err := attest.ReadOrMakeKey(filepath.Join(m.file.StateDir(), signingKey))
 			if err != nil {
 				return cutover.Certificate{}, err

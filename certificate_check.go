@@ -49,8 +49,20 @@ func (m *Migration) checkCertificate(log *journal.Log, made cutover.Certificate,
 	}
 	c.evidence()
 	c.journal()
+	c.since()
 	c.migrationFile()
 	return c.out
+}
+
+// since holds the certificate against the looks at blue that were taken after those from which it was concluded.
+func (c *certificateCheck) since() {
+	list := voidedBy(c.log, c.made.Journal.Records)
+	for _, r := range list {
+		c.add("since it was made", DoesNot, r.Mend, "%s: %s", r.What, r.Why)
+	}
+	if len(list) == 0 {
+		c.add("since it was made", Holds, "", "no look on record shows a use of blue")
+	}
 }
 
 func (c *certificateCheck) add(what string, v AuditVerdict, mend, form string, args ...any) {

@@ -46,9 +46,11 @@ func (s stillCounter) Collect(_ context.Context, last cutover.Observation) (cuto
 func watched(t *testing.T, m *Migration) {
 	t.Helper()
 	c := clock.NewFake(time.Now().UTC().Add(-73 * time.Hour))
+	var before []cutover.Sample
+	m.journal.View(func(log *journal.Log) { before = samplesSinceReturn(log) })
 	idle, err := cutover.WatchIdle(t.Context(), cutover.IdleOptions{
 		Options: cutover.Options{Clock: c}, Retirement: migration.Retirement{Interval: migration.Duration(time.Hour), Idle: migration.Duration(73 * time.Hour)},
-		Evidence: []cutover.Evidence{stillCounter{c}}, Record: func(s cutover.Sample) error { return m.journal.Note(noteSample, s) },
+		Evidence: []cutover.Evidence{stillCounter{c}}, Previous: before, Record: func(s cutover.Sample) error { return m.journal.Note(noteSample, s) },
 	})
 	must(t, err)
 	plans(t, m, "idle")

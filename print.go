@@ -59,6 +59,7 @@ func (s *Status) Print(w io.Writer) error {
 		}
 	}
 	s.printWaiting(out)
+	printVoid(out, s.CertificateVoid)
 	s.printFrozen(out)
 	for _, l := range s.Undone {
 		out.f("\nnot done: %s\n", l)
@@ -82,6 +83,13 @@ func (s *Status) printWaiting(out *printer) {
 			text += " (" + a.Rule + ")"
 		}
 		out.f("\n%s\n", text)
+	}
+}
+
+// printVoid says that the retirement certificate does not hold any more.
+func printVoid(out *printer, why string) {
+	if why != "" {
+		out.f("\nthe retirement certificate does not hold any more: %s\n", why)
 	}
 }
 

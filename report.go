@@ -30,6 +30,8 @@ type Report struct {
 	// Waits are all the waits of the cutover, each with its arithmetic.
 	Waits       []cutover.Wait `json:"waits,omitempty"`
 	Certificate string         `json:"certificate,omitempty"` // its hash
+	// CertificateVoid says why it does not hold any more, and what to do; empty while it may.
+	CertificateVoid string `json:"certificateVoid,omitempty"`
 	// ExternalDNS is what the migration has paused and not started again.
 	ExternalDNS []PausedDNS `json:"externalDNS,omitempty"`
 	// Warnings are those of the plans that this run has begun with; without a run there are none.
@@ -85,7 +87,7 @@ func (m *Migration) Report() (*Report, error) {
 		return nil, err
 	}
 	status := statusOf(m.outline(), log)
-	r := &Report{Migration: m.file.Name, Rehearsal: m.file.Rehearsal != nil, Next: status.Next, Records: len(log.Records), Head: log.Head, ExternalDNS: status.ExternalDNS}
+	r := &Report{Migration: m.file.Name, Rehearsal: m.file.Rehearsal != nil, Next: status.Next, Records: len(log.Records), Head: log.Head, ExternalDNS: status.ExternalDNS, CertificateVoid: status.CertificateVoid}
 	c := collector{log: log}
 	var seen preflightResult
 	c.read("preflight", &seen)
@@ -274,6 +276,7 @@ func (r *Report) Print(w io.Writer) error {
 	if r.Certificate != "" {
 		out.f("\nretirement certificate: %s\n", r.Certificate)
 	}
+	printVoid(out, r.CertificateVoid)
 	if r.Next != "" {
 		out.f("\nnext: %s\n", r.Next)
 	}

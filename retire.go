@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 
 	"github.com/crossfade-project/crossfade/cutover"
 	"github.com/crossfade-project/crossfade/internal/cli"
@@ -126,22 +125,16 @@ func (m *Migration) lookAgain(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	const again = "; then let `crossfade run --redo idle` watch blue again and certify it"
 	refused := &RefusedError{Stage: "retire"}
 	for _, o := range sample.Observations {
-		r := plan.Refusal{What: o.Evidence, Why: o.Text}
-		switch {
-		case o.Use == cutover.Used:
-			r.Why = "blue was used since it was certified: " + strings.Join(append([]string{o.Text}, o.Details...), "; ")
-			r.Mend = "find out who still comes, and move them" + again
-		case o.Use == cutover.Unseen:
-			r.Why, r.Mend = "whether blue was used since it was certified is not known: "+o.Text, "see that it can be asked, and retire again"
-		case o.Lost != "":
-			r.Why, r.Mend = "whether blue was used since it was certified is not known: "+o.Lost, "keep blue still"+again
-		default:
-			continue
+		if r, bad := voids(o); bad {
+			refused.Refusals = append(refused.Refusals, r)
 		}
-		refused.Refusals = append(refused.Refusals, r)
+		if o.Use == cutover.Unseen {
+			refused.Refusals = append(refused.Refusals, plan.Refusal{
+				What: o.Evidence, Why: "whether blue was used since it was certified is not known: " + o.Text, Mend: "see that it can be asked, and retire again",
+			})
+		}
 	}
 	if len(refused.Refusals) > 0 {
 		return refused

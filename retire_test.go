@@ -154,3 +154,107 @@ func TestC24_TheLastLookRefusesWhatItDoesNotKnow(t *testing.T) {
 		})
 	}
 }
+
+// TestC24_AUseAfterTheCertificateVoidsItForGood: the next look counts from the one that saw the use, and is quiet. What is on record counts all the same.
+func TestC24_AUseAfterTheCertificateVoidsItForGood(t *testing.T) {
+	const source = "requests that shop counts on blue"
+	retires := func(t *testing.T, m *Migration) string {
+		t.Helper()
+		var log *journal.Log
+		m.journal.View(func(l *journal.Log) { log = l })
+		if _, err := m.certificateThatHolds(t.Context(), log); err != nil {
+			return refusals(err)
+		}
+		return refusals(m.lookAgain(t.Context()))
+	}
+	for name, tt := range map[string]struct {
+		change, later func(*blueAPI)
+		want          string
+		holds         bool // once it is asked again
+	}{
+		"used":       {func(api *blueAPI) { api.count = 6 }, nil, "blue was used since it was certified: 1 pods count 6 requests, 1 of them since the last look; pod web: 1 requests more", false},
+		"lost":       {func(api *blueAPI) { api.pod, api.count = "u2", 0 }, nil, "whether blue was used since it was certified is not known: the pod with uid u1 is gone", false},
+		"not seen":   {func(api *blueAPI) { api.count = -1 }, func(api *blueAPI) { api.count = 5 }, "whether blue was used since it was certified is not known: pod web answers 404", true},
+		"used since": {func(api *blueAPI) { api.count = -1 }, func(api *blueAPI) { api.count = 6 }, "whether blue was used since it was certified is not known: pod web answers 404", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, api := retirable(t)
+			looked := cutover.Observation{Evidence: source, Use: cutover.Quiet, At: time.Now().Add(-time.Minute), State: json.RawMessage(`{"pods":{"u1":5}}`)}
+			note(t, m, noteSample, cutover.Sample{At: looked.At, Observations: []cutover.Observation{looked}})
+			tt.change(api)
+			if got := retires(t, m); !strings.Contains(got, tt.want) {
+				t.Errorf("refused: %s, want %q", got, tt.want)
+			}
+			if tt.later != nil {
+				tt.later(api)
+			}
+			again := retires(t, m)
+			if tt.holds {
+				if again != "<nil>" {
+					t.Errorf("asked again: %s", again)
+				}
+				return
+			}
+			if again = retires(t, m); !strings.Contains(again, "certificate since it was made: "+source+": at ") {
+				t.Errorf("asked again: %s", again)
+			}
+			st, err := m.Status()
+			must(t, err)
+			var out strings.Builder
+			must(t, st.Print(&out))
+			report, err := m.Report()
+			must(t, err)
+			must(t, report.Print(&out))
+			if n := strings.Count(out.String(), "the retirement certificate does not hold any more: "+source); n != 2 || !strings.Contains(out.String(), "`crossfade run --redo idle`") {
+				t.Errorf("status and report print %s", out.String())
+			}
+			// A certificate alone is not made anew; a watch from there on, and one after it, are good.
+			must(t, m.resetAll([]string{"certificate"}, "asked for by --redo"))
+			var refused *RefusedError
+			if err := m.take(t.Context(), m.certificateStage()); !errors.As(err, &refused) || !strings.Contains(refusals(err), source) {
+				t.Errorf("certified: %v", err)
+			}
+			must(t, m.resetAll(append([]string{"idle"}, restOn("idle")...), "asked for by --redo"))
+			watched(t, m)
+			must(t, m.take(t.Context(), m.certificateStage()))
+			if got := retires(t, m); got != "<nil>" {
+				t.Errorf("after a new watch: %s", got)
+			}
+		})
+	}
+	m, _ := retirable(t)
+	if got := retires(t, m); !strings.Contains(got, source+": whether blue was used since it was certified is not known: it was never looked at before") {
+		t.Errorf("a source that nobody has looked at: %s", got)
+	}
+}
+
+// TestC24_ALossInABrownOutIsWatchedOver: its watch began again there, so that the certificate that follows is not void by it. A use is never.
+func TestC24_ALossInABrownOutIsWatchedOver(t *testing.T) {
+	m := certifies(t)
+	look := func(o cutover.Observation) {
+		o.Evidence, o.At = "ledger", time.Now()
+		note(t, m, noteSample, cutover.Sample{At: o.At, Observations: []cutover.Observation{o}})
+	}
+	void := func() (n int) {
+		m.journal.View(func(log *journal.Log) { n = len(voidedBy(log, len(log.Records))) })
+		return n
+	}
+	plans(t, m, stageBrownOut)
+	look(cutover.Observation{Use: cutover.Quiet, Lost: "a pod went"})
+	if n := void(); n != 0 {
+		t.Errorf("a loss in a brown-out: %d", n)
+	}
+	look(cutover.Observation{Use: cutover.Used})
+	if n := void(); n != 1 {
+		t.Errorf("a use in a brown-out: %d", n)
+	}
+	must(t, m.journal.Finish(stageBrownOut, struct{}{}))
+	look(cutover.Observation{Use: cutover.Quiet, Lost: "a pod went"})
+	if n := void(); n != 2 {
+		t.Errorf("a loss after it: %d", n)
+	}
+	finishes(t, m, "idle")
+	if n := void(); n != 0 {
+		t.Errorf("after a new watch: %d", n)
+	}
+}

@@ -33,6 +33,8 @@ type Status struct {
 	ExternalDNS []PausedDNS `json:"externalDNS,omitempty"`
 	// Waiting is what is waited for, or was when the last run ended, and until when.
 	Waiting []Waiting `json:"waiting,omitempty"`
+	// CertificateVoid says why the retirement certificate does not hold any more, and what to do; empty while it may.
+	CertificateVoid string `json:"certificateVoid,omitempty"`
 	// Approvals of waves, oldest first.
 	Approvals []Approval `json:"approvals,omitempty"`
 	// Next is the first stage that is not finished; empty when all are.
@@ -198,7 +200,7 @@ func statusOf(o outline, log *journal.Log) *Status {
 		place(&s.Applications[i], finished, log)
 		placeShare(&s.Applications[i], s.Stages)
 	}
-	s.Waiting, s.Approvals, s.ExternalDNS = waitingIn(log), allApprovals(log), pausedIn(log)
+	s.Waiting, s.Approvals, s.ExternalDNS, s.CertificateVoid = waitingIn(log), allApprovals(log), pausedIn(log), certificateVoid(log)
 	return s
 }
 

@@ -158,21 +158,40 @@ func WatchIdle(ctx context.Context, opts IdleOptions) (Idle, error) {
 	}
 }
 
-// LookAgain looks once, after the samples that were recorded before. What counts or logs by itself reaches back to the last of them;
-// of the time since then, the rest says nothing.
+// LookAgain looks once, after the samples that were recorded before. What counts or logs by itself reaches back to the last of them
+// that learned something, or says that it does not; of the time since then, connections say nothing.
 func LookAgain(ctx context.Context, opts IdleOptions) (Sample, error) {
 	t := newTracker(namesOf(opts.Evidence))
 	for _, s := range opts.Previous {
 		t.take(s)
 	}
 	sample, err := opts.look(ctx, t)
-	if err != nil || opts.Record == nil {
+	if err != nil {
 		return sample, err
+	}
+	for i := range sample.Observations {
+		t.reachesBack(&sample.Observations[i])
+	}
+	if opts.Record == nil {
+		return sample, nil
 	}
 	if err := opts.Record(sample); err != nil {
 		return sample, fmt.Errorf("record what was seen of blue: %w", err)
 	}
 	return sample, nil
+}
+
+// reachesBack says of a look that it does not reach back to the one before, where its kind should.
+func (t *tracker) reachesBack(o *Observation) {
+	if o.Use != Quiet || o.Lost != "" || o.Coverage == Sampled {
+		return
+	}
+	switch before, known := t.known[o.Evidence]; {
+	case !known:
+		o.Lost = "it was never looked at before"
+	case o.From.Sub(before.At) > idleGap:
+		o.Lost = fmt.Sprintf("nothing was watched for %s", o.From.Sub(before.At).Round(time.Second))
+	}
 }
 
 // nextLook keeps the interval between the beginnings of two looks, and looks early where that is the last one needed.

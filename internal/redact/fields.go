@@ -60,7 +60,7 @@ func RecordFields() Table {
 		confirmed until since sent strength outcome side check address addresses addr addrs primary parent atParent atChild
 		resolver resolvers servers object because later left rested did policy mode property fate detail asked path field
 		lastRun foreign reason owner use made verified frozen started moved certificate archive msg source warnings stretched
-		coverage lost gapAt signedBy sha256 plansHash who
+		coverage lost gapAt signedBy sha256 plansHash who certificateVoid
 		there back holder writes cause turn status notes os arch go modified platform suffix wildcard`)
 	t.add(show, `host leads followed makeRecord gateway generation side`)
 	t.add(group, `route routes switched made object`)
