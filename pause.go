@@ -22,12 +22,13 @@ const (
 	WaitsForTTL      WaitKind = "old-ttl"
 	WaitsForWindow   WaitKind = "window"
 	WaitsForApproval WaitKind = "approval"
+	WaitsForIdle     WaitKind = "idle"
 )
 
 // Waiting is what a migration waits for before something begins, and until when. It is noted in the journal before the wait.
 type Waiting struct {
 	For WaitKind `json:"for"`
-	// Stage is the ttl stage, or the first stage of the turn that has not begun.
+	// Stage is the ttl or idle stage, or the first stage of the turn that has not begun.
 	Stage        string   `json:"stage"`
 	Turn         string   `json:"turn,omitempty"`
 	Wave         int      `json:"wave,omitempty"`
@@ -35,7 +36,7 @@ type Waiting struct {
 	// What is waited for, and the arithmetic of its end (C26).
 	What string `json:"what"`
 	Text string `json:"text"`
-	// Until is when the wait ends by itself; an approval has none.
+	// Until is when the wait ends by itself, at the earliest; an approval has none.
 	Until *time.Time `json:"until,omitempty"`
 	// Plan is the hash of what is to be approved.
 	Plan string `json:"plan,omitempty"`

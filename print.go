@@ -75,6 +75,10 @@ func (s *Status) printWaiting(out *printer) {
 			out.f("\nwaits for %s of %s: `crossfade run --approve %d`\n", w, strings.Join(w.Applications, ", "), w.Wave)
 			continue
 		}
+		if w.For == WaitsForIdle {
+			out.f("\nwaits for %s; leave `crossfade run` running, which watches\n", w)
+			continue
+		}
 		out.f("\nwaits for %s; `crossfade run` goes on then\n", w)
 	}
 	for _, a := range s.Approvals {

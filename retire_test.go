@@ -258,3 +258,49 @@ func TestC24_ALossInABrownOutIsWatchedOver(t *testing.T) {
 		t.Errorf("after a new watch: %d", n)
 	}
 }
+
+// TestC24_StatusSaysWhatTheWatchWaitsFor: since when, until when, and who began the time again.
+func TestC24_StatusSaysWhatTheWatchWaitsFor(t *testing.T) {
+	m := opened(t, load(t, certified))
+	finishes(t, m, "ttl")
+	start := time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC)
+	says := func(want string) {
+		t.Helper()
+		st, err := m.Status()
+		must(t, err)
+		var out strings.Builder
+		must(t, st.Print(&out))
+		if want == "" && len(st.Waiting) > 0 || !strings.Contains(out.String(), want) {
+			t.Errorf("status prints %s, want %q", out.String(), want)
+		}
+	}
+	look := func(minute int, obs ...cutover.Observation) {
+		t.Helper()
+		s := cutover.Sample{At: start.Add(time.Duration(minute) * time.Minute)}
+		for _, o := range obs {
+			o.At, o.From = s.At, s.At.Add(-time.Minute)
+			s.Observations = append(s.Observations, o)
+		}
+		note(t, m, noteSample, s)
+	}
+	const needed = "72h0m0s needed: at least max(72h0m0s, 2 x old TTL 0s) = 72h0m0s); leave `crossfade run` running, which watches"
+	requests, log := cutover.Observation{Evidence: "requests", Use: cutover.Quiet}, cutover.Observation{Evidence: "log", Use: cutover.Quiet}
+	came, unseen := log, log
+	came.Use, came.Text, came.Details = cutover.Used, "1 request", []string{"from 192.0.2.7"}
+	unseen.Use, unseen.Text = cutover.Unseen, "no answer"
+	says("")
+	plans(t, m, "idle")
+	says("waits for blue to be idle (nobody has looked yet; " + needed)
+	look(0, requests, unseen)
+	says("waits for blue to be idle (not every source has been seen yet; the last look, at 2026-11-24 10:00:00 UTC, taught nothing: log: unseen: no answer; " + needed)
+	look(1, requests, log)
+	says("waits for blue to be idle until 2026-11-27 10:01:00 UTC (quiet since 2026-11-24 10:01:00 UTC; " + needed)
+	look(2, requests, came)
+	says("waits for blue to be idle until 2026-11-27 10:02:00 UTC (in use: log: used: 1 request: from 192.0.2.7 at 2026-11-24 10:02:00 UTC; the time began again; " + needed)
+	look(3, requests, log)
+	says("waits for blue to be idle until 2026-11-27 10:02:00 UTC (quiet since 2026-11-24 10:02:00 UTC, when the time began again: log: used: 1 request: from 192.0.2.7; " + needed)
+	look(4, requests, unseen)
+	says("from 192.0.2.7; the last look, at 2026-11-24 10:04:00 UTC, taught nothing: log: unseen: no answer; " + needed)
+	finishes(t, m, "idle")
+	says("")
+}

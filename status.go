@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/crossfade-project/crossfade/cutover"
 	"github.com/crossfade-project/crossfade/internal/journal"
 )
 
@@ -168,7 +169,29 @@ func (m *Migration) status() (*Status, error) {
 		s.GoingBack = open.Turn + ": " + open.Cause
 	}
 	s.Undone = owedOf(log)
-	return s, nil
+	idle, err := m.waitsForIdle(log)
+	s.Waiting = append(s.Waiting, idle...)
+	return s, err
+}
+
+// waitsForIdle says how far the watch over blue has come, while it is under way.
+func (m *Migration) waitsForIdle(log *journal.Log) ([]Waiting, error) {
+	s := log.Stage("idle")
+	if s.Plan == "" || s.Finished || m.file.Retirement == nil {
+		return nil, nil
+	}
+	ttl, err := m.held()
+	if err != nil {
+		return nil, err
+	}
+	w := Waiting{For: WaitsForIdle, Stage: s.Name, What: "blue to be idle"}
+	until, text := cutover.IdleOptions{
+		Options: cutover.Options{Rehearsal: m.file.Rehearsal}, Retirement: *m.file.Retirement, OldTTL: ttl.OldTTL(), Previous: samplesSinceReturn(log),
+	}.Standing()
+	if w.Text = text; !until.IsZero() {
+		w.Until = &until
+	}
+	return []Waiting{w}, nil
 }
 
 func statusOf(o outline, log *journal.Log) *Status {
