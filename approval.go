@@ -49,7 +49,9 @@ type Approval struct {
 type ApprovalRequest struct {
 	Wave         int      `json:"wave"`
 	Applications []string `json:"apps"`
-	Plan         *Plan    `json:"plan"`
+	// Why says why a wave that went back by itself needs a word.
+	Why  string `json:"why,omitempty"`
+	Plan *Plan  `json:"plan"`
 }
 
 // wavePlan says what begins with a wave: which applications move, and how long that takes. Its hash is what is approved: it
@@ -106,7 +108,10 @@ func orNoName(names []string) string {
 // approved returns nil where a wave may begin as far as approvals go.
 func (m *Migration) approved(ctx context.Context, t turn, s stage) error {
 	need, after := m.file.Cutover.ApprovalOf(t.wave)
-	if need == migration.ApprovalNone {
+	var back returned
+	var broke bool
+	m.journal.View(func(log *journal.Log) { back, broke = m.brokeOff(log, t.wave) })
+	if need == migration.ApprovalNone && !broke {
 		return nil
 	}
 	p, err := m.wavePlan(t.wave)
@@ -116,12 +121,16 @@ func (m *Migration) approved(ctx context.Context, t turn, s stage) error {
 	if m.isApproved(t.wave, p.Hash()) {
 		return nil
 	}
-	if need == migration.ApprovalGates {
+	if need == migration.ApprovalGates && !broke {
 		return m.approveByGates(ctx, t.wave, p.Hash(), after)
 	}
-	apps := m.appsOf(t.wave)
+	apps, why, text := m.appsOf(t.wave), "", m.whatIsApproved(t.wave, p)
+	if broke {
+		why = back.notAgain()
+		text = why + "; " + text
+	}
 	if m.opts.Approve != nil {
-		yes, err := m.opts.Approve(ctx, ApprovalRequest{Wave: t.wave, Applications: apps, Plan: p})
+		yes, err := m.opts.Approve(ctx, ApprovalRequest{Wave: t.wave, Applications: apps, Why: why, Plan: p})
 		if err != nil {
 			return err
 		}
@@ -131,7 +140,7 @@ func (m *Migration) approved(ctx context.Context, t turn, s stage) error {
 	}
 	wait := Waiting{
 		For: WaitsForApproval, Stage: s.name, Turn: t.name, Wave: t.wave, Applications: apps, Plan: p.Hash(),
-		What: fmt.Sprintf("an approval of wave %d", t.wave), Text: m.whatIsApproved(t.wave, p),
+		What: fmt.Sprintf("an approval of wave %d", t.wave), Text: text,
 	}
 	if err := m.waits(wait); err != nil {
 		return err
@@ -194,6 +203,44 @@ func (m *Migration) isApproved(wave int, hash string) bool {
 func (m *Migration) waveReturned(r journal.Record, wave int) bool {
 	var back returned
 	return json.Unmarshal(r.Data, &back) == nil && slices.Contains(m.appsOf(wave), back.App)
+}
+
+// brokeOff is the last return of an application of a wave that no person asked for, unless a person approved the wave since. Tried
+// again by a cron job, what does not hold would move users there and back for ever.
+func (m *Migration) brokeOff(log *journal.Log, wave int) (last returned, broke bool) {
+	for _, r := range log.Records {
+		var a Approval
+		var back returned
+		switch {
+		case r.Kind != journal.KindNoted:
+		case r.Stage == noteApproved && json.Unmarshal(r.Data, &a) == nil && a.Wave == wave && a.Rule == "":
+			broke = false
+		case r.Stage == noteReturned && m.waveReturned(r, wave) && json.Unmarshal(r.Data, &back) == nil && back.ByItself:
+			last, broke = back, true
+		}
+	}
+	return last, broke
+}
+
+// notAgain says why a wave is not tried again by itself.
+func (r returned) notAgain() string {
+	return fmt.Sprintf("%s went back to blue by itself at %s, and is not tried again without a word: %s", r.App, r.At.UTC().Format(time.DateTime+" MST"), r.Why)
+}
+
+// wordsNeeded are the waves that went back by themselves and that no run has waited for since.
+func (m *Migration) wordsNeeded(log *journal.Log, known []Waiting) []Waiting {
+	var list []Waiting
+	for _, t := range m.turns() {
+		back, broke := m.brokeOff(log, t.wave)
+		said := func(w Waiting) bool { return w.For == WaitsForApproval && w.Wave == t.wave }
+		if broke && !slices.ContainsFunc(known, said) && !slices.ContainsFunc(list, said) {
+			list = append(list, Waiting{
+				For: WaitsForApproval, Stage: "freeze/" + back.App, Turn: t.name, Wave: t.wave, Applications: m.appsOf(t.wave),
+				What: fmt.Sprintf("an approval of wave %d", t.wave), Text: back.notAgain(),
+			})
+		}
+	}
+	return list
 }
 
 // approveByGates watches the wave before, and notes the approval when all its checks have passed for long enough. What fails

@@ -420,7 +420,7 @@ func TestARunAfterAKilledReturnFinishesItFirst(t *testing.T) {
 	}
 	// All of the way back was done, and the process died before it said so.
 	finishes(t, m, "freeze/one", "start/one", "swap/one", "return/one", "return-settle/one", "stop/one", "thaw/one")
-	note(t, m, noteReturning, returning{Turn: "wave 1: one", Cause: "it rained"})
+	note(t, m, noteReturning, returning{Turn: "wave 1: one", Cause: "it rained", ByItself: true})
 	_, err := m.Run(t.Context(), RunOptions{})
 	var back *ReturnedError
 	if !errors.As(err, &back) || back.Incomplete != nil || !slices.Equal(back.Apps, []string{"one"}) || back.Cause.Error() != "it rained" {
@@ -431,6 +431,13 @@ func TestARunAfterAKilledReturnFinishesItFirst(t *testing.T) {
 	}
 	if _, found := m.unfinishedReturn(); found {
 		t.Error("the return is still open")
+	}
+	log, lerr := m.log()
+	if lerr != nil {
+		t.Fatal(lerr)
+	}
+	if _, broke := m.brokeOff(log, 1); !broke || !strings.Contains(err.Error(), "it is not tried again without a word: `crossfade run --approve 1`") {
+		t.Errorf("no person asked for it: %v, %v", broke, err)
 	}
 }
 
@@ -486,6 +493,9 @@ func TestFailuresDecideWhetherAnApplicationGoesBack(t *testing.T) {
 	var back *ReturnedError
 	if err := m.failed(t.Context(), find("soak/one"), cause); !errors.As(err, &back) || !errors.Is(err, cause) {
 		t.Errorf("a breach gives %v", err)
+	}
+	if how, found := m.unfinishedReturn(); !found || !how.ByItself {
+		t.Errorf("a breach is noted as %+v", how)
 	}
 	// Blue is out of reach here: the way back is tried again, and not for ever.
 	if waits := fake.Slept(); back.Incomplete == nil || len(waits) < 3 || len(waits) > 20 {

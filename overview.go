@@ -68,6 +68,12 @@ func (m *Migration) Plan(ctx context.Context, opts RunOptions) (_ *Overview, err
 			o.Plans = append(o.Plans, p)
 		}
 	}
+	words := map[int]string{} // of waves that went back by themselves
+	if log != nil {
+		for _, w := range m.wordsNeeded(log, nil) {
+			words[w.Wave] = fmt.Sprintf("it needs an approval: `crossfade run --approve %d`; %s", w.Wave, w.Text)
+		}
+	}
 	for i, s := range stages {
 		if opts.Verb != "" && !opts.chooses(s) {
 			continue
@@ -91,6 +97,10 @@ func (m *Migration) Plan(ctx context.Context, opts RunOptions) (_ *Overview, err
 		}
 		if err != nil {
 			return nil, fmt.Errorf("plan %s: %w", s.name, err)
+		}
+		if text := words[s.wave]; text != "" {
+			p.Note(plan.Info, fmt.Sprintf("wave %d", s.wave), text)
+			delete(words, s.wave)
 		}
 		o.Plans = append(o.Plans, p)
 	}

@@ -286,3 +286,45 @@ func TestC26_StatusShowsTheOldTTLThatIsWaitedFor(t *testing.T) {
 		t.Errorf("status = %+v, %v", st.Waiting, err)
 	}
 }
+
+// What went back by itself is not tried again by the next run, whatever approval its wave needs: one word is good for one try.
+func TestAWaveThatWentBackByItselfNeedsAWord(t *testing.T) {
+	for _, need := range []string{"none", "gates", "required"} {
+		t.Run(need, func(t *testing.T) {
+			m := openedWith(t, load(t, named+"cutover: {approval: "+need+"}\n"), Options{Clock: at(t, "2026-11-24T10:00:00Z")})
+			finishes(t, m, "ttl")
+			back := returned{App: "one", Why: "one: page: 500", At: m.opts.Clock.Now(), ByItself: true}
+			for range 2 {
+				note(t, m, noteReturned, back)
+				st, err := m.Status()
+				if err != nil || len(st.Waiting) != 1 || st.Waiting[0].Wave != 1 || !strings.Contains(st.Waiting[0].Text, "one went back to blue by itself at 2026-11-24 10:00:00 UTC") {
+					t.Errorf("before the next run status shows %+v, %v", st.Waiting, err)
+				}
+				for range 2 {
+					pause := pausedFor(t, m, "freeze/one")
+					if pause == nil || !strings.Contains(pause.Error(), "`crossfade run --approve 1`; one went back to blue by itself at 2026-11-24 10:00:00 UTC, and is not tried again without a word: one: page: 500") {
+						t.Fatalf("it is tried again: %v", pause)
+					}
+				}
+				if st, err = m.Status(); err != nil || len(st.Waiting) != 1 {
+					t.Errorf("after it, status shows %+v, %v", st.Waiting, err)
+				}
+				if err := m.approveWaves([]int{1}); err != nil {
+					t.Fatal(err)
+				}
+				if pause := pausedFor(t, m, "freeze/one"); pause != nil {
+					t.Errorf("approved: %v", pause)
+				}
+				if st, err = m.Status(); err != nil || len(st.Waiting) != 0 {
+					t.Errorf("approved, status shows %+v, %v", st.Waiting, err)
+				}
+			}
+			// What a person took back needs what the file says.
+			back.ByItself = false
+			note(t, m, noteReturned, back)
+			if pause := pausedFor(t, m, "freeze/one"); (pause != nil) != (need == "required") {
+				t.Errorf("after a rollback: %v", pause)
+			}
+		})
+	}
+}

@@ -27,6 +27,8 @@ type returning struct {
 	Cause string `json:"cause"`
 	// Calm is set where green serves well and can be frozen: then it is frozen before the names move.
 	Calm bool `json:"calm,omitempty"`
+	// ByItself is set where no person asked for it.
+	ByItself bool `json:"byItself,omitempty"`
 	// Discard is set where an operator has said that what cannot be brought back stays on green; Left is what that was.
 	Discard bool         `json:"discard,omitempty"`
 	Left    []LeftBehind `json:"left,omitempty"`
@@ -77,7 +79,7 @@ func (m *Migration) goBack(ctx context.Context, s stage, cause error) error {
 	if len(left) > 0 {
 		return &HeldOnGreenError{Apps: t.names(), Cause: cause, Left: left}
 	}
-	how := returning{Turn: s.turn, Cause: cause.Error()}
+	how := returning{Turn: s.turn, Cause: cause.Error(), ByItself: true}
 	if err := m.journal.Note(noteReturning, how); err != nil {
 		return errors.Join(cause, err)
 	}
@@ -112,7 +114,9 @@ func (m *Migration) finishReturn(ctx context.Context, how returning, cause error
 	if result.Incomplete = err; err != nil {
 		return result
 	}
-	result.Buckets, result.Incomplete = m.forget(t, how)
+	if result.Buckets, result.Incomplete = m.forget(t, how); result.Incomplete == nil && how.ByItself {
+		result.Wave = t.wave
+	}
 	if owed, err := m.owed(); err == nil {
 		result.Undone = owed
 	}
@@ -326,7 +330,7 @@ func (m *Migration) forget(t turn, how returning) ([]BucketBack, error) {
 	}
 	// The note of the first application ends the return, so it comes last.
 	for _, a := range slices.Backward(t.apps) {
-		note := returned{App: a.Name, Why: how.Cause, At: m.opts.Clock.Now().UTC(), Refused: refused[a.Name], Left: leftOf(how.Left, a.Name)}
+		note := returned{App: a.Name, Why: how.Cause, At: m.opts.Clock.Now().UTC(), Refused: refused[a.Name], Left: leftOf(how.Left, a.Name), ByItself: how.ByItself}
 		if a.Name == t.apps[0].Name {
 			note.Buckets = buckets
 		}

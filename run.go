@@ -309,6 +309,8 @@ type ReturnedError struct {
 	Buckets []BucketBack
 	// Undone is what was not done on green, because green gave no answer and an operator had said to go back without it.
 	Undone []LeftUndone
+	// Wave must be approved before it is tried again; 0 where a person asked for the return.
+	Wave int
 	// Incomplete is set when going back has not worked in whole either: the next run goes on with it.
 	Incomplete error
 }
@@ -324,6 +326,9 @@ func (e *ReturnedError) Error() string {
 	}
 	for _, l := range e.Undone {
 		text += "; not done: " + l.String()
+	}
+	if e.Wave > 0 {
+		text += fmt.Sprintf("; it is not tried again without a word: `crossfade run --approve %d`", e.Wave)
 	}
 	return text
 }

@@ -119,6 +119,8 @@ type returned struct {
 	Refused time.Duration `json:"refused,omitempty"`
 	Buckets []BucketBack  `json:"buckets,omitempty"`
 	Left    []LeftBehind  `json:"left,omitempty"`
+	// ByItself is set where no person asked for it: the wave is not tried again without a word.
+	ByItself bool `json:"byItself,omitempty"`
 }
 
 func (m *Migration) outline() outline {
@@ -171,6 +173,7 @@ func (m *Migration) status() (*Status, error) {
 	s.Undone = owedOf(log)
 	idle, err := m.waitsForIdle(log)
 	s.Waiting = append(s.Waiting, idle...)
+	s.Waiting = append(s.Waiting, m.wordsNeeded(log, s.Waiting)...)
 	return s, err
 }
 

@@ -32,7 +32,7 @@ const exitCodesText = `crossfade ends with one of these codes:
   1  failed: something went wrong; what was done is in the journal, and the same command goes on from there
   2  bad input: wrong flags, or a migration file that is not valid; nothing was changed
   3  refused: the plan, or doctor, names reasons not to begin, each with its mend; nothing was changed by the refused stage
-  4  returned: an application breached its gates and serves from blue again
+  4  returned: an application breached its gates and serves from blue again; its wave needs --approve before the next try
   5  different: verify found differences, or what should be equal could not be proven equal; audit found what does not hold
   6  held: another run holds the migration, on this machine or another; or a failed application is held on green, because
      going back by itself would lose what green has accepted

@@ -36,7 +36,7 @@ func (p *program) runCommand() *cobra.Command {
 		Short: "Take the whole migration as far as its gates allow, from where it stopped",
 		Long: `Run takes every stage of the migration in order: warm phase, waves, idleness, certificate. What is done is passed
 over. It may be stopped or killed at any point; the same command goes on from there. An application that breaches its
-gates goes back to blue by itself (exit code 4). Run never destroys blue: that takes "retire --confirm NAME".
+gates goes back to blue by itself (exit code 4), and is not tried again without --approve. Run never destroys blue: that takes "retire --confirm NAME".
 
 Where the file asks for approvals or change windows, it stops before the wave (exit code 11), and says what it waits for.`,
 		Args: cobra.NoArgs,
@@ -92,6 +92,11 @@ func (p *program) approve(ctx context.Context, s step) error {
 func (p *program) askApproval(_ context.Context, r crossfade.ApprovalRequest) (bool, error) {
 	if err := (&crossfade.Overview{Migration: r.Plan.Migration, Plans: []*crossfade.Plan{r.Plan}}).Print(p.out); err != nil {
 		return false, err
+	}
+	if r.Why != "" {
+		if err := p.printf("\n%s\n", r.Why); err != nil {
+			return false, err
+		}
 	}
 	if err := p.printf("\nWave %d needs an approval; the hash of its plan is %.12s….", r.Wave, r.Plan.Hash()); err != nil {
 		return false, err

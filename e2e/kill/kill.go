@@ -78,9 +78,13 @@ func (k *Killer) name() string { return fmt.Sprintf("%s-%d", k.names, k.count.Ad
 func ok(ctx context.Context, t *trial.Trial, args ...string) error {
 	r, err := t.Run(ctx, trial.Fault{}, args...)
 	if err == nil && r.Code != 0 {
-		err = fmt.Errorf("crossfade %s: exit code %d: %s", strings.Join(args, " "), r.Code, lastLine(r.Stderr))
+		err = failed(r, args)
 	}
 	return err
+}
+
+func failed(r trial.Result, args []string) error {
+	return fmt.Errorf("crossfade %s: exit code %d: %s", strings.Join(args, " "), r.Code, lastLine(r.Stderr))
 }
 
 func lastLine(text string) string {
@@ -224,12 +228,18 @@ func (k *Killer) converge(ctx context.Context, ref Reference, t *trial.Trial, ou
 	}
 	for {
 		out.Calls++
-		err := ok(ctx, t, again...)
-		if err == nil {
+		r, err := t.Run(ctx, trial.Fault{}, again...)
+		if err == nil && r.Code == 0 {
 			break
+		}
+		if err == nil {
+			err = failed(r, again)
 		}
 		if ctx.Err() != nil || out.Calls == maxAgain {
 			return "", err
+		}
+		if r.Code == exitReturned && p.Way == Resume {
+			again = append(kill, "--approve", "1,2") // what went back by itself needs a word
 		}
 		k.opts.Say("%s: call %d after the kill: %v", p, out.Calls, err)
 	}

@@ -122,7 +122,7 @@ func (t *trial) breached(ctx context.Context, b breach) error {
 	if err := mend(ctx); err != nil {
 		return err
 	}
-	again, err := t.run(ctx, "run", "--yes", "-o", "json")
+	again, err := t.run(ctx, "run", "--yes", "--approve", "2", "-o", "json")
 	if err != nil {
 		return err
 	}
