@@ -36,7 +36,8 @@ const (
 // teller tells receivers of events while the migration goes on. Nothing waits for it but the end of a verb, for a while.
 type teller struct {
 	mu    sync.Mutex
-	begun map[string]bool // what this process has begun to tell, by event and receiver
+	begun map[string]bool          // what this process has begun to tell, by event and receiver
+	last  map[string]chan struct{} // closed when the last event that was begun for a receiver is told, or given up
 	stop  context.CancelFunc
 	under sync.WaitGroup
 }
@@ -83,17 +84,22 @@ func (m *Migration) tell(ctx context.Context, n migration.Notification, message 
 		return
 	}
 	if t.begun == nil {
-		t.begun = map[string]bool{}
+		t.begun, t.last = map[string]bool{}, map[string]chan struct{}{}
 	}
-	t.begun[key] = true
+	before, done := t.last[n.Name], make(chan struct{})
+	t.begun[key], t.last[n.Name] = true, done
 	// A signal ends the verb, and what it leaves is worth telling.
 	sending, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	if before := t.stop; before != nil {
-		t.stop = func() { before(); cancel() }
+	if others := t.stop; others != nil {
+		t.stop = func() { others(); cancel() }
 	} else {
 		t.stop = cancel
 	}
 	t.under.Go(func() {
+		defer close(done)
+		if before != nil {
+			<-before // each receiver gets its events in their order
+		}
 		err := m.send(sending, n, message)
 		if err == nil {
 			err = m.journal.Note(noteTold, told{ID: message.ID, Target: n.Name})
@@ -153,13 +159,15 @@ func (m *Migration) told(ctx context.Context) {
 	<-ended
 }
 
-// eventsOf are the events of a journal, oldest first.
+// eventsOf are the events of a journal, oldest first, without those that are not true any more: a wait that is over, and what was done
+// and went back since. A receiver that was not there, or did not answer, would take them for news.
 func (m *Migration) eventsOf(log *journal.Log, stages []stage) []notify.Message {
 	left := map[string]bool{}
 	for _, s := range stages {
 		left[s.name] = true
 	}
 	var list []notify.Message
+	waits := waitingIn(log)
 	for i, r := range log.Records {
 		message := notify.Message{Version: notify.Version, Time: r.Time, Migration: m.file.Name, Rehearsal: m.file.Rehearsal != nil, Stage: r.Stage}
 		var found []notify.Message
@@ -169,9 +177,10 @@ func (m *Migration) eventsOf(log *journal.Log, stages []stage) []notify.Message 
 		case journal.KindReset:
 			if _, known := left[r.Stage]; known {
 				left[r.Stage] = true
+				list = slices.DeleteFunc(list, func(n notify.Message) bool { return undone(n, r.Stage, stages) })
 			}
 		case journal.KindNoted:
-			if n, err := m.noted(r, message); err == nil {
+			if n, err := m.noted(r, message); err == nil && stillTrue(n, waits) {
 				found = append(found, n)
 			}
 		}
@@ -182,6 +191,23 @@ func (m *Migration) eventsOf(log *journal.Log, stages []stage) []notify.Message 
 		}
 	}
 	return list
+}
+
+// undone reports whether an event tells that something is done to which a stage belongs that is to be done again.
+func undone(n notify.Message, again string, stages []stage) bool {
+	return n.Event == migration.EventDone || n.Event == migration.EventWave && slices.ContainsFunc(stages, func(s stage) bool {
+		return s.name == again && s.turn != "" && s.wave == n.Wave
+	})
+}
+
+// stillTrue reports whether an event that tells of a wait is one of those that are not over.
+func stillTrue(n notify.Message, waits []Waiting) bool {
+	if n.Event != migration.EventApproval && n.Event != migration.EventWindow {
+		return true
+	}
+	return slices.ContainsFunc(waits, func(w Waiting) bool {
+		return w.Stage == n.Stage && w.Plan == n.Plan && (w.Until == nil) == (n.Until == nil) && (w.Until == nil || w.Until.Equal(*n.Until))
+	})
 }
 
 // ended are the events of the end of a stage: of its wave, if it was the last of it, and of the migration.

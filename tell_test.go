@@ -159,3 +159,34 @@ func TestOnlyWhatIsAskedForIsTold(t *testing.T) {
 		t.Errorf("told were %v", got)
 	}
 }
+
+// A receiver that comes to the file later, or did not answer, is not told what is not true any more, and gets the rest in its order.
+func TestWhatIsOverIsNotToldAndTheRestInOrder(t *testing.T) {
+	h, text := telling(t, t.TempDir())
+	m := openedWith(t, load(t, text+`cutover: {waves: [{wave: 2, approval: required}]}`+"\n"), hookOptions(t))
+	m.begun = true
+	finishes(t, m, "ttl")
+	if pausedFor(t, m, "freeze/two") == nil {
+		t.Fatal("nothing is waited for")
+	}
+	if err := m.approveWaves([]int{2}); err != nil {
+		t.Fatal(err)
+	}
+	note(t, m, noteBreach, breach{Apps: []string{"one"}, Cause: "x"})
+	for _, s := range m.pipeline() {
+		finishes(t, m, s.name)
+	}
+	if err := m.journal.Reset("freeze/one", "it goes back"); err != nil {
+		t.Fatal(err)
+	}
+	note(t, m, noteReturned, returned{App: "one", Why: "rollback"})
+	m.notify(t.Context())
+	m.told(t.Context())
+	var got []string
+	for _, told := range h.got {
+		got = append(got, told.Event)
+	}
+	if !slices.Equal(got, []string{"breach", "wave-done", "returned"}) || h.got[1].Wave != 2 {
+		t.Errorf("told were %v", got)
+	}
+}
