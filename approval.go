@@ -152,6 +152,10 @@ func (m *Migration) approved(ctx context.Context, t turn, s stage) error {
 func (m *Migration) whatIsApproved(wave int, p *plan.Plan) string {
 	text := fmt.Sprintf("its plan has the hash %.12s…", p.Hash())
 	for _, a := range m.approvals(wave) {
+		if a.Plan == p.Hash() { // it would be in force
+			text = fmt.Sprintf("its plan has the hash %.12s…, as %s approved it at %s, but it came back from green since", p.Hash(), a.By, a.At.UTC().Format(time.DateTime+" MST"))
+			continue
+		}
 		text = fmt.Sprintf("its plan has the hash %.12s…, and %s approved %.12s… at %s: the migration file, a plan, or what green has seen of the wave has changed since", p.Hash(), a.By, a.Plan, a.At.UTC().Format(time.DateTime+" MST"))
 	}
 	return text

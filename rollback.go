@@ -51,6 +51,9 @@ func (m *Migration) Rollback(ctx context.Context, opts RollbackOptions) (_ *Roll
 	if m.journal == nil {
 		return nil, errReadOnly
 	}
+	if err := m.checkNames(RunOptions{Verb: "cutover", Names: opts.Apps}); err != nil {
+		return nil, err // before any cluster is asked for its lease
+	}
 	m.logBegin("rollback", opts)
 	defer func() {
 		m.notify(ctx)

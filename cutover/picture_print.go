@@ -264,7 +264,11 @@ func (p Picture) drawTimes(root *branch) {
 		return
 	}
 	b := root.add("times of a cutover")
-	b.add("lower the TTL from %ds to %ds, then wait %s", p.Times.TTL, p.Times.Low, p.Times.Wait)
+	if p.Times.TTL == p.Times.Low {
+		b.add("the TTL is %ds already, low enough; wait %s", p.Times.TTL, p.Times.Wait)
+	} else {
+		b.add("lower the TTL from %ds to %ds, then wait %s", p.Times.TTL, p.Times.Low, p.Times.Wait)
+	}
 	b.add("there: %s", p.Times.There)
 	b.add("back: %s", p.Times.Back)
 }
