@@ -401,6 +401,38 @@ func TestANameThatMovedUnderAForgottenPlanIsRefused(t *testing.T) {
 	}
 }
 
+// The doctor looks in the middle of a migration, too: a name that this migration has moved must lead to green, and one whose swap is
+// under way to either side. What leads elsewhere is said.
+func TestANameThatThisMigrationMovedMustLeadToGreen(t *testing.T) {
+	w := newWorld(t)
+	look := func(opts cutover.InspectOptions) []plan.Refusal {
+		t.Helper()
+		opts.Options, opts.WithoutGreen = w.opts, true
+		found, err := cutover.Inspect(t.Context(), opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found.Refusals
+	}
+	app := w.opts.Applications[0].Name
+	moved, moving := cutover.InspectOptions{Moved: []string{app}}, cutover.InspectOptions{Moving: []string{app}}
+	if got := look(moved); len(got) != 1 || !contains(got[0].Why, "this migration has moved it to green") || contains(got[0].Mend, "point the name at blue") {
+		t.Errorf("moved, and on blue: %+v", got)
+	}
+	if got := look(moving); len(got) > 0 {
+		t.Errorf("a swap that has not come through: %+v", got)
+	}
+	w.swapped(t)
+	for name, opts := range map[string]cutover.InspectOptions{"moved": moved, "moving": moving} {
+		if got := look(opts); len(got) > 0 {
+			t.Errorf("%s, and on green: %+v", name, got)
+		}
+	}
+	if got := look(cutover.InspectOptions{}); len(got) != 1 || !contains(got[0].Why, "it leads to green already") {
+		t.Errorf("never moved, and on green: %+v", got)
+	}
+}
+
 // A fence keeps the TTLs that its name had, also under the tokens of returns: whoever has lost everything else finds them there.
 func TestAFenceKeepsTheTTLsOfItsName(t *testing.T) {
 	w := newWorld(t)
