@@ -135,7 +135,7 @@ func (e *RefusedError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s is refused:", e.Stage)
 	for _, r := range e.Refusals {
-		fmt.Fprintf(&b, "\n  %s: %s", cli.Line(r.What), cli.Line(r.Why))
+		fmt.Fprintf(&b, "\n  %s: %s", cli.Line(r.What), cli.Line(strings.ReplaceAll(r.Why, "\n", "; ")))
 		if r.Mend != "" {
 			fmt.Fprintf(&b, "\n    mend: %s", cli.Line(r.Mend))
 		}

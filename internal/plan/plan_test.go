@@ -158,3 +158,11 @@ func TestCreatesShareTheirIntentsAndDeletesDoNot(t *testing.T) {
 		t.Errorf("err = %v", err)
 	}
 }
+
+// What several servers answered is one refusal on one line, without a sign for the ends of lines.
+func TestARefusalOfSeveralLinesIsJoined(t *testing.T) {
+	err := &plan.RefusedError{Stage: "ttl", Refusals: []plan.Refusal{{What: "shop", Why: "no server has it\nnone answers"}}}
+	if got, want := err.Error(), "ttl is refused:\n  shop: no server has it; none answers"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
