@@ -95,6 +95,7 @@ func (m *Migration) checks() []check {
 	list = append(list, m.storeChecks()...)
 	list = append(list, m.hereChecks()...)
 	list = append(list, m.gateChecks()...)
+	list = append(list, m.receiverChecks()...)
 	return append(list, m.nameChecks(s)...)
 }
 

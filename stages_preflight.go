@@ -66,6 +66,7 @@ func (m *Migration) preflight(ctx context.Context) (*plan.Plan, error) {
 	m.lookAtWaits(p)
 	m.lookAtForwards(ctx, p, reached)
 	m.lookAtRetirement(ctx, p, reached)
+	m.lookAtReceivers(ctx, p)
 	refusals, notes := m.examineQueries(ctx)
 	p.Refusals, p.Notes = append(p.Refusals, refusals...), append(p.Notes, notes...)
 	if m.file.Rehearsal != nil {
