@@ -38,7 +38,8 @@ type api struct {
 	services   []corev1.Service
 	noServices bool
 	noNodes    bool
-	broken     bool // pods answer 503
+	broken     bool   // pods answer 503
+	lb         string // the name of the load balancer of the Service web
 	client     *kube.Client
 }
 
@@ -65,9 +66,13 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusForbidden)
 		_ = json.NewEncoder(w).Encode(metav1.Status{TypeMeta: typ("Status"), Status: metav1.StatusFailure, Reason: metav1.StatusReasonForbidden, Code: http.StatusForbidden})
 	case r.URL.Path == "/api/v1/namespaces/demo/services/web":
-		reply(w, corev1.Service{TypeMeta: typ("Service"), ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: "web"}, Spec: corev1.ServiceSpec{
+		svc := corev1.Service{TypeMeta: typ("Service"), ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: "web"}, Spec: corev1.ServiceSpec{
 			Type: corev1.ServiceTypeNodePort, ClusterIPs: []string{"10.96.0.7"}, Ports: []corev1.ServicePort{{Port: 80, NodePort: 30080}},
-		}})
+		}}
+		if a.lb != "" {
+			svc.Spec.Type, svc.Status.LoadBalancer.Ingress = corev1.ServiceTypeLoadBalancer, []corev1.LoadBalancerIngress{{Hostname: a.lb}}
+		}
+		reply(w, svc)
 	case r.URL.Path == "/api/v1/nodes":
 		reply(w, corev1.NodeList{TypeMeta: typ("NodeList"), Items: []corev1.Node{{ObjectMeta: metav1.ObjectMeta{Name: "n1"}}}})
 	case r.URL.Path == "/api/v1/services" && a.noServices:

@@ -406,6 +406,9 @@ const mendTwoEntries = "give green an address of its own: a Service of type Load
 // same class in the same cluster is served by the same controller, at the same address.
 func judgeDeclared(s NameState, opts InspectOptions, found *Inspection) {
 	if s.Green.known() {
+		if opts.namesTarget(s.Entries) && s.Green.Missing != "" {
+			found.refuse(s.Hostname, "green.target leads nowhere: "+s.Green.Missing, "correct green.target of the hostname, or make the record that it names; green.address says where it leads if the resolvers do not know")
+		}
 		judgePlaces(s, found)
 		return
 	}
@@ -416,6 +419,16 @@ func judgeDeclared(s NameState, opts InspectOptions, found *Inspection) {
 	if to := opts.IngressClasses[class]; to == "" || to == class {
 		found.refuse(s.Hostname, fmt.Sprintf("blue and green are one cluster, and both sides' Ingress (class %q) would be served by one controller, at one address and port (%s): moving the name would move nothing", class, s.Blue), mendOneEntry)
 	}
+}
+
+// namesTarget reports whether the file names green's target. One that was found on green may get its address later.
+func (o Options) namesTarget(e Entries) bool {
+	app, err := o.application(e.App)
+	if err != nil {
+		return false
+	}
+	green := hostnameOf(app, e.Hostname).Green
+	return green != nil && green.Target != ""
 }
 
 // samePlace reports whether two entries reach the same address, or are the same name.

@@ -37,6 +37,37 @@ func (w *world) signs(ago, left time.Duration) {
 	w.names.signature = dnsx.Signature{Signer: "apps.test.", KeyTag: 7, From: now.Add(-ago), Until: now.Add(left)}
 }
 
+// A target that the file names and that leads nowhere is refused before green exists; one that is found there may get its address later.
+func TestADeclaredTargetThatLeadsNowhereIsRefusedFirst(t *testing.T) {
+	w := newWorld(t)
+	inspect := func() cutover.Inspection {
+		t.Helper()
+		found, err := cutover.Inspect(t.Context(), cutover.InspectOptions{Options: w.opts, WithoutGreen: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found
+	}
+	h := &w.opts.Applications[0].Hostnames[0]
+	for target, why := range map[string]string{"green.lb.test.": "", "nowhere.invalid": "green.target leads nowhere: no address of nowhere.invalid. is known"} {
+		h.Green = &migration.Entry{Target: target}
+		found := inspect()
+		if why == "" && len(found.Refusals) > 0 || why != "" && (len(found.Refusals) != 1 || !strings.Contains(found.Refusals[0].Why, why) || !strings.Contains(found.Refusals[0].Mend, "green.target")) {
+			t.Errorf("%s: refusals %+v", target, found.Refusals)
+		}
+	}
+	h.Green.Address = w.green.addr.Addr().String()
+	if found := inspect(); len(found.Refusals) > 0 {
+		t.Errorf("with an address of the file: %+v", found.Refusals)
+	}
+	api, client := startAPI(t)
+	api.lb = "nowhere.invalid"
+	h.Green, h.Service, h.Port, w.opts.Green.Kube = nil, "web", 80, client
+	if found := inspect(); len(found.Refusals) > 0 || found.Names[0].Green.Missing == "" {
+		t.Errorf("found on green: %+v", found)
+	}
+}
+
 // TestC15_SignaturesAtEveryServer: one server without a good signature, or one that ends during the cutover, is a refusal; one
 // that no signer renewed is a warning.
 func TestC15_SignaturesAtEveryServer(t *testing.T) {
