@@ -407,7 +407,7 @@ const mendTwoEntries = "give green an address of its own: a Service of type Load
 func judgeDeclared(s NameState, opts InspectOptions, found *Inspection) {
 	if s.Green.known() {
 		if opts.namesTarget(s.Entries) && s.Green.Missing != "" {
-			found.refuse(s.Hostname, "green.target leads nowhere: "+s.Green.Missing, "correct green.target of the hostname, or make the record that it names; green.address says where it leads if the resolvers do not know")
+			found.warn(s.Hostname, "green.target leads nowhere yet: "+s.Green.Missing+"; unless something on green makes it in time, the checks are refused")
 		}
 		judgePlaces(s, found)
 		return
