@@ -106,19 +106,20 @@ func (m *Migration) Run(ctx context.Context, opts RunOptions) (_ *Report, err er
 	return report, nil
 }
 
-// swapPatience is how long a swap waits for a name server that is silent, before it gives up and the turn goes back.
+// swapPatience is how long a swap, and the look at its names before the freeze, waits for a name server that is silent, before it gives up and the turn goes back.
 const swapPatience = 2 * time.Minute
 
 // takeForward takes a stage. A swap is taken again while only a server is silent and no name of its turn has moved: until then
-// users are where they were, and going back would need the same server.
+// users are where they were, and going back would need the same server. So is a freeze that is not planned yet.
 func (m *Migration) takeForward(ctx context.Context, s stage) error {
 	until, pause := m.opts.Clock.Now().Add(swapPatience), time.Second
 	for {
 		err := m.take(ctx, s)
-		if err == nil || !strings.HasPrefix(s.name, "swap/") || !noAnswer(err) || m.nameMoved(s) || !m.opts.Clock.Now().Add(pause).Before(until) {
+		asks := strings.HasPrefix(s.name, "swap/") || strings.HasPrefix(s.name, "freeze/") && m.journal.Stage(s.name).Plan == ""
+		if err == nil || !asks || !noAnswer(err) || m.nameMoved(s) || !m.opts.Clock.Now().Add(pause).Before(until) {
 			return err
 		}
-		m.opts.Log.WarnContext(ctx, "the swap waits for a silent server: no name has moved yet", "stage", s.name, "pause", pause, "limit", swapPatience, "because", err.Error())
+		m.opts.Log.WarnContext(ctx, "waits for a silent server: no name has moved yet", "stage", s.name, "pause", pause, "limit", swapPatience, "because", err.Error())
 		if serr := m.opts.Clock.Sleep(ctx, pause); serr != nil {
 			return errors.Join(err, serr)
 		}

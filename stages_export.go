@@ -4,10 +4,13 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
+	"github.com/crossfade-project/crossfade/cutover"
 	"github.com/crossfade-project/crossfade/export"
 	"github.com/crossfade-project/crossfade/internal/hook"
+	"github.com/crossfade-project/crossfade/internal/journal"
 	"github.com/crossfade-project/crossfade/internal/kube"
 	"github.com/crossfade-project/crossfade/internal/migration"
 	"github.com/crossfade-project/crossfade/internal/plan"
@@ -101,7 +104,35 @@ func (m *Migration) freezeStage(a migration.Application) stage {
 	name := "freeze/" + a.Name
 	return backedUp(withStep(m, stage{name: name, title: fmt.Sprintf("stop the writes of %s on blue (%s)", a.Name, a.Writes)},
 		func(context.Context) (export.FreezeOptions, error) { return m.freezeOptions(name, a) },
-		export.PlanFreeze, export.ApplyFreeze))
+		m.planFreeze, export.ApplyFreeze))
+}
+
+// planFreeze looks at the names of the whole turn too, before any of it is frozen: what the swap would refuse is refused here, while
+// blue accepts writes.
+func (m *Migration) planFreeze(ctx context.Context, opts export.FreezeOptions) (*plan.Plan, error) {
+	p, err := export.PlanFreeze(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(m.turns(), func(t turn) bool { return slices.Contains(t.names(), opts.App.Name) })
+	t := m.turns()[i]
+	of := func(name string) journal.Stage {
+		s, _ := m.known(name) // what cannot be read is looked at
+		return s
+	}
+	if t.began(of) || !slices.ContainsFunc(t.apps, func(a migration.Application) bool { return len(a.Hostnames) > 0 }) {
+		return p, nil
+	}
+	look := cutover.NamesOptions{Apps: t.names()}
+	if look.Options, err = m.zoneOptions(ctx, p.Stage); err != nil {
+		return nil, err
+	}
+	held, err := m.held()
+	if err != nil {
+		return nil, err
+	}
+	look.Held = held.Names
+	return p, cutover.LookAtNames(ctx, p, look)
 }
 
 // thawStage takes a freeze back from the freeze's own plan.

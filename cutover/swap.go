@@ -269,8 +269,7 @@ func readMove(ctx context.Context, opts SwapOptions, p *plan.Plan, e Entries, ke
 	if len(found.Refusals) > 0 {
 		return nil, 0, nil
 	}
-	if !zone.SameSets(state.Records, held.Low) {
-		p.Refuse(e.Hostname, fmt.Sprintf("it holds %s, and the stage that lowers TTLs left %s", describe(state.Records), describe(held.Low)), "find out who changed it; nothing is changed over another's head")
+	if refuseOthers(p, held, state.Records) {
 		return nil, 0, nil
 	}
 	if held.Record != nil && !held.Record.holds(e.Green.Addresses) {

@@ -1,0 +1,59 @@
+package cutover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/crossfade-project/crossfade/cutover/zone"
+	"github.com/crossfade-project/crossfade/internal/plan"
+)
+
+// NamesOptions say whose names are looked at, and how the TTL stage left them.
+type NamesOptions struct {
+	Options
+	Apps []string
+	Held []Held
+}
+
+// LookAtNames refuses in a plan what the swap would refuse of the names' records and fences. It only reads: before blue refuses
+// writes it is known then whether a name has changed hands since its TTL was lowered.
+func LookAtNames(ctx context.Context, p *plan.Plan, opts NamesOptions) error {
+	for _, h := range opts.Held {
+		if h.Route != nil || !slices.Contains(opts.Apps, h.App) {
+			continue
+		}
+		z, err := opts.zoneOf(h.Name)
+		if err != nil {
+			return err
+		}
+		now, err := lookupSwappable(ctx, z.Driver, h.Name)
+		if errors.Is(err, zone.ErrConflict) {
+			p.Refuse(h.Name, err.Error(), whoChangedIt)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		token, err := fenceToken(ctx, z.Driver, h.Fence.Name)
+		if err != nil {
+			return err
+		}
+		if !refuseOthers(p, h, now) && token != h.Fence.Token {
+			p.Refuse(h.Name, fmt.Sprintf("its fence %s holds %q, and the migration's is %q", h.Fence.Name, token, h.Fence.Token), "find out who holds the name: another migration, or another run of this one; nothing is moved over another's head")
+		}
+	}
+	return nil
+}
+
+const whoChangedIt = "find out who changed it, and give it back what the stage left; nothing is changed over another's head"
+
+// refuseOthers refuses a name that holds other records than the TTL stage left.
+func refuseOthers(p *plan.Plan, held Held, now []zone.RRset) bool {
+	if zone.SameSets(now, held.Low) {
+		return false
+	}
+	p.Refuse(held.Name, fmt.Sprintf("it holds %s, and the stage that lowers TTLs left %s", describe(now), describe(held.Low)), whoChangedIt)
+	return true
+}
