@@ -13,9 +13,12 @@ import (
 
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/memory"
+	"github.com/crossfade-project/crossfade/cutover"
+	"github.com/crossfade-project/crossfade/cutover/zone"
 	"github.com/crossfade-project/crossfade/internal/clock"
 	"github.com/crossfade-project/crossfade/internal/journal"
 	"github.com/crossfade-project/crossfade/internal/migration"
+	"github.com/crossfade-project/crossfade/internal/notify"
 	"github.com/crossfade-project/crossfade/internal/plan"
 )
 
@@ -455,7 +458,7 @@ func TestWhatWentBackIsForgottenAsAWhole(t *testing.T) {
 	all = append(all, "return/one", "return-settle/one", "stop/one", "thaw/one")
 	finishes(t, m, "export")
 	finishes(t, m, all...)
-	if _, err := m.forget(turn, returning{Cause: "it rained"}); err != nil {
+	if _, err := m.forget(turn, returning{Cause: "it rained"}, nil); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range all {
@@ -465,6 +468,50 @@ func TestWhatWentBackIsForgottenAsAWhole(t *testing.T) {
 	}
 	if !m.journal.Stage("export").Finished {
 		t.Error("what is not of the turn was forgotten too")
+	}
+}
+
+// Whoever went back says how long caches may still lead to green, with the sum: in the error, in the note of the return, in what
+// receivers are told, and in the rollback's report. Where the name never moved nothing is said.
+func TestC26_GoingBackSaysHowLongClientsMayStillComeToGreen(t *testing.T) {
+	m := opened(t, load(t, named))
+	turn := m.turns()[0]
+	seen := time.Date(2026, 3, 1, 16, 59, 12, 0, time.UTC)
+	plans(t, m, "return/one")
+	back := cutover.ReturnResult{App: "one", Names: []cutover.Moved{{
+		App: "one", Name: "one.apps.test.", Seen: cutover.Seen{At: seen},
+		Change: zone.Change{Old: []zone.RRset{{Name: "one.apps.test.", Type: "CNAME", TTL: 3, Data: []string{"green.lb.test."}}}},
+	}}}
+	if err := m.journal.Finish("return/one", back); err != nil {
+		t.Fatal(err)
+	}
+	caches, err := m.cachesOf(turn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.forget(turn, returning{Cause: "it rained"}, caches); err != nil {
+		t.Fatal(err)
+	}
+	const want = "caches that honour TTLs may lead clients of one to green until 16:59:20 (16:59:12 + 3s TTL + 5s margin = 16:59:20)"
+	if text := (&ReturnedError{Apps: []string{"one"}, Cause: errors.New("it rained"), Caches: caches}).Error(); !strings.Contains(text, want) {
+		t.Errorf("the error says %q", text)
+	}
+	report, err := m.rollbackReport(rollback{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var printed strings.Builder
+	if err := report.Print(&printed); err != nil || !strings.Contains(printed.String(), want) {
+		t.Errorf("the report says %v\n%s", err, printed.String())
+	}
+	var told []notify.Message
+	stages := m.pipeline()
+	m.journal.View(func(log *journal.Log) { told = m.eventsOf(log, stages) })
+	if len(told) != 1 || !strings.Contains(told[0].Text, want) {
+		t.Errorf("receivers are told %+v", told)
+	}
+	if caches, err := m.cachesOf(turn); err != nil || len(caches) != 0 {
+		t.Errorf("without a return: %v, %v", caches, err)
 	}
 }
 

@@ -114,7 +114,11 @@ func (m *Migration) finishReturn(ctx context.Context, how returning, cause error
 	if result.Incomplete = err; err != nil {
 		return result
 	}
-	if result.Buckets, result.Incomplete = m.forget(t, how); result.Incomplete == nil && how.ByItself {
+	// What caches may still hold must be known before the way back is forgotten.
+	if result.Caches, err = m.cachesOf(t); err == nil {
+		result.Buckets, err = m.forget(t, how, result.Caches)
+	}
+	if result.Incomplete = err; err == nil && how.ByItself {
 		result.Wave = t.wave
 	}
 	if owed, err := m.owed(); err == nil {
@@ -309,7 +313,7 @@ func (t turn) returnStages() []string {
 
 // forget makes the turn's stages undone, so that a later run takes the turn again, and keeps the note of the return. It
 // returns what was brought back.
-func (m *Migration) forget(t turn, how returning) ([]BucketBack, error) {
+func (m *Migration) forget(t turn, how returning, caches []cutover.Wait) ([]BucketBack, error) {
 	buckets, err := m.broughtBack(t)
 	if err != nil {
 		return nil, err
@@ -331,6 +335,9 @@ func (m *Migration) forget(t turn, how returning) ([]BucketBack, error) {
 	// The note of the first application ends the return, so it comes last.
 	for _, a := range slices.Backward(t.apps) {
 		note := returned{App: a.Name, Why: how.Cause, At: m.opts.Clock.Now().UTC(), Refused: refused[a.Name], Left: leftOf(how.Left, a.Name), ByItself: how.ByItself}
+		if i := slices.IndexFunc(caches, func(w cutover.Wait) bool { return w.App == a.Name }); i >= 0 {
+			note.Caches = &caches[i]
+		}
 		if a.Name == t.apps[0].Name {
 			note.Buckets = buckets
 		}
@@ -469,6 +476,29 @@ func (m *Migration) held() (cutover.TTLResult, error) {
 	err := m.resultOf("ttl", &ttl)
 	ttl.Names = cutover.UnderFences(ttl.Names, m.fences())
 	return ttl, err
+}
+
+// cachesOf are how long caches may still lead to green, for each application of a turn whose names went back.
+func (m *Migration) cachesOf(t turn) ([]cutover.Wait, error) {
+	var waits []cutover.Wait
+	for _, a := range t.apps {
+		if !m.journal.Stage("return/" + a.Name).Finished {
+			continue
+		}
+		var back cutover.ReturnResult
+		if err := m.resultOf("return/"+a.Name, &back); err != nil {
+			return nil, err
+		}
+		if wait, ok := cutover.CachesUntil(cutover.Options{Times: m.file.Cutover}, a.Name, back.Names); ok {
+			waits = append(waits, wait)
+		}
+	}
+	return waits, nil
+}
+
+// mayLead says until when clients may still go to green.
+func mayLead(w cutover.Wait) string {
+	return fmt.Sprintf("caches that honour TTLs may lead clients of %s to green until %s (%s)", w.App, w.Until.UTC().Format(time.TimeOnly), w.Text)
 }
 
 func (m *Migration) returnSettleStage(a migration.Application) stage {

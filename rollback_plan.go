@@ -326,6 +326,8 @@ type RollbackReport struct {
 	// Applications of the file, with the side that serves each now.
 	Applications []RolledBack `json:"applications"`
 	Buckets      []BucketBack `json:"buckets,omitempty"`
+	// Caches are how long caches that honour TTLs may still lead clients to green, for each application whose names went back.
+	Caches []cutover.Wait `json:"caches,omitempty"`
 	// Left stays on green and is not at blue.
 	Left []LeftBehind `json:"left,omitempty"`
 	// Undone was not done on green, because green gave no answer. Empty where the rollback is whole on both sides.
@@ -368,6 +370,9 @@ func (m *Migration) rollbackReport(open rollback) (*RollbackReport, error) {
 				row.Refused = cli.Duration(n.Refused)
 			}
 			r.Buckets, r.Left = append(r.Buckets, n.Buckets...), append(r.Left, n.Left...)
+			if n.Caches != nil {
+				r.Caches = append(r.Caches, *n.Caches)
+			}
 		}
 		r.Applications = append(r.Applications, row)
 	}
@@ -408,8 +413,11 @@ func (r *RollbackReport) Print(w io.Writer) error {
 	if err := cli.Table(w, []string{"APPLICATION", "SERVED BY", "DONE", "WRITES REFUSED FOR"}, rows); err != nil {
 		return err
 	}
-	if len(r.Buckets) > 0 {
+	if len(r.Caches)+len(r.Buckets) > 0 {
 		out.f("\n")
+	}
+	for _, w := range r.Caches {
+		out.f("%s\n", mayLead(w))
 	}
 	for _, b := range r.Buckets {
 		out.f("%s\n", b)

@@ -310,6 +310,8 @@ type ReturnedError struct {
 	Buckets []BucketBack
 	// Undone is what was not done on green, because green gave no answer and an operator had said to go back without it.
 	Undone []LeftUndone
+	// Caches are how long caches that honour TTLs may still lead clients to green, for each application whose names went back.
+	Caches []cutover.Wait
 	// Wave must be approved before it is tried again; 0 where a person asked for the return.
 	Wave int
 	// Incomplete is set when going back has not worked in whole either: the next run goes on with it.
@@ -322,6 +324,9 @@ func (e *ReturnedError) Error() string {
 		return fmt.Sprintf("%v; going back to blue is not complete: %v; run `crossfade run` again to finish it", e.Cause, e.Incomplete)
 	}
 	text := fmt.Sprintf("%v; %v went back to blue, which serves and accepts writes again", e.Cause, e.Apps)
+	for _, w := range e.Caches {
+		text += "; " + mayLead(w)
+	}
 	for _, b := range e.Buckets {
 		text += "; " + b.String()
 	}

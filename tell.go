@@ -276,6 +276,9 @@ func (m *Migration) noted(r journal.Record, message notify.Message) (notify.Mess
 			if t.apps[0].Name == back.App { // whose note ends the return
 				message.Event, message.Wave, message.Applications, message.Stage = migration.EventReturned, t.wave, t.names(), "return/"+back.App
 				message.Text = fmt.Sprintf("%s went back to blue: %s", strings.Join(t.names(), ", "), back.Why)
+				if back.Caches != nil {
+					message.Text += "; " + mayLead(*back.Caches)
+				}
 				return message, nil
 			}
 		}

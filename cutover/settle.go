@@ -46,21 +46,14 @@ func PlanSettle(_ context.Context, opts SettleOptions) (*plan.Plan, error) {
 		p.Note(plan.Info, opts.App, "no name moved, so no cache holds an old answer")
 		return p, nil
 	}
-	var from time.Time
-	var ttl time.Duration
 	for _, m := range opts.Moved {
 		if m.Seen.At.IsZero() {
 			p.Refuse(m.Name, "it is not recorded that every server shows the move", "apply the swap to its end first")
-			continue
 		}
-		if m.Seen.At.After(from) {
-			from = m.Seen.At
-		}
-		ttl = max(ttl, m.ttl())
 	}
-	wait := newWait(opts.App, "old TTL of "+opts.App, from, part{"TTL", ttl}, part{"margin", opts.margin()})
-	if !slices.ContainsFunc(opts.Moved, func(m Moved) bool { return m.Switched == nil }) {
-		wait = newWait(opts.App, "switch of "+opts.App+" at its entry", from, part{"margin", opts.margin()})
+	wait := opts.caches(opts.App, opts.Moved)
+	if !byName(opts.Moved) {
+		wait = newWait(opts.App, "switch of "+opts.App+" at its entry", lastSeen(opts.Moved), part{"margin", opts.margin()})
 		p.Note(plan.Info, opts.App, "DNS has not moved, so no TTL is waited out")
 	}
 	why := "from when the last server showed the move: " + wait.Text
@@ -74,6 +67,39 @@ func PlanSettle(_ context.Context, opts SettleOptions) (*plan.Plan, error) {
 		Data: plan.JSON(settleData{Wait: wait, Returned: opts.Returned, Moved: opts.Moved}),
 	})
 	return p, nil
+}
+
+// CachesUntil is how long caches that honour TTLs may hold what was before a move, from when the last server showed it; false where no
+// name moved by DNS, or no server was seen yet.
+func CachesUntil(opts Options, app string, moved []Moved) (Wait, bool) {
+	if !byName(moved) || lastSeen(moved).IsZero() {
+		return Wait{}, false
+	}
+	return opts.caches(app, moved), true
+}
+
+func (o Options) caches(app string, moved []Moved) Wait {
+	var ttl time.Duration
+	for _, m := range moved {
+		ttl = max(ttl, m.ttl())
+	}
+	return newWait(app, "old TTL of "+app, lastSeen(moved), part{"TTL", ttl}, part{"margin", o.margin()})
+}
+
+// lastSeen is when the last server showed the last move.
+func lastSeen(moved []Moved) time.Time {
+	var last time.Time
+	for _, m := range moved {
+		if m.Seen.At.After(last) {
+			last = m.Seen.At
+		}
+	}
+	return last
+}
+
+// byName reports whether any of the moves was one of a name, and not of what stands behind it.
+func byName(moved []Moved) bool {
+	return slices.ContainsFunc(moved, func(m Moved) bool { return m.Switched == nil })
 }
 
 // ApplySettle waits the TTL out, watching green's checks unless the names went back, and asks the resolvers then.
