@@ -80,7 +80,7 @@ func planRecord(ctx context.Context, opts Options, p *plan.Plan, s NameState) (r
 		p.Refuse(s.Hostname, err.Error()+", which green.makeRecord is to make", "choose a name in a zone of the file")
 		return nil, nil, nil
 	}
-	now, err := lookupSwappable(ctx, z.Driver, name)
+	now, err := lookupOwn(ctx, z.Driver, name)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -142,6 +142,29 @@ func planRecord(ctx context.Context, opts Options, p *plan.Plan, s NameState) (r
 	return record, wait, nil
 }
 
+// lookupOwn returns what stands at a name itself, and not what a wildcard above it answers with. Where something of the same content
+// really stands there, the change is refused by its condition (I3).
+func lookupOwn(ctx context.Context, driver zone.Zone, name string) ([]zone.RRset, error) {
+	now, err := lookupSwappable(ctx, driver, name)
+	if err != nil || len(now) == 0 {
+		return nil, err
+	}
+	for above := name; above != driver.Apex(); {
+		above = dnsx.Parent(above)
+		wild, err := lookupSwappable(ctx, driver, "*."+above)
+		if err != nil {
+			return nil, err
+		}
+		for i := range wild {
+			wild[i].Name = name
+		}
+		if zone.SameSets(wild, now) {
+			return nil, nil
+		}
+	}
+	return now, nil
+}
+
 // makeRecord makes a record and sees every server show it.
 func (o Options) makeRecord(ctx context.Context, c plan.Change) (lowered, error) {
 	var d recordData
@@ -174,7 +197,7 @@ func planUnmake(ctx context.Context, opts RestoreOptions, p *plan.Plan, held Hel
 	if err != nil {
 		return err
 	}
-	there, err := lookupSwappable(ctx, z.Driver, name)
+	there, err := lookupOwn(ctx, z.Driver, name)
 	switch {
 	case err != nil:
 		return err

@@ -173,3 +173,37 @@ func TestARecordThatAForgottenPlanMadeIsOurs(t *testing.T) {
 		t.Errorf("left behind: %+v", got)
 	}
 }
+
+// A wildcard, an international name and one beside the apex get a record like any other, and it goes with the way back.
+func TestARecordIsMadeForNamesOfEveryForm(t *testing.T) {
+	for name, tt := range map[string]struct{ hostname, record, canonical string }{
+		"a wildcard":              {"*.apps.test", "green.apps.test", "*.apps.test."},
+		"an international name":   {"büro.apps.test", "grün-büro.apps.test", "xn--bro-hoa.apps.test."},
+		"an international record": {shopName, "grün.apps.test", shopName},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := addressOnly(t, tt.record)
+			w.opts.Applications[0].Hostnames[0].Name = tt.hostname
+			if tt.canonical != shopName {
+				if _, err := w.zone.Swap(t.Context(), zone.Change{Name: tt.canonical, New: []zone.RRset{cname(tt.canonical, 300, "blue.lb.test.")}}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			held := w.lowered(t)
+			made := held.Names[0].Record
+			if made == nil {
+				t.Fatalf("nothing is made: %+v", held.Names)
+			}
+			if got := w.at(t, made.Change.Name, "A"); len(got.Data) != 1 || got.Data[0] != w.green.addr.Addr().String() {
+				t.Fatalf("made %+v", got)
+			}
+			w.release(t, held.Names)
+			if got := w.at(t, made.Change.Name, "A"); len(got.Data) != 0 {
+				t.Errorf("left behind: %+v", got)
+			}
+			if got := w.at(t, tt.canonical, "CNAME"); got.TTL != 300 {
+				t.Errorf("the name holds %+v", got)
+			}
+		})
+	}
+}

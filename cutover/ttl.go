@@ -393,6 +393,9 @@ func (o Options) swapOne(ctx context.Context, id string, change zone.Change) (zo
 		return zone.Result{}, err
 	}
 	now, half, err := lookupUnderway(ctx, z.Driver, change)
+	if err == nil && len(change.Old) == 0 {
+		now, err = lookupOwn(ctx, z.Driver, change.Name)
+	}
 	if err != nil {
 		return zone.Result{}, err
 	}
