@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/crossfade-project/crossfade/internal/dnsx"
 	"github.com/crossfade-project/crossfade/internal/migration"
 )
 
@@ -286,6 +287,12 @@ func noAnswer(err error) finding {
 	return finding{outcome: Inconclusive, text: "no answer: " + err.Error(), silent: true}
 }
 
+// sameName reports whether two texts are one name: the file may have it in letters of its own, a server has it in A-labels.
 func sameName(a, b string) bool {
-	return strings.EqualFold(strings.TrimSuffix(a, "."), strings.TrimSuffix(b, "."))
+	if strings.EqualFold(strings.TrimSuffix(a, "."), strings.TrimSuffix(b, ".")) {
+		return true
+	}
+	x, xerr := dnsx.Canonical(a)
+	y, yerr := dnsx.Canonical(b)
+	return xerr == nil && yerr == nil && x == y
 }

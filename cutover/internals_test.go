@@ -3,7 +3,9 @@ package cutover
 import (
 	"context"
 	"net/netip"
+	"testing"
 
+	"github.com/crossfade-project/crossfade/internal/migration"
 	"github.com/crossfade-project/crossfade/internal/plan"
 )
 
@@ -34,3 +36,16 @@ func MakeForward(ctx context.Context, p *plan.Plan, opts ForwardOptions) error {
 
 // QuietBefore is what a brown-out asks of the samples before it.
 func QuietBefore(opts BrownOutOptions) error { return opts.lookout().quietBefore() }
+
+// The file may have a hostname in letters of its own: not found under its A-labels, its `switch: backend` would count for nothing.
+func TestAHostnameIsFoundHoweverItIsWritten(t *testing.T) {
+	app := migration.Application{Hostnames: []migration.Hostname{{Name: "Büro.apps.test", Switch: migration.SwitchBackend}}}
+	if h := hostnameOf(app, "xn--bro-hoa.apps.test."); h.Switch != migration.SwitchBackend {
+		t.Errorf("found %+v", h)
+	}
+	for _, other := range []string{"", "buro.apps.test.", "not a name"} {
+		if sameName("Büro.apps.test", other) {
+			t.Errorf("%q is another name", other)
+		}
+	}
+}
