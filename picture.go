@@ -42,7 +42,11 @@ func (m *Migration) Picture(ctx context.Context, opts PictureOptions) (*Pictures
 		zones.Green = m.reachableSide(ctx, Green, silent)
 		zones.Green.Namespaces = m.file.Maps.Namespaces
 	}
-	found, err := cutover.Depict(ctx, cutover.DepictOptions{Options: zones, Names: opts.Names, NoClusters: opts.NoClusters})
+	depict := cutover.DepictOptions{Options: zones, Names: opts.Names, NoClusters: opts.NoClusters}
+	if depict.Moved, depict.Moving, err = m.movedApps(); err != nil {
+		silent["journal"] = err // a name that was moved then looks like somebody else's doing
+	}
+	found, err := cutover.Depict(ctx, depict)
 	var unknown *cutover.NoNameError
 	if errors.As(err, &unknown) {
 		return nil, m.unknownName(unknown.Name)
@@ -52,7 +56,7 @@ func (m *Migration) Picture(ctx context.Context, opts PictureOptions) (*Pictures
 	}
 	p := &Pictures{Migration: m.file.Name, At: m.opts.Clock.Now().UTC(), Complete: true, Names: found}
 	for i := range p.Names {
-		for _, side := range []string{Blue, Green} {
+		for _, side := range []string{Blue, Green, "journal"} {
 			if err := silent[side]; err != nil && p.Names[i].App != "" {
 				p.Names[i].Unread = append(p.Names[i].Unread, cutover.Unread{What: side, Why: err.Error()})
 			}

@@ -140,6 +140,8 @@ type DepictOptions struct {
 	Names []string
 	// NoClusters asks neither cluster: entries are those that the file names.
 	NoClusters bool
+	// Moved and Moving are as in InspectOptions: names that this migration has moved must lead to green.
+	Moved, Moving []string
 }
 
 // NoNameError says that a name is no application of the file, and in none of its zones.
@@ -511,7 +513,12 @@ func (d *depiction) judge(ctx context.Context, p *Picture, state NameState, z Zo
 	opts := InspectOptions{Options: d.Options, WithoutGreen: !state.Green.known()}
 	judgeSignatures(state, d.Options, &found)
 	judgeNeighbours(state, &found)
-	if p.App != "" && len(state.Records) > 0 {
+	switch {
+	case p.App == "" || len(state.Records) == 0:
+	case slices.Contains(d.Moving, p.App) && (leadsTo(state, state.Blue) || leadsTo(state, state.Green)):
+	case slices.Contains(d.Moved, p.App):
+		judgeMoved(state, &found)
+	default:
 		if state.Blue.known() {
 			judgeBlue(state, &found)
 		}

@@ -2,6 +2,7 @@ package cutover_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -430,6 +431,13 @@ func TestANameThatThisMigrationMovedMustLeadToGreen(t *testing.T) {
 	}
 	if got := look(cutover.InspectOptions{}); len(got) != 1 || !contains(got[0].Why, "it leads to green already") {
 		t.Errorf("never moved, and on green: %+v", got)
+	}
+	for want, by := range map[int][]string{0: {app}, 1: nil} {
+		picture := depicted(t, cutover.DepictOptions{Options: w.opts, NoClusters: true, Moved: by})[0]
+		got := slices.DeleteFunc(picture.Refusals, func(r plan.Refusal) bool { return !contains(r.Why, "it leads to green already") })
+		if len(got) != want {
+			t.Errorf("the picture of one that %v moved refuses %+v", by, picture.Refusals)
+		}
 	}
 }
 
