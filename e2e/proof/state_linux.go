@@ -207,7 +207,7 @@ func (s *scene) lookAtStores(ctx context.Context, into state) error {
 }
 
 // token is the random part of a fence.
-var token = regexp.MustCompile(`/[0-9a-f]{32}"`)
+var token = regexp.MustCompile(`/[0-9a-f]{32}(["/])`)
 
 func (s *scene) lookAtZone(into state) error {
 	secret, err := s.rig.TSIGSecret()
@@ -229,7 +229,7 @@ func (s *scene) lookAtZone(into state) error {
 		}
 		for _, rr := range answer.RR {
 			if text := rr.String(); strings.Contains(text, s.name) {
-				into["zone "+rr.Header().Name+" "+dns.TypeToString[rr.Header().Rrtype]] = token.ReplaceAllString(text, `/TOKEN"`)
+				into["zone "+rr.Header().Name+" "+dns.TypeToString[rr.Header().Rrtype]] = token.ReplaceAllString(text, "/TOKEN$1")
 			}
 		}
 	}
