@@ -301,11 +301,15 @@ func (l *line) says(proxy *Proxy, r trial.Result, out *Outcome) error {
 	return fmt.Errorf("it ended with code %d and never named %s (%s):\n%s", r.Code, proxy.Addr(), out.Cut.Server, r.Stderr)
 }
 
-// finish calls the command until it ends well, and says how often that was.
+// exitPaused is the exit code of a run that needs a word before it goes on.
+const exitPaused = 11
+
+// finish calls the command until it ends well, and says how often that was. What went back by itself gets the word that it needs.
 func (p *Player) finish(ctx context.Context, l *line, verb string) (calls int, err error) {
+	args := []string{verb, "--yes"}
 	for calls = 1; ; calls++ {
 		within, cancel := context.WithTimeout(ctx, runLimit)
-		r, err := l.Run(within, l.fault(), verb, "--yes")
+		r, err := l.Run(within, l.fault(), args...)
 		cancel()
 		if err != nil {
 			return calls, err
@@ -315,6 +319,9 @@ func (p *Player) finish(ctx context.Context, l *line, verb string) (calls int, e
 		}
 		if calls == maxCalls {
 			return calls, fmt.Errorf("after %d calls it still ends with code %d:\n%s", calls, r.Code, r.Stderr)
+		}
+		if args = args[:2]; r.Code == exitPaused {
+			args = append(args, "--approve", "1,2")
 		}
 	}
 }
