@@ -324,11 +324,11 @@ func (e *ReturnedError) Error() string {
 		return fmt.Sprintf("%v; going back to blue is not complete: %v; run `crossfade run` again to finish it", e.Cause, e.Incomplete)
 	}
 	text := fmt.Sprintf("%v; %v went back to blue, which serves and accepts writes again", e.Cause, e.Apps)
-	for _, w := range e.Caches {
-		text += "; " + mayLead(w)
-	}
 	for _, b := range e.Buckets {
 		text += "; " + b.String()
+	}
+	for _, w := range e.Caches {
+		text += "; " + mayLead(w)
 	}
 	for _, l := range e.Undone {
 		text += "; not done: " + l.String()
