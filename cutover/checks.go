@@ -288,11 +288,12 @@ func noAnswer(err error) finding {
 }
 
 // sameName reports whether two texts are one name: the file may have it in letters of its own, a server has it in A-labels.
-func sameName(a, b string) bool {
-	if strings.EqualFold(strings.TrimSuffix(a, "."), strings.TrimSuffix(b, ".")) {
-		return true
+func sameName(a, b string) bool { return canonicalOr(a) == canonicalOr(b) }
+
+// canonicalOr is a name in the one form that can be compared, or as it is where it is none.
+func canonicalOr(name string) string {
+	if canonical, err := dnsx.Canonical(name); err == nil {
+		return canonical
 	}
-	x, xerr := dnsx.Canonical(a)
-	y, yerr := dnsx.Canonical(b)
-	return xerr == nil && yerr == nil && x == y
+	return name
 }

@@ -17,7 +17,6 @@ import (
 
 	"github.com/crossfade-project/crossfade/internal/accesslog"
 	"github.com/crossfade-project/crossfade/internal/clock"
-	"github.com/crossfade-project/crossfade/internal/dnsx"
 	"github.com/crossfade-project/crossfade/internal/kube"
 	"github.com/crossfade-project/crossfade/internal/migration"
 )
@@ -238,23 +237,14 @@ func (a AccessLogEvidence) judge(e accesslog.Entry, pod string, all *accessTally
 // moved reports whether somebody who asked for a host asked for a name that has moved. A client may write an international name in
 // letters of its own.
 func (a AccessLogEvidence) moved(host string) bool {
-	name := canonicalOr(host)
-	same := func(of string) bool { return canonicalOr(of) == name }
+	same := func(of string) bool { return sameName(of, host) }
 	if slices.ContainsFunc(a.Hostnames, same) {
 		return true
 	}
 	return !slices.ContainsFunc(a.Stay, same) && slices.ContainsFunc(a.Hostnames, func(of string) bool {
 		below, wild := strings.CutPrefix(canonicalOr(of), "*")
-		return wild && strings.HasSuffix(name, below)
+		return wild && strings.HasSuffix(canonicalOr(host), below)
 	})
-}
-
-// canonicalOr is a name in the one form that can be compared, or as it is where it is none.
-func canonicalOr(name string) string {
-	if canonical, err := dnsx.Canonical(name); err == nil {
-		return canonical
-	}
-	return name
 }
 
 func (a AccessLogEvidence) now() time.Time {
