@@ -43,14 +43,14 @@ func whole() form {
 
 // NewCutover makes a trial that has little to copy and much to cut over: three waves, of which the second must be approved and the third
 // is approved by gates; an application with several names, one with addresses at its name, one that external-dns keeps, one that
-// is frozen and has a bucket; and around them records that are none of its business. Break lets it fail in a soak.
+// is frozen and has a bucket, one for which green has only an address; and around them records that are none of its business. Break lets it fail in a soak.
 func (w *World) NewCutover(ctx context.Context, name string) (*Trial, error) {
 	return w.make(ctx, name, Places{}, form{
 		file: "testdata/cutover.yaml", objects: "testdata/cutover-objects.yaml", apps: []string{"front", "plain", "kept", "shop", "last"},
 		kinds: []string{"configmaps", "deployments.apps", "leases.coordination.k8s.io", "services", "secrets"},
 		hosts: []hostOf{
 			{app: "front", label: "www"}, {app: "front", label: "front"}, {app: "front", label: "old-front"}, {app: "plain", label: "plain", plain: true},
-			{app: "kept", label: "kept", kept: true}, {app: "shop", label: "shop"}, {app: "shop", label: "api"}, {app: "last", label: "last"},
+			{app: "kept", label: "kept", kept: true}, {app: "shop", label: "shop"}, {app: "shop", label: "api"}, {app: "last", label: "last", made: true},
 		},
 		foreign: others, write: writeShop,
 	})

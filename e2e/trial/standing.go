@@ -21,8 +21,9 @@ const (
 // hostOf says what one name of a form is.
 type hostOf struct {
 	app, label string
-	// plain is a name with addresses; others have a CNAME. kept is one that external-dns keeps.
-	plain, kept bool
+	// plain is a name with addresses; others have a CNAME. kept is one that external-dns keeps. made is one whose target on green the
+	// migration makes.
+	plain, kept, made bool
 }
 
 // A host is a name of a trial: what it holds on each side, and what its targets are.
@@ -32,6 +33,8 @@ type host struct {
 	Blue, Green string
 	on          map[string][]dnsx.Record
 	targets     []dnsx.Record
+	// Made says that green has only an address, for which the migration makes Green.
+	Made bool
 	// owner is the name of external-dns's record of it, or empty.
 	owner string
 }
@@ -41,12 +44,18 @@ func (t *Trial) hosts() []host {
 	for _, of := range t.form.hosts {
 		h := host{
 			App: of.app, Name: of.label + "." + t.Name + "." + Zone, on: map[string][]dnsx.Record{},
-			Blue: t.target(of.label, "blue"), Green: t.target(of.label, "green"),
+			Blue: t.target(of.label, "blue"), Green: t.target(of.label, "green"), Made: of.made,
 		}
-		for side, address := range t.Web.At {
-			h.targets = append(h.targets, dnsx.Record{Name: t.target(of.label, side), Type: "A", TTL: 60, Data: address})
+		if h.Made {
+			h.Green = "green-" + h.Name
+		}
+		for side, target := range map[string]string{"blue": h.Blue, "green": h.Green} {
+			address := t.Web.At[side]
+			if side == "blue" || !h.Made {
+				h.targets = append(h.targets, dnsx.Record{Name: target, Type: "A", TTL: 60, Data: address})
+			}
 			if !of.plain {
-				h.on[side] = []dnsx.Record{{Name: h.Name, Type: "CNAME", TTL: namesTTL, Data: t.target(of.label, side)}}
+				h.on[side] = []dnsx.Record{{Name: h.Name, Type: "CNAME", TTL: namesTTL, Data: target}}
 				continue
 			}
 			h.on[side] = []dnsx.Record{{Name: h.Name, Type: "A", TTL: namesTTL, Data: address}}
@@ -80,9 +89,9 @@ type Standing struct {
 	// agree with its name, a foreign record that is not what it was.
 	Wrong []string
 	// Unfit is what a migration that is at rest does not leave: other TTLs than all the original ones or all the lowered
-	// ones, a fence that is there for one name and not for another.
+	// ones, a fence that is there for one name and not for another, a record that was made and is there without fences.
 	Unfit []string
-	// Fenced is set where every name has its fence and the lowered TTL.
+	// Fenced is set where every name has its fence and the lowered TTL, and all records that are made for green are there.
 	Fenced bool
 }
 
@@ -97,9 +106,15 @@ func (t *Trial) Standing(ctx context.Context) (Standing, error) {
 	for _, set := range sets {
 		there[set.Name+" "+set.Type] = set
 	}
-	fences, lowered := 0, 0
+	fences, lowered, making, made := 0, 0, 0, 0
 	for _, h := range t.hosts() {
 		side, ttl := t.sideOf(h, there, &s)
+		if h.Made {
+			making++
+			if t.holdMade(h, side, there, &s) {
+				made++
+			}
+		}
 		if before := s.Side[h.App]; before != "" && before != side {
 			side = "mixed"
 		}
@@ -123,9 +138,9 @@ func (t *Trial) Standing(ctx context.Context) (Standing, error) {
 		}
 	}
 	all := len(t.form.hosts)
-	s.Fenced = fences == all && lowered == all
-	if !s.Fenced && fences+lowered > 0 {
-		s.Unfit = append(s.Unfit, fmt.Sprintf("of %d names %d have a fence, and %d the lowered TTL", all, fences, lowered))
+	s.Fenced = fences == all && lowered == all && made == making
+	if !s.Fenced && fences+lowered+made > 0 {
+		s.Unfit = append(s.Unfit, fmt.Sprintf("of %d names %d have a fence, and %d the lowered TTL; %d of %d records are made", all, fences, lowered, made, making))
 	}
 	t.holdForeign(there, &s)
 	return s, nil
@@ -170,6 +185,20 @@ func (t *Trial) sideOf(h host, there map[string]zone.RRset, s *Standing) (side s
 		s.Wrong = append(s.Wrong, fmt.Sprintf("%s is on %s, and %s holds %v with the TTL %d", h.Name, side, h.owner, owner.Data, owner.TTL))
 	}
 	return side, ttl
+}
+
+// holdMade takes the record that is made for a name's entry on green from what is there, and reports whether it was. A name that leads to
+// green needs it.
+func (t *Trial) holdMade(h host, side string, there map[string]zone.RRset, s *Standing) bool {
+	set, ok := there[h.Green+" A"]
+	delete(there, h.Green+" A")
+	switch {
+	case !ok && side == "green":
+		s.Wrong = append(s.Wrong, fmt.Sprintf("%s leads to %s, which is not there", h.Name, h.Green))
+	case ok && (!slices.Equal(set.Data, []string{t.Web.At["green"]}) || set.TTL != loweredTTL):
+		s.Wrong = append(s.Wrong, fmt.Sprintf("%s was made with %v and the TTL %d", h.Green, set.Data, set.TTL))
+	}
+	return ok
 }
 
 // answered asks both servers. The secondary may be a moment behind, but has an answer.

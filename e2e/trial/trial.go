@@ -298,7 +298,9 @@ func (t *Trial) forgetNames(ctx context.Context) error {
 	}
 	var targets []string
 	for _, h := range t.hosts() {
-		targets = append(targets, h.Blue, h.Green)
+		for _, r := range h.targets {
+			targets = append(targets, r.Name)
+		}
 	}
 	return errors.Join(t.world.Primary.Forget(ctx, Zone, names...), t.world.Primary.Forget(ctx, Targets, targets...))
 }
