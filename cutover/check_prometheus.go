@@ -2,32 +2,14 @@ package cutover
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"math"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/crossfade-project/crossfade/cutover/internal/prometheus"
 	"github.com/crossfade-project/crossfade/internal/migration"
 )
-
-// errNoNumber says that a query was answered, and not with one number: nothing was learned.
-var errNoNumber = errors.New("no number")
-
-// queryError says that a query is wrong as it stands: asking again is of no use.
-type queryError struct{ text string }
-
-// Error implements error.
-func (e *queryError) Error() string { return e.text }
-
-// number is what a query gave, and the server's time.
-type number struct {
-	value float64
-	at    time.Time
-}
 
 // prometheus judges one number. What is no number, too little or too old is inconclusive (C20).
 func (p probe) prometheus(ctx context.Context) finding {
@@ -39,21 +21,21 @@ func (p probe) prometheus(ctx context.Context) finding {
 	if f := p.enough(ctx); f.outcome != Passed {
 		return f
 	}
-	texts := []string{format(got.value)}
+	texts := []string{format(got.Value)}
 	if c.Max != nil {
-		if got.value > *c.Max {
-			return failed("%s, more than %s", format(got.value), format(*c.Max))
+		if got.Value > *c.Max {
+			return failed("%s, more than %s", format(got.Value), format(*c.Max))
 		}
 		texts = append(texts, "at most "+format(*c.Max))
 	}
 	if c.Min != nil {
-		if got.value < *c.Min {
-			return failed("%s, less than %s", format(got.value), format(*c.Min))
+		if got.Value < *c.Min {
+			return failed("%s, less than %s", format(got.Value), format(*c.Min))
 		}
 		texts = append(texts, "at least "+format(*c.Min))
 	}
 	if c.Baseline != nil {
-		f := p.compareBaseline(ctx, got.value)
+		f := p.compareBaseline(ctx, got.Value)
 		if f.outcome != Passed {
 			return f
 		}
@@ -69,8 +51,8 @@ func (p probe) enough(ctx context.Context) finding {
 		if err != nil {
 			return unknown("whether enough was counted: %v", err)
 		}
-		if n.value < s.Min {
-			return unknown("%s samples, and %s are needed", format(n.value), format(s.Min))
+		if n.Value < s.Min {
+			return unknown("%s samples, and %s are needed", format(n.Value), format(s.Min))
 		}
 	}
 	if a := p.check.Prometheus.Age; a != nil {
@@ -78,7 +60,7 @@ func (p probe) enough(ctx context.Context) finding {
 		if err != nil {
 			return unknown("how old the newest sample is: %v", err)
 		}
-		age := n.at.Sub(seconds64(n.value))
+		age := n.Age()
 		if age > a.Max.D() {
 			return unknown("the newest sample is %s old, and %s is allowed", age.Round(time.Second), a.Max)
 		}
@@ -88,8 +70,6 @@ func (p probe) enough(ctx context.Context) finding {
 	}
 	return passed("enough")
 }
-
-func seconds64(s float64) time.Time { return time.UnixMilli(int64(s * 1000)) }
 
 func (p probe) compareBaseline(ctx context.Context, value float64) finding {
 	b := p.check.Prometheus.Baseline
@@ -105,7 +85,7 @@ func (p probe) compareBaseline(ctx context.Context, value float64) finding {
 		if err != nil {
 			return unknown("blue's number: %v", err)
 		}
-		base = n.value
+		base = n.Value
 	}
 	if base < 0 {
 		return unknown("%s was %s: ratios to a number below zero mean nothing", from, format(base))
@@ -135,62 +115,24 @@ func (p probe) compareBaseline(ctx context.Context, value float64) finding {
 
 func format(v float64) string { return strconv.FormatFloat(v, 'g', 6, 64) }
 
-// ask sends one query (Prometheus, HTTP API, instant queries) and returns its one number. Its error is a *queryError where the
-// query is wrong, and wraps errNoNumber where the answer has not exactly one number.
-func (o Options) ask(ctx context.Context, check migration.Check, query string) (number, error) {
-	a, err := o.askPrometheus(ctx, serverOfCheck(check), "query", url.Values{"query": {query}}, maxCheckedBody)
-	if err != nil {
-		return number{}, err
-	}
-	return parseResult(a)
-}
-
-func serverOfCheck(check migration.Check) promServer {
+// ask sends one query of a check.
+func (o Options) ask(ctx context.Context, check migration.Check, query string) (prometheus.Point, error) {
 	c := check.Prometheus
-	return promServer{what: fmt.Sprintf("check %q", check.Name), url: c.URL, username: c.Username, password: c.Password, token: c.Token, headers: c.Headers}
+	at := prometheus.Server{URL: c.URL, Username: c.Username, Headers: c.Headers}
+	server, err := o.trusted(ctx, at, fmt.Sprintf("check %q", check.Name), c.Password, c.Token)
+	if err != nil {
+		return prometheus.Point{}, err
+	}
+	return server.Number(ctx, query)
 }
 
-func parseResult(a promAnswer) (number, error) {
-	switch a.Data.ResultType {
-	case "scalar":
-		return parsePoint(a.Data.Result)
-	case "vector":
-		var series []struct {
-			Value     json.RawMessage `json:"value"`
-			Histogram json.RawMessage `json:"histogram"`
-		}
-		if err := json.Unmarshal(a.Data.Result, &series); err != nil {
-			return number{}, fmt.Errorf("%w: the vector cannot be read: %w", errNoNumber, err)
-		}
-		switch {
-		case len(series) == 0:
-			return number{}, fmt.Errorf("%w: no data", errNoNumber)
-		case len(series) > 1:
-			return number{}, &queryError{fmt.Sprintf("%d series, and one is needed: aggregate them, as with sum(…)", len(series))}
-		case len(series[0].Histogram) > 0:
-			return number{}, &queryError{"a histogram, and a number is needed: take one, as with histogram_quantile(0.95, …)"}
-		}
-		return parsePoint(series[0].Value)
+// trusted gives a server that the file names its secrets, and the roots by which it is known. The messages of secrets call it what.
+func (o Options) trusted(ctx context.Context, at prometheus.Server, what string, password, token *migration.SecretRef) (prometheus.Server, error) {
+	var err error
+	at.Roots = o.Roots
+	if at.Password, err = o.secret(ctx, password, "password of "+what); err != nil {
+		return at, err
 	}
-	return number{}, &queryError{fmt.Sprintf("a %s, and a number is needed: aggregate it, as with sum(rate(…[1m]))", a.Data.ResultType)}
-}
-
-// parsePoint reads [time, "value"]. NaN and infinities are values to Prometheus, and nothing to judge by.
-func parsePoint(raw json.RawMessage) (number, error) {
-	var at float64
-	var text string
-	if err := json.Unmarshal(raw, &[]any{&at, &text}); err != nil {
-		return number{}, fmt.Errorf("%w: the value cannot be read: %w", errNoNumber, err)
-	}
-	v, err := strconv.ParseFloat(text, 64)
-	if err != nil || math.IsNaN(v) || math.IsInf(v, 0) {
-		return number{}, fmt.Errorf("%w: the value is %s", errNoNumber, text)
-	}
-	return number{value: v, at: seconds64(at)}, nil
-}
-
-func firstLine(text string) string {
-	text, _, _ = strings.Cut(strings.TrimSpace(text), "\n")
-	const limit = 300
-	return strings.ToValidUTF8(text[:min(len(text), limit)], "")
+	at.Token, err = o.secret(ctx, token, "token of "+what)
+	return at, err
 }

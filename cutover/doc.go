@@ -20,4 +20,11 @@
 //
 // A gate that learns nothing is inconclusive, which is never a pass (I8). Every wait is arithmetic that is shown (C26),
 // and resuming one does not start it again. A name is only ever swapped, never deleted and made again (I2).
+//
+// What knows nothing of applications stands below, each with its own doc.go:
+//
+//	zone                  the names: a zone at a provider, and its drivers
+//	internal/backend      the rules of an Ingress or HTTPRoute, for a host that moves behind its name
+//	internal/externaldns  whose a record is, by external-dns
+//	internal/prometheus   numbers and points of a Prometheus, for gates and evidence
 package cutover

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/crossfade-project/crossfade/cutover/internal/prometheus"
 	"github.com/crossfade-project/crossfade/internal/migration"
 )
 
@@ -88,23 +89,27 @@ func (p PrometheusEvidence) Confirm(ctx context.Context, since, until time.Time)
 // idleSeen is what a Prometheus has of a time.
 type idleSeen struct {
 	from, end time.Time
-	series    []promSeries
+	series    []prometheus.Series
 	// alive is nil where the file names no such query.
-	alive []promSeries
+	alive []prometheus.Series
 }
 
 // read asks for a time, and for as long before it as data may be missing.
 func (p PrometheusEvidence) read(ctx context.Context, from, end time.Time, raw func(json.RawMessage)) (seen idleSeen, err error) {
 	q := p.Query
 	step, gap := q.Steps()
-	server := promServer{what: fmt.Sprintf("retirement.prometheus %q", q.Name), url: q.URL, username: q.Username, password: q.Password, token: q.Token, headers: q.Headers}
 	// The last point is at the end of the time.
 	before := (end.Sub(from) + gap).Truncate(step)
 	ctx, cancel := context.WithTimeout(ctx, promRangeTimeout)
 	defer cancel()
 	seen = idleSeen{from: from, end: end}
-	ask := func(query string) ([]promSeries, error) {
-		return p.askRange(ctx, server, promRange{query: query, from: end.Add(-before), to: end, step: step, raw: raw})
+	at := prometheus.Server{URL: q.URL, Username: q.Username, Headers: q.Headers}
+	server, err := p.trusted(ctx, at, fmt.Sprintf("retirement.prometheus %q", q.Name), q.Password, q.Token)
+	if err != nil {
+		return seen, err
+	}
+	ask := func(query string) ([]prometheus.Series, error) {
+		return server.Range(ctx, prometheus.Range{Query: query, From: end.Add(-before), To: end, Step: step, Raw: raw})
 	}
 	if seen.series, err = ask(q.Query); err != nil {
 		return seen, err
@@ -116,12 +121,12 @@ func (p PrometheusEvidence) read(ctx context.Context, from, end time.Time, raw f
 	if err != nil {
 		return seen, fmt.Errorf("alive: %w", err)
 	}
-	seen.alive = []promSeries{}
+	seen.alive = []prometheus.Series{}
 	for _, s := range series {
-		up := promSeries{labels: s.labels}
-		for _, point := range s.points {
-			if point.value > 0 {
-				up.points = append(up.points, point)
+		up := prometheus.Series{Labels: s.Labels}
+		for _, point := range s.Points {
+			if point.Value > 0 {
+				up.Points = append(up.Points, point)
 			}
 		}
 		seen.alive = append(seen.alive, up)
@@ -133,7 +138,7 @@ func (p PrometheusEvidence) read(ctx context.Context, from, end time.Time, raw f
 const promRangeTimeout = 5 * time.Minute
 
 // watchers are the series that show that somebody was counting.
-func (s idleSeen) watchers() []promSeries {
+func (s idleSeen) watchers() []prometheus.Series {
 	if s.alive != nil {
 		return s.alive
 	}
@@ -144,21 +149,21 @@ func (s idleSeen) watchers() []promSeries {
 // metrics are not idle (C24).
 func (s idleSeen) there(gap time.Duration) error {
 	for _, one := range slices.Concat(s.series, s.alive) {
-		if len(one.points) == 0 {
-			return fmt.Errorf("%w: there is no data of %s between %s and %s", errNoNumber, one.labels, s.from.Format(time.RFC3339), s.end.Format(time.RFC3339))
+		if len(one.Points) == 0 {
+			return fmt.Errorf("%w: there is no data of %s between %s and %s", prometheus.ErrNoNumber, one.Labels, s.from.Format(time.RFC3339), s.end.Format(time.RFC3339))
 		}
 	}
 	var newest time.Time
 	for _, w := range s.watchers() {
-		if last := w.points[len(w.points)-1].at; last.After(newest) {
+		if last := w.Points[len(w.Points)-1].At; last.After(newest) {
 			newest = last
 		}
 	}
 	switch {
 	case newest.IsZero():
-		return fmt.Errorf("%w: there is no data between %s and %s", errNoNumber, s.from.Format(time.RFC3339), s.end.Format(time.RFC3339))
+		return fmt.Errorf("%w: there is no data between %s and %s", prometheus.ErrNoNumber, s.from.Format(time.RFC3339), s.end.Format(time.RFC3339))
 	case s.end.Sub(newest) > gap:
-		return fmt.Errorf("%w: there is no data since %s, and %s may be missing", errNoNumber, newest.Format(time.RFC3339), gap)
+		return fmt.Errorf("%w: there is no data since %s, and %s may be missing", prometheus.ErrNoNumber, newest.Format(time.RFC3339), gap)
 	}
 	return nil
 }
@@ -167,7 +172,7 @@ func (s idleSeen) there(gap time.Duration) error {
 func (s idleSeen) judge(obs *Observation, q migration.IdleQuery, gap time.Duration) {
 	before := false
 	for _, w := range s.watchers() {
-		before = before || !w.points[0].at.After(s.from)
+		before = before || !w.Points[0].At.After(s.from)
 	}
 	if !before {
 		obs.lose("there is no data from before %s", s.from.Format(time.RFC3339))
@@ -177,15 +182,15 @@ func (s idleSeen) judge(obs *Observation, q migration.IdleQuery, gap time.Durati
 			s.rises(obs, one, before)
 			continue
 		}
-		for _, p := range one.points {
-			if p.at.After(s.from) && p.value != 0 {
+		for _, p := range one.Points {
+			if p.At.After(s.from) && p.Value != 0 {
 				obs.Use = Used
-				obs.Details = append(obs.Details, fmt.Sprintf("%s was %s at %s", one.labels, format(p.value), p.at.Format(time.RFC3339)))
+				obs.Details = append(obs.Details, fmt.Sprintf("%s was %s at %s", one.Labels, format(p.Value), p.At.Format(time.RFC3339)))
 				break
 			}
 		}
 	}
-	for _, list := range [][]promSeries{s.series, s.alive} {
+	for _, list := range [][]prometheus.Series{s.series, s.alive} {
 		for _, one := range list {
 			s.holes(obs, one, gap)
 		}
@@ -194,38 +199,38 @@ func (s idleSeen) judge(obs *Observation, q migration.IdleQuery, gap time.Durati
 
 // rises looks at one counter. One that is new has counted from nothing, if somebody was counting before; what one had counted last
 // that fell is lost.
-func (s idleSeen) rises(obs *Observation, one promSeries, before bool) {
-	for i, p := range one.points {
-		if !p.at.After(s.from) || i == 0 && !before {
+func (s idleSeen) rises(obs *Observation, one prometheus.Series, before bool) {
+	for i, p := range one.Points {
+		if !p.At.After(s.from) || i == 0 && !before {
 			continue
 		}
-		was := promPoint{}
+		was := prometheus.Point{}
 		since := "it is new"
 		if i > 0 {
-			was = one.points[i-1]
-			since = "since " + was.at.Format(time.RFC3339)
+			was = one.Points[i-1]
+			since = "since " + was.At.Format(time.RFC3339)
 		}
 		switch {
-		case p.value > was.value:
-			obs.Use, obs.Uses = Used, obs.Uses+int64(math.Ceil(p.value-was.value))
-			obs.Details = append(obs.Details, fmt.Sprintf("%s counted %s more until %s (%s)", one.labels, format(p.value-was.value), p.at.Format(time.RFC3339), since))
-		case p.value < was.value:
-			obs.lose("%s began to count again before %s: what it counted last is lost", one.labels, p.at.Format(time.RFC3339))
+		case p.Value > was.Value:
+			obs.Use, obs.Uses = Used, obs.Uses+int64(math.Ceil(p.Value-was.Value))
+			obs.Details = append(obs.Details, fmt.Sprintf("%s counted %s more until %s (%s)", one.Labels, format(p.Value-was.Value), p.At.Format(time.RFC3339), since))
+		case p.Value < was.Value:
+			obs.lose("%s began to count again before %s: what it counted last is lost", one.Labels, p.At.Format(time.RFC3339))
 		}
 	}
 }
 
 // holes looks for times in which a series has no points. What is missing is known once it is missing for longer than it may; what
 // was missing, once there is a point again.
-func (s idleSeen) holes(obs *Observation, one promSeries, gap time.Duration) {
-	for i, p := range one.points {
-		next, known := s.end, p.at.Add(gap)
-		if i+1 < len(one.points) {
-			next = one.points[i+1].at
+func (s idleSeen) holes(obs *Observation, one prometheus.Series, gap time.Duration) {
+	for i, p := range one.Points {
+		next, known := s.end, p.At.Add(gap)
+		if i+1 < len(one.Points) {
+			next = one.Points[i+1].At
 			known = next
 		}
-		if next.Sub(p.at) > gap && known.After(s.from) {
-			obs.lose("%s has no data from %s to %s, and %s may be missing", one.labels, p.at.Format(time.RFC3339), next.Format(time.RFC3339), gap)
+		if next.Sub(p.At) > gap && known.After(s.from) {
+			obs.lose("%s has no data from %s to %s, and %s may be missing", one.Labels, p.At.Format(time.RFC3339), next.Format(time.RFC3339), gap)
 		}
 	}
 }
@@ -234,7 +239,7 @@ func (s idleSeen) holes(obs *Observation, one promSeries, gap time.Duration) {
 func (s idleSeen) text(q migration.IdleQuery) string {
 	points := 0
 	for _, one := range s.series {
-		points += len(one.points)
+		points += len(one.Points)
 	}
 	kind := "that must be 0"
 	if q.Counter {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/crossfade-project/crossfade/cutover/internal/prometheus"
 	"github.com/crossfade-project/crossfade/internal/migration"
 	"github.com/crossfade-project/crossfade/internal/plan"
 )
@@ -67,11 +68,11 @@ func takeBaselines(ctx context.Context, opts Options, app migration.Application,
 		limited, cancel := context.WithTimeout(ctx, check.Timeout.Or(defaultCheckTimeout))
 		n, err := opts.ask(limited, check, check.Prometheus.Query)
 		cancel()
-		var wrong *queryError
-		var server *serverError
+		var wrong *prometheus.QueryError
+		var server *prometheus.ServerError
 		what := fmt.Sprintf("check %q", check.Name)
 		switch {
-		case errors.As(err, &wrong), errors.As(err, &server), errors.Is(err, errNoNumber):
+		case errors.As(err, &wrong), errors.As(err, &server), errors.Is(err, prometheus.ErrNoNumber):
 			p.Refuse(what, "its number from before the swap cannot be taken: "+err.Error(), "mend the query or the server, or give baseline a query of its own")
 			continue
 		case err != nil:
@@ -80,8 +81,8 @@ func takeBaselines(ctx context.Context, opts Options, app migration.Application,
 		if taken == nil {
 			taken = map[string]float64{}
 		}
-		taken[check.Name] = n.value
-		p.Note(plan.Info, app.Name, fmt.Sprintf("check %q compares with %s, its number from before the swap", check.Name, format(n.value)))
+		taken[check.Name] = n.Value
+		p.Note(plan.Info, app.Name, fmt.Sprintf("check %q compares with %s, its number from before the swap", check.Name, format(n.Value)))
 	}
 	return taken, nil
 }

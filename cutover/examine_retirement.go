@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/crossfade-project/crossfade/cutover/internal/prometheus"
 	"github.com/crossfade-project/crossfade/internal/migration"
 	"github.com/crossfade-project/crossfade/internal/plan"
 )
@@ -39,8 +40,8 @@ func ExamineRetirement(ctx context.Context, opts Options, r *migration.Retiremen
 
 // judgeQuery returns what is to be said of an answer, and a hint where it is a refusal.
 func judgeQuery(err error) (say, hint string) {
-	var wrong *queryError
-	var server *serverError
+	var wrong *prometheus.QueryError
+	var server *prometheus.ServerError
 	switch {
 	case err == nil:
 		return "", ""
@@ -48,7 +49,7 @@ func judgeQuery(err error) (say, hint string) {
 		return err.Error(), "correct the query; the server's own page shows what it gives"
 	case errors.As(err, &server):
 		return err.Error(), "check url, and username and password or token"
-	case errors.Is(err, errNoNumber):
+	case errors.Is(err, prometheus.ErrNoNumber):
 		return err.Error(), ""
 	}
 	return err.Error(), hintOf(err, "see that the server runs and can be reached from here")
