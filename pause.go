@@ -160,7 +160,7 @@ func (m *Migration) mayBegin(ctx context.Context, s stage, opts RunOptions) erro
 
 // turnTime is how long a turn takes, with its arithmetic.
 func (m *Migration) turnTime(t turn) (time.Duration, string, error) {
-	opts := cutover.Options{Times: m.file.Cutover, Rehearsal: m.file.Rehearsal, Applications: m.file.Applications}
+	opts := cutover.Options{Times: m.file.Cutover, Rehearsal: m.file.Rehearsal, Applications: m.file.Applications, Raised: m.raisedTTLs()}
 	var held []cutover.Held
 	if known, err := m.known("ttl"); err == nil && known.Finished {
 		ttl, err := m.held()

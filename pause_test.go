@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/crossfade-project/crossfade/cutover"
+	"github.com/crossfade-project/crossfade/cutover/zone"
 	"github.com/crossfade-project/crossfade/internal/clock"
 	"github.com/crossfade-project/crossfade/internal/journal"
 )
@@ -284,6 +285,48 @@ func TestC26_StatusShowsTheOldTTLThatIsWaitedFor(t *testing.T) {
 	finishes(t, m, "ttl")
 	if st, err := m.Status(); err != nil || len(st.Waiting) != 0 {
 		t.Errorf("status = %+v, %v", st.Waiting, err)
+	}
+}
+
+// A TTL that was seen raised after the ttl stage is in the journal at once, and forgotten when that stage is taken again.
+func TestC26_ARaisedTTLOutlivesTheProcessThatSawIt(t *testing.T) {
+	file := load(t, named)
+	zones := Options{
+		Clock: at(t, "2026-11-24T10:00:00Z"), Getenv: func(string) string { return "c2VjcmV0" },
+		OpenZone: func(context.Context, ZoneConfig) (zone.Zone, error) { return nil, nil },
+	}
+	open := func() cutover.Options {
+		t.Helper()
+		m, err := Open(file, zones)
+		if err != nil {
+			t.Fatal(err)
+		}
+		opts, err := m.zoneOptions(t.Context(), "swap/one")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(opts.Raised) == 0 {
+			if err := opts.Raising(cutover.Raised{Name: "one.apps.test.", TTL: 3600, At: m.opts.Clock.Now()}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := m.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return opts
+	}
+	open()
+	read := Inspect(file, zones)
+	opts, err := read.zoneOptions(t.Context(), "swap/one")
+	if err != nil || len(opts.Raised) != 1 || opts.Raised[0].TTL != 3600 || opts.Raising != nil {
+		t.Errorf("who only reads knows %+v, %v", opts.Raised, err)
+	}
+	if opts := open(); len(opts.Raised) != 1 {
+		t.Errorf("the next run knows %+v", opts.Raised)
+	}
+	m := openedWith(t, file, Options{})
+	if err := m.journal.Reset("ttl", "rolled back"); err != nil || len(m.raisedTTLs()) != 0 {
+		t.Errorf("known after a rollback: %+v, %v", m.raisedTTLs(), err)
 	}
 }
 

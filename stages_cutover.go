@@ -26,7 +26,33 @@ func (m *Migration) zoneOptions(ctx context.Context, stage string) (cutover.Opti
 		}
 		opts.Zones = append(opts.Zones, cutover.Zone{Zone: z, Driver: driver})
 	}
+	opts.Raised = m.raisedTTLs()
+	if m.journal != nil {
+		opts.Raising = func(r cutover.Raised) error { return m.journal.Note(noteRaised, r) }
+	}
 	return opts, nil
+}
+
+// noteRaised is kept when a name is seen with a TTL above the lowered one.
+const noteRaised = "ttl-raised"
+
+// raisedTTLs are those that were seen since the ttl stage was taken.
+func (m *Migration) raisedTTLs() []cutover.Raised {
+	log, err := m.log()
+	if err != nil {
+		return nil // there is no journal yet
+	}
+	var list []cutover.Raised
+	for _, r := range log.Records {
+		var raised cutover.Raised
+		switch {
+		case r.Kind == journal.KindReset && r.Stage == "ttl":
+			list = nil
+		case r.Kind == journal.KindNoted && r.Stage == noteRaised && json.Unmarshal(r.Data, &raised) == nil:
+			list = append(list, raised)
+		}
+	}
+	return list
 }
 
 // namesOptions are zoneOptions, with both clusters where a hostname of the applications is switched at its backend: that is

@@ -40,7 +40,11 @@ func LookAtNames(ctx context.Context, p *plan.Plan, opts NamesOptions) error {
 		if err != nil {
 			return err
 		}
-		if !refuseOthers(p, h, now) && token != h.Fence.Token {
+		others, err := opts.refuseOthers(p, h, now)
+		if err != nil {
+			return err
+		}
+		if !others && token != h.Fence.Token {
 			p.Refuse(h.Name, fmt.Sprintf("its fence %s holds %q, and the migration's is %q", h.Fence.Name, token, h.Fence.Token), "find out who holds the name: another migration, or another run of this one; nothing is moved over another's head")
 		}
 	}
@@ -50,10 +54,13 @@ func LookAtNames(ctx context.Context, p *plan.Plan, opts NamesOptions) error {
 const whoChangedIt = "find out who changed it, and give it back what the stage left; nothing is changed over another's head"
 
 // refuseOthers refuses a name that holds other records than the TTL stage left.
-func refuseOthers(p *plan.Plan, held Held, now []zone.RRset) bool {
+func (o Options) refuseOthers(p *plan.Plan, held Held, now []zone.RRset) (bool, error) {
 	if zone.SameSets(now, held.Low) {
-		return false
+		return false, nil
+	}
+	if err := o.sawTTL(held.Name, held.Low, now); err != nil {
+		return false, err
 	}
 	p.Refuse(held.Name, fmt.Sprintf("it holds %s, and the stage that lowers TTLs left %s", describe(now), describe(held.Low)), whoChangedIt)
-	return true
+	return true, nil
 }

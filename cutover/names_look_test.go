@@ -1,7 +1,11 @@
 package cutover_test
 
 import (
+	"errors"
+	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/crossfade-project/crossfade/cutover"
 	"github.com/crossfade-project/crossfade/cutover/zone"
@@ -41,6 +45,79 @@ func TestNamesAreLookedAtBeforeTheFreeze(t *testing.T) {
 			}
 			if err := p.Err(); (err != nil) != (c.want != "") || err != nil && !contains(err.Error(), c.want) {
 				t.Errorf("err = %v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+// Who asked while a TTL was raised holds the old answer for that long, also once it is lowered again: what was seen of it before the
+// swap is waited out after it. Nobody knows when it was lowered, so it counts from when the last server showed the swap.
+func TestC26_ATTLThatWasRaisedAfterTheTTLStageIsWaitedOut(t *testing.T) {
+	raise := func(t *testing.T, w *world, ttl uint32) { w.put(t, cname(shopName, ttl, "blue.lb.test.")) }
+	for name, look := range map[string]func(*testing.T, *world, cutover.SwapOptions){
+		"before the freeze": func(t *testing.T, w *world, opts cutover.SwapOptions) {
+			raise(t, w, 3600)
+			p := plan.New("move", "freeze/shop")
+			for range 2 { // a cron job comes again
+				if err := cutover.LookAtNames(t.Context(), p, cutover.NamesOptions{Options: opts.Options, Apps: []string{"shop"}, Held: opts.Held}); err != nil || p.Err() == nil {
+					t.Fatalf("%v, %v", err, p.Err())
+				}
+				opts.Raised = w.opts.Raised
+			}
+		},
+		"by the swap's plan": func(t *testing.T, w *world, opts cutover.SwapOptions) {
+			raise(t, w, 3600)
+			if p, err := cutover.PlanSwap(t.Context(), opts); err != nil || p.Err() == nil {
+				t.Fatalf("%v, %v", err, p.Err())
+			}
+		},
+		"by the swap": func(t *testing.T, w *world, opts cutover.SwapOptions) {
+			p, err := cutover.PlanSwap(t.Context(), opts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			raise(t, w, 3600)
+			if _, err := cutover.ApplySwap(t.Context(), p, w.rec, opts); !errors.Is(err, plan.ErrMoved) {
+				t.Fatal(err)
+			}
+			w.rec = &plan.MemoryRecorder{}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.opts.Raising = func(r cutover.Raised) error { w.opts.Raised = append(w.opts.Raised, r); return nil }
+			opts := w.swapOptions(w.lowered(t))
+			look(t, w, opts)
+			if want := []cutover.Raised{{Name: shopName, TTL: 3600, At: w.clock.Now()}}; !slices.Equal(w.opts.Raised, want) {
+				t.Fatalf("seen = %+v, want %+v", w.opts.Raised, want)
+			}
+			raise(t, w, 10)
+			opts.Raised = w.opts.Raised
+			p, err := cutover.PlanSwap(t.Context(), opts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			const waits = "1h0m0s TTL that somebody had set after the stage ttl (seen 2026-11-21 14:05:02 UTC) + 2s margin = 1h0m2s"
+			if text := p.Notes[1].Text + p.Changes[0].Why; strings.Count(text, waits) != 2 || !contains(text, "going back takes 10s TTL + 2s margin = 12s") {
+				t.Errorf("the plan says %s", text)
+			}
+			swapped, err := cutover.ApplySwap(t.Context(), p, w.rec, opts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			settle, err := cutover.PlanSettle(t.Context(), cutover.SettleOptions{Options: opts.Options, App: "shop", Moved: swapped.Names})
+			if err != nil || !contains(settle.Changes[0].Why, "14:05:02 + 1h0m0s TTL that somebody had set after the stage ttl (seen 2026-11-21 14:05:02 UTC) + 2s margin = 15:05:04") {
+				t.Errorf("settle = %+v, %v", settle.Changes, err)
+			}
+			back, err := cutover.PlanSettle(t.Context(), cutover.SettleOptions{Options: opts.Options, App: "shop", Moved: swapped.Names, Returned: true})
+			if err != nil || !contains(back.Changes[0].Why, "14:05:02 + 10s TTL + 2s margin = 14:05:14") {
+				t.Errorf("what was seen led to blue, and the way back waits for it: %+v, %v", back.Changes, err)
+			}
+			length, _, err := cutover.TurnTime(opts.Options, []string{"shop"}, opts.Held, 0)
+			opts.Raised = nil
+			short, _, serr := cutover.TurnTime(opts.Options, []string{"shop"}, opts.Held, 0)
+			if err != nil || serr != nil || length-short != 3590*time.Second {
+				t.Errorf("a turn takes %s, and %s without it: %v, %v", length, short, err, serr)
 			}
 		})
 	}

@@ -48,6 +48,9 @@ type Options struct {
 	Pausing func(Paused) error
 	// Before is what the plans of the TTL stage have left that are forgotten: their fences are ours, and so are the TTLs that they lowered.
 	Before Before
+	// Raised are TTLs above the lowered ones that were seen since the TTL stage; Raising is told of a further one. Nil tells nobody.
+	Raised  []Raised
+	Raising func(Raised) error
 	// TakeOver lets PlanTTL take a fence that an earlier, lost run of the same migration holds.
 	TakeOver bool
 

@@ -51,6 +51,9 @@ func PlanSettle(_ context.Context, opts SettleOptions) (*plan.Plan, error) {
 			p.Refuse(m.Name, "it is not recorded that every server shows the move", "apply the swap to its end first")
 		}
 	}
+	if opts.Returned {
+		opts.Raised = nil // what was seen before the swap led to blue
+	}
 	wait := opts.caches(opts.App, opts.Moved)
 	if !byName(opts.Moved) {
 		wait = newWait(opts.App, "switch of "+opts.App+" at its entry", lastSeen(opts.Moved), part{"margin", opts.margin()})
@@ -79,11 +82,13 @@ func CachesUntil(opts Options, app string, moved []Moved) (Wait, bool) {
 }
 
 func (o Options) caches(app string, moved []Moved) Wait {
-	var ttl time.Duration
+	longest := part{name: "TTL"}
 	for _, m := range moved {
-		ttl = max(ttl, m.ttl())
+		if p := o.beforeSwap(m.Name, m.Change.Old); p.length > longest.length {
+			longest = p
+		}
 	}
-	return newWait(app, "old TTL of "+app, lastSeen(moved), part{"TTL", ttl}, part{"margin", o.margin()})
+	return newWait(app, "old TTL of "+app, lastSeen(moved), longest, part{"margin", o.margin()})
 }
 
 // lastSeen is when the last server showed the last move.

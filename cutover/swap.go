@@ -3,6 +3,7 @@ package cutover
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -44,11 +45,7 @@ func (m Moved) way() (from, to string) {
 
 // ttl is the longest that a cache may hold what was before the change.
 func (m Moved) ttl() time.Duration {
-	var ttl uint32
-	for _, set := range m.Change.Old {
-		ttl = max(ttl, set.TTL)
-	}
-	return time.Duration(ttl) * time.Second
+	return time.Duration(longestOf(m.Change.Old)) * time.Second
 }
 
 // promise is how strong the swap was, for people: with what its provider lacks.
@@ -205,11 +202,20 @@ func summarise(opts Options, s swapSummary, d moveData) swapSummary {
 	if slices.Index(order, d.Strength) > slices.Index(order, s.Strength) {
 		s.Strength = d.Strength
 	}
-	ttl := Moved{Change: d.Change}.ttl()
-	way := sum(part{"TTL", ttl}, part{"margin", opts.margin()})
-	s.There = fmt.Sprintf("every server shows it within %s at most, then %s until no cache that honours TTLs leads to blue", opts.propagation(), way)
-	s.Back = fmt.Sprintf("as long: every server within %s at most, then %s until no cache that honours TTLs leads to green", opts.propagation(), way)
+	there, back, asLong := opts.ways(d)
+	s.There = fmt.Sprintf("every server shows it within %s at most, then %s until no cache that honours TTLs leads to blue", opts.propagation(), there)
+	s.Back = fmt.Sprintf("every server within %s at most, then %s until no cache that honours TTLs leads to green", opts.propagation(), back)
+	if asLong {
+		s.Back = "as long: " + s.Back
+	}
 	return s
+}
+
+// ways are how long caches follow a swap, and its return; asLong says that they are the same.
+func (o Options) ways(d moveData) (there, back string, asLong bool) {
+	there = sum(o.beforeSwap(d.Change.Name, d.Change.Old), part{"margin", o.margin()})
+	back = sum(part{"TTL", Moved{Change: d.Change}.ttl()}, part{"margin", o.margin()})
+	return there, back, there == back
 }
 
 // baselines are the numbers from before the first name moved: a shift's, or those of now.
@@ -269,8 +275,8 @@ func readMove(ctx context.Context, opts SwapOptions, p *plan.Plan, e Entries, ke
 	if len(found.Refusals) > 0 {
 		return nil, 0, nil
 	}
-	if refuseOthers(p, held, state.Records) {
-		return nil, 0, nil
+	if others, err := opts.refuseOthers(p, held, state.Records); err != nil || others {
+		return nil, 0, err
 	}
 	if held.Record != nil && !held.Record.holds(e.Green.Addresses) {
 		p.Refuse(e.Hostname, fmt.Sprintf("%s was made for green's address and holds %s, and green answers at %s now", held.Record.Change.Name, describe(held.Record.Change.New), e.Green), "give green its address back, or roll the migration back and run it again")
@@ -294,13 +300,19 @@ func readMove(ctx context.Context, opts SwapOptions, p *plan.Plan, e Entries, ke
 // moveChanges are the two changes of one name: the move, and seeing it everywhere.
 func moveChanges(opts Options, stage, app string, action plan.Action, d moveData) (move, verify plan.Change) {
 	name := d.Change.Name
-	ttl := Moved{Change: d.Change}.ttl()
-	way := sum(part{"TTL", ttl}, part{"margin", opts.margin()})
+	if action != actionSwap {
+		opts.Raised = nil // what was seen before the swap led to blue
+	}
+	there, back, asLong := opts.ways(d)
+	goingBack := "as long"
+	if !asLong {
+		goingBack = back
+	}
 	move = plan.Change{
 		ID:     stage + "/" + name,
 		Action: action, Target: name, App: app,
-		Why: fmt.Sprintf("one change (%s) from %s to %s; once every server shows it, caches follow within %s, and going back takes as long",
-			d.Strength, describe(d.Change.Old), describe(d.Change.New), way),
+		Why: fmt.Sprintf("one change (%s) from %s to %s; once every server shows it, caches follow within %s, and going back takes %s",
+			d.Strength, describe(d.Change.Old), describe(d.Change.New), there, goingBack),
 		ReliesOn: []plan.Reliance{
 			{What: "records of " + name, Is: describe(d.Change.Old)},
 			{What: "fence " + d.Change.Fence.Name, Is: d.Change.Fence.Token},
@@ -321,7 +333,7 @@ func moveChanges(opts Options, stage, app string, action plan.Action, d moveData
 		move.ReliesOn = append(move.ReliesOn,
 			plan.Reliance{What: "green's entry", Is: d.Green.String()},
 			plan.Reliance{What: "checks on green", Is: string(Passed)})
-		move.Reverse = &plan.Reverse{Action: actionReturn, How: fmt.Sprintf("swap back to %s, which takes caches %s", describe(d.Change.Old), way), Data: plan.JSON(d.Change.Reverse())}
+		move.Reverse = &plan.Reverse{Action: actionReturn, How: fmt.Sprintf("swap back to %s, which takes caches %s", describe(d.Change.Old), back), Data: plan.JSON(d.Change.Reverse())}
 	}
 	verify = plan.Change{
 		ID:     move.ID + "/everywhere",
@@ -369,10 +381,26 @@ func (o SwapOptions) swapName(ctx context.Context, c plan.Change, d moveData) (m
 		return moved{}, err
 	}
 	result, err := o.swapOne(ctx, c.ID, d.Change)
+	if errors.Is(err, plan.ErrMoved) {
+		err = errors.Join(err, o.lookAtTTL(ctx, d.Change))
+	}
 	if err != nil {
 		return moved{}, err
 	}
 	return moved{Result: result, Sent: o.now(), Gates: gates}, nil
+}
+
+// lookAtTTL reads the TTL of a name that is not swapped because it holds something else.
+func (o Options) lookAtTTL(ctx context.Context, change zone.Change) error {
+	z, err := o.zoneOf(change.Name)
+	if err != nil {
+		return err
+	}
+	now, err := lookupSwappable(ctx, z.Driver, change.Name)
+	if err != nil {
+		return err
+	}
+	return o.sawTTL(change.Name, change.Old, now)
 }
 
 // gateGreen reads green's entry again and demands that every check passes there now.

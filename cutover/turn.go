@@ -19,22 +19,24 @@ func TurnTime(opts Options, apps []string, held []Held, spare time.Duration) (ti
 		if len(app.Hostnames) == 0 {
 			continue
 		}
-		low := opts.lowTTL()
+		low, before := opts.lowTTL(), part{name: "TTL"}
 		for i, h := range (TTLResult{Names: held}).Of(name) {
 			if i == 0 {
 				low = 0
 			}
-			for _, set := range h.Low {
-				low = max(low, set.TTL)
+			low = max(low, longestOf(h.Low))
+			if p := opts.beforeSwap(h.Name, h.Low); p.length > before.length {
+				before = p
 			}
 		}
 		ttl := time.Duration(low) * time.Second
+		before.length = max(before.length, ttl)
 		if app.Shift != nil {
 			length, _ := opts.shiftTime(*app.Shift, ttl)
 			parts = append(parts, part{fmt.Sprintf("shift of %s in %d steps", name, len(app.Shift.Steps)), length})
 		}
 		soak, _ := opts.soakTime(ttl)
-		parts = append(parts, part{"propagation of " + name, opts.propagation()}, part{"TTL", ttl}, part{"margin", opts.margin()}, part{"soak", soak})
+		parts = append(parts, part{"propagation of " + name, opts.propagation()}, before, part{"margin", opts.margin()}, part{"soak", soak})
 	}
 	parts = append(parts, part{"spare", spare})
 	var total time.Duration
