@@ -255,7 +255,10 @@ func TestC24_BlueRefusesOrForwardsOnARealAPIServer(t *testing.T) {
 		"circle":       forwardingInACircle,
 		"evidence":     forwardingIsEvidence,
 	} {
-		t.Run(name, func(t *testing.T) { test(t, w) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, w)
+		})
 	}
 }
 

@@ -21,11 +21,16 @@ import (
 	"github.com/crossfade-project/crossfade/internal/plan"
 )
 
-// quick is a clock whose seconds pass in some milliseconds, so that what others do in real time is met.
+// quick is a clock whose seconds pass in some milliseconds, so that what others do in real time is met. What polls others in parts of a
+// second waits for half of that, so that its limit of a minute is half a minute of theirs.
 type quick struct{ clock.Fake }
 
 func (q *quick) Sleep(ctx context.Context, d time.Duration) error {
-	time.Sleep(min(d, 50*time.Millisecond))
+	if d < time.Second {
+		time.Sleep(d / 2)
+	} else {
+		time.Sleep(50 * time.Millisecond)
+	}
 	return q.Fake.Sleep(ctx, d)
 }
 

@@ -24,6 +24,9 @@ type nodes struct {
 	// endpoints are played as well.
 	endpoints bool
 	next      int
+	// writing is held while EndpointSlices of a Service are written: who read the Service before another change of it would write down
+	// pods that it does not choose any more, and nobody would come to mend that.
+	writing sync.Mutex
 }
 
 // managedBy marks the EndpointSlices that are played.
@@ -88,7 +91,7 @@ func (n *nodes) follow(ctx context.Context, begin func(context.Context) (watch.I
 			case *corev1.Service:
 				_ = n.playBalancer(ctx, obj)
 				if n.endpoints && event.Type != watch.Deleted {
-					_ = n.playEndpoints(ctx, obj)
+					_ = n.playEndpoints(ctx, obj.Namespace, obj.Name)
 				}
 			}
 		}
@@ -136,13 +139,19 @@ func (n *nodes) playAllEndpoints(ctx context.Context, namespace string) error {
 		return err
 	}
 	for i := range services.Items {
-		err = errors.Join(err, n.playEndpoints(ctx, &services.Items[i]))
+		err = errors.Join(err, n.playEndpoints(ctx, namespace, services.Items[i].Name))
 	}
 	return err
 }
 
 // playEndpoints puts the pods that a Service chooses behind it, and no others: the controller passes over pods that are on no node.
-func (n *nodes) playEndpoints(ctx context.Context, svc *corev1.Service) error {
+func (n *nodes) playEndpoints(ctx context.Context, namespace, name string) error {
+	n.writing.Lock()
+	defer n.writing.Unlock()
+	svc, err := n.client.Typed.CoreV1().Services(namespace).Get(ctx, name, metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
 	slices := n.client.Typed.DiscoveryV1().EndpointSlices(svc.Namespace)
 	written, err := slices.List(ctx, metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName + "=" + svc.Name + "," + discoveryv1.LabelManagedBy + "=" + managedBy})
 	if err != nil {
