@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/crossfade-project/crossfade/cutover/zone"
 	"github.com/crossfade-project/crossfade/internal/dnsx"
@@ -12,6 +15,9 @@ import (
 
 // longestChain is how many names are followed one after the other (C14).
 const longestChain = 8
+
+// followed is how many names are followed at once.
+const followed = 16
 
 // patience is how many questions a resolver may leave without an answer before it is not asked any more.
 const patience = 3
@@ -21,6 +27,8 @@ type chains struct {
 	NameEvidence
 	// listed are the names that are judged by themselves.
 	listed map[string]bool
+
+	mu sync.Mutex // for what follows
 	// ends keeps for each name that was followed where it leads to blue, or nothing.
 	ends map[string]string
 	// failed counts the questions of this look that a resolver did not answer: one that is dead is not waited for each time.
@@ -33,31 +41,54 @@ func (n NameEvidence) newChains() *chains {
 	return &chains{NameEvidence: n, listed: map[string]bool{}, ends: map[string]string{}, failed: map[netip.AddrPort]int{}}
 }
 
-// judge says of a set that does not lead to blue itself whether what it points at does. A DNAME points at a tree, and not at a name.
-func (c *chains) judge(ctx context.Context, set zone.RRset) (string, error) {
+// pointedAt are the names that a set which does not lead to blue itself points at, without those that are judged by themselves. A DNAME
+// points at a tree, and not at a name.
+func (c *chains) pointedAt(set zone.RRset) []string {
 	if set.Type == "DNAME" || slices.ContainsFunc(c.Entries, func(e Entry) bool { return set.Name == e.Target }) {
-		return "", nil
+		return nil
 	}
 	names, _, err := dnsx.LeadsTo(dnsx.RRset(set))
 	if err != nil {
-		return "", nil //nolint:nilerr // in a form that is not understood: leadsToBlue has compared it word by word
+		return nil // in a form that is not understood: leadsToBlue has compared it word by word
 	}
-	for _, name := range names {
-		if c.listed[name] {
-			continue
-		}
-		end, known := c.ends[name]
-		if !known {
-			if end, err = c.follow(ctx, set.Name, name); err != nil {
-				return "", err
+	return slices.DeleteFunc(names, func(name string) bool { return c.listed[name] })
+}
+
+// followAll follows what the sets point at, each name once. A look must be over before the next is due, so that several are followed at
+// a time.
+func (c *chains) followAll(ctx context.Context, sets []zone.RRset) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(followed)
+	begun := map[string]bool{}
+	for _, set := range sets {
+		for _, name := range c.pointedAt(set) {
+			if begun[name] {
+				continue
 			}
-			c.ends[name] = end
-		}
-		if end != "" {
-			return end, nil
+			begun[name] = true
+			group.Go(func() error {
+				end, err := c.follow(ctx, set.Name, name)
+				if err != nil {
+					return err
+				}
+				c.mu.Lock()
+				defer c.mu.Unlock()
+				c.ends[name] = end
+				return nil
+			})
 		}
 	}
-	return "", nil
+	return group.Wait()
+}
+
+// judge says where a set leads to blue by what it points at, all of which was followed; empty where it does not.
+func (c *chains) judge(set zone.RRset) string {
+	for _, name := range c.pointedAt(set) {
+		if end := c.ends[name]; end != "" {
+			return end
+		}
+	}
+	return ""
 }
 
 // follow goes from a name to the next where a zone of the file holds it, and asks the resolvers of the zone from which it was come where none does.
@@ -104,7 +135,7 @@ func (c *chains) ask(ctx context.Context, from, name string) (string, error) {
 			return "", err
 		}
 		for _, resolver := range resolvers {
-			if c.failed[resolver] >= patience {
+			if c.failures(resolver, 0) >= patience {
 				continue
 			}
 			end, err := c.resolvedBy(ctx, resolver, name)
@@ -114,11 +145,21 @@ func (c *chains) ask(ctx context.Context, from, name string) (string, error) {
 			if err == nil {
 				return end, nil
 			}
-			c.failed[resolver]++
+			c.failures(resolver, 1)
 		}
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.lost++
 	return "", nil
+}
+
+// failures adds to those of a resolver, and returns how many they are.
+func (c *chains) failures(resolver netip.AddrPort, more int) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.failed[resolver] += more
+	return c.failed[resolver]
 }
 
 // String says how far was followed.

@@ -73,8 +73,8 @@ func (n NameEvidence) Collect(ctx context.Context, last Observation) (Observatio
 	return obs, nil
 }
 
-// list judges every record of the zones, and where those lead that lead elsewhere, and says which it could not see. A zone that could be listed before, or should be, and gives no
-// list now, teaches nothing (I8): what else is in it is not known.
+// list judges every record of the zones, and where those lead that lead elsewhere, and says which it could not see. A zone that could be
+// listed before, or should be, and gives no list now, teaches nothing (I8): what else is in it is not known.
 func (n NameEvidence) list(ctx context.Context, obs *Observation) (string, error) {
 	var parts []string
 	var all []zone.RRset
@@ -108,12 +108,11 @@ func (n NameEvidence) list(ctx context.Context, obs *Observation) (string, error
 			all = append(all, set)
 		}
 	}
+	if err := follow.followAll(ctx, all); err != nil {
+		return "", err
+	}
 	for _, set := range all {
-		end, err := follow.judge(ctx, set)
-		if err != nil {
-			return "", err
-		}
-		if end != "" {
+		if end := follow.judge(set); end != "" {
 			obs.Details = append(obs.Details, fmt.Sprintf("%s %s %v, which leads to %s", set.Name, set.Type, set.Data, end))
 		}
 	}
