@@ -149,9 +149,8 @@ func lookupOwn(ctx context.Context, driver zone.Zone, name string) ([]zone.RRset
 	if err != nil || len(now) == 0 {
 		return nil, err
 	}
-	for above := name; above != driver.Apex(); {
-		above = dnsx.Parent(above)
-		wild, err := lookupSwappable(ctx, driver, "*."+above)
+	for wildcard := range zone.WildcardsAbove(name, driver.Apex()) {
+		wild, err := lookupSwappable(ctx, driver, wildcard)
 		if err != nil {
 			return nil, err
 		}

@@ -256,9 +256,8 @@ func fenceAt(ctx context.Context, driver zone.Zone, name string) (zone.RRset, er
 	if err != nil || len(set.Data) == 0 || strings.HasPrefix(tokenOf(set), fencePrefix) {
 		return set, err
 	}
-	for above := name; above != driver.Apex(); {
-		above = dnsx.Parent(above)
-		wild, err := lookupText(ctx, driver, "*."+above)
+	for wildcard := range zone.WildcardsAbove(name, driver.Apex()) {
+		wild, err := lookupText(ctx, driver, wildcard)
 		if err != nil {
 			return zone.RRset{}, err
 		}

@@ -2,6 +2,7 @@ package zone
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 
@@ -24,16 +25,35 @@ func CheckLevel(change Change, apex string, names []string) error {
 	if inTree(parent) {
 		return nil
 	}
-	for above := parent; above != apex; {
-		above = dnsx.Parent(above)
-		if slices.Contains(names, "*."+above) {
-			return &Error{
-				Op: "create " + change.Name, Hint: "choose a name directly beside the wildcard, or make the level yourself",
-				Err: fmt.Errorf("%w: *.%s would no longer answer for %s", ErrInvalid, above, parent),
-			}
+	for wildcard := range WildcardsAbove(parent, apex) {
+		if slices.Contains(names, wildcard) {
+			return LevelError(change, wildcard)
 		}
 	}
 	return nil
+}
+
+// LevelError refuses a change that may put a new level into the tree below a wildcard.
+func LevelError(change Change, wildcard string) error {
+	return &Error{
+		Op: "create " + change.Name, Hint: "choose a name directly beside the wildcard, or make the level yourself",
+		Err: fmt.Errorf("%w: %s may no longer answer for %s", ErrInvalid, wildcard, dnsx.Parent(change.Name)),
+	}
+}
+
+// WildcardsAbove are the wildcards that could answer for a name where nothing stands at it, up to that of the apex, nearest first.
+// An apex has none.
+//
+//	a.b.apps.test. in apps.test.    *.b.apps.test., *.apps.test.
+func WildcardsAbove(name, apex string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for above := name; above != apex; {
+			above = dnsx.Parent(above)
+			if !yield("*." + strings.TrimPrefix(above, ".")) {
+				return
+			}
+		}
+	}
 }
 
 // NeedsLevel says whether a change could put a new level into the zone's tree.

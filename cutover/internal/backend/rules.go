@@ -46,6 +46,16 @@ func (t Target) String() string {
 // Replace returns rules of which every target has become those that f gives for it. All else in the rules stays as it is. A
 // backend that is no Service is an error. In an Ingress each target becomes exactly one, in the same namespace.
 func Replace(kind string, rules json.RawMessage, f func(Target) ([]Target, error)) (json.RawMessage, error) {
+	return changed(rules, func(rule map[string]any) error {
+		if kind == Ingress {
+			return replaceInPaths(rule, f)
+		}
+		return replaceInRefs(rule, f)
+	})
+}
+
+// changed returns rules of which each has been changed.
+func changed(rules json.RawMessage, change func(rule map[string]any) error) (json.RawMessage, error) {
 	list, err := decode(rules)
 	if err != nil {
 		return nil, err
@@ -55,12 +65,7 @@ func Replace(kind string, rules json.RawMessage, f func(Target) ([]Target, error
 		if !ok {
 			return nil, fmt.Errorf("a rule is not an object")
 		}
-		if kind == Ingress {
-			err = replaceInPaths(m, f)
-		} else {
-			err = replaceInRefs(m, f)
-		}
-		if err != nil {
+		if err := change(m); err != nil {
 			return nil, err
 		}
 	}

@@ -27,20 +27,7 @@ const (
 // scaled, so that both the share and what they have among each other hold exactly; a missing weight is 1. Filters of a backend are
 // the new one's too. Rules without backends, and those whose weights are all 0, answer by themselves: they stay as they are.
 func Split(rules json.RawMessage, percent int64, to Target) (json.RawMessage, error) {
-	list, err := decode(rules)
-	if err != nil {
-		return nil, err
-	}
-	for _, rule := range list {
-		m, ok := rule.(map[string]any)
-		if !ok {
-			return nil, fmt.Errorf("a rule is not an object")
-		}
-		if err := splitRule(m, percent, to); err != nil {
-			return nil, err
-		}
-	}
-	return json.Marshal(list)
+	return changed(rules, func(rule map[string]any) error { return splitRule(rule, percent, to) })
 }
 
 func splitRule(rule map[string]any, percent int64, to Target) error {

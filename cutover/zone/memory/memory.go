@@ -186,10 +186,9 @@ func (z *Zone) checkLevel(change zone.Change) error {
 	if len(change.Old) > 0 || change.Name == z.apex || z.inTree(parent) {
 		return nil
 	}
-	for above := parent; above != z.apex; {
-		above = dnsx.Parent(above)
-		if z.inTree("*." + above) {
-			return fmt.Errorf("%w: *.%s would no longer answer for %s", zone.ErrInvalid, above, parent)
+	for wildcard := range zone.WildcardsAbove(parent, z.apex) {
+		if z.inTree(wildcard) {
+			return zone.LevelError(change, wildcard)
 		}
 	}
 	return nil

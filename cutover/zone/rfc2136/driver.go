@@ -196,9 +196,8 @@ func (d *Driver) token(ctx context.Context, name string, expected ...string) (st
 	if found == "" || slices.Contains(expected, found) {
 		return found, nil
 	}
-	for above := name; above != d.apex; {
-		above = dnsx.Parent(above)
-		wild, err := d.lookup(ctx, "*."+above, "TXT")
+	for wildcard := range zone.WildcardsAbove(name, d.apex) {
+		wild, err := d.lookup(ctx, wildcard, "TXT")
 		if err != nil {
 			return "", err
 		}

@@ -99,18 +99,13 @@ func (d *Driver) checkLevel(ctx context.Context, change zone.Change) error {
 	if len(change.Old) > 0 || change.Name == d.apex {
 		return nil
 	}
-	parent := dnsx.Parent(change.Name)
-	for above := parent; above != d.apex; {
-		above = dnsx.Parent(above)
-		exists, err := d.exists(ctx, "*."+above)
+	for wildcard := range zone.WildcardsAbove(dnsx.Parent(change.Name), d.apex) {
+		exists, err := d.exists(ctx, wildcard)
 		if err != nil {
 			return err
 		}
 		if exists {
-			return &zone.Error{
-				Op: "create " + change.Name, Hint: "choose a name directly beside the wildcard, or make the level yourself",
-				Err: fmt.Errorf("%w: *.%s may no longer answer for %s", zone.ErrInvalid, above, parent),
-			}
+			return zone.LevelError(change, wildcard)
 		}
 	}
 	return nil

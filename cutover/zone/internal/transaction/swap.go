@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/crossfade-project/crossfade/cutover/zone"
 	"github.com/crossfade-project/crossfade/internal/dnsx"
@@ -130,17 +129,13 @@ func (e *Engine) checkLevel(ctx context.Context, change zone.Change) error {
 	if in, err := e.provider.InTree(ctx, parent); err != nil || in {
 		return err
 	}
-	for above := parent; above != e.opts.Apex; {
-		above = dnsx.Parent(above)
-		sets, err := e.provider.At(ctx, "*."+strings.TrimPrefix(above, "."))
+	for wildcard := range zone.WildcardsAbove(parent, e.opts.Apex) {
+		sets, err := e.provider.At(ctx, wildcard)
 		if err != nil {
 			return err
 		}
 		if len(sets) > 0 {
-			return &zone.Error{
-				Op: "create " + change.Name, Hint: "choose a name directly beside the wildcard, or make the level yourself",
-				Err: fmt.Errorf("%w: *.%s may no longer answer for %s", zone.ErrInvalid, above, parent),
-			}
+			return zone.LevelError(change, wildcard)
 		}
 	}
 	return nil
