@@ -157,7 +157,7 @@ kind: Pod
 metadata: {name: other-1, labels: {app: other}}
 spec: {containers: [{name: c, image: i}]}
 `)
-	at := &quick{*clock.NewFake(time.Now())}
+	at := &quick{Fake: *clock.NewFake(time.Now())}
 	return ns, cutover.BrownOutOptions{
 		Options: cutover.Options{
 			Migration: "move", Stage: "brown-out", Clock: at, Blue: cutover.Side{Kube: w.client}, Rehearsal: &migration.Rehearsal{},
@@ -573,6 +573,7 @@ func forwardingBesideEarlierPods(t *testing.T, w frontWorld) {
 			t.Fatal(err)
 		}
 	}
+	opts.Clock.(*quick).hasty = true
 	_, err = cutover.ApplyForward(t.Context(), p, &plan.MemoryRecorder{}, opts)
 	if err == nil || !strings.Contains(err.Error(), "of an earlier Deployment there is still earlier-1, earlier-2") {
 		t.Errorf("err = %v", err)

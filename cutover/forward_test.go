@@ -23,13 +23,17 @@ import (
 
 // quick is a clock whose seconds pass in some milliseconds, so that what others do in real time is met. What polls others in parts of a
 // second waits for half of that, so that its limit of a minute is half a minute of theirs.
-type quick struct{ clock.Fake }
+type quick struct {
+	clock.Fake
+	// hasty is set where a wait is to last to its limit, and nobody is waited for.
+	hasty bool
+}
 
 func (q *quick) Sleep(ctx context.Context, d time.Duration) error {
-	if d < time.Second {
+	if d < time.Second && !q.hasty {
 		time.Sleep(d / 2)
 	} else {
-		time.Sleep(50 * time.Millisecond)
+		time.Sleep(min(d, 50*time.Millisecond))
 	}
 	return q.Fake.Sleep(ctx, d)
 }
@@ -51,7 +55,7 @@ kind: Service
 metadata: {name: front}
 spec: {type: NodePort, selector: {app: shop}, ports: [{name: web, port: %d, targetPort: 8080}, {name: more, port: 9, targetPort: more}]}
 `, port))
-	brown.Stage, brown.Clock = "forward/shop", &quick{*clock.NewFake(time.Now())}
+	brown.Stage, brown.Clock = "forward/shop", &quick{Fake: *clock.NewFake(time.Now())}
 	app := &brown.Applications[0]
 	app.Forward = &migration.Forward{Way: "pod"}
 	app.Checks = []migration.Check{{Name: "connects", TCP: &migration.TCPCheck{Port: port}}}
@@ -194,6 +198,7 @@ func forwardingThatFails(t *testing.T, w frontWorld) {
 		ns, opts := w.forward(t, tt.after)
 		before := w.front(t, ns)
 		tt.change(&opts)
+		opts.Clock.(*quick).hasty = true
 		p, err := cutover.PlanForward(t.Context(), opts)
 		if err != nil {
 			t.Fatal(err)
