@@ -12,6 +12,7 @@ import (
 	"github.com/crossfade-project/crossfade/bucketsync/bucket"
 	"github.com/crossfade-project/crossfade/cutover"
 	"github.com/crossfade-project/crossfade/cutover/zone"
+	"github.com/crossfade-project/crossfade/internal/journal"
 	"github.com/crossfade-project/crossfade/internal/kube"
 	"github.com/crossfade-project/crossfade/internal/mend"
 	"github.com/crossfade-project/crossfade/internal/migration"
@@ -169,16 +170,20 @@ func (m *Migration) lookAtZones(ctx context.Context, p *plan.Plan, oneCluster bo
 	p.Notes = append(p.Notes, found.Notes...)
 }
 
-// movedApps are the applications whose names the journal says to be on green, and those whose swap has begun and not ended.
+// movedApps are the applications whose names the journal says to be on green, and those whose shift or swap has begun and not ended.
 func (m *Migration) movedApps() (moved, moving []string, err error) {
+	log, err := m.log()
+	if errors.Is(err, journal.ErrNone) {
+		return nil, nil, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
 	for _, a := range m.file.Applications {
-		swap, err := m.known("swap/" + a.Name)
 		switch {
-		case err != nil:
-			return nil, nil, err
-		case swap.Finished:
+		case log.Stage("swap/" + a.Name).Finished:
 			moved = append(moved, a.Name)
-		case swap.Plan != "":
+		case firstMove(a, log.Stage) != "":
 			moving = append(moving, a.Name)
 		}
 	}

@@ -60,8 +60,8 @@ type InspectOptions struct {
 	Options
 	// WithoutGreen judges no entry of green but what the file and blue say of it: before the restore there is none.
 	WithoutGreen bool
-	// Moved are the applications whose names a swap of this migration has led to green and nothing led back; Moving are those whose swap
-	// was begun and has not ended.
+	// Moved are the applications whose names a swap of this migration has led to green and nothing led back; Moving are those whose
+	// swap, or a step of whose shift, was begun and whose swap has not ended.
 	Moved, Moving []string
 	// OneCluster says that blue and green are namespaces of one cluster.
 	OneCluster bool
@@ -121,7 +121,7 @@ func (f *Inspection) look(ctx context.Context, opts InspectOptions, app migratio
 			}
 			continue
 		}
-		state, err := inspectName(ctx, opts.Options, e, keepers, f)
+		state, err := inspectName(ctx, opts, e, keepers, f)
 		if err != nil {
 			return err
 		}
@@ -160,7 +160,7 @@ func (f *Inspection) warn(what, text string) {
 }
 
 // inspectName returns nil where a refusal says why nothing can be known.
-func inspectName(ctx context.Context, opts Options, e Entries, keepers *dnsKeepers, found *Inspection) (*NameState, error) {
+func inspectName(ctx context.Context, opts InspectOptions, e Entries, keepers *dnsKeepers, found *Inspection) (*NameState, error) {
 	z, err := opts.zoneOf(e.Hostname)
 	if err != nil {
 		found.refuse(e.Hostname, err.Error(), "list the zone that holds it, with its key, under zones")
@@ -178,6 +178,11 @@ func inspectName(ctx context.Context, opts Options, e Entries, keepers *dnsKeepe
 	if state.Records, err = lookupSwappable(ctx, z.Driver, e.Hostname); err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
+		}
+		if _, weighs := zone.AsWeigher(z.Driver); weighs && errors.Is(err, zone.ErrConflict) && slices.Contains(opts.Moving, e.App) {
+			why, _ := mend.Apart(err, "")
+			found.Notes = append(found.Notes, plan.Note{Level: plan.Info, What: e.Hostname, Text: "a shift of this migration splits its answers between blue and green by weight, so it is no single record now: " + why})
+			return nil, nil
 		}
 		why, hint := mend.Apart(err, "check the server and the key of zone "+state.Zone)
 		found.refuse(e.Hostname, "its record could not be read where changes are made: "+why, hint)

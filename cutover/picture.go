@@ -493,8 +493,8 @@ func (d *depiction) anotherName(l *listing, at, name string) bool {
 }
 
 func (d *depiction) depictTimes(p *Picture, state NameState) {
-	if len(state.Records) == 0 {
-		return
+	if len(state.Records) == 0 || p.Broken != "" {
+		return // nothing can be moved
 	}
 	low := d.lowTTL()
 	for _, set := range state.Records {

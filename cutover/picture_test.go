@@ -122,6 +122,9 @@ func depictOthers(t *testing.T, opts cutover.DepictOptions) {
 	if !strings.Contains(others[0].Broken, "loop") || len(others[0].Unread) > 0 {
 		t.Errorf("a loop: %+v", others[0])
 	}
+	if text := drawn(t, others[0]); strings.Contains(text, "times of a cutover") {
+		t.Errorf("nothing of a loop can be moved:\n%s", text)
+	}
 	text := drawn(t, others[1])
 	if strings.Contains(text, "\x1b") || !strings.Contains(text, "beside it: TXT") || !slices.ContainsFunc(others[1].Beside, func(s dnsx.RRset) bool { return s.Type == "TXT" }) {
 		t.Errorf("a name with a text from outside:\n%s", text)

@@ -76,6 +76,24 @@ func (w *world) step(t *testing.T, held cutover.TTLResult, from, to int) (*plan.
 	return p, result, err
 }
 
+// Who looks while the provider splits a name's answers is told so, and not to correct a zone or a key. Where no shift of the migration
+// has split it, it is somebody else's doing.
+func TestC21_ANameThatIsSplitIsNoBrokenName(t *testing.T) {
+	w, _ := weighWorld(t, nil)
+	held := w.lowered(t)
+	if _, _, err := w.step(t, held, 0, 5); err != nil {
+		t.Fatal(err)
+	}
+	found, err := cutover.Inspect(t.Context(), cutover.InspectOptions{Options: w.opts, WithoutGreen: true, Moving: []string{"shop"}})
+	if err != nil || len(found.Refusals) > 0 || len(found.Notes) != 1 || !contains(found.Notes[0].Text, "a shift of this migration splits its answers between blue and green by weight") {
+		t.Errorf("found = %+v, %v", found, err)
+	}
+	found, err = cutover.Inspect(t.Context(), cutover.InspectOptions{Options: w.opts, WithoutGreen: true})
+	if err != nil || len(found.Refusals) == 0 {
+		t.Errorf("without a shift on record: %+v, %v", found, err)
+	}
+}
+
 // wholeShift goes up in steps, measured each time, moves the name as a whole, and takes it back.
 func wholeShift(t *testing.T, w *world, sets func() int) {
 	t.Helper()
