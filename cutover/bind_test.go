@@ -118,29 +118,7 @@ func TestI02_NoQuestionIsWithoutAnswerOnRealServers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	driver, err := rfc2136.New(rfc2136.Options{Apex: "apps.test.", Server: dns.Primary.Addr().String(), Key: rfc2136.Key{Name: dns.Key.Name, Algorithm: dns.Key.Algorithm, Secret: dns.Key.Secret}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	opts := cutover.Options{
-		Migration: "move",
-		Times: migration.Cutover{
-			TTL: migration.Duration(time.Second), Margin: migration.Duration(time.Second), Interval: migration.Duration(200 * time.Millisecond),
-			Propagation: migration.Duration(20 * time.Second),
-		},
-		Rehearsal: &migration.Rehearsal{Soak: migration.Duration(time.Second)},
-		Applications: []migration.Application{{
-			Name: "shop", Namespace: "demo",
-			Hostnames: []migration.Hostname{{
-				Name: "shop.apps.test", Port: int(blue.addr.Port()),
-				Blue: &migration.Entry{Target: "blue.lb.test"}, Green: &migration.Entry{Target: "green.lb.test"},
-			}},
-			Checks: []migration.Check{{Name: "front", HTTP: &migration.HTTPCheck{Scheme: "http", Path: "/", Contains: "from green"}}},
-		}},
-		Zones: []cutover.Zone{{Zone: migration.Zone{Name: "apps.test", Resolvers: []string{dns.Resolver.Addr().String()}}, Driver: driver}},
-		Names: dns.Client(),
-		Log:   slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
-	}
+	opts, driver := optionsAt(t, dns, blue, green)
 	// The record must have reached the secondary before anyone counts.
 	waitForSecondary(t, dns)
 
@@ -175,6 +153,34 @@ func TestI02_NoQuestionIsWithoutAnswerOnRealServers(t *testing.T) {
 			t.Errorf("the zone still holds %+v", s)
 		}
 	}
+}
+
+// optionsAt are those of a migration of one name at real name servers, with short times.
+func optionsAt(t *testing.T, dns *nameserver.World, blue, green *side) (cutover.Options, *rfc2136.Driver) {
+	t.Helper()
+	driver, err := rfc2136.New(rfc2136.Options{Apex: "apps.test.", Server: dns.Primary.Addr().String(), Key: rfc2136.Key{Name: dns.Key.Name, Algorithm: dns.Key.Algorithm, Secret: dns.Key.Secret}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cutover.Options{
+		Migration: "move",
+		Times: migration.Cutover{
+			TTL: migration.Duration(time.Second), Margin: migration.Duration(time.Second), Interval: migration.Duration(200 * time.Millisecond),
+			Propagation: migration.Duration(20 * time.Second),
+		},
+		Rehearsal: &migration.Rehearsal{Soak: migration.Duration(time.Second)},
+		Applications: []migration.Application{{
+			Name: "shop", Namespace: "demo",
+			Hostnames: []migration.Hostname{{
+				Name: "shop.apps.test", Port: int(blue.addr.Port()),
+				Blue: &migration.Entry{Target: "blue.lb.test"}, Green: &migration.Entry{Target: "green.lb.test"},
+			}},
+			Checks: []migration.Check{{Name: "front", HTTP: &migration.HTTPCheck{Scheme: "http", Path: "/", Contains: "from green"}}},
+		}},
+		Zones: []cutover.Zone{{Zone: migration.Zone{Name: "apps.test", Resolvers: []string{dns.Resolver.Addr().String()}}, Driver: driver}},
+		Names: dns.Client(),
+		Log:   slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
+	}, driver
 }
 
 func waitForSecondary(t *testing.T, dns *nameserver.World) {

@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/crossfade-project/crossfade/cutover/zone"
 	"github.com/crossfade-project/crossfade/internal/dnsx"
@@ -122,7 +121,14 @@ func planRecord(ctx context.Context, opts Options, p *plan.Plan, s NameState) (r
 		return nil, nil, nil
 	}
 	record = &Record{Zone: z.Driver.Apex(), Change: change, Servers: found.Servers, Signed: found.Signed}
-	negative := found.SOA.NegativeTTL()
+	wild, err := wildcardTTL(ctx, z.Driver, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	data := waitData{App: s.App, Name: name, TTL: found.SOA.NegativeTTL(), Negative: true}
+	if wild > data.TTL {
+		data.TTL, data.Wildcard = wild, true
+	}
 	making := plan.Change{
 		ID:     p.Stage + "/record/" + s.Hostname,
 		Action: actionRecord, Target: name, App: s.App,
@@ -132,12 +138,14 @@ func planRecord(ctx context.Context, opts Options, p *plan.Plan, s NameState) (r
 		Data:     plan.JSON(recordData{*record}),
 	}
 	p.Add(making)
+	data.Lower = making.ID
+	what, known := data.remembered()
 	wait = &plan.Change{
 		ID:     p.Stage + "/wait/" + name,
-		Action: actionWait, Target: "caches that know of no " + name, App: s.App,
-		Why: fmt.Sprintf("a resolver that was asked for it before it was there may say for %s more that there is none; nothing is changed, so nothing is taken back",
-			sum(part{"negative TTL", time.Duration(negative) * time.Second}, part{"margin", opts.margin()})),
-		Data: plan.JSON(waitData{App: s.App, Name: name, Lower: making.ID, TTL: negative, Negative: true}),
+		Action: actionWait, Target: what, App: s.App,
+		Why: fmt.Sprintf("a resolver that was asked for it before it was there may repeat what it was told then for %s more; nothing is changed, so nothing is taken back",
+			sum(known, part{"margin", opts.margin()})),
+		Data: plan.JSON(data),
 	}
 	return record, wait, nil
 }
@@ -162,6 +170,25 @@ func lookupOwn(ctx context.Context, driver zone.Zone, name string) ([]zone.RRset
 		}
 	}
 	return now, nil
+}
+
+// wildcardTTL is for how long caches may remember what the wildcard above a name answers with; 0 where there is none.
+func wildcardTTL(ctx context.Context, driver zone.Zone, name string) (uint32, error) {
+	for above := name; above != driver.Apex(); {
+		above = dnsx.Parent(above)
+		wild, err := lookupSwappable(ctx, driver, "*."+above)
+		if err != nil {
+			return 0, err
+		}
+		var ttl uint32
+		for _, set := range wild {
+			ttl = max(ttl, set.TTL)
+		}
+		if len(wild) > 0 {
+			return ttl, nil
+		}
+	}
+	return 0, nil
 }
 
 // makeRecord makes a record and sees every server show it.
@@ -196,7 +223,10 @@ func planUnmake(ctx context.Context, opts RestoreOptions, p *plan.Plan, held Hel
 	if err != nil {
 		return err
 	}
-	there, err := lookupOwn(ctx, z.Driver, name)
+	there, err := lookupSwappable(ctx, z.Driver, name)
+	if err == nil && !zone.SameSets(there, held.Record.Change.New) { // a wildcard may say the very same: removing what is not there changes nothing
+		there, err = lookupOwn(ctx, z.Driver, name)
+	}
 	switch {
 	case err != nil:
 		return err

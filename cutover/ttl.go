@@ -108,8 +108,21 @@ type waitData struct {
 	Name  string `json:"name"`
 	Lower string `json:"lower"` // the ID of the change whose outcome says when the wait begins
 	TTL   uint32 `json:"ttl"`
-	// Negative says that it is a missing answer that caches may remember.
+	// Negative says that it is a missing answer that caches may remember; with Wildcard, a wildcard's.
 	Negative bool `json:"negative,omitempty"`
+	Wildcard bool `json:"wildcard,omitempty"`
+}
+
+// remembered says what caches may remember, and for how long.
+func (d waitData) remembered() (what string, old part) {
+	ttl := time.Duration(d.TTL) * time.Second
+	switch {
+	case d.Wildcard:
+		return "caches that have a wildcard's answer for " + d.Name, part{"TTL of the wildcard", ttl}
+	case d.Negative:
+		return "caches that know of no " + d.Name, part{"negative TTL", ttl}
+	}
+	return "old TTL of " + d.Name, part{"old TTL", ttl}
 }
 
 // HeldOf returns the names that a plan of the TTL stage holds, whether it was applied to its end or not.
@@ -439,10 +452,8 @@ func (o Options) oldTTL(c plan.Change, rec plan.Recorder) (Wait, error) {
 	if err := outcome(rec, d.Lower, &l); err != nil {
 		return Wait{}, err
 	}
-	if d.Negative {
-		return newWait(d.App, "caches that know of no "+d.Name, l.Seen.At, part{"negative TTL", time.Duration(d.TTL) * time.Second}, part{"margin", o.margin()}), nil
-	}
-	return newWait(d.App, "old TTL of "+d.Name, l.Seen.At, part{"old TTL", time.Duration(d.TTL) * time.Second}, part{"margin", o.margin()}), nil
+	what, old := d.remembered()
+	return newWait(d.App, what, l.Seen.At, old, part{"margin", o.margin()}), nil
 }
 
 // oldTTLs are the waits of a plan that are not over, the longest last.

@@ -185,6 +185,26 @@ func (d *Driver) look(ctx context.Context, name string, types []string) ([]zone.
 	return found, nil
 }
 
+// own leaves out what only a wildcard answers with. An answer does not tell; a condition sees the zone itself (RFC 2136 section 3.2), so
+// messages ask that change nothing.
+func (d *Driver) own(ctx context.Context, name string, found []zone.RRset) ([]zone.RRset, error) {
+	var own []zone.RRset
+	for _, set := range found {
+		msg := d.update()
+		msg.RRsetUsed(bare(name, dns.StringToType[set.Type]))
+		reply, err := d.exchange(ctx, msg)
+		switch {
+		case err != nil:
+			return nil, err
+		case reply.Rcode == dns.RcodeSuccess:
+			own = append(own, set)
+		case reply.Rcode != dns.RcodeNXRrset:
+			return nil, replyError(reply)
+		}
+	}
+	return own, nil
+}
+
 // token returns the text of a fence, empty where there is none. A text that is none of those expected may be a wildcard's,
 // which answers where there is no fence.
 func (d *Driver) token(ctx context.Context, name string, expected ...string) (string, error) {

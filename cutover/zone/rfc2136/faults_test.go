@@ -390,15 +390,19 @@ func TestC06_NeverAWholeName(t *testing.T) {
 	if err := d.Release(t.Context(), fence); err != nil {
 		t.Fatal(err)
 	}
+	changing := 0
 	for _, m := range f.updates {
+		if len(m.Ns) > 0 {
+			changing++ // others only ask
+		}
 		for _, u := range m.Ns {
 			if u.Header().Class == dns.ClassANY {
 				t.Errorf("an update deletes more than one record: %v", u)
 			}
 		}
 	}
-	if len(f.updates) != 5 {
-		t.Errorf("%d messages for five changes", len(f.updates))
+	if changing != 5 {
+		t.Errorf("%d messages for five changes", changing)
 	}
 }
 

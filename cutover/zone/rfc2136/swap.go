@@ -55,6 +55,9 @@ func (d *Driver) inspect(ctx context.Context, change zone.Change) (bool, []zone.
 		return false, nil, err
 	}
 	found, err := d.look(ctx, change.Name, change.Touched())
+	if err == nil && (len(change.Old) == 0 || len(change.New) == 0) {
+		found, err = d.own(ctx, change.Name, found)
+	}
 	if err != nil {
 		return false, nil, err
 	}

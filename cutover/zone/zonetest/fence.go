@@ -204,6 +204,18 @@ func createUnderWildcard(s *suite) {
 	beside := set("beside"+under, "AAAA", 60, "2001:db8::2")
 	s.swap(change(nil, one(beside)))
 	s.holds(beside)
+	// A type that it does answer with: its answer is nothing that stands at the name, not even where it says the very same.
+	for _, made := range []zone.RRset{set("other"+under, "A", 60, "192.0.2.8"), set("same"+under, "A", 60, "192.0.2.5")} {
+		there := change(nil, one(made))
+		for _, c := range []zone.Change{there, there.Reverse()} {
+			if first, second := s.swap(c), s.swap(c); !first.Applied || second.Applied {
+				s.Errorf("%s was changed to %v: %t, and once more: %t", made.Name, c.New, first.Applied, second.Applied)
+			}
+		}
+		if got, err := s.Query(s.Context(), made.Name, "A"); err != nil || len(got.Data) != 1 || got.Data[0] != "192.0.2.5" {
+			s.Errorf("the wildcard no longer answers for %s: %s, %v", made.Name, text(got), err)
+		}
+	}
 	deep := set("new.deep."+s.name("free"), "A", 60, "192.0.2.7")
 	s.swap(change(nil, one(deep)))
 	s.holds(deep)
