@@ -38,7 +38,7 @@ func TestB13_ALinkedDirectoryIsTheOneThatItLeadsTo(t *testing.T) {
 	}
 	for link, to := range map[string]string{"al": "p", "deep": "p/sub"} {
 		if err := os.Symlink(filepath.Join(top, to), filepath.Join(top, link)); err != nil {
-			t.Skip(err)
+			t.Skipf("this file system has no links: %v", err)
 		}
 	}
 	for _, ends := range [][2]string{{"p/sub", "al"}, {"al", "p/sub"}, {"deep", "p"}, {"p", "deep"}, {"p", "al"}, {"p", "deep/new"}} {
@@ -296,7 +296,7 @@ func TestPlan_HardLinksAreNoSignOfOnePlace(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := os.Link(write, snap); err != nil {
-			t.Skip(err)
+			t.Skipf("this file system has no links: %v", err)
 		}
 	}
 	for _, from := range []string{"data/sub", "data"} {

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"net/http"
-	"net/http/httptest"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -92,7 +90,11 @@ func (i *ingress) refresh(ctx context.Context, host string) {
 // entryWorld is a world whose blue entry is the stand-in, on a real API server.
 func entryWorld(t *testing.T, client *kube.Client, namespace, class string) *world {
 	t.Helper()
-	w := newWorld(t)
+	w := newWorldBeside(t, func(w *world) map[netip.Addr]http.Handler {
+		return map[netip.Addr]http.Handler{netip.MustParseAddr("127.0.0.4"): &ingress{
+			client: client, namespace: namespace, servers: map[string]http.Handler{"web": w.blue, "green.lb.test": w.green}, random: rand.New(rand.NewPCG(2, 7)),
+		}}
+	})
 	ctx := t.Context()
 	if _, err := client.Typed.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
@@ -109,14 +111,6 @@ func entryWorld(t *testing.T, client *kube.Client, namespace, class string) *wor
 	if err != nil {
 		t.Fatal(err)
 	}
-	front := &ingress{client: client, namespace: namespace, servers: map[string]http.Handler{"web": w.blue, "green.lb.test": w.green}, random: rand.New(rand.NewPCG(2, 7))}
-	listener, err := net.Listen("tcp", netip.AddrPortFrom(netip.MustParseAddr("127.0.0.4"), w.blue.addr.Port()).String())
-	if err != nil {
-		t.Skipf("the port is taken: %v", err)
-	}
-	server := &httptest.Server{Listener: listener, Config: &http.Server{Handler: front}}
-	server.Start()
-	t.Cleanup(server.Close)
 	app := &w.opts.Applications[0]
 	app.Namespace, app.Writes = namespace, migration.WritesNone
 	app.Hostnames[0].Ingress = "shop"

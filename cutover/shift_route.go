@@ -18,6 +18,11 @@ func (d splitData) target() backend.Target {
 	return backend.Target{Service: splitName(d.App, d.Host), Port: backend.Port{Number: int64(d.Port)}}
 }
 
+// notInSlice reports whether an API server refuses an address in an EndpointSlice.
+func notInSlice(a netip.Addr) bool {
+	return a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsUnspecified() || a.IsMulticast()
+}
+
 // judgeRouteShift says early what stands in the way of a split by the weights of blue's HTTPRoute.
 func judgeRouteShift(ctx context.Context, opts Options, app migration.Application, e Entries, found *Inspection) error {
 	const orMove = "take the shift out: the names then move in one change"
@@ -25,7 +30,7 @@ func judgeRouteShift(ctx context.Context, opts Options, app migration.Applicatio
 		found.refuse(e.Hostname, fmt.Sprintf("no address of green's entry is known (%s), and an HTTPRoute sends to addresses", e.Green.Missing), "name it: address under green of the hostname")
 	}
 	for _, a := range e.Green.Addresses {
-		if a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsUnspecified() || a.IsMulticast() {
+		if notInSlice(a) {
 			found.refuse(e.Hostname, fmt.Sprintf("green's address %s cannot be that of an EndpointSlice", a), "give green an address that blue's cluster reaches")
 		}
 	}
@@ -135,7 +140,7 @@ func (o Options) renewSplits(ctx context.Context, v vigil) {
 		if !d.byAddress() || o.Blue.Kube == nil || i < 0 || v.entries[i].Green.Missing != "" {
 			continue
 		}
-		usable := slices.DeleteFunc(slices.Clone(v.entries[i].Green.Addresses), netip.Addr.IsLoopback)
+		usable := slices.DeleteFunc(slices.Clone(v.entries[i].Green.Addresses), notInSlice)
 		if len(usable) == 0 {
 			continue
 		}

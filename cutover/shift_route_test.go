@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"net/netip"
 	"reflect"
 	"strings"
@@ -168,23 +167,16 @@ spec:
 // weightWorld is a world whose blue entry is the stand-in, on a real API server.
 func weightWorld(t *testing.T, client *kube.Client, route string) (*world, string) {
 	t.Helper()
-	w, own := newWorld(t), ownAddress(t)
+	own := ownAddress(t)
 	namespace := kubetest.Namespace(t, client)
 	kubetest.Apply(t, client, namespace, route)
+	w := newWorldBeside(t, func(w *world) map[netip.Addr]http.Handler {
+		return map[netip.Addr]http.Handler{own: w.green, netip.MustParseAddr("127.0.0.4"): &gateway{
+			client: client, namespace: namespace, random: rand.New(rand.NewPCG(3, 9)),
+			servers: map[string]http.Handler{"web": w.blue, "old": nil, fmt.Sprintf("%s %d", own, w.blue.addr.Port()): w.green},
+		}}
+	})
 	port := w.blue.addr.Port()
-	front := &gateway{
-		client: client, namespace: namespace, random: rand.New(rand.NewPCG(3, 9)),
-		servers: map[string]http.Handler{"web": w.blue, "old": nil, fmt.Sprintf("%s %d", own, port): w.green},
-	}
-	for addr, handler := range map[netip.Addr]http.Handler{netip.MustParseAddr("127.0.0.4"): front, own: w.green} {
-		listener, err := net.Listen("tcp", netip.AddrPortFrom(addr, port).String())
-		if err != nil {
-			t.Skipf("the port is taken: %v", err)
-		}
-		server := &httptest.Server{Listener: listener, Config: &http.Server{Handler: handler}}
-		server.Start()
-		t.Cleanup(server.Close)
-	}
 	w.names.addresses["green.lb.test."] = own.String()
 	app := &w.opts.Applications[0]
 	app.Namespace, app.Writes = namespace, migration.WritesNone

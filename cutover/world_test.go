@@ -309,6 +309,38 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
+// newWorldBeside returns a world with more servers at its port, at addresses of their own.
+func newWorldBeside(t *testing.T, beside func(*world) map[netip.Addr]http.Handler) *world {
+	t.Helper()
+	for range 20 {
+		w := newWorld(t)
+		listeners := map[net.Listener]http.Handler{}
+		taken := false
+		for addr, handler := range beside(w) {
+			l, err := net.Listen("tcp", netip.AddrPortFrom(addr, w.blue.addr.Port()).String())
+			if err != nil {
+				taken = true
+				break
+			}
+			listeners[l] = handler
+		}
+		for l, handler := range listeners {
+			if taken {
+				_ = l.Close()
+				continue
+			}
+			server := &httptest.Server{Listener: l, Config: &http.Server{Handler: handler}}
+			server.Start()
+			t.Cleanup(server.Close)
+		}
+		if !taken {
+			return w
+		}
+	}
+	t.Fatal("no port is free at all addresses")
+	return nil
+}
+
 func cname(name string, ttl uint32, target string) zone.RRset {
 	return zone.RRset{Name: name, Type: "CNAME", TTL: ttl, Data: []string{target}}
 }

@@ -118,7 +118,7 @@ func TestB12_NoLinkLeadsOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := os.Symlink(outside, filepath.Join(b.dir, "out")); err != nil {
-		t.Skip(err)
+		t.Skipf("this file system has no links: %v", err)
 	}
 	if body, _, err := b.Open(t.Context(), "out/secret", bucket.ReadOptions{}); err == nil {
 		t.Errorf("a link out of the directory is followed: %v", body.Close())
