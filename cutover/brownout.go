@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/crossfade-project/crossfade/cutover/internal/front"
 	"github.com/crossfade-project/crossfade/internal/forwarder"
 	"github.com/crossfade-project/crossfade/internal/migration"
 	"github.com/crossfade-project/crossfade/internal/plan"
@@ -27,6 +28,9 @@ const undoLimit = 5 * time.Minute
 
 // ErrBrownOut says that somebody came while blue refused: blue may not be retired.
 var ErrBrownOut = errors.New("somebody still uses blue")
+
+// errNoHelper says what pods in front cannot do without.
+var errNoHelper = errors.New("blue.helper names no image of this project")
 
 // ErrNotUndone says that blue may still refuse, because putting a Service back has failed.
 var ErrNotUndone = errors.New("blue may still refuse")
@@ -103,9 +107,9 @@ func (e *BrownOutError) Unwrap() error { return ErrBrownOut }
 
 // brownOutData is what one change consumes. One of its parts is set.
 type brownOutData struct {
-	Pods   *frontPods     `json:"pods,omitempty"`
-	Switch *serviceSwitch `json:"switch,omitempty"`
-	For    time.Duration  `json:"for,omitempty"`
+	Pods   *front.Pods   `json:"pods,omitempty"`
+	Switch *front.Switch `json:"switch,omitempty"`
+	For    time.Duration `json:"for,omitempty"`
 }
 
 // again is a Recorder that has nothing as done: what was put back after a failure must be done again.
@@ -142,16 +146,14 @@ func PlanBrownOut(ctx context.Context, opts BrownOutOptions) (*plan.Plan, error)
 	}
 	var undo []string
 	for _, ns := range found.namespaces() {
-		f := frontPods{Component: componentBrownOut, Namespace: ns, Name: frontName(componentBrownOut, opts.Migration, ns), Replicas: 1, Image: opts.Helper}
-		f.Config.Status = fmt.Sprintf(":%d", statusPort)
+		f := opts.front().Pods(front.BrownOut, ns, ns)
+		f.Image = opts.Helper
 		var switches []plan.Change
 		for _, w := range found {
 			if w.svc.Namespace != ns {
 				continue
 			}
-			ports, ways := ways(w.svc, len(f.Config.Ways), nil)
-			f.Config.Ways = append(f.Config.Ways, ways...)
-			s, err := opts.planSwitch(ctx, w.svc, ports, f)
+			s, _, err := opts.front().PlanSwitch(ctx, w.svc, &f, nil)
 			if err != nil {
 				return nil, fmt.Errorf("plan the brown-out: %w", err)
 			}
@@ -187,7 +189,7 @@ func serveID(p *plan.Plan) string { return p.Stage + "/serve" }
 
 func answerID(p *plan.Plan) string { return p.Stage + "/answer" }
 
-func refuseChange(stage string, s serviceSwitch, why string) plan.Change {
+func refuseChange(stage string, s front.Switch, why string) plan.Change {
 	return plan.Change{
 		ID: fmt.Sprintf("%s/service/%s/%s", stage, s.Namespace, s.Name), Action: actionRefuse, Target: "blue: " + s.String(), Why: why,
 		ReliesOn: []plan.Reliance{{What: s.String() + "'s uid", Is: s.UID}, {What: s.String() + "'s selector and ports", Is: hashOf(s.Original)}},
@@ -242,7 +244,7 @@ func only(p *plan.Plan, id string) *plan.Plan {
 func (opts BrownOutOptions) make(ctx context.Context, p *plan.Plan, rec plan.Recorder, d brownOutPlan, w *lookout) (result BrownOut, err error) {
 	forward := *p
 	forward.Changes = slices.DeleteFunc(slices.Clone(p.Changes), func(c plan.Change) bool { return c.ID == serveID(p) || c.ID == answerID(p) })
-	front := door{pods: d.pods, switches: d.switches, base: map[string]forwarder.Counts{}}
+	blue := door{pods: d.pods, switches: d.switches, base: map[string]forwarder.Counts{}}
 	err = plan.Run(ctx, &forward, again{rec}, opts.runOptions(), func(ctx context.Context, c plan.Change) (any, error) {
 		var one brownOutData
 		if err := json.Unmarshal(c.Data, &one); err != nil {
@@ -250,15 +252,15 @@ func (opts BrownOutOptions) make(ctx context.Context, p *plan.Plan, rec plan.Rec
 		}
 		switch {
 		case one.Pods != nil:
-			if err := opts.raise(ctx, *one.Pods); err != nil {
+			if err := opts.front().Raise(ctx, *one.Pods); err != nil {
 				return nil, err
 			}
-			return struct{}{}, opts.open(ctx, front, *one.Pods)
+			return struct{}{}, opts.open(ctx, blue, *one.Pods)
 		case one.Switch != nil:
-			return struct{}{}, opts.leadToFront(ctx, c.ID, *one.Switch)
+			return struct{}{}, opts.front().Lead(ctx, c.ID, *one.Switch)
 		}
 		var err error
-		result, err = opts.watchBrownOut(ctx, front, w, one.For)
+		result, err = opts.watchBrownOut(ctx, blue, w, one.For)
 		return result, err
 	})
 	return result, err
@@ -272,34 +274,13 @@ func EndBrownOut(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts Opti
 		return err
 	}
 	err = plan.Run(ctx, only(p, serveID(p)), again{rec}, opts.runOptions(), func(ctx context.Context, c plan.Change) (any, error) {
-		return struct{}{}, opts.serveAgain(ctx, d.switches, d.pods)
+		return struct{}{}, opts.front().Serve(ctx, d.switches, d.pods)
 	})
 	if err != nil {
 		// Whatever it is: a plan that is needed to put things back is not one to be made anew.
 		return fmt.Errorf("%w: put it back: %s", ErrNotUndone, err.Error())
 	}
 	return nil
-}
-
-// serveAgain gives Services their own pods back, waits until they lead there, and then removes ours. Pods behind a Service that could not
-// be put back stay.
-func (o Options) serveAgain(ctx context.Context, switches []serviceSwitch, pods []frontPods) error {
-	var failed []error
-	for _, s := range slices.Backward(switches) {
-		if err := o.putBack(ctx, s); err != nil {
-			failed = append(failed, fmt.Errorf("%s: %w", s, err))
-		}
-	}
-	if len(failed) > 0 {
-		return errors.Join(failed...)
-	}
-	if err := o.waitLed(ctx, switches); err != nil { // they are put back, and that cannot be hurried
-		o.log().WarnContext(ctx, "Services were put back, and may not lead to their own pods everywhere yet", "because", err.Error())
-	}
-	for _, f := range pods {
-		failed = append(failed, o.lower(ctx, f))
-	}
-	return errors.Join(failed...)
 }
 
 // BrownOutOf returns the recorded result of a brown-out that was watched to its end and put back, so that blue answers again.
@@ -317,8 +298,8 @@ func BrownOutOf(p *plan.Plan, rec plan.Recorder) (BrownOut, bool, error) {
 
 // brownOutPlan is what a plan says, read.
 type brownOutPlan struct {
-	pods     []frontPods
-	switches []serviceSwitch
+	pods     []front.Pods
+	switches []front.Switch
 }
 
 func readBrownOut(p *plan.Plan) (brownOutPlan, error) {

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/crossfade-project/crossfade/cutover/internal/front"
 	"github.com/crossfade-project/crossfade/internal/forwarder"
 	"github.com/crossfade-project/crossfade/internal/migration"
 )
@@ -27,14 +28,14 @@ const (
 
 // door is what our pods had counted before anybody was led to them, and our own knocks. Whatever they count beyond it is somebody.
 type door struct {
-	pods     []frontPods
-	switches []serviceSwitch
+	pods     []front.Pods
+	switches []front.Switch
 	base     map[string]forwarder.Counts
 }
 
 // open reads what pods count that nobody was led to yet.
-func (o Options) open(ctx context.Context, at door, f frontPods) error {
-	counts, err := o.allCounts(ctx, []frontPods{f})
+func (o Options) open(ctx context.Context, at door, f front.Pods) error {
+	counts, err := o.allCounts(ctx, []front.Pods{f})
 	if err != nil {
 		return &InconclusiveError{App: "blue", Why: err.Error()}
 	}
@@ -84,7 +85,7 @@ func (o BrownOutOptions) watchBrownOut(ctx context.Context, d door, w *lookout, 
 	if err := w.quietBefore(); err != nil {
 		return result, err
 	}
-	if err := o.waitLed(ctx, d.switches); err != nil {
+	if err := o.front().WaitLed(ctx, d.switches); err != nil {
 		return result, &InconclusiveError{App: "blue", Why: err.Error()}
 	}
 	if result.Knocked, err = o.knock(ctx, d, w, ignore); err != nil {
@@ -136,10 +137,10 @@ func (o BrownOutOptions) ignored() (func(forwarder.Client) bool, error) {
 	}, nil
 }
 
-func (o Options) allCounts(ctx context.Context, pods []frontPods) (map[string]forwarder.Counts, error) {
+func (o Options) allCounts(ctx context.Context, pods []front.Pods) (map[string]forwarder.Counts, error) {
 	all := map[string]forwarder.Counts{}
 	for _, f := range pods {
-		counts, err := o.countsOf(ctx, f)
+		counts, err := o.front().Counts(ctx, f)
 		if err != nil {
 			return nil, err
 		}
@@ -178,7 +179,7 @@ func (o BrownOutOptions) watchDoor(ctx context.Context, d door, until time.Time,
 // doorsQuiet looks once whether our pods are still in front, and who came to them.
 func (o BrownOutOptions) doorsQuiet(ctx context.Context, d door, ignore func(forwarder.Client) bool) error {
 	for _, s := range d.switches {
-		if err := o.inFront(ctx, s); err != nil {
+		if err := o.front().InFront(ctx, s); err != nil {
 			return &InconclusiveError{App: "blue", Why: err.Error()}
 		}
 	}

@@ -3,8 +3,6 @@ package cutover
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"maps"
 	"slices"
@@ -20,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 
+	"github.com/crossfade-project/crossfade/cutover/internal/front"
 	"github.com/crossfade-project/crossfade/internal/kube"
 	"github.com/crossfade-project/crossfade/internal/plan"
 )
@@ -38,12 +37,6 @@ func (w waysIn) namespaces() []string {
 		seen[one.svc.Namespace] = true
 	}
 	return slices.Sorted(maps.Keys(seen))
-}
-
-// frontName is short enough for a label, and another one for each migration and part of it.
-func frontName(component, migration, part string) string {
-	sum := sha256.Sum256([]byte(migration + "\x00" + part))
-	return fmt.Sprintf("crossfade-%s-%s-%s", component, strings.Trim(part[:min(len(part), 24)], "-"), hex.EncodeToString(sum[:4]))
 }
 
 // findWaysIn finds the Services that are to refuse.
@@ -77,7 +70,7 @@ func (o BrownOutOptions) findWaysIn(ctx context.Context, p *plan.Plan) (waysIn, 
 			}
 			why, must := wayInto(svc, routed)
 			what := "Service " + ns + "/" + svc.Name
-			blocked := takeable(svc, true)
+			blocked := front.Takeable(svc, true)
 			switch {
 			case !ours && must:
 				p.Refuse(what, "it leads to pods that no application of the migration has, so it is not ours to let refuse", "give it pods of the applications only, or write retirement.brownOut: {skip: REASON}")
@@ -172,8 +165,8 @@ func (o Options) onlyOurs(ctx context.Context, svc *corev1.Service, only string)
 		return false, fmt.Errorf("list the pods of Service %s/%s: %w", svc.Namespace, svc.Name, err)
 	}
 	for _, pod := range pods.Items {
-		front := pod.Labels[kube.LabelFront] != "" && pod.Labels[kube.LabelMigration] == o.Migration
-		if !front && !slices.ContainsFunc(chosen, func(s labels.Selector) bool { return s.Matches(labels.Set(pod.Labels)) }) {
+		own := pod.Labels[kube.LabelFront] != "" && pod.Labels[kube.LabelMigration] == o.Migration
+		if !own && !slices.ContainsFunc(chosen, func(s labels.Selector) bool { return s.Matches(labels.Set(pod.Labels)) }) {
 			return false, nil
 		}
 	}

@@ -26,5 +26,6 @@
 //	zone                  the names: a zone at a provider, and its drivers
 //	internal/backend      the rules of an Ingress or HTTPRoute, for a host that moves behind its name
 //	internal/externaldns  whose a record is, by external-dns
+//	internal/front        pods of ours before blue's Services: they pass on to green, or refuse, and count
 //	internal/prometheus   numbers and points of a Prometheus, for gates and evidence
 package cutover

@@ -10,6 +10,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/crossfade-project/crossfade/cutover/internal/front"
 	"github.com/crossfade-project/crossfade/internal/forwarder"
 	"github.com/crossfade-project/crossfade/internal/kube"
 	"github.com/crossfade-project/crossfade/internal/plan"
@@ -21,8 +22,8 @@ type ForwardEvidence struct {
 	App string
 	// Ignore are addresses of probes and scanners.
 	Ignore   []netip.Prefix
-	pods     frontPods
-	switches []serviceSwitch
+	pods     front.Pods
+	switches []front.Switch
 }
 
 // NewForwardEvidence is that of a forwarding, by its plan.
@@ -79,7 +80,7 @@ func (f ForwardEvidence) Collect(ctx context.Context, last Observation) (Observa
 			return Observation{}, fmt.Errorf("%s does not lead to our pods any more: somebody has put it back, and nobody counts who comes", s)
 		}
 	}
-	counts, err := f.countsOf(ctx, f.pods)
+	counts, err := f.front().Counts(ctx, f.pods)
 	if err != nil {
 		return Observation{}, err
 	}

@@ -151,35 +151,20 @@ func (p PodFlows) waitDone(ctx context.Context, name string) error {
 		case corev1.PodSucceeded:
 			return nil
 		case corev1.PodFailed:
-			return fmt.Errorf("pod %s/%s failed: %s", p.Namespace, name, podReason(pod))
+			return fmt.Errorf("pod %s/%s failed: %s", p.Namespace, name, kube.PodReason(pod))
 		}
 		now := p.Clock.Now()
 		if now.Sub(began) >= limit {
-			return fmt.Errorf("pod %s/%s did not end within %s: %s", p.Namespace, name, limit, podReason(pod))
+			return fmt.Errorf("pod %s/%s did not end within %s: %s", p.Namespace, name, limit, kube.PodReason(pod))
 		}
 		if now.Sub(said) >= sayEvery {
-			p.Log.InfoContext(ctx, "waiting for the pod that reads a node's connections", "pod", name, "state", podReason(pod))
+			p.Log.InfoContext(ctx, "waiting for the pod that reads a node's connections", "pod", name, "state", kube.PodReason(pod))
 			said = now
 		}
 		if err := p.Clock.Sleep(ctx, podPoll); err != nil {
 			return err
 		}
 	}
-}
-
-func podReason(pod *corev1.Pod) string {
-	for _, s := range pod.Status.ContainerStatuses {
-		if w := s.State.Waiting; w != nil {
-			return fmt.Sprintf("%s: %s", w.Reason, w.Message)
-		}
-		if t := s.State.Terminated; t != nil {
-			return fmt.Sprintf("%s: exit status %d %s", t.Reason, t.ExitCode, t.Message)
-		}
-	}
-	if pod.Status.Reason != "" {
-		return fmt.Sprintf("%s: %s", pod.Status.Reason, pod.Status.Message)
-	}
-	return string(pod.Status.Phase)
 }
 
 // pod is bound to its node, bounded in time, and may do nothing but read the node's connection tracking.

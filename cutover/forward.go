@@ -8,7 +8,6 @@ import (
 	"maps"
 	"net"
 	"net/netip"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,6 +17,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/crossfade-project/crossfade/cutover/internal/front"
 	"github.com/crossfade-project/crossfade/internal/forwarder"
 	"github.com/crossfade-project/crossfade/internal/migration"
 	"github.com/crossfade-project/crossfade/internal/plan"
@@ -74,18 +74,10 @@ type ForwardResult struct {
 
 // forwardData is what one change consumes. One of its parts is set.
 type forwardData struct {
-	Pods   *frontPods     `json:"pods,omitempty"`
-	Switch *serviceSwitch `json:"switch,omitempty"`
-	Tries  []frontTry     `json:"tries,omitempty"`
-	Check  bool           `json:"check,omitempty"`
-}
-
-// frontTry is a request that every pod sends through itself.
-type frontTry struct {
-	Way    string `json:"way"`
-	Scheme string `json:"scheme"`
-	Host   string `json:"host"`
-	Path   string `json:"path"`
+	Pods   *front.Pods   `json:"pods,omitempty"`
+	Switch *front.Switch `json:"switch,omitempty"`
+	Tries  []front.Try   `json:"tries,omitempty"`
+	Check  bool          `json:"check,omitempty"`
 }
 
 // PlanForward plans to let blue's Services lead to pods of ours that pass every connection on to green.
@@ -106,26 +98,25 @@ func PlanForward(ctx context.Context, opts ForwardOptions) (*plan.Plan, error) {
 		return nil, err
 	}
 	ns := opts.Blue.namespace(app.Namespace)
-	f := frontPods{Component: componentForward, Namespace: ns, Name: frontName(componentForward, opts.Migration, app.Name), Replicas: defaultForwarders, Image: opts.Helper}
+	f := opts.front().Pods(front.Forwarder, ns, app.Name)
+	f.Image, f.Replicas = opts.Helper, defaultForwarders
 	if app.Forward.Replicas > 0 {
 		f.Replicas = int32(app.Forward.Replicas)
 	}
-	f.Config = forwarder.Config{Status: fmt.Sprintf(":%d", statusPort), Limit: app.Forward.Limit, ProxyProtocol: app.Forward.ProxyProtocol}
+	f.Config.Limit, f.Config.ProxyProtocol = app.Forward.Limit, app.Forward.ProxyProtocol
 	detours, err := opts.detours(ctx, p, app, entries)
 	if err != nil {
 		return nil, err
 	}
 	var switches []plan.Change
-	var tries []frontTry
+	var tries []front.Try
 	for _, name := range slices.Sorted(maps.Keys(detours)) {
 		d := detours[name]
-		ports, ways := ways(d.svc, len(f.Config.Ways), d.to)
-		f.Config.Ways = append(f.Config.Ways, ways...)
-		tries = append(tries, d.tries(app, ways)...)
-		s, err := opts.planSwitch(ctx, d.svc, ports, f)
+		s, ways, err := opts.front().PlanSwitch(ctx, d.svc, &f, d.to)
 		if err != nil {
 			return nil, fmt.Errorf("plan the forwarding: %w", err)
 		}
+		tries = append(tries, d.tries(app, ways)...)
 		switches = append(switches, plan.Change{
 			ID: fmt.Sprintf("%s/service/%s/%s", p.Stage, s.Namespace, s.Name), Action: actionForward, Target: "blue: " + s.String(), App: app.Name,
 			Why:      "whoever still comes to " + strings.TrimSuffix(d.entries.Hostname, ".") + " on blue is passed on to " + d.entries.Green.String(),
@@ -180,8 +171,8 @@ func (d detour) to(p corev1.ServicePort) []string {
 }
 
 // tries are the paths of the application's http checks, at the way that clients of the hostname take.
-func (d detour) tries(app migration.Application, ways []forwarder.Way) []frontTry {
-	var list []frontTry
+func (d detour) tries(app migration.Application, ways []forwarder.Way) []front.Try {
+	var list []front.Try
 	for _, c := range app.Checks {
 		if c.HTTP == nil || c.HTTP.Hostname != "" && !sameName(c.HTTP.Hostname, d.entries.Hostname) {
 			continue
@@ -197,7 +188,7 @@ func (d detour) tries(app migration.Application, ways []forwarder.Way) []frontTr
 			case d.port != 0:
 				scheme = "http"
 			}
-			list = append(list, frontTry{Way: ways[i].Name, Scheme: scheme, Host: strings.TrimSuffix(d.entries.Hostname, "."), Path: c.HTTP.Path})
+			list = append(list, front.Try{Way: ways[i].Name, Scheme: scheme, Host: strings.TrimSuffix(d.entries.Hostname, "."), Path: c.HTTP.Path})
 		}
 	}
 	return list
@@ -300,7 +291,7 @@ func loop(e Entries, all []Entries) string {
 
 func (o ForwardOptions) refuseDetour(ctx context.Context, p *plan.Plan, app migration.Application, h migration.Hostname, d detour) error {
 	what := "Service " + d.svc.Namespace + "/" + d.svc.Name
-	if why := takeable(d.svc, false); why != "" {
+	if why := front.Takeable(d.svc, false); why != "" {
 		p.Refuse(what, why+", so that it cannot lead to pods that forward", "leave forward out: blue goes on answering")
 		return nil
 	}
@@ -368,15 +359,15 @@ func (o ForwardOptions) makeForward(ctx context.Context, c plan.Change, d brownO
 	}
 	switch {
 	case one.Pods != nil:
-		return struct{}{}, o.raise(ctx, *one.Pods)
+		return struct{}{}, o.front().Raise(ctx, *one.Pods)
 	case one.Switch != nil:
-		return struct{}{}, o.leadToFront(ctx, c.ID, *one.Switch)
+		return struct{}{}, o.front().Lead(ctx, c.ID, *one.Switch)
 	case one.Check:
 		var err error
 		*result, err = o.checkForward(ctx, d)
 		return *result, err
 	}
-	return struct{}{}, o.try(ctx, d.pods[0], one.Tries)
+	return struct{}{}, o.front().Try(ctx, d.pods[0], one.Tries)
 }
 
 // EndForward gives blue's Services their own pods back and removes ours, from the plan of the forwarding alone. Its error wraps ErrNotUndone.
@@ -389,7 +380,7 @@ func EndForward(ctx context.Context, p *plan.Plan, opts Options) error {
 }
 
 func (o Options) endForward(ctx context.Context, d brownOutPlan) error {
-	if err := o.serveAgain(ctx, d.switches, d.pods); err != nil {
+	if err := o.front().Serve(ctx, d.switches, d.pods); err != nil {
 		return fmt.Errorf("%w: put it back: %s", ErrNotUndone, err.Error())
 	}
 	return nil
@@ -403,31 +394,6 @@ func readForward(p *plan.Plan) (brownOutPlan, error) {
 	return d, err
 }
 
-// try lets every pod send requests through itself.
-func (o Options) try(ctx context.Context, f frontPods, tries []frontTry) error {
-	pods, err := o.podsOf(ctx, f)
-	if err != nil {
-		return err
-	}
-	for _, pod := range pods {
-		for _, t := range tries {
-			q := url.Values{"way": {t.Way}, "scheme": {t.Scheme}, "host": {t.Host}, "path": {t.Path}}
-			var got forwarder.Tried
-			if err := o.askFront(ctx, pod, "/try?"+q.Encode(), &got); err != nil {
-				return err
-			}
-			what := fmt.Sprintf("pod %s/%s asks green for %s://%s%s", pod.Namespace, pod.Name, t.Scheme, t.Host, t.Path)
-			if got.Error != "" {
-				return &Error{Op: what, Hint: "see that blue's pods may reach green's entry", Err: errors.New(got.Error)}
-			}
-			if got.Status >= 500 {
-				return &Error{Op: what, Hint: "see that blue's pods may reach green's entry", Err: fmt.Errorf("it answers %d", got.Status)}
-			}
-		}
-	}
-	return nil
-}
-
 // checkForward sends the application's checks to blue's address until they pass and our pods have counted them.
 func (o ForwardOptions) checkForward(ctx context.Context, d brownOutPlan) (ForwardResult, error) {
 	result := ForwardResult{App: o.App}
@@ -437,7 +403,7 @@ func (o ForwardOptions) checkForward(ctx context.Context, d brownOutPlan) (Forwa
 	for _, w := range d.pods[0].Config.Ways {
 		result.To = append(result.To, w.Name+" > "+strings.Join(w.To, ", "))
 	}
-	if err := o.waitLed(ctx, d.switches); err != nil {
+	if err := o.front().WaitLed(ctx, d.switches); err != nil {
 		return result, err
 	}
 	limit := o.now().Add(forwardLimit)
@@ -446,14 +412,14 @@ func (o ForwardOptions) checkForward(ctx context.Context, d brownOutPlan) (Forwa
 		if err != nil {
 			return result, err
 		}
-		before, err := o.countsOf(ctx, d.pods[0])
+		before, err := o.front().Counts(ctx, d.pods[0])
 		if err != nil {
 			return result, err
 		}
 		if result.Checks, err = o.checkBlue(ctx, entries); err != nil {
 			return result, err
 		}
-		after, err := o.countsOf(ctx, d.pods[0])
+		after, err := o.front().Counts(ctx, d.pods[0])
 		if err != nil {
 			return result, err
 		}

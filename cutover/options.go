@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/crossfade-project/crossfade/cutover/internal/front"
 	"github.com/crossfade-project/crossfade/cutover/zone"
 	"github.com/crossfade-project/crossfade/internal/clock"
 	"github.com/crossfade-project/crossfade/internal/dnsx"
@@ -183,6 +184,11 @@ func (s Side) namespace(name string) string {
 		return to
 	}
 	return name
+}
+
+// front is blue, for pods of ours before its Services.
+func (o Options) front() front.Cluster {
+	return front.Cluster{Kube: o.Blue.Kube, Migration: o.Migration, Clock: o.clock(), Log: o.log()}
 }
 
 func (o Options) runOptions() plan.RunOptions { return plan.RunOptions{Observer: o.Observer} }

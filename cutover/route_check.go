@@ -122,7 +122,7 @@ func (o CheckOptions) greenPods(ctx context.Context, app migration.Application, 
 	var pods []podAt
 	for _, pod := range list.Items {
 		port := podPort(pod, svc.Spec.Ports[i])
-		if pod.Status.Phase == corev1.PodRunning && pod.DeletionTimestamp == nil && podReady(pod) && port > 0 {
+		if pod.Status.Phase == corev1.PodRunning && pod.DeletionTimestamp == nil && kube.PodReady(&pod) && port > 0 {
 			pods = append(pods, podAt{o.Green.Kube, kube.PodRequest{Namespace: namespace, Pod: pod.Name, Port: port}})
 		}
 	}

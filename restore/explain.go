@@ -10,6 +10,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/crossfade-project/crossfade/internal/kube"
 )
 
 // logLines is how many of a pod's last lines are shown.
@@ -64,7 +66,7 @@ func (w *writer) worstPod(ctx context.Context, t target) *corev1.Pod {
 		return nil
 	}
 	for i := range pods.Items {
-		if !podReady(&pods.Items[i]) {
+		if !kube.PodReady(&pods.Items[i]) {
 			return &pods.Items[i]
 		}
 	}
@@ -79,12 +81,6 @@ func stringsOf(m map[string]any) map[string]string {
 		}
 	}
 	return out
-}
-
-func podReady(pod *corev1.Pod) bool {
-	return slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
-		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
-	})
 }
 
 func podReason(pod *corev1.Pod) string {

@@ -9,8 +9,10 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -141,4 +143,27 @@ func serverAnswered(body []byte) (string, bool) {
 		return "", false
 	}
 	return status.Message, true
+}
+
+// PodReady reports whether a pod says that it is ready.
+func PodReady(pod *corev1.Pod) bool {
+	return slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
+	})
+}
+
+// PodReason says why a pod of one container does not run.
+func PodReason(pod *corev1.Pod) string {
+	for _, s := range pod.Status.ContainerStatuses {
+		if w := s.State.Waiting; w != nil {
+			return fmt.Sprintf("%s: %s", w.Reason, w.Message)
+		}
+		if t := s.State.Terminated; t != nil {
+			return fmt.Sprintf("%s: exit status %d %s", t.Reason, t.ExitCode, t.Message)
+		}
+	}
+	if pod.Status.Reason != "" {
+		return fmt.Sprintf("%s: %s", pod.Status.Reason, pod.Status.Message)
+	}
+	return string(pod.Status.Phase)
 }

@@ -1,4 +1,4 @@
-package cutover
+package front
 
 import (
 	"context"
@@ -13,6 +13,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/crossfade-project/crossfade/internal/kube"
 )
 
 const (
@@ -23,44 +25,44 @@ const (
 	ledPause = 3 * time.Second
 )
 
-// waitLed waits until the Services lead to the pods that they choose, and to no others. Before that a connection still reaches the pods
+// WaitLed waits until the Services lead to the pods that they choose, and to no others. Before that a connection still reaches the pods
 // from before, and a client would be taken for a knock, or a knock for a client.
-func (o Options) waitLed(ctx context.Context, switches []serviceSwitch) error {
-	until := o.now().Add(ledLimit)
+func (c Cluster) WaitLed(ctx context.Context, switches []Switch) error {
+	until := c.Clock.Now().Add(ledLimit)
 	for _, s := range switches {
 		for {
-			why, err := o.led(ctx, s)
+			why, err := c.led(ctx, s)
 			if err != nil {
 				return err
 			}
 			if why == "" {
 				break
 			}
-			if !o.now().Before(until) {
+			if !c.Clock.Now().Before(until) {
 				return fmt.Errorf("%s does not lead to the pods that it chooses after %s: %s", s, ledLimit, why)
 			}
-			if err := o.clock().Sleep(ctx, ledPoll); err != nil {
+			if err := c.Clock.Sleep(ctx, ledPoll); err != nil {
 				return err
 			}
 		}
 	}
-	return o.clock().Sleep(ctx, ledPause)
+	return c.Clock.Sleep(ctx, ledPause)
 }
 
 // led says why a Service does not lead to the pods that it chooses, or "". A Service that is gone leads nowhere.
-func (o Options) led(ctx context.Context, s serviceSwitch) (string, error) {
-	svc, err := o.Blue.Kube.Typed.CoreV1().Services(s.Namespace).Get(ctx, s.Name, metav1.GetOptions{})
+func (c Cluster) led(ctx context.Context, s Switch) (string, error) {
+	svc, err := c.Kube.Typed.CoreV1().Services(s.Namespace).Get(ctx, s.Name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) || err == nil && len(svc.Spec.Selector) == 0 {
 		return "", nil
 	}
 	if err != nil {
 		return "", fmt.Errorf("read %s: %w", s, err)
 	}
-	chosen, err := o.Blue.Kube.Typed.CoreV1().Pods(s.Namespace).List(ctx, metav1.ListOptions{LabelSelector: labels.SelectorFromSet(svc.Spec.Selector).String()})
+	chosen, err := c.Kube.Typed.CoreV1().Pods(s.Namespace).List(ctx, metav1.ListOptions{LabelSelector: labels.SelectorFromSet(svc.Spec.Selector).String()})
 	if err != nil {
 		return "", fmt.Errorf("list the pods of %s: %w", s, err)
 	}
-	written, err := o.Blue.Kube.Typed.DiscoveryV1().EndpointSlices(s.Namespace).List(ctx, metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName + "=" + s.Name})
+	written, err := c.Kube.Typed.DiscoveryV1().EndpointSlices(s.Namespace).List(ctx, metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName + "=" + s.Name})
 	if apierrors.IsNotFound(err) { // a Kubernetes before 1.21
 		return "", nil
 	}
@@ -91,7 +93,7 @@ func ledWrong(chosen []corev1.Pod, written []discoveryv1.EndpointSlice) string {
 		}
 	}
 	for _, pod := range chosen {
-		if pod.DeletionTimestamp == nil && podReady(pod) && !there[pod.UID] {
+		if pod.DeletionTimestamp == nil && kube.PodReady(&pod) && !there[pod.UID] {
 			wrong = append(wrong, pod.Name+" is not there yet")
 		}
 	}

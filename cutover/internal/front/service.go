@@ -1,7 +1,8 @@
-package cutover
+package front
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -18,9 +19,9 @@ import (
 	"github.com/crossfade-project/crossfade/internal/plan"
 )
 
-// serviceSwitch lets a Service select pods of ours instead of its own, and back. It stands in the plan, so it is on disk before the
+// Switch lets a Service select pods of ours instead of its own, and back. It stands in the plan, so it is on disk before the
 // change, and the plan alone is enough to take it back, byte for byte (I6).
-type serviceSwitch struct {
+type Switch struct {
 	Namespace string `json:"namespace"`
 	Name      string `json:"name"`
 	UID       string `json:"uid"`
@@ -30,65 +31,66 @@ type serviceSwitch struct {
 	Front    []hook.Field `json:"front"`
 }
 
-func (s serviceSwitch) String() string { return "Service " + s.Namespace + "/" + s.Name }
+func (s Switch) String() string { return "Service " + s.Namespace + "/" + s.Name }
 
-// frontPort is a port of a Service and the port of our pods to which it leads.
-type frontPort struct {
-	service corev1.ServicePort
-	at      int
+// PlanSwitch reads what a Service is, and says what it becomes: each of its ports gets a way of its own through the pods, which it adds to
+// them and returns. to is what connections are passed on to, by the Service's port; nil refuses them.
+func (c Cluster) PlanSwitch(ctx context.Context, svc *corev1.Service, f *Pods, to func(corev1.ServicePort) []string) (Switch, []forwarder.Way, error) {
+	first := firstWayPort + len(f.Config.Ways)
+	ways := waysOf(svc, first, to)
+	f.Config.Ways = append(f.Config.Ways, ways...)
+	live, err := c.services(svc.Namespace).Get(ctx, svc.Name, metav1.GetOptions{})
+	if err != nil {
+		return Switch{}, nil, fmt.Errorf("read Service %s/%s: %w", svc.Namespace, svc.Name, err)
+	}
+	s, err := switchOf(live, len(ways), first, f.selector())
+	return s, ways, err
 }
 
-// ways gives every port of a Service a port of our pods; used are those that are taken already. to is what connections are passed on
-// to, by the Service's port; nil refuses them.
-func ways(svc *corev1.Service, used int, to func(corev1.ServicePort) []string) ([]frontPort, []forwarder.Way) {
-	var list []frontPort
+// waysOf gives every port of a Service a port of our pods, from one on.
+func waysOf(svc *corev1.Service, first int, to func(corev1.ServicePort) []string) []forwarder.Way {
 	var all []forwarder.Way
 	for i, p := range svc.Spec.Ports {
-		at := firstWayPort + used + i
 		protocol := "tcp"
 		if p.Protocol == corev1.ProtocolUDP {
 			protocol = "udp"
 		}
-		way := forwarder.Way{Name: fmt.Sprintf("%s/%s:%d", svc.Namespace, svc.Name, p.Port), Protocol: protocol, Listen: fmt.Sprintf(":%d", at)}
+		way := forwarder.Way{Name: fmt.Sprintf("%s/%s:%d", svc.Namespace, svc.Name, p.Port), Protocol: protocol, Listen: fmt.Sprintf(":%d", first+i)}
 		if protocol == "udp" {
 			way.Name += "/udp"
 		}
 		if to != nil {
 			way.To = to(p)
 		}
-		list, all = append(list, frontPort{p, at}), append(all, way)
+		all = append(all, way)
 	}
-	return list, all
+	return all
 }
 
-// planSwitch reads what a Service is, and says what it becomes.
-func (o Options) planSwitch(ctx context.Context, svc *corev1.Service, ports []frontPort, f frontPods) (serviceSwitch, error) {
-	live, err := o.services(svc.Namespace).Get(ctx, svc.Name, metav1.GetOptions{})
-	if err != nil {
-		return serviceSwitch{}, fmt.Errorf("read Service %s/%s: %w", svc.Namespace, svc.Name, err)
-	}
-	s := serviceSwitch{Namespace: svc.Namespace, Name: svc.Name, UID: string(live.GetUID())}
+// switchOf says what a Service becomes whose ports lead to those of our pods, from one on.
+func switchOf(live *unstructured.Unstructured, ports, first int, pods map[string]string) (Switch, error) {
+	s := Switch{Namespace: live.GetNamespace(), Name: live.GetName(), UID: string(live.GetUID())}
 	s.Original = hook.FieldsOf(live.Object, []hook.Field{
 		{Path: []string{"spec", "selector"}}, {Path: []string{"spec", "ports"}}, {Path: []string{"metadata", "annotations", kube.AnnotationFront}},
 	})
 	changed, ok := runtime.DeepCopyJSONValue(s.Original[1].Value).([]any)
-	if !ok || len(changed) != len(ports) {
-		return serviceSwitch{}, &plan.MovedError{Change: s.String(), What: "its ports", Was: fmt.Sprint(len(ports)), Now: fmt.Sprint(len(changed))}
+	if !ok || len(changed) != ports {
+		return Switch{}, &plan.MovedError{Change: s.String(), What: "its ports", Was: fmt.Sprint(ports), Now: fmt.Sprint(len(changed))}
 	}
 	for i, raw := range changed {
 		port, ok := raw.(map[string]any)
 		if !ok {
-			return serviceSwitch{}, fmt.Errorf("read %s: port %d is no object", s, i)
+			return Switch{}, fmt.Errorf("read %s: port %d is no object", s, i)
 		}
-		port["targetPort"] = int64(ports[i].at)
+		port["targetPort"] = int64(first + i)
 	}
 	selector := map[string]any{}
-	for key, value := range f.selector() {
+	for key, value := range pods {
 		selector[key] = value
 	}
 	own := s.Original[2].Value
 	if !s.Original[2].Present { // else pods of ours are in front already, and it tells what it was before them
-		own = string(mustJSON(map[string]any{"selector": s.Original[0].Value, "ports": s.Original[1].Value}))
+		own = string(plan.JSON(map[string]any{"selector": s.Original[0].Value, "ports": s.Original[1].Value}))
 	}
 	s.Front = []hook.Field{
 		{Path: s.Original[0].Path, Present: true, Value: selector},
@@ -98,16 +100,16 @@ func (o Options) planSwitch(ctx context.Context, svc *corev1.Service, ports []fr
 	return s, nil
 }
 
-func (o Options) services(namespace string) dynamic.ResourceInterface {
-	return o.Blue.Kube.Dynamic.Resource(corev1.SchemeGroupVersion.WithResource("services")).Namespace(namespace)
+func (c Cluster) services(namespace string) dynamic.ResourceInterface {
+	return c.Kube.Dynamic.Resource(corev1.SchemeGroupVersion.WithResource("services")).Namespace(namespace)
 }
 
 // switchTries bounds how often a Service is written again when it changes between reading and writing.
 const switchTries = 10
 
-// leadToFront lets a Service select our pods, and does nothing where it does already. A third state is somebody else's, and refused.
-func (o Options) leadToFront(ctx context.Context, id string, s serviceSwitch) error {
-	at := o.services(s.Namespace)
+// Lead lets a Service select our pods, and does nothing where it does already. A third state is somebody else's, and refused.
+func (c Cluster) Lead(ctx context.Context, id string, s Switch) error {
+	at := c.services(s.Namespace)
 	for range switchTries {
 		obj, err := at.Get(ctx, s.Name, metav1.GetOptions{})
 		if err != nil {
@@ -129,18 +131,39 @@ func (o Options) leadToFront(ctx context.Context, id string, s serviceSwitch) er
 	return s.busy()
 }
 
-func (s serviceSwitch) busy() error {
+func (s Switch) busy() error {
 	return fmt.Errorf("%s changed under us %d times in a row: something else writes to it all the time", s, switchTries)
+}
+
+// Serve gives Services their own pods back, waits until they lead there, and then removes ours. Pods behind a Service that could not
+// be put back stay.
+func (c Cluster) Serve(ctx context.Context, switches []Switch, pods []Pods) error {
+	var failed []error
+	for _, s := range slices.Backward(switches) {
+		if err := c.putBack(ctx, s); err != nil {
+			failed = append(failed, fmt.Errorf("%s: %w", s, err))
+		}
+	}
+	if len(failed) > 0 {
+		return errors.Join(failed...)
+	}
+	if err := c.WaitLed(ctx, switches); err != nil { // they are put back, and that cannot be hurried
+		c.Log.WarnContext(ctx, "Services were put back, and may not lead to their own pods everywhere yet", "because", err.Error())
+	}
+	for _, f := range pods {
+		failed = append(failed, c.lower(ctx, f))
+	}
+	return errors.Join(failed...)
 }
 
 // putBack gives a Service back what the switch has changed, and nothing else: what somebody has written since stays, and is told. A
 // Service that is gone, or another one by now, has nothing of ours.
-func (o Options) putBack(ctx context.Context, s serviceSwitch) error {
-	at := o.services(s.Namespace)
+func (c Cluster) putBack(ctx context.Context, s Switch) error {
+	at := c.services(s.Namespace)
 	for range switchTries {
 		obj, err := at.Get(ctx, s.Name, metav1.GetOptions{})
 		if apierrors.IsNotFound(err) || err == nil && string(obj.GetUID()) != s.UID {
-			o.log().WarnContext(ctx, "a Service that led to our pods is gone, or another one by now", "service", s.String())
+			c.Log.WarnContext(ctx, "a Service that led to our pods is gone, or another one by now", "service", s.String())
 			return nil
 		}
 		if err != nil {
@@ -151,7 +174,7 @@ func (o Options) putBack(ctx context.Context, s serviceSwitch) error {
 		}
 		s.undo(obj.Object)
 		if now := hook.FieldsOf(obj.Object, s.Original); !hook.Same(now, s.Original) {
-			o.log().WarnContext(ctx, "somebody has written to a Service while it led to our pods: that is kept", "service", s.String(), "was", hook.Show(s.Original), "is", hook.Show(now))
+			c.Log.WarnContext(ctx, "somebody has written to a Service while it led to our pods: that is kept", "service", s.String(), "was", hook.Show(s.Original), "is", hook.Show(now))
 		}
 		_, err = at.Update(ctx, obj, metav1.UpdateOptions{})
 		if !apierrors.IsConflict(err) {
@@ -162,7 +185,7 @@ func (o Options) putBack(ctx context.Context, s serviceSwitch) error {
 }
 
 // undo sets what is as the switch has set it to what it was: the selector and the annotation each as a whole, the ports one by one.
-func (s serviceSwitch) undo(obj map[string]any) {
+func (s Switch) undo(obj map[string]any) {
 	now := hook.FieldsOf(obj, s.Front)
 	for i, f := range s.Front {
 		if hook.Same([]hook.Field{now[i]}, []hook.Field{f}) {
@@ -195,7 +218,7 @@ func asMap(v any) map[string]any {
 }
 
 // is reports whether the Service is in a state already, and refuses it where it is in neither.
-func (s serviceSwitch) is(obj *unstructured.Unstructured, id string, from, to []hook.Field) (bool, error) {
+func (s Switch) is(obj *unstructured.Unstructured, id string, from, to []hook.Field) (bool, error) {
 	if string(obj.GetUID()) != s.UID {
 		return false, &plan.MovedError{Change: id, What: s.String() + "'s uid", Was: s.UID, Now: string(obj.GetUID())}
 	}
@@ -209,9 +232,9 @@ func (s serviceSwitch) is(obj *unstructured.Unstructured, id string, from, to []
 	return false, nil
 }
 
-// inFront reports whether a Service still selects our pods.
-func (o Options) inFront(ctx context.Context, s serviceSwitch) error {
-	obj, err := o.services(s.Namespace).Get(ctx, s.Name, metav1.GetOptions{})
+// InFront is an error where a Service does not select our pods any more.
+func (c Cluster) InFront(ctx context.Context, s Switch) error {
+	obj, err := c.services(s.Namespace).Get(ctx, s.Name, metav1.GetOptions{})
 	if err != nil {
 		return fmt.Errorf("read %s: %w", s, err)
 	}
@@ -221,8 +244,8 @@ func (o Options) inFront(ctx context.Context, s serviceSwitch) error {
 	return fmt.Errorf("%s selects its own pods again: somebody has put it back", s)
 }
 
-// takeable says why a Service cannot lead to pods of ours, or "".
-func takeable(svc *corev1.Service, udp bool) string {
+// Takeable says why a Service cannot lead to pods of ours, or "".
+func Takeable(svc *corev1.Service, udp bool) string {
 	switch {
 	case svc.Spec.Type == corev1.ServiceTypeExternalName:
 		return "it is an ExternalName: it has no pods"

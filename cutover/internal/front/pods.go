@@ -1,10 +1,12 @@
-package cutover
+package front
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 	"time"
@@ -17,25 +19,46 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
+	"github.com/crossfade-project/crossfade/internal/clock"
 	"github.com/crossfade-project/crossfade/internal/forwarder"
 	"github.com/crossfade-project/crossfade/internal/kube"
+	"github.com/crossfade-project/crossfade/internal/plan"
 )
 
-// Pods that stand in front: what they are for, and the ports at which they listen. All are above 1024, so that nobody has to be root.
+// What pods in front are for: the component that their labels name.
 const (
-	componentForward  = "forwarder"
-	componentBrownOut = "brown-out"
-
-	statusPort    = 20000
-	firstWayPort  = 20001
-	frontUser     = 65532
-	frontReady    = 3 * time.Minute
-	frontDeadline = 45 // seconds that a pod may take to end: longer than it lingers and drains
+	// Forwarder passes connections on.
+	Forwarder = "forwarder"
+	// BrownOut refuses them.
+	BrownOut = "brown-out"
 )
 
-// frontPods are pods of ours behind Services of blue. They stand in the plan, so that whoever goes on after a kill makes and
+const (
+	// Ports at which the pods listen. All are above 1024, so that nobody has to be root.
+	statusPort   = 20000
+	firstWayPort = 20001
+
+	podUser     = 65532
+	podDeadline = 45 // seconds that a pod may take to end: longer than it lingers and drains
+
+	readyLimit = 3 * time.Minute
+	readyPoll  = 500 * time.Millisecond
+	// sayEvery is how often a wait repeats its reason.
+	sayEvery = 30 * time.Second
+)
+
+// Cluster is the one whose Services pods of ours stand in front of. All of it has to be set.
+type Cluster struct {
+	Kube *kube.Client
+	// Migration whose the pods are.
+	Migration string
+	Clock     clock.Clock
+	Log       *slog.Logger
+}
+
+// Pods are pods of ours behind Services of blue. They stand in the plan, so that whoever goes on after a kill makes and
 // removes the same.
-type frontPods struct {
+type Pods struct {
 	Component string           `json:"component"`
 	Namespace string           `json:"namespace"`
 	Name      string           `json:"name"`
@@ -44,46 +67,60 @@ type frontPods struct {
 	Config    forwarder.Config `json:"config"`
 }
 
-func (f frontPods) String() string { return "Deployment " + f.Namespace + "/" + f.Name }
+func (f Pods) String() string { return "Deployment " + f.Namespace + "/" + f.Name }
+
+// Pods are one pod, with no way through it yet, for a part of the migration. Image has to be set.
+func (c Cluster) Pods(component, namespace, part string) Pods {
+	return Pods{
+		Component: component, Namespace: namespace, Name: nameOf(component, c.Migration, part), Replicas: 1,
+		Config: forwarder.Config{Status: fmt.Sprintf(":%d", statusPort)},
+	}
+}
+
+// nameOf is short enough for a label, and another one for each migration and part of it.
+func nameOf(component, migration, part string) string {
+	sum := sha256.Sum256([]byte(migration + "\x00" + part))
+	return fmt.Sprintf("crossfade-%s-%s-%s", component, strings.Trim(part[:min(len(part), 24)], "-"), hex.EncodeToString(sum[:4]))
+}
 
 // selector chooses the pods, and nobody else's.
-func (f frontPods) selector() map[string]string { return map[string]string{kube.LabelFront: f.Name} }
+func (f Pods) selector() map[string]string { return map[string]string{kube.LabelFront: f.Name} }
 
-// raise makes the pods and waits until each of them is ready. What an earlier try has made is used.
-func (o Options) raise(ctx context.Context, f frontPods) error {
-	at := o.Blue.Kube.Typed.AppsV1().Deployments(f.Namespace)
-	_, err := at.Create(ctx, o.deployment(f), metav1.CreateOptions{})
+// Raise makes the pods and waits until each of them is ready. What an earlier try has made is used.
+func (c Cluster) Raise(ctx context.Context, f Pods) error {
+	at := c.Kube.Typed.AppsV1().Deployments(f.Namespace)
+	_, err := at.Create(ctx, c.deployment(f), metav1.CreateOptions{})
 	if apierrors.IsAlreadyExists(err) {
 		var live *appsv1.Deployment
-		if live, err = at.Get(ctx, f.Name, metav1.GetOptions{}); err == nil && !o.ours(live.Labels, f) {
+		if live, err = at.Get(ctx, f.Name, metav1.GetOptions{}); err == nil && !c.ours(live.Labels, f) {
 			return fmt.Errorf("%s is there already and is not this migration's: rename or remove it", f)
 		}
 	}
 	if err != nil {
 		return fmt.Errorf("create %s: %w", f, err)
 	}
-	return o.waitReady(ctx, f)
+	return c.waitReady(ctx, f)
 }
 
-func (o Options) ours(labels map[string]string, f frontPods) bool {
-	return labels[kube.LabelMigration] == o.Migration && labels[kube.LabelComponent] == f.Component
+func (c Cluster) ours(labels map[string]string, f Pods) bool {
+	return labels[kube.LabelMigration] == c.Migration && labels[kube.LabelComponent] == f.Component
 }
 
-func (o Options) waitReady(ctx context.Context, f frontPods) error {
-	limit := o.now().Add(frontReady)
-	said := o.now()
+func (c Cluster) waitReady(ctx context.Context, f Pods) error {
+	limit := c.Clock.Now().Add(readyLimit)
+	said := c.Clock.Now()
 	for {
-		pods, others, err := o.podsInFront(ctx, f)
+		pods, others, err := c.podsInFront(ctx, f)
 		if err != nil {
 			return err
 		}
 		ready, state := 0, "no pod was made"
 		for _, pod := range pods {
-			if podReady(pod) {
+			if kube.PodReady(&pod) {
 				ready++
 				continue
 			}
-			state = pod.Name + ": " + podReason(&pod)
+			state = pod.Name + ": " + kube.PodReason(&pod)
 		}
 		if len(others) > 0 { // the Service would lead to them, too, and nobody reads what they count
 			state = "of an earlier Deployment there is still " + strings.Join(others, ", ")
@@ -91,46 +128,37 @@ func (o Options) waitReady(ctx context.Context, f frontPods) error {
 		if ready == int(f.Replicas) && len(pods) == ready && len(others) == 0 {
 			return nil
 		}
-		now := o.now()
+		now := c.Clock.Now()
 		if !now.Before(limit) {
-			return fmt.Errorf("%s: %d of %d pods are ready after %s: %s", f, ready, f.Replicas, frontReady, state)
+			return fmt.Errorf("%s: %d of %d pods are ready after %s: %s", f, ready, f.Replicas, readyLimit, state)
 		}
 		if now.Sub(said) >= sayEvery {
-			o.log().InfoContext(ctx, "waiting until the pods in front are ready", "deployment", f.String(), "ready", ready, "of", f.Replicas, "state", state, "until", limit.Format(time.TimeOnly))
+			c.Log.InfoContext(ctx, "waiting until the pods in front are ready", "deployment", f.String(), "ready", ready, "of", f.Replicas, "state", state, "until", limit.UTC().Format(time.TimeOnly))
 			said = now
 		}
-		if err := o.clock().Sleep(ctx, podPoll); err != nil {
+		if err := c.Clock.Sleep(ctx, readyPoll); err != nil {
 			return err
 		}
 	}
 }
 
-func podReady(pod corev1.Pod) bool {
-	for _, c := range pod.Status.Conditions {
-		if c.Type == corev1.PodReady {
-			return c.Status == corev1.ConditionTrue
-		}
-	}
-	return false
-}
-
 // podsOf are the Deployment's pods that are not ending.
-func (o Options) podsOf(ctx context.Context, f frontPods) ([]corev1.Pod, error) {
-	pods, _, err := o.podsInFront(ctx, f)
+func (c Cluster) podsOf(ctx context.Context, f Pods) ([]corev1.Pod, error) {
+	pods, _, err := c.podsInFront(ctx, f)
 	return pods, err
 }
 
 // podsInFront are the pods that are not ending: those of the Deployment as it is now, and the names of those that an earlier one of the
 // same name has left. They have the same labels, so that only their owners tell them apart.
-func (o Options) podsInFront(ctx context.Context, f frontPods) (pods []corev1.Pod, others []string, err error) {
+func (c Cluster) podsInFront(ctx context.Context, f Pods) (pods []corev1.Pod, others []string, err error) {
 	own := map[types.UID]bool{}
-	live, err := o.Blue.Kube.Typed.AppsV1().Deployments(f.Namespace).Get(ctx, f.Name, metav1.GetOptions{})
+	live, err := c.Kube.Typed.AppsV1().Deployments(f.Namespace).Get(ctx, f.Name, metav1.GetOptions{})
 	if err != nil && !apierrors.IsNotFound(err) {
 		return nil, nil, fmt.Errorf("read %s: %w", f, err)
 	}
 	chosen := metav1.ListOptions{LabelSelector: kube.LabelFront + "=" + f.Name}
 	if err == nil {
-		sets, err := o.Blue.Kube.Typed.AppsV1().ReplicaSets(f.Namespace).List(ctx, chosen)
+		sets, err := c.Kube.Typed.AppsV1().ReplicaSets(f.Namespace).List(ctx, chosen)
 		if err != nil {
 			return nil, nil, fmt.Errorf("list the ReplicaSets of %s: %w", f, err)
 		}
@@ -138,7 +166,7 @@ func (o Options) podsInFront(ctx context.Context, f frontPods) (pods []corev1.Po
 			own[set.UID] = metav1.IsControlledBy(&set, live)
 		}
 	}
-	list, err := o.Blue.Kube.Typed.CoreV1().Pods(f.Namespace).List(ctx, chosen)
+	list, err := c.Kube.Typed.CoreV1().Pods(f.Namespace).List(ctx, chosen)
 	if err != nil {
 		return nil, nil, fmt.Errorf("list the pods of %s: %w", f, err)
 	}
@@ -156,8 +184,8 @@ func (o Options) podsInFront(ctx context.Context, f frontPods) (pods []corev1.Po
 }
 
 // lower removes the pods. It does not wait for their end: what they still carry may take its time.
-func (o Options) lower(ctx context.Context, f frontPods) error {
-	at := o.Blue.Kube.Typed.AppsV1().Deployments(f.Namespace)
+func (c Cluster) lower(ctx context.Context, f Pods) error {
+	at := c.Kube.Typed.AppsV1().Deployments(f.Namespace)
 	live, err := at.Get(ctx, f.Name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil
@@ -165,7 +193,7 @@ func (o Options) lower(ctx context.Context, f frontPods) error {
 	if err != nil {
 		return fmt.Errorf("read %s: %w", f, err)
 	}
-	if !o.ours(live.Labels, f) {
+	if !c.ours(live.Labels, f) {
 		return fmt.Errorf("%s is not this migration's any more: it is left alone", f)
 	}
 	background := metav1.DeletePropagationBackground
@@ -176,9 +204,9 @@ func (o Options) lower(ctx context.Context, f frontPods) error {
 	return nil
 }
 
-// countsOf asks every pod what it has counted. All of them must answer: what one has seen says nothing of what another has.
-func (o Options) countsOf(ctx context.Context, f frontPods) (map[string]forwarder.Counts, error) {
-	pods, err := o.podsOf(ctx, f)
+// Counts asks every pod what it has counted. All of them must answer: what one has seen says nothing of what another has.
+func (c Cluster) Counts(ctx context.Context, f Pods) (map[string]forwarder.Counts, error) {
+	pods, err := c.podsOf(ctx, f)
 	if err != nil {
 		return nil, err
 	}
@@ -187,20 +215,20 @@ func (o Options) countsOf(ctx context.Context, f frontPods) (map[string]forwarde
 	}
 	all := map[string]forwarder.Counts{}
 	for _, pod := range pods {
-		var c forwarder.Counts
-		if err := o.askFront(ctx, pod, "/counts", &c); err != nil {
+		var counts forwarder.Counts
+		if err := c.ask(ctx, pod, "/counts", &counts); err != nil {
 			return nil, err
 		}
-		if c.Format != forwarder.Format {
-			return nil, fmt.Errorf("pod %s/%s counts in format %d, and this version reads %d", pod.Namespace, pod.Name, c.Format, forwarder.Format)
+		if counts.Format != forwarder.Format {
+			return nil, fmt.Errorf("pod %s/%s counts in format %d, and this version reads %d", pod.Namespace, pod.Name, counts.Format, forwarder.Format)
 		}
-		all[pod.Name] = c
+		all[pod.Name] = counts
 	}
 	return all, nil
 }
 
-func (o Options) askFront(ctx context.Context, pod corev1.Pod, path string, into any) error {
-	status, _, body, err := o.Blue.Kube.PodRequest(ctx, kube.PodRequest{Namespace: pod.Namespace, Pod: pod.Name, Port: statusPort, Method: http.MethodGet, Path: path})
+func (c Cluster) ask(ctx context.Context, pod corev1.Pod, path string, into any) error {
+	status, _, body, err := c.Kube.PodRequest(ctx, kube.PodRequest{Namespace: pod.Namespace, Pod: pod.Name, Port: statusPort, Method: http.MethodGet, Path: path})
 	if err != nil {
 		return err
 	}
@@ -214,9 +242,9 @@ func (o Options) askFront(ctx context.Context, pod corev1.Pod, path string, into
 }
 
 // deployment lets the pods run as nobody, with nothing that they do not need, and on different nodes where there are several.
-func (o Options) deployment(f frontPods) *appsv1.Deployment {
-	labels := map[string]string{kube.LabelMigration: o.Migration, kube.LabelComponent: f.Component, kube.LabelFront: f.Name}
-	no, yes, user, grace := false, true, int64(frontUser), int64(frontDeadline)
+func (c Cluster) deployment(f Pods) *appsv1.Deployment {
+	labels := map[string]string{kube.LabelMigration: c.Migration, kube.LabelComponent: f.Component, kube.LabelFront: f.Name}
+	no, yes, user, grace := false, true, int64(podUser), int64(podDeadline)
 	return &appsv1.Deployment{
 		ObjectMeta: metav1.ObjectMeta{Name: f.Name, Labels: labels},
 		Spec: appsv1.DeploymentSpec{
@@ -240,7 +268,7 @@ func (o Options) deployment(f frontPods) *appsv1.Deployment {
 						Name:            f.Component,
 						Image:           f.Image,
 						ImagePullPolicy: corev1.PullIfNotPresent,
-						Args:            []string{componentForward, "--config", string(mustJSON(f.Config))},
+						Args:            []string{Forwarder, "--config", string(plan.JSON(f.Config))},
 						ReadinessProbe: &corev1.Probe{
 							ProbeHandler:  corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: "/ready", Port: intstr.FromInt32(statusPort)}},
 							PeriodSeconds: 2, TimeoutSeconds: 5,
@@ -258,15 +286,3 @@ func (o Options) deployment(f frontPods) *appsv1.Deployment {
 		},
 	}
 }
-
-func mustJSON(v any) []byte {
-	raw, err := json.Marshal(v)
-	if err != nil {
-		// A configuration is plain data.
-		panic(fmt.Sprintf("%T cannot be marshalled: %v", v, err))
-	}
-	return raw
-}
-
-// errNoHelper says what pods in front cannot do without.
-var errNoHelper = errors.New("blue.helper names no image of this project")
