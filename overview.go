@@ -222,9 +222,9 @@ func (p *printer) f(format string, args ...any) {
 		case block:
 			shown[i] = cli.Lines(string(arg))
 		case string:
-			shown[i] = cli.Line(arg)
+			shown[i] = cli.OneLine(arg)
 		case fmt.Stringer:
-			shown[i] = cli.Line(arg.String())
+			shown[i] = cli.OneLine(arg.String())
 		default:
 			shown[i] = arg
 		}

@@ -92,7 +92,7 @@ func (e *UnprovenError) Error() string {
 		if i == 5 {
 			break
 		}
-		fmt.Fprintf(&b, "\n  %q: %s", d.Key, cli.Line(d.What))
+		fmt.Fprintf(&b, "\n  %q: %s", d.Key, cli.OneLine(d.What))
 	}
 	return b.String()
 }
@@ -116,7 +116,7 @@ type Failure struct {
 }
 
 // Error names the object.
-func (f Failure) Error() string { return fmt.Sprintf("%q: %s", f.Key, cli.Line(cli.Error(f.Err))) }
+func (f Failure) Error() string { return fmt.Sprintf("%q: %s", f.Key, cli.OneLine(cli.Error(f.Err))) }
 
 // Unwrap returns the cause.
 func (f Failure) Unwrap() error { return f.Err }

@@ -315,7 +315,7 @@ func (b *branch) writeChildren(w io.Writer, indent string) error {
 			trunk += "  "
 		}
 		room := max(30, treeWidth-utf8.RuneCountInString(indent+trunk))
-		for k, line := range fold(cli.Line(child.text), room) {
+		for k, line := range fold(cli.OneLine(child.text), room) {
 			before := first
 			if k > 0 {
 				before = trunk

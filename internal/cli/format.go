@@ -74,7 +74,7 @@ func Table(w io.Writer, head []string, rows [][]string) error {
 func cells(row []string) []string {
 	out := make([]string, len(row))
 	for i, cell := range row {
-		out[i] = Line(cell)
+		out[i] = OneLine(cell)
 	}
 	return out
 }

@@ -47,6 +47,24 @@ func Lines(text string) string {
 	return strings.Join(lines, "\n")
 }
 
+// OneLine is a text that may be of several lines, as an error of several is, on one: what stood on the next one follows behind a semicolon,
+// or as it is where it belongs to a colon.
+func OneLine(text string) string {
+	var out strings.Builder
+	for line := range strings.SplitSeq(text, "\n") {
+		line = strings.TrimSpace(line)
+		switch so := out.String(); {
+		case line == "" || so == "":
+		case strings.HasSuffix(so, ":"), strings.HasSuffix(so, ";"):
+			out.WriteString(" ")
+		default:
+			out.WriteString("; ")
+		}
+		out.WriteString(line)
+	}
+	return Line(out.String())
+}
+
 // Error is what an error says, which may be several lines; the names of files in it make none.
 func Error(err error) string {
 	text := err.Error()

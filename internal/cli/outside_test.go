@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"testing"
 )
 
@@ -28,6 +29,29 @@ func TestWhatComesFromOutsideStaysOnItsLineAndShowsWhatCannotBePrinted(t *testin
 	}
 	if got := Lines("a\n\x1bb\n"); got != "a\n\\x1bb\n" {
 		t.Errorf("Lines gives %q", got)
+	}
+}
+
+func TestATextOfSeveralLinesOnOne(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                      "",
+		"one":                   "one",
+		"read: no\nread: never": "read: no; read: never",
+		"is refused:\n  a: \x1b why\n    mend: do;\n\n  b: why\n": `is refused: a: \x1b why; mend: do; b: why`,
+	} {
+		if got := OneLine(text); got != want {
+			t.Errorf("OneLine(%q) = %q, want %q", text, got, want)
+		}
+	}
+	var out strings.Builder
+	p := NewProgress(&out, false)
+	p.Line("swap/shop: %v", errors.Join(errors.New("one"), errors.New("two")))
+	if !strings.HasSuffix(out.String(), "  swap/shop: one; two\n") {
+		t.Errorf("progress says %q", out.String())
+	}
+	out.Reset()
+	if err := Table(&out, []string{"what"}, [][]string{{"one\ntwo"}}); err != nil || !strings.HasSuffix(out.String(), "one; two\n") {
+		t.Errorf("a table says %q, %v", out.String(), err)
 	}
 }
 

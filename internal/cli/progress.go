@@ -47,9 +47,9 @@ func NewProgress(out io.Writer, terminal bool) *Progress {
 	return p
 }
 
-// Line writes one line, above the bars where there are some.
+// Line writes one line, whatever it says, above the bars where there are some.
 func (p *Progress) Line(format string, args ...any) {
-	line := fmt.Sprintf("%s  %s\n", p.clock().Format("15:04:05"), Line(fmt.Sprintf(format, args...)))
+	line := fmt.Sprintf("%s  %s\n", p.clock().Format("15:04:05"), OneLine(fmt.Sprintf(format, args...)))
 	if p.bars != nil {
 		_, _ = p.bars.Write([]byte(line)) // nothing can be done when the terminal is gone
 		return

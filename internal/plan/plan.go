@@ -135,9 +135,9 @@ func (e *RefusedError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s is refused:", e.Stage)
 	for _, r := range e.Refusals {
-		fmt.Fprintf(&b, "\n  %s: %s", cli.Line(r.What), cli.Line(strings.ReplaceAll(r.Why, "\n", "; ")))
+		fmt.Fprintf(&b, "\n  %s: %s", cli.Line(r.What), cli.OneLine(r.Why))
 		if r.Mend != "" {
-			fmt.Fprintf(&b, "\n    mend: %s", cli.Line(r.Mend))
+			fmt.Fprintf(&b, "\n    mend: %s", cli.OneLine(r.Mend))
 		}
 		if r.At != "" {
 			fmt.Fprintf(&b, "\n    at: %s", cli.Line(r.At))
