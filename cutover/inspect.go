@@ -414,6 +414,9 @@ func judgeDeclared(s NameState, opts InspectOptions, found *Inspection) {
 		if opts.namesTarget(s.Entries) && s.Green.Missing != "" {
 			found.warn(s.Hostname, "green.target leads nowhere yet: "+s.Green.Missing+"; unless something on green makes it in time, the checks are refused")
 		}
+		if _, err := newRecords(s, 0); err != nil && opts.namesNoObject(s.Entries) {
+			found.refuse(s.Hostname, err.Error(), offerRecord(s))
+		}
 		judgePlaces(s, found)
 		return
 	}
@@ -434,6 +437,16 @@ func (o Options) namesTarget(e Entries) bool {
 	}
 	green := hostnameOf(app, e.Hostname).Green
 	return green != nil && green.Target != ""
+}
+
+// namesNoObject reports whether the file's word is all that there is of green's entry: then nothing on green brings a name later.
+func (o Options) namesNoObject(e Entries) bool {
+	app, err := o.application(e.App)
+	if err != nil {
+		return false
+	}
+	h := hostnameOf(app, e.Hostname)
+	return h.Service == "" && h.Ingress == "" && h.HTTPRoute == ""
 }
 
 // samePlace reports whether two entries reach the same address, or are the same name.

@@ -38,6 +38,22 @@ func (w *world) signs(ago, left time.Duration) {
 	w.names.signature = dnsx.Signature{Signer: "apps.test.", KeyTag: 7, From: now.Add(-ago), Until: now.Add(left)}
 }
 
+// An address without a name, in a file that names no object which could bring one, is refused before green exists.
+func TestADeclaredAddressWithoutANameIsRefusedFirst(t *testing.T) {
+	for record, refused := range map[string]bool{"": true, "green-shop.apps.test": false} {
+		w := addressOnly(t, record)
+		found, err := cutover.Inspect(t.Context(), cutover.InspectOptions{Options: w.opts, WithoutGreen: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if refused != slices.ContainsFunc(found.Refusals, func(r plan.Refusal) bool {
+			return strings.Contains(r.Mend, "green: {makeRecord: green-shop.apps.test}")
+		}) {
+			t.Errorf("with makeRecord %q: %+v", record, found.Refusals)
+		}
+	}
+}
+
 // A target that the file names and that leads nowhere is warned of before green exists: a typing error, or something that green makes later.
 func TestADeclaredTargetThatLeadsNowhereIsWarnedOfFirst(t *testing.T) {
 	w := newWorld(t)

@@ -174,9 +174,8 @@ func lookupOwn(ctx context.Context, driver zone.Zone, name string) ([]zone.RRset
 
 // wildcardTTL is for how long caches may remember what the wildcard above a name answers with; 0 where there is none.
 func wildcardTTL(ctx context.Context, driver zone.Zone, name string) (uint32, error) {
-	for above := name; above != driver.Apex(); {
-		above = dnsx.Parent(above)
-		wild, err := lookupSwappable(ctx, driver, "*."+above)
+	for wildcard := range zone.WildcardsAbove(name, driver.Apex()) {
+		wild, err := lookupSwappable(ctx, driver, wildcard)
 		if err != nil {
 			return 0, err
 		}

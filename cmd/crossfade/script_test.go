@@ -301,7 +301,7 @@ func cmdZone(ts *testscript.TestScript, _ bool, args []string) {
 	var lines []string
 	for _, set := range sets {
 		before, own := strings.CutSuffix(set.Name, ts.Getenv("HOST")+".")
-		if own && (before == "" || before == "blue-" || before == "green-" || strings.HasPrefix(before, "_crossfade")) {
+		if own && (before == "" || before == "blue-" || before == "green-" || before == "green." || strings.HasPrefix(before, "_crossfade")) {
 			lines = append(lines, fmt.Sprintf("%s %d %s %s\n", set.Name, set.TTL, set.Type, strings.Join(slices.Sorted(slices.Values(set.Data)), " ")))
 		}
 	}
