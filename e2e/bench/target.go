@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/crossfade-project/crossfade/e2e/score"
 	"github.com/crossfade-project/crossfade/internal/cli"
 )
 
@@ -29,33 +30,17 @@ type target struct {
 	against string // a peer, bestPeer, or empty for none
 }
 
-// A Verdict is one target, met or missed.
-type Verdict struct {
-	Work string
-	Text string
-	Met  bool
-}
-
-// String is the verdict in one line.
-func (v Verdict) String() string {
-	word := "missed"
-	if v.Met {
-		word = "met"
-	}
-	return fmt.Sprintf("%s: %s: %s", v.Work, v.Text, word)
-}
-
-func (t target) judge(w work, figures map[string]Measure) Verdict {
+func (t target) judge(w work, figures map[string]Measure) score.Verdict {
 	mine := figures[ours].of(t.figure)
 	switch t.figure {
 	case pairRate:
-		return Verdict{Work: w.name, Text: fmt.Sprintf("%.0f pairs a second, at least %.0f", mine, t.most), Met: mine >= t.most}
+		return score.Verdict{Work: w.name, Text: fmt.Sprintf("%.0f pairs a second, at least %.0f", mine, t.most), Met: mine >= t.most}
 	case growth:
-		return Verdict{Work: w.name, Text: fmt.Sprintf("memory grows by %.0f%%, at most %.0f%%", mine*100, t.most*100), Met: mine <= t.most}
+		return score.Verdict{Work: w.name, Text: fmt.Sprintf("memory grows by %.0f%%, at most %.0f%%", mine*100, t.most*100), Met: mine <= t.most}
 	case wallTime, clientCPU, peakMemory:
 	}
 	if t.against == "" {
-		return Verdict{Work: w.name, Text: fmt.Sprintf("%s %s, at most %s", t.figure, cli.Bytes(int64(mine)), cli.Bytes(int64(t.most))), Met: mine <= t.most}
+		return score.Verdict{Work: w.name, Text: fmt.Sprintf("%s %s, at most %s", t.figure, cli.Bytes(int64(mine)), cli.Bytes(int64(t.most))), Met: mine <= t.most}
 	}
 	peer, theirs := t.against, 0.0
 	if t.against == bestPeer {
@@ -68,7 +53,7 @@ func (t target) judge(w work, figures map[string]Measure) Verdict {
 		theirs = figures[peer].of(t.figure)
 	}
 	ratio := mine / theirs
-	return Verdict{
+	return score.Verdict{
 		Work: w.name, Met: ratio <= t.most,
 		Text: fmt.Sprintf("%s %.2f s, %s %.2f s: ratio %.2f, at most %.2f", t.figure, mine, peer, theirs, ratio, t.most),
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/crossfade-project/crossfade/bucketsync/bucket/buckettest/s3fake"
 	"github.com/crossfade-project/crossfade/e2e/rig/store"
+	"github.com/crossfade-project/crossfade/e2e/score"
 )
 
 // A work is what is measured: an operation on a set of objects, done by each contender in turn.
@@ -140,7 +141,7 @@ func works() []work {
 }
 
 // Run measures the chosen works and returns a verdict on each target.
-func Run(ctx context.Context, o Options) (verdicts []Verdict, err error) {
+func Run(ctx context.Context, o Options) (verdicts []score.Verdict, err error) {
 	w := &world{dir: o.Dir, log: o.Log, servers: map[string]*store.Server{}}
 	defer func() { err = errors.Join(err, w.stop(context.WithoutCancel(ctx))) }()
 	for _, work := range works() {

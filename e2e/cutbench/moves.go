@@ -13,6 +13,7 @@ import (
 
 	"github.com/crossfade-project/crossfade/cutover"
 	"github.com/crossfade-project/crossfade/cutover/zone/rfc2136"
+	"github.com/crossfade-project/crossfade/e2e/score"
 	"github.com/crossfade-project/crossfade/internal/journal"
 	"github.com/crossfade-project/crossfade/internal/migration"
 	"github.com/crossfade-project/crossfade/internal/plan"
@@ -60,7 +61,7 @@ func (m *moves) say(opts Options, what string) {
 }
 
 // measureMoves moves names, and lets some of them come back.
-func measureMoves(ctx context.Context, opts Options, dns *names, web *sides, all []app) ([]Verdict, error) {
+func measureMoves(ctx context.Context, opts Options, dns *names, web *sides, all []app) ([]score.Verdict, error) {
 	opts.Say("swap and return: %d lanes, transfers to one secondary of three held back by %s", opts.Lanes, opts.Delay)
 	peer, err := newPeer(opts, dns)
 	if err != nil {
@@ -78,7 +79,7 @@ func measureMoves(ctx context.Context, opts Options, dns *names, web *sides, all
 	}
 	total.say(opts, "all")
 	opts.Say("  swap beside nsupdate: ratio of the medians %.2f, of the p99 %.2f", ratio(total.swaps.at(50), total.peers.at(50)), ratio(total.swaps.at(99), total.peers.at(99)))
-	return []Verdict{
+	return []score.Verdict{
 		{
 			Text: fmt.Sprintf("swap: visible on all %d addresses, p99 %s of %d, at most %s", len(dns.addrs), short(total.swaps.at(99)), len(total.swaps), short(visible)),
 			Met:  len(total.swaps) > 0 && total.swaps.at(99) <= visible,

@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/crossfade-project/crossfade/e2e/rig/cluster"
+	"github.com/crossfade-project/crossfade/e2e/score"
 	"github.com/crossfade-project/crossfade/e2e/usage"
 	"github.com/crossfade-project/crossfade/internal/cli"
 	"github.com/crossfade-project/crossfade/internal/kube"
@@ -23,7 +24,7 @@ import (
 // measurePlans lets the command plan the whole migration, between two real API servers. No tool that people use today plans a
 // cutover, so that there is no peer; dig with one question for each name at each server stands beside it, as the least that anybody
 // who looks at all names must do.
-func measurePlans(ctx context.Context, opts Options, dns *names, web *sides, all []app) (_ []Verdict, err error) {
+func measurePlans(ctx context.Context, opts Options, dns *names, web *sides, all []app) (_ []score.Verdict, err error) {
 	for _, side := range []string{"blue", "green"} {
 		c, err := cluster.Light(ctx, cluster.LightOptions{Name: side, Dir: filepath.Join(opts.Dir, side), Log: opts.Log})
 		if err != nil {
@@ -63,7 +64,7 @@ func measurePlans(ctx context.Context, opts Options, dns *names, web *sides, all
 		wall, dig, most = append(wall, u.Wall), append(dig, d.Wall), max(most, u.Memory)
 	}
 	opts.Say("  the plan took %.1f times as long as dig's %d questions (medians)", ratio(wall.at(50), dig.at(50)), len(all)*len(dns.addrs))
-	return []Verdict{
+	return []score.Verdict{
 		{Text: fmt.Sprintf("plan: wall %s (median of %d), less than %s", short(wall.at(50)), len(wall), short(planWall)), Met: wall.at(50) < planWall},
 		{Text: fmt.Sprintf("plan: memory %s (the most of %d), less than %s", cli.Bytes(most), len(wall), cli.Bytes(planMemory)), Met: most < planMemory},
 	}, nil

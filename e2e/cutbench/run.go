@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/crossfade-project/crossfade/e2e/rig/nameserver"
+	"github.com/crossfade-project/crossfade/e2e/score"
 )
 
 // Options choose what is measured. Program and Dir are needed.
@@ -43,7 +44,7 @@ func Full() Options {
 const interval = time.Second
 
 // Run measures, and judges the targets.
-func Run(ctx context.Context, opts Options) (_ []Verdict, err error) {
+func Run(ctx context.Context, opts Options) (_ []score.Verdict, err error) {
 	if opts.Rounds*opts.Swaps > opts.Apps || opts.Returns > opts.Swaps {
 		return nil, fmt.Errorf("%d rounds of %d swaps and %d returns need as many applications, and there are %d", opts.Rounds, opts.Swaps, opts.Returns, opts.Apps)
 	}
@@ -62,7 +63,7 @@ func Run(ctx context.Context, opts Options) (_ []Verdict, err error) {
 		return nil, err
 	}
 	dns.way.Set(opts.Delay)
-	var verdicts []Verdict
+	var verdicts []score.Verdict
 	if opts.Plans > 0 {
 		planned, err := measurePlans(ctx, opts, dns, web, all)
 		if err != nil {

@@ -13,20 +13,6 @@ const (
 	visible    = 5 * time.Second
 )
 
-// A Verdict is one target, met or missed.
-type Verdict struct {
-	Text string
-	Met  bool
-}
-
-// String is the verdict in one line.
-func (v Verdict) String() string {
-	if v.Met {
-		return v.Text + ": met"
-	}
-	return v.Text + ": missed"
-}
-
 // times are how long something took, each time.
 type times []time.Duration
 

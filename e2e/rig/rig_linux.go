@@ -358,3 +358,21 @@ func Clean(ctx context.Context, dir string) error {
 	}
 	return errors.Join(os.RemoveAll(dir), lock.Close())
 }
+
+// Borrow returns the rig that is up in a state folder. Without a folder it brings one up, which done takes down again; otherwise done
+// does nothing.
+func Borrow(ctx context.Context, dir string, log *slog.Logger) (info *Info, done func(context.Context) error, err error) {
+	done = func(context.Context) error { return nil }
+	if dir == "" {
+		dir = DefaultDir
+		up, err := Up(ctx, Options{Dir: dir, Images: DemoImages(), Log: log})
+		if err != nil {
+			return nil, nil, err
+		}
+		done = up.Down
+	}
+	if info, err = ReadInfo(dir); err != nil {
+		err = errors.Join(err, done(context.WithoutCancel(ctx)))
+	}
+	return info, done, err
+}

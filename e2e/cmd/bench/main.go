@@ -8,17 +8,15 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"log/slog"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"regexp"
-	"syscall"
 
 	"github.com/crossfade-project/crossfade/e2e/bench"
+	"github.com/crossfade-project/crossfade/e2e/program"
 	"github.com/crossfade-project/crossfade/e2e/rig/install"
-	"github.com/crossfade-project/crossfade/e2e/trial"
+	"github.com/crossfade-project/crossfade/e2e/score"
 )
 
 func main() {
@@ -26,18 +24,12 @@ func main() {
 	rounds := flag.Int("rounds", 0, "rounds of each work; 0 is its own number")
 	keys := flag.Int("keys", 0, "only compare so many synthetic keys in this process, and write a line of JSON")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	var err error
-	if *keys > 0 {
-		err = bench.CompareKeys(ctx, *keys, os.Stdout)
-	} else {
-		err = run(ctx, *only, *rounds)
-	}
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "bench:", err)
-		os.Exit(1)
-	}
+	program.Main("bench", func(ctx context.Context) error {
+		if *keys > 0 {
+			return bench.CompareKeys(ctx, *keys, os.Stdout)
+		}
+		return run(ctx, *only, *rounds)
+	})
 }
 
 func run(ctx context.Context, only string, rounds int) (err error) {
@@ -56,7 +48,7 @@ func run(ctx context.Context, only string, rounds int) (err error) {
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("build the command: %w\n%s", err, out)
 	}
-	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	log := program.Log()
 	in, err := install.New(log)
 	if err != nil {
 		return err
@@ -69,18 +61,9 @@ func run(ctx context.Context, only string, rounds int) (err error) {
 	if err != nil {
 		return fmt.Errorf("find this program: %w", err)
 	}
-	verdicts, err := bench.Run(ctx, bench.Options{Tools: tools, Keys: []string{self, "-keys", "100000000"}, Dir: filepath.Join(dir, "world"), Only: chosen, Rounds: rounds, Log: log, Say: trial.SayTo(os.Stdout)})
+	verdicts, err := bench.Run(ctx, bench.Options{Tools: tools, Keys: []string{self, "-keys", "100000000"}, Dir: filepath.Join(dir, "world"), Only: chosen, Rounds: rounds, Log: log, Say: program.SayTo(os.Stdout)})
 	if err != nil {
 		return err
 	}
-	met := 0
-	fmt.Println()
-	for _, v := range verdicts {
-		fmt.Println(v)
-		if v.Met {
-			met++
-		}
-	}
-	fmt.Printf("bench-bucketsync: %d of %d targets met\n", met, len(verdicts))
-	return nil
+	return score.Print(os.Stdout, "bench-bucketsync", verdicts)
 }

@@ -9,15 +9,13 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"log/slog"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 
 	"github.com/crossfade-project/crossfade/e2e/cutbench"
+	"github.com/crossfade-project/crossfade/e2e/program"
 	"github.com/crossfade-project/crossfade/e2e/rig/install"
-	"github.com/crossfade-project/crossfade/e2e/trial"
+	"github.com/crossfade-project/crossfade/e2e/score"
 )
 
 func main() {
@@ -29,13 +27,7 @@ func main() {
 	flag.IntVar(&opts.Returns, "returns", opts.Returns, "returns in each round")
 	flag.DurationVar(&opts.Delay, "delay", opts.Delay, "by how much transfers to one secondary begin later")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, opts)
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "bench-cutover:", err)
-		os.Exit(1)
-	}
+	program.Main("bench-cutover", func(ctx context.Context) error { return run(ctx, opts) })
 }
 
 func run(ctx context.Context, opts cutbench.Options) (err error) {
@@ -46,7 +38,7 @@ func run(ctx context.Context, opts cutbench.Options) (err error) {
 	if opts.Program, err = filepath.Abs(opts.Program); err != nil {
 		return fmt.Errorf("find the command: %w", err)
 	}
-	opts.Log, opts.Say = slog.New(slog.NewTextHandler(os.Stderr, nil)), trial.SayTo(os.Stdout)
+	opts.Log, opts.Say = program.Log(), program.SayTo(os.Stdout)
 	in, err := install.New(opts.Log)
 	if err != nil {
 		return err
@@ -58,14 +50,5 @@ func run(ctx context.Context, opts cutbench.Options) (err error) {
 	if err != nil {
 		return err
 	}
-	met := 0
-	fmt.Println()
-	for _, v := range verdicts {
-		fmt.Println(v)
-		if v.Met {
-			met++
-		}
-	}
-	fmt.Printf("bench-cutover: %d of %d targets met\n", met, len(verdicts))
-	return nil
+	return score.Print(os.Stdout, "bench-cutover", verdicts)
 }

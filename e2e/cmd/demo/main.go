@@ -8,24 +8,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 
 	"github.com/crossfade-project/crossfade/e2e/demo"
+	"github.com/crossfade-project/crossfade/e2e/program"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx)
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "demo:", err)
-		os.Exit(1)
-	}
-}
+func main() { program.Main("demo", run) }
 
 func run(ctx context.Context) error {
 	top, err := os.Getwd()
@@ -33,7 +23,7 @@ func run(ctx context.Context) error {
 		return fmt.Errorf("find the checkout: %w", err)
 	}
 	result, err := demo.Run(ctx, demo.Options{
-		Top: top, Binary: filepath.Join(top, "bin", "crossfade"), Out: os.Stderr, Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		Top: top, Binary: filepath.Join(top, "bin", "crossfade"), Out: os.Stderr, Log: program.Log(),
 	})
 	if err != nil {
 		return err

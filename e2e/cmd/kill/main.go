@@ -7,16 +7,14 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"log/slog"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/crossfade-project/crossfade/e2e/kill"
+	"github.com/crossfade-project/crossfade/e2e/program"
 	"github.com/crossfade-project/crossfade/e2e/shard"
 	"github.com/crossfade-project/crossfade/e2e/trial"
 )
@@ -33,7 +31,7 @@ type options struct {
 }
 
 func main() {
-	o := options{say: trial.SayTo(os.Stdout)}
+	o := options{say: program.SayTo(os.Stdout)}
 	flag.StringVar(&o.dir, "dir", ".kill", "folder for results and for what is left of points that fail")
 	flag.IntVar(&o.parallel, "parallel", 8, "trials at once")
 	flag.Var(&o.shard, "shard", "which part of the points: 2/3 is the second of three")
@@ -42,13 +40,7 @@ func main() {
 	flag.StringVar(&o.ways, "ways", "", "comma-separated, of whole migrations: "+fmt.Sprint(kill.Ways())+"; empty is all")
 	flag.BoolVar(&o.again, "again", false, "also those that have converged before")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, o)
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "kill:", err)
-		os.Exit(1)
-	}
+	program.Main("kill", func(ctx context.Context) error { return run(ctx, o) })
 }
 
 func run(ctx context.Context, o options) (err error) {
@@ -56,7 +48,7 @@ func run(ctx context.Context, o options) (err error) {
 	if err != nil {
 		return err
 	}
-	world, err := trial.Start(ctx, trial.Options{Log: slog.New(slog.NewTextHandler(os.Stderr, nil))})
+	world, err := trial.Start(ctx, trial.Options{Log: program.Log()})
 	if err != nil {
 		return err
 	}

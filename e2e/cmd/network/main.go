@@ -6,15 +6,13 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"log/slog"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"regexp"
-	"syscall"
 	"time"
 
 	"github.com/crossfade-project/crossfade/e2e/network"
+	"github.com/crossfade-project/crossfade/e2e/program"
 	"github.com/crossfade-project/crossfade/e2e/shard"
 	"github.com/crossfade-project/crossfade/e2e/trial"
 )
@@ -27,19 +25,13 @@ type options struct {
 }
 
 func main() {
-	o := options{say: trial.SayTo(os.Stdout)}
+	o := options{say: program.SayTo(os.Stdout)}
 	flag.StringVar(&o.dir, "dir", ".network", "folder for what is left of cuts that fail")
 	flag.IntVar(&o.parallel, "parallel", 4, "trials at once")
 	flag.Var(&o.shard, "shard", "which part of the cuts: 2/3 is the second of three")
 	flag.StringVar(&o.only, "only", "", "a regular expression of the cuts' names, as in \"green store stalled in sync\"")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, o)
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "network:", err)
-		os.Exit(1)
-	}
+	program.Main("network", func(ctx context.Context) error { return run(ctx, o) })
 }
 
 func run(ctx context.Context, o options) (err error) {
@@ -53,7 +45,7 @@ func run(ctx context.Context, o options) (err error) {
 			chosen = append(chosen, c)
 		}
 	}
-	world, err := trial.Start(ctx, trial.Options{Log: slog.New(slog.NewTextHandler(os.Stderr, nil))})
+	world, err := trial.Start(ctx, trial.Options{Log: program.Log()})
 	if err != nil {
 		return err
 	}

@@ -8,33 +8,25 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
+	"github.com/crossfade-project/crossfade/e2e/program"
 	"github.com/crossfade-project/crossfade/e2e/racing"
 	"github.com/crossfade-project/crossfade/e2e/rig/install"
 	"github.com/crossfade-project/crossfade/e2e/rig/nameserver"
-	"github.com/crossfade-project/crossfade/e2e/trial"
 )
 
 func main() {
-	opts := racing.Options{Writers: 16, Names: 4, Say: trial.SayTo(os.Stdout)}
+	opts := racing.Options{Writers: 16, Names: 4, Say: program.SayTo(os.Stdout)}
 	flag.Int64Var(&opts.Swaps, "swaps", 10_000, "how many swaps on each server")
 	flag.Int64Var(&opts.Questions, "questions", 200_000, "how many questions to each server meanwhile, at least")
 	flag.Uint64Var(&opts.Seed, "seed", uint64(time.Now().UnixNano()), "repeats the choices of an earlier run")
 	flag.StringVar(&opts.Dir, "dir", ".racing", "folder for the servers")
 	only := flag.String("only", "bind,knot,powerdns,bind+signed,knot+signed", "which servers")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, opts, strings.Split(*only, ","))
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "racing:", err)
-		os.Exit(1)
-	}
+	program.Main("racing", func(ctx context.Context) error { return run(ctx, opts, strings.Split(*only, ",")) })
 }
 
 func run(ctx context.Context, opts racing.Options, servers []string) error {

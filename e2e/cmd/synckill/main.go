@@ -8,32 +8,24 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
+	"github.com/crossfade-project/crossfade/e2e/program"
 	"github.com/crossfade-project/crossfade/e2e/shard"
 	"github.com/crossfade-project/crossfade/e2e/synckill"
-	"github.com/crossfade-project/crossfade/e2e/trial"
 )
 
 func main() {
 	var of shard.Shard
 	n := flag.Int("points", 200, "how many kills")
 	seed := flag.Uint64("seed", uint64(time.Now().UnixNano()), "repeats the choice of an earlier run")
-	program := flag.String("program", "", "the command to kill; empty builds it")
+	binary := flag.String("program", "", "the command to kill; empty builds it")
 	dir := flag.String("dir", ".kill/sync", "folder for what is left of points that fail")
 	parallel := flag.Int("parallel", 4, "trials at once")
 	flag.Var(&of, "shard", "which part of the points: 2/3 is the second of three; give the seed with it")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	opts := synckill.Options{Dir: *dir, Program: *program, Seed: *seed, Parallel: *parallel, Say: trial.SayTo(os.Stdout)}
-	err := run(ctx, opts, *n, of)
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "synckill:", err)
-		os.Exit(1)
-	}
+	opts := synckill.Options{Dir: *dir, Program: *binary, Seed: *seed, Parallel: *parallel, Say: program.SayTo(os.Stdout)}
+	program.Main("synckill", func(ctx context.Context) error { return run(ctx, opts, *n, of) })
 }
 
 func run(ctx context.Context, opts synckill.Options, n int, of shard.Shard) (err error) {

@@ -5,29 +5,20 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
-	"log/slog"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 
+	"github.com/crossfade-project/crossfade/e2e/program"
 	"github.com/crossfade-project/crossfade/e2e/rig"
 	"github.com/crossfade-project/crossfade/e2e/ten"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx)
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "ten:", err)
-		os.Exit(1)
-	}
-}
+func main() { program.Main("ten", run) }
 
 func run(ctx context.Context) (err error) {
 	dir := flag.String("rig", "", "state folder of a rig that is up; without it one is brought up, and taken down again")
@@ -37,19 +28,12 @@ func run(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("find the checkout: %w", err)
 	}
-	if *dir == "" {
-		*dir = rig.DefaultDir
-		up, err := rig.Up(ctx, rig.Options{Dir: *dir, Images: rig.DemoImages(), Log: slog.New(slog.NewTextHandler(os.Stderr, nil))})
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, up.Down(context.WithoutCancel(ctx))) }()
-	}
-	info, err := rig.ReadInfo(*dir)
+	info, done, err := rig.Borrow(ctx, *dir, program.Log())
 	if err != nil {
 		return err
 	}
-	into, err := filepath.Abs(filepath.Join(*dir, "ten"))
+	defer func() { err = errors.Join(err, done(context.WithoutCancel(ctx))) }()
+	into, err := filepath.Abs(filepath.Join(cmp.Or(*dir, rig.DefaultDir), "ten"))
 	if err != nil {
 		return fmt.Errorf("find the rig's folder: %w", err)
 	}
