@@ -38,6 +38,8 @@ type Waiting struct {
 	Text string `json:"text"`
 	// Until is when the wait ends by itself, at the earliest; an approval has none.
 	Until *time.Time `json:"until,omitempty"`
+	// Over says that Until has passed, and no run has gone on yet.
+	Over bool `json:"over,omitempty"`
 	// Plan is the hash of what is to be approved.
 	Plan string `json:"plan,omitempty"`
 }
@@ -52,6 +54,21 @@ func (w Waiting) String() string {
 		text += " (" + w.Text + ")"
 	}
 	return text
+}
+
+// next is what to do about a wait, for people.
+func (w Waiting) next() string {
+	switch {
+	case w.For == WaitsForApproval:
+		return fmt.Sprintf("`crossfade run --approve %d`", w.Wave)
+	case w.For == WaitsForWindow && w.Over:
+		return "its time has come: say `crossfade run`, which goes on while the window is open, and waits for the next one otherwise"
+	case w.Over:
+		return "that is over: say `crossfade run`, which goes on now"
+	case w.For == WaitsForIdle:
+		return "leave `crossfade run` running, which watches"
+	}
+	return "`crossfade run` goes on then"
 }
 
 // PausedError says that a run ended before something that it does not wait for. Nothing has failed: the same command goes on.

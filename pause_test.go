@@ -253,6 +253,42 @@ func TestTheFirstWaveIsApprovedByGates(t *testing.T) {
 	}
 }
 
+// People see the approval of each wave that counts; who reads JSON sees all that were given.
+func TestStatusShowsTheApprovalsThatCount(t *testing.T) {
+	m := openedWith(t, load(t, named), Options{Clock: at(t, "2026-11-24T10:00:00Z")})
+	approve := func(wave int, plan string) {
+		t.Helper()
+		if err := m.approve(wave, plan, "ann@desk", ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	shows := func(all int, want ...string) {
+		t.Helper()
+		var out strings.Builder
+		st, err := m.Status()
+		if err != nil || len(st.Approvals) != all || st.Print(&out) != nil {
+			t.Fatalf("%+v, %v", st, err)
+		}
+		var got []string
+		for line := range strings.Lines(out.String()) {
+			if strings.Contains(line, "approved by") {
+				got = append(got, strings.Fields(line)[1]+line[strings.LastIndex(line, " "):len(line)-1])
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("shows %q, want %q", got, want)
+		}
+	}
+	approve(1, "first")
+	approve(1, "second")
+	approve(2, "other")
+	shows(3, "1: second…", "2: other…")
+	note(t, m, noteReturned, returned{App: "one", At: m.opts.Clock.Now()})
+	shows(3, "2: other…")
+	approve(1, "third")
+	shows(4, "2: other…", "1: third…")
+}
+
 // A run that does not wait notes the longest old TTL, and the note ends with the stage.
 func TestC26_StatusShowsTheOldTTLThatIsWaitedFor(t *testing.T) {
 	m := openedWith(t, load(t, named), Options{Clock: at(t, "2026-11-24T10:00:00Z"), Log: slog.New(slog.DiscardHandler)})
@@ -281,6 +317,16 @@ func TestC26_StatusShowsTheOldTTLThatIsWaitedFor(t *testing.T) {
 	var out strings.Builder
 	if err := st.Print(&out); err != nil || !strings.Contains(out.String(), "waits for old TTL of b. and 1 more that end before until 2026-11-26 10:00:00 UTC (sum b); `crossfade run` goes on then") {
 		t.Errorf("status prints %s, %v", out.String(), err)
+	}
+	if err := m.opts.Clock.Sleep(t.Context(), 49*time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	out.Reset()
+	if st, err = m.Status(); err != nil || !st.Waiting[0].Over || st.Print(&out) != nil || !strings.Contains(out.String(), "(sum b); that is over: say `crossfade run`, which goes on now") {
+		t.Errorf("two days later status prints %s, %v", out.String(), err)
+	}
+	if next := (Waiting{For: WaitsForWindow, Over: true}).next(); !strings.Contains(next, "waits for the next one otherwise") {
+		t.Errorf("a window that has come: %s", next)
 	}
 	finishes(t, m, "ttl")
 	if st, err := m.Status(); err != nil || len(st.Waiting) != 0 {

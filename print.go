@@ -68,20 +68,16 @@ func (s *Status) Print(w io.Writer) error {
 	return out.err
 }
 
-// printWaiting says what is waited for and until when, what to type, and who approved what.
+// printWaiting says what is waited for and until when, what to type, and who approved the waves.
 func (s *Status) printWaiting(out *printer) {
 	for _, w := range s.Waiting {
 		if w.For == WaitsForApproval {
-			out.f("\nwaits for %s of %s: `crossfade run --approve %d`\n", w, strings.Join(w.Applications, ", "), w.Wave)
+			out.f("\nwaits for %s of %s: %s\n", w, strings.Join(w.Applications, ", "), w.next())
 			continue
 		}
-		if w.For == WaitsForIdle {
-			out.f("\nwaits for %s; leave `crossfade run` running, which watches\n", w)
-			continue
-		}
-		out.f("\nwaits for %s; `crossfade run` goes on then\n", w)
+		out.f("\nwaits for %s; %s\n", w, w.next())
 	}
-	for _, a := range s.Approvals {
+	for _, a := range s.inForce {
 		text := fmt.Sprintf("wave %d: approved by %s at %s, plan %.12s…", a.Wave, a.By, a.At.UTC().Format(time.DateTime+" MST"), a.Plan)
 		if a.Rule != "" {
 			text += " (" + a.Rule + ")"

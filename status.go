@@ -36,8 +36,9 @@ type Status struct {
 	Waiting []Waiting `json:"waiting,omitempty"`
 	// CertificateVoid says why the retirement certificate does not hold any more, and what to do; empty while it may.
 	CertificateVoid string `json:"certificateVoid,omitempty"`
-	// Approvals of waves, oldest first.
+	// Approvals of waves, oldest first: all that were ever given. inForce is the last of each wave that has not come back since.
 	Approvals []Approval `json:"approvals,omitempty"`
+	inForce   []Approval
 	// Next is the first stage that is not finished; empty when all are.
 	Next string `json:"next,omitempty"`
 }
@@ -149,6 +150,9 @@ func (m *Migration) Status() (*Status, error) {
 	}
 	found := m.looked()
 	s.Held, s.Unseen = found.held, found.blind
+	for i, w := range s.Waiting {
+		s.Waiting[i].Over = w.Until != nil && !w.Until.After(m.opts.Clock.Now())
+	}
 	return s, nil
 }
 
@@ -229,7 +233,30 @@ func statusOf(o outline, log *journal.Log) *Status {
 		placeShare(&s.Applications[i], s.Stages)
 	}
 	s.Waiting, s.Approvals, s.ExternalDNS, s.CertificateVoid = waitingIn(log), allApprovals(log), pausedIn(log), certificateVoid(log)
+	s.inForce = approvalsInForce(log, s.Applications)
 	return s
+}
+
+// approvalsInForce are those that still say who let a wave go: another one of the same wave takes the place of one, and the return of an
+// application of the wave ends it.
+func approvalsInForce(log *journal.Log, apps []ApplicationStatus) []Approval {
+	var list []Approval
+	drop := func(wave int) { list = slices.DeleteFunc(list, func(a Approval) bool { return a.Wave == wave }) }
+	for _, r := range log.Records {
+		var a Approval
+		var back returned
+		switch {
+		case r.Kind != journal.KindNoted:
+		case r.Stage == noteApproved && json.Unmarshal(r.Data, &a) == nil:
+			drop(a.Wave)
+			list = append(list, a)
+		case r.Stage == noteReturned && json.Unmarshal(r.Data, &back) == nil:
+			if i := slices.IndexFunc(apps, func(x ApplicationStatus) bool { return x.Name == back.App }); i >= 0 {
+				drop(apps[i].Wave)
+			}
+		}
+	}
+	return list
 }
 
 // waitingIn are the waits that were noted and that nothing has ended since.
