@@ -240,7 +240,7 @@ func (m *Migration) nameChecks(s *facts) []check {
 	needs := []string{"blue: reach", "green: reach"}
 	list := []check{{name: "names", needs: needs, do: func(ctx context.Context, f *Finding) {
 		p := newPreflight(m.file.Name)
-		m.lookAtZones(ctx, p, m.oneCluster(ctx))
+		m.lookAtZones(ctx, p, true, m.oneCluster(ctx))
 		f.refused(p.Refusals)
 		for _, n := range p.Notes {
 			f.note("%s: %s", n.What, n.Text)

@@ -63,7 +63,7 @@ func (m *Migration) preflight(ctx context.Context) (*plan.Plan, error) {
 	if m.file.Archive.Identity == nil && len(m.file.Archive.Recipients) == 0 {
 		p.Note(plan.Warning, "archive", "no key is given: the export is refused as soon as it meets a Secret")
 	}
-	m.lookAtZones(ctx, p, reached && seen.Blue.UID == seen.Green.UID)
+	m.lookAtZones(ctx, p, reached, seen.Blue.UID == seen.Green.UID)
 	m.lookAtWaits(p)
 	m.lookAtForwards(ctx, p, reached)
 	m.lookAtRetirement(ctx, p, reached)
@@ -143,13 +143,20 @@ func (m *Migration) hasNames() bool {
 }
 
 // lookAtZones asks everything of the names that reading can tell. Names that the journal has moved must lead to green.
-func (m *Migration) lookAtZones(ctx context.Context, p *plan.Plan, oneCluster bool) {
+func (m *Migration) lookAtZones(ctx context.Context, p *plan.Plan, reached, oneCluster bool) {
 	if !m.hasNames() {
 		return
 	}
+	if _, err := m.zoneOptions(ctx, "preflight"); err != nil {
+		p.Refuse("zones", err.Error(), "correct zones and their secrets")
+		return
+	}
+	if !reached {
+		return // where names should lead is found in the clusters; that a side was not reached is refused already
+	}
 	opts, err := m.cutoverOptions(ctx, "preflight")
 	if err != nil {
-		p.Refuse("zones", err.Error(), "correct zones and their secrets")
+		p.Refuse("blue and green", err.Error(), "correct their kubeconfig and context in "+m.file.Path)
 		return
 	}
 	inspect := cutover.InspectOptions{Options: opts, WithoutGreen: true, OneCluster: oneCluster, IngressClasses: m.file.Maps.IngressClasses}
@@ -163,7 +170,10 @@ func (m *Migration) lookAtZones(ctx context.Context, p *plan.Plan, oneCluster bo
 		return
 	}
 	if err != nil {
-		p.Refuse("zones", err.Error(), "check that the name servers can be reached from here")
+		var id kube.Identity
+		if m.lookAt(ctx, p, Blue, &id) && m.lookAt(ctx, p, Green, &id) { // else it was a cluster, and that is said
+			p.Refuse("zones", err.Error(), "check that the name servers can be reached from here")
+		}
 		return
 	}
 	p.Refusals = append(p.Refusals, found.Refusals...)
