@@ -40,34 +40,43 @@ func ends(ctx context.Context, t *trial.Trial, code int, args ...string) error {
 	return err
 }
 
-// CutoverReference takes a cutover to its end, and back; and another one to the breach of its second wave, and on from there. Points are
-// the records from the lowering of TTLs on, and of the breach and the way back.
+// CutoverReference takes a cutover to its end, and back; another one to the breach of its second wave, and on from there; and one in one
+// cluster to its end, and back. Points are the records from the lowering of TTLs on, and of the breach and the way back.
 func (k *Killer) CutoverReference(ctx context.Context) (Reference, error) {
-	var ref Reference
-	t, err := k.cutover(ctx)
-	if err != nil {
-		return ref, err
+	ref := Reference{Entries: &Reference{}}
+	breached := func(ctx context.Context, t *trial.Trial) error { return k.breached(ctx, t, &ref) }
+	unbroken := func(ref *Reference, ways ...Way) func(context.Context, *trial.Trial) error {
+		return func(ctx context.Context, t *trial.Trial) error { return k.unbroken(ctx, t, ref, ways) }
 	}
-	if ref.First, err = t.Blue(ctx); err != nil {
-		return ref, err
+	for _, part := range []struct {
+		begin func(context.Context) (*trial.Trial, error)
+		play  func(context.Context, *trial.Trial) error
+	}{
+		{k.cutover, unbroken(&ref, CutoverResume, CutoverBack, CutoverBackAgain)},
+		{k.cutover, breached},
+		{k.entries, unbroken(ref.Entries, EntriesResume, EntriesBack, EntriesBackAgain)},
+	} {
+		t, err := part.begin(ctx)
+		if err != nil {
+			return ref, err
+		}
+		if err := part.play(ctx, t); err != nil {
+			return ref, err
+		}
+		if err := t.Close(ctx); err != nil {
+			return ref, err
+		}
 	}
-	if err := k.unbroken(ctx, t, &ref); err != nil {
-		return ref, err
-	}
-	if err := t.Close(ctx); err != nil {
-		return ref, err
-	}
-	if t, err = k.cutover(ctx); err != nil {
-		return ref, err
-	}
-	if err := k.breached(ctx, t, &ref); err != nil {
-		return ref, err
-	}
-	return ref, t.Close(ctx)
+	ref.Points = append(ref.Points, ref.Entries.Points...)
+	return ref, nil
 }
 
-// unbroken takes a trial to its end and back.
-func (k *Killer) unbroken(ctx context.Context, t *trial.Trial, ref *Reference) error {
+// unbroken takes a trial to its end and back. The ways are those of a run that goes on, of one that is rolled back, and of the rollback.
+func (k *Killer) unbroken(ctx context.Context, t *trial.Trial, ref *Reference, ways []Way) error {
+	var err error
+	if ref.First, err = t.Blue(ctx); err != nil {
+		return err
+	}
 	seen := 0
 	for i, leg := range legs() {
 		if err := ends(ctx, t, []int{exitPaused, 0}[i], leg...); err != nil {
@@ -79,10 +88,9 @@ func (k *Killer) unbroken(ctx context.Context, t *trial.Trial, ref *Reference) e
 		}
 		list := records[seen:]
 		seen = len(records)
-		ref.Points = append(ref.Points, pointsFrom(CutoverResume, i, t.Name, list, i == 1, journal.KindPlanned, "ttl")...)
-		ref.Points = append(ref.Points, some(pointsFrom(CutoverBack, i, t.Name, list, i == 1, journal.KindPlanned, "ttl"))...)
+		ref.Points = append(ref.Points, pointsFrom(ways[0], i, t.Name, list, i == 1, journal.KindPlanned, "ttl")...)
+		ref.Points = append(ref.Points, some(pointsFrom(ways[1], i, t.Name, list, i == 1, journal.KindPlanned, "ttl"))...)
 	}
-	var err error
 	if ref.End, err = trial.Settled(ctx, t.Fingerprint); err != nil {
 		return err
 	}
@@ -96,7 +104,7 @@ func (k *Killer) unbroken(ctx context.Context, t *trial.Trial, ref *Reference) e
 	if err != nil {
 		return err
 	}
-	ref.Points = append(ref.Points, pointsFrom(CutoverBackAgain, 0, t.Name, records[seen:], true, "", "")...)
+	ref.Points = append(ref.Points, pointsFrom(ways[2], 0, t.Name, records[seen:], true, "", "")...)
 	return stands(ctx, t, all("blue"), false, "blue")
 }
 
@@ -187,7 +195,7 @@ func chains(list []Point) [][]Point {
 	var out [][]Point
 	byWay := map[Way][]Point{}
 	for _, p := range list {
-		if p.Alone && (p.Way == CutoverResume || p.Way == CutoverBackAgain || p.Way == BreachResume) {
+		if p.Alone && p.Way.chained() {
 			byWay[p.Way] = append(byWay[p.Way], p)
 			continue
 		}
@@ -244,7 +252,7 @@ func (k *Killer) convergeCutover(ctx context.Context, ref Reference, t *trial.Tr
 	}
 	out.Calls++
 	switch way {
-	case CutoverResume:
+	case CutoverResume, EntriesResume:
 		return k.forward(ctx, ref, t)
 	case BreachResume:
 		return k.throughBreach(ctx, ref, t)
@@ -263,7 +271,7 @@ func (k *Killer) killCutover(ctx context.Context, t *trial.Trial, p Point, nth, 
 	calls := legs()
 	kill, before := calls[p.Leg], p.Leg
 	switch {
-	case p.Way == CutoverBackAgain:
+	case p.Way == CutoverBackAgain || p.Way == EntriesBackAgain:
 		kill, before = rollback(), len(calls)
 	case p.Way == BreachResume && nth > 0:
 		kill = calls[0] // it is approved; a second approval would begin the wave again that has gone back

@@ -38,7 +38,9 @@ type Reference struct {
 	First, End trial.Fingerprint // blue at first; all at the end
 	// Breached is all after the breach of a cutover.
 	Breached trial.Fingerprint
-	Points   []Point
+	// Entries is what a cutover in one cluster left.
+	Entries *Reference
+	Points  []Point
 }
 
 // An Outcome is what became of one point.
@@ -70,6 +72,10 @@ func (k *Killer) trial(ctx context.Context) (*trial.Trial, error) {
 
 func (k *Killer) cutover(ctx context.Context) (*trial.Trial, error) {
 	return k.world.NewCutover(ctx, k.name())
+}
+
+func (k *Killer) entries(ctx context.Context) (*trial.Trial, error) {
+	return k.world.NewEntries(ctx, k.name())
 }
 
 func (k *Killer) name() string { return fmt.Sprintf("%s-%d", k.names, k.count.Add(1)) }
@@ -170,6 +176,9 @@ func (k *Killer) play(ctx context.Context, ref Reference, chain []Point) ([]Outc
 	begin, converge := k.trial, k.converge
 	if out.Point.Way.ofCutover() {
 		begin = k.cutover
+		if out.Point.Way.ofEntries() {
+			begin, ref = k.entries, *ref.Entries
+		}
 		converge = func(ctx context.Context, ref Reference, t *trial.Trial, out *Outcome) (string, error) {
 			return k.convergeCutover(ctx, ref, t, chain, out)
 		}

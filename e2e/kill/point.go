@@ -35,6 +35,10 @@ const (
 	// BreachResume kills a run that goes back by itself in its second wave, and runs again; BreachBack rolls back.
 	BreachResume Way = "breach"
 	BreachBack   Way = "breach-rollback"
+	// EntriesResume, EntriesBack and EntriesBackAgain are the first three in one cluster, where a name stays at blue's Ingress.
+	EntriesResume    Way = "entries"
+	EntriesBack      Way = "entries-rollback"
+	EntriesBackAgain Way = "entries-killed-rollback"
 )
 
 // Ways lists those of a whole migration.
@@ -42,10 +46,19 @@ func Ways() []Way { return []Way{Resume, Back, BackAgain} }
 
 // CutoverWays lists those of a cutover with waves.
 func CutoverWays() []Way {
-	return []Way{CutoverResume, CutoverBack, CutoverBackAgain, BreachResume, BreachBack}
+	return []Way{CutoverResume, CutoverBack, CutoverBackAgain, BreachResume, BreachBack, EntriesResume, EntriesBack, EntriesBackAgain}
 }
 
 func (w Way) ofCutover() bool { return slices.Contains(CutoverWays(), w) }
+
+func (w Way) ofEntries() bool {
+	return slices.Contains([]Way{EntriesResume, EntriesBack, EntriesBackAgain}, w)
+}
+
+// chained says that one trial of this way bears several kills.
+func (w Way) chained() bool {
+	return slices.Contains([]Way{CutoverResume, CutoverBackAgain, BreachResume, EntriesResume, EntriesBackAgain}, w)
+}
 
 // A Point is where one trial is killed.
 type Point struct {
@@ -90,8 +103,8 @@ func (p Point) Spec(trial string) string {
 // tornEvery is how many points there are, about, for one that tears its record.
 const tornEvery = 7
 
-// hashAtEnd is what ends the names of changes that bring a certain content, which follows from the trial's name.
-var hashAtEnd = regexp.MustCompile(`@[0-9a-f]{8}$`)
+// hashAtEnd is what ends the names of changes that bring a certain content, or an object for a certain name: both follow from the trial's name.
+var hashAtEnd = regexp.MustCompile(`(@|/crossfade-[a-z]+-)[0-9a-f]{8,}$`)
 
 // points makes one point of each record that is in every run.
 func points(way Way, trial string, records []journal.Record) []Point {
@@ -104,7 +117,7 @@ func points(way Way, trial string, records []journal.Record) []Point {
 		}
 		if r.Change != "" {
 			text += fmt.Sprintf(`,"change":%q`, r.Change)
-			if bare := hashAtEnd.ReplaceAllString(r.Change, "@"); bare != r.Change {
+			if bare := hashAtEnd.ReplaceAllString(r.Change, "$1"); bare != r.Change {
 				text = strings.TrimSuffix(text, r.Change+`"`) + bare
 			}
 		}

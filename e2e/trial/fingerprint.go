@@ -54,25 +54,25 @@ func sorted(keys map[string]bool) []string { return slices.Sorted(maps.Keys(keys
 
 // Fingerprint returns that of both sides' objects, pods and buckets, and of the trial's names.
 func (t *Trial) Fingerprint(ctx context.Context) (Fingerprint, error) {
-	return t.fingerprint(ctx, t.world.Blue, t.world.Green)
+	return t.fingerprint(ctx, "blue", "green")
 }
 
 // Blue returns that of blue's objects, pods and buckets, and of the trial's names.
 func (t *Trial) Blue(ctx context.Context) (Fingerprint, error) {
-	return t.fingerprint(ctx, t.world.Blue)
+	return t.fingerprint(ctx, "blue")
 }
 
-func (t *Trial) fingerprint(ctx context.Context, sides ...*Side) (Fingerprint, error) {
+func (t *Trial) fingerprint(ctx context.Context, sides ...string) (Fingerprint, error) {
 	b := &book{entries: map[string]string{}}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(8)
 	for _, side := range sides {
-		for _, ns := range t.Namespaces(side.Name) {
+		for _, ns := range t.Namespaces(side) {
 			group.Go(func() error { return t.objects(ctx, b, side, ns) })
 			group.Go(func() error { return t.pods(ctx, b, side, ns) })
 		}
 		group.Go(func() error { return t.clusterScoped(ctx, b, side) })
-		for _, name := range t.buckets(side.Name) {
+		for _, name := range t.buckets(side) {
 			group.Go(func() error { return t.content(ctx, b, name) })
 		}
 	}
@@ -83,12 +83,12 @@ func (t *Trial) fingerprint(ctx context.Context, sides ...*Side) (Fingerprint, e
 	return b.fingerprint(), nil
 }
 
-func (t *Trial) objects(ctx context.Context, b *book, side *Side, namespace string) error {
-	for _, r := range side.kinds {
+func (t *Trial) objects(ctx context.Context, b *book, side string, namespace string) error {
+	for _, r := range t.side(side).kinds {
 		if t.form.kinds != nil && !slices.Contains(t.form.kinds, r.String()) {
 			continue
 		}
-		for obj, err := range side.Client.List(ctx, r, namespace, "") {
+		for obj, err := range t.side(side).Client.List(ctx, r, namespace, "") {
 			if err != nil {
 				return err
 			}
@@ -96,15 +96,15 @@ func (t *Trial) objects(ctx context.Context, b *book, side *Side, namespace stri
 			if err != nil {
 				return err
 			}
-			b.add(t.anonymous(fmt.Sprintf("%s %s %s/%s", side.Name, r, namespace, obj.GetName())), text)
+			b.add(t.anonymous(fmt.Sprintf("%s %s %s/%s", side, r, namespace, obj.GetName())), text)
 		}
 	}
 	return nil
 }
 
 // pods counts those of each application and state: their names are random.
-func (t *Trial) pods(ctx context.Context, b *book, side *Side, namespace string) error {
-	pods, err := side.Client.Typed.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{})
+func (t *Trial) pods(ctx context.Context, b *book, side string, namespace string) error {
+	pods, err := t.side(side).Client.Typed.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return err
 	}
@@ -120,13 +120,13 @@ func (t *Trial) pods(ctx context.Context, b *book, side *Side, namespace string)
 		count[p.Labels["app"]+" "+state]++
 	}
 	for what, n := range count {
-		b.add(t.anonymous(fmt.Sprintf("%s pods %s/%s", side.Name, namespace, what)), fmt.Sprint(n))
+		b.add(t.anonymous(fmt.Sprintf("%s pods %s/%s", side, namespace, what)), fmt.Sprint(n))
 	}
-	b.add(t.anonymous(fmt.Sprintf("%s pods %s refuse writes", side.Name, namespace)), fmt.Sprint(side.Pods.ReadOnly(namespace)))
+	b.add(t.anonymous(fmt.Sprintf("%s pods %s refuse writes", side, namespace)), fmt.Sprint(t.side(side).Pods.ReadOnly(namespace)))
 	return nil
 }
 
-func (t *Trial) clusterScoped(ctx context.Context, b *book, side *Side) error {
+func (t *Trial) clusterScoped(ctx context.Context, b *book, side string) error {
 	type thing struct{ group, kind, name string }
 	var things []thing
 	if t.form.kinds == nil {
@@ -136,11 +136,11 @@ func (t *Trial) clusterScoped(ctx context.Context, b *book, side *Side) error {
 			{"apiextensions.k8s.io", "CustomResourceDefinition", "widgets.trial.example"},
 		}
 	}
-	for _, ns := range t.Namespaces(side.Name) {
+	for _, ns := range t.Namespaces(side) {
 		things = append(things, thing{"", "Namespace", ns})
 	}
 	for _, x := range things {
-		obj, err := get(ctx, side.Client, x.group, x.kind, x.name)
+		obj, err := get(ctx, t.side(side).Client, x.group, x.kind, x.name)
 		if err != nil {
 			return err
 		}
@@ -151,7 +151,7 @@ func (t *Trial) clusterScoped(ctx context.Context, b *book, side *Side) error {
 		if err != nil {
 			return err
 		}
-		b.add(t.anonymous(fmt.Sprintf("%s %s %s", side.Name, x.kind, x.name)), text)
+		b.add(t.anonymous(fmt.Sprintf("%s %s %s", side, x.kind, x.name)), text)
 	}
 	return nil
 }

@@ -22,7 +22,8 @@ import (
 //	addresses, ports and node ports of the trial                          each trial has others
 //	the trial's name, also in what follows from it                        each trial has another
 //	content hashes of our annotation, tokens of fences                    follow from names, or are random
-//	the hash in the name of what stands in front of blue                  follows from addresses and ports
+//	the hash in the name of what stands in front of blue, or leads to     follows from addresses, ports and names
+//	  green; that of a fence's annotation
 //	status, but for that of Deployments, Jobs, Services, Namespaces       written by controllers as often as they like
 //	kinds that controllers derive: see derived                            follow from what is compared
 
@@ -44,6 +45,13 @@ func (t *Trial) normal(obj *unstructured.Unstructured) (string, error) {
 	if a := obj.GetAnnotations(); a[kube.AnnotationContent] != "" {
 		a[kube.AnnotationContent] = "(hash)"
 		obj.SetAnnotations(a)
+	}
+	for key := range obj.GetAnnotations() {
+		if a := obj.GetAnnotations(); strings.HasPrefix(key, fenceAnnotation) {
+			delete(a, key)
+			a[fenceAnnotation+"HASH"] = "(token)"
+			obj.SetAnnotations(a)
+		}
 	}
 	status, _ := obj.Object["status"].(map[string]any)
 	delete(obj.Object, "status")
@@ -79,6 +87,9 @@ func (t *Trial) normal(obj *unstructured.Unstructured) (string, error) {
 	return t.anonymous(string(raw)), err
 }
 
+// fenceAnnotation begins the key of a fence at an object that keeps a name.
+const fenceAnnotation = "crossfade.dev/fence-"
+
 func keep(obj *unstructured.Unstructured, status map[string]any, fields ...string) {
 	kept := map[string]any{}
 	for _, f := range fields {
@@ -91,7 +102,7 @@ func keep(obj *unstructured.Unstructured, status map[string]any, fields ...strin
 
 var (
 	anyUUID = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
-	front   = regexp.MustCompile(`(crossfade-(?:forwarder|brown-out)[a-z0-9-]*)-[0-9a-f]{8}\b`)
+	front   = regexp.MustCompile(`(crossfade-(?:forwarder|brown-out|api)[a-z0-9-]*)-[0-9a-f]{8,}\b`)
 	anyTime = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)`)
 )
 

@@ -107,6 +107,15 @@ func (t *Trial) Standing(ctx context.Context) (Standing, error) {
 		there[set.Name+" "+set.Type] = set
 	}
 	fences, lowered, making, made := 0, 0, 0, 0
+	if t.form.oneCluster {
+		fenced, err := t.standingEntry(ctx, &s)
+		if err != nil {
+			return s, err
+		}
+		if fenced {
+			fences++
+		}
+	}
 	for _, h := range t.hosts() {
 		side, ttl := t.sideOf(h, there, &s)
 		if h.Made {
@@ -137,10 +146,18 @@ func (t *Trial) Standing(ctx context.Context) (Standing, error) {
 			return s, err
 		}
 	}
-	all := len(t.form.hosts)
-	s.Fenced = fences == all && lowered == all && made == making
+	all, kept := len(t.form.hosts), 0
+	if t.form.oneCluster {
+		kept = 1
+	}
+	s.Fenced = fences == all+kept && lowered == all && made == making
 	if !s.Fenced && fences+lowered+made > 0 {
-		s.Unfit = append(s.Unfit, fmt.Sprintf("of %d names %d have a fence, and %d the lowered TTL; %d of %d records are made", all, fences, lowered, made, making))
+		s.Unfit = append(s.Unfit, fmt.Sprintf("of %d names %d have a fence, and of %d in the DNS %d the lowered TTL; %d of %d records are made", all+kept, fences, all, lowered, made, making))
+	}
+	if t.form.oneCluster {
+		if err := t.holdPaused(ctx, lowered > 0, &s); err != nil {
+			return s, err
+		}
 	}
 	t.holdForeign(there, &s)
 	return s, nil

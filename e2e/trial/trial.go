@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"text/template"
 	"time"
 
@@ -47,6 +48,8 @@ type Trial struct {
 	form     form
 	nodePort int
 	runs     int
+	// asked counts the requests that a canary shared out.
+	asked atomic.Int64
 	// foreign are the records of the trial's part of the zone that no migration may touch, one line each.
 	foreign []string
 }
@@ -99,6 +102,9 @@ func (w *World) make(ctx context.Context, name string, at Places, of form) (_ *T
 // comes, and pass on to green or break off.
 func (t *Trial) behind(in *http.Request) (side string) {
 	name, _, _ := strings.Cut(in.Host, ".")
+	if t.form.oneCluster {
+		return t.canary(in.Context(), name)
+	}
 	svc, err := t.world.Blue.Client.Typed.CoreV1().Services(t.Name).Get(in.Context(), name, metav1.GetOptions{})
 	if err != nil || svc.Spec.Selector[kube.LabelFront] == "" {
 		return "blue"
@@ -117,17 +123,28 @@ func (t *Trial) values() map[string]any {
 		"Name": t.Name, "Jobs": t.Name + "-jobs", "Tasks": t.Name + "-tasks", "Dir": t.Dir, "Zone": strings.TrimSuffix(Zone, "."), "Targets": strings.TrimSuffix(Targets, "."),
 		"Store": "http://" + t.Places.Store, "Primary": t.Places.Primary, "Secondary": t.Places.Secondary, "Resolver": t.Places.Resolver,
 		"BlueIP": t.Web.At["blue"], "GreenIP": t.Web.At["green"], "Port": t.Web.Port, "NodePort": t.nodePort,
-		"Apps": t.form.apps, "Hosts": t.hosts(), "OldHosts": t.form.oldHosts,
+		"Apps": t.form.apps, "Hosts": t.hosts(), "Switched": t.switched(), "OldHosts": t.form.oldHosts,
 	}
 }
 
 // Namespaces returns those of the trial on a side.
 func (t *Trial) Namespaces(side string) []string {
+	if t.form.oneCluster && side == "green" {
+		return []string{t.Name + "-green"}
+	}
 	list := []string{t.Name}
 	if more := t.form.jobs[side]; more != "" {
 		list = append(list, t.Name+"-"+more)
 	}
 	return list
+}
+
+// side returns the cluster in which a side is.
+func (t *Trial) side(name string) *Side {
+	if name == "blue" || t.form.oneCluster {
+		return t.world.Blue
+	}
+	return t.world.Green
 }
 
 func fill(name string, values map[string]any) ([]byte, error) {
@@ -252,10 +269,8 @@ func (t *Trial) Close(ctx context.Context) error {
 		t.Web.Close()
 	}
 	errs := []error{t.forgetNames(ctx)}
-	for _, side := range []*Side{t.world.Blue, t.world.Green} {
-		errs = append(errs, t.removeObjects(ctx, side))
-	}
 	for _, side := range []string{"blue", "green"} {
+		errs = append(errs, t.removeObjects(ctx, side))
 		for _, name := range t.buckets(side) {
 			errs = append(errs, t.emptyBucket(ctx, name))
 		}
@@ -266,16 +281,17 @@ func (t *Trial) Close(ctx context.Context) error {
 	return nil
 }
 
-func (t *Trial) removeObjects(ctx context.Context, side *Side) error {
+func (t *Trial) removeObjects(ctx context.Context, side string) error {
 	var errs []error
+	client := t.side(side).Client
 	background := metav1.DeletePropagationBackground
-	for _, ns := range t.Namespaces(side.Name) {
-		err := side.Client.Typed.CoreV1().Namespaces().Delete(ctx, ns, metav1.DeleteOptions{PropagationPolicy: &background})
+	for _, ns := range t.Namespaces(side) {
+		err := client.Typed.CoreV1().Namespaces().Delete(ctx, ns, metav1.DeleteOptions{PropagationPolicy: &background})
 		if err != nil && !apierrors.IsNotFound(err) {
 			errs = append(errs, err)
 		}
 	}
-	rbac := side.Client.Typed.RbacV1()
+	rbac := client.Typed.RbacV1()
 	for _, remove := range []error{
 		rbac.ClusterRoles().Delete(ctx, t.Name+"-reader", metav1.DeleteOptions{}),
 		rbac.ClusterRoleBindings().Delete(ctx, t.Name+"-reader", metav1.DeleteOptions{}),
