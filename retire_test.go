@@ -214,7 +214,7 @@ func TestC24_AUseAfterTheCertificateVoidsItForGood(t *testing.T) {
 			if err := m.take(t.Context(), m.certificateStage()); !errors.As(err, &refused) || !strings.Contains(refusals(err), source) {
 				t.Errorf("certified: %v", err)
 			}
-			must(t, m.resetAll(append([]string{"idle"}, restOn("idle")...), "asked for by --redo"))
+			must(t, m.resetAll(append(restOn("idle"), "idle"), "asked for by --redo"))
 			watched(t, m)
 			must(t, m.take(t.Context(), m.certificateStage()))
 			if got := retires(t, m); got != "<nil>" {

@@ -226,7 +226,7 @@ func (m *Migration) releaseNames(ctx context.Context, open rollback) error {
 
 // blueServesAgain forgets that blue was idle, and all that was concluded from it (I10).
 func (m *Migration) blueServesAgain(why string) error {
-	return errors.Join(m.resetAll([]string{"idle", stageBrownOut, "certificate", "retire", "restore-ttl"}, why), m.removeCertificate())
+	return errors.Join(m.resetAll([]string{"certificate", stageBrownOut, "idle", "retire", "restore-ttl"}, why), m.removeCertificate())
 }
 
 // unfinishedRollback finds a rollback that was begun and not ended.

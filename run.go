@@ -65,7 +65,7 @@ func (m *Migration) Run(ctx context.Context, opts RunOptions) (_ *Report, err er
 		if err := m.mayRedo(opts.Redo, stages); err != nil {
 			return nil, err
 		}
-		if err := m.resetAll(append([]string{opts.Redo}, restOn(opts.Redo)...), "asked for by --redo"); err != nil {
+		if err := m.resetAll(append(restOn(opts.Redo), opts.Redo), "asked for by --redo"); err != nil {
 			return nil, err
 		}
 	}
@@ -188,13 +188,14 @@ func (m *Migration) takeWithNewPorts(ctx context.Context, s stage, cause error) 
 	return m.take(ctx, s)
 }
 
-// restOn are the stages that are concluded from a stage alone: taken again, it takes them along.
+// restOn are the stages that are concluded from a stage alone: taken again, it takes them along. What is concluded last goes first, so
+// that no kill leaves a certificate of what is forgotten.
 func restOn(stage string) []string {
 	switch stage {
 	case stageBrownOut:
 		return []string{"certificate"}
 	case "idle":
-		return []string{stageBrownOut, "certificate"}
+		return []string{"certificate", stageBrownOut}
 	}
 	return nil
 }

@@ -114,8 +114,8 @@ func (m *Migration) planFreeze(ctx context.Context, opts export.FreezeOptions) (
 	if err != nil {
 		return nil, err
 	}
-	i := slices.IndexFunc(m.turns(), func(t turn) bool { return slices.Contains(t.names(), opts.App.Name) })
-	t := m.turns()[i]
+	turns := m.turns()
+	t := turns[slices.IndexFunc(turns, func(t turn) bool { return slices.Contains(t.names(), opts.App.Name) })]
 	of := func(name string) journal.Stage {
 		s, _ := m.known(name) // what cannot be read is looked at
 		return s

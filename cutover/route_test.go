@@ -395,15 +395,7 @@ func (w *routeWorld) ours(t *testing.T) []string {
 
 func (w *routeWorld) fenced(t *testing.T) cutover.TTLResult {
 	t.Helper()
-	p, err := cutover.PlanTTL(t.Context(), w.opts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	held, err := cutover.ApplyTTL(t.Context(), p, w.rec, w.opts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return held
+	return lower(t, w.opts, w.rec)
 }
 
 func (w *routeWorld) swap(t *testing.T, held cutover.TTLResult) (*plan.Plan, cutover.SwapResult, error) {

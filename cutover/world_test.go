@@ -357,11 +357,16 @@ func (w *world) lookup(t *testing.T, typ string) zone.RRset {
 // lowered runs the TTL stage.
 func (w *world) lowered(t *testing.T) cutover.TTLResult {
 	t.Helper()
-	p, err := cutover.PlanTTL(t.Context(), w.opts)
+	return lower(t, w.opts, w.rec)
+}
+
+func lower(t *testing.T, opts cutover.Options, rec plan.Recorder) cutover.TTLResult {
+	t.Helper()
+	p, err := cutover.PlanTTL(t.Context(), opts)
 	if err != nil {
 		t.Fatal(err)
 	}
-	held, err := cutover.ApplyTTL(t.Context(), p, w.rec, w.opts)
+	held, err := cutover.ApplyTTL(t.Context(), p, rec, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
