@@ -2,14 +2,8 @@ package cutover
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/tls"
-	"encoding/hex"
-	"errors"
 	"fmt"
-	"io"
 	"maps"
-	"mime"
 	"net"
 	"net/http"
 	"net/netip"
@@ -19,47 +13,31 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/crossfade-project/crossfade/cutover/internal/protocol"
 	"github.com/crossfade-project/crossfade/internal/migration"
 )
 
 const (
 	portHTTP  = 80
 	portHTTPS = 443
-	// maxCheckedBody bounds how much of an answer a check reads.
-	maxCheckedBody = 1 << 20
 )
-
-// answer is what a check keeps of an HTTP answer.
-type answer struct {
-	status int
-	kind   string // media type without its parameters
-	header http.Header
-	body   string
-	whole  bool
-}
-
-// sum is the SHA-256 of the body, as far as it was read.
-func (a answer) sum() string {
-	sum := sha256.Sum256([]byte(a.body))
-	return hex.EncodeToString(sum[:])
-}
 
 // http asks for a path under the real hostname and judges the answer.
 func (p probe) http(ctx context.Context) finding {
-	got, err := p.get(ctx, p.check.HTTP, netip.AddrPortFrom(p.addr, uint16(p.port)), p.pod)
+	got, err := p.get(ctx, p.check.HTTP, p.at(p.addr), p.pod)
 	if err != nil {
-		return httpNoAnswer(err)
+		return judged(err)
 	}
 	if f := p.judgeAnswer(got); f.outcome != Passed {
 		return p.unlessBlues(ctx, f)
 	}
 	if p.check.HTTP.ComparesBlue() && p.alone {
-		return passed("status %d; compared with blue's answer before the switch: now blue's entry leads to green", got.status)
+		return passed("status %d; compared with blue's answer before the switch: now blue's entry leads to green", got.Status)
 	}
 	if p.check.HTTP.ComparesBlue() && p.side != sideBlue {
 		return p.sameAsBlue(ctx, got)
 	}
-	return passed("status %d", got.status)
+	return passed("status %d", got.Status)
 }
 
 func wantedStatus(c *migration.HTTPCheck) int {
@@ -70,36 +48,36 @@ func wantedStatus(c *migration.HTTPCheck) int {
 }
 
 // judgeAnswer judges an answer by itself.
-func (p probe) judgeAnswer(got answer) finding {
+func (p probe) judgeAnswer(got protocol.Answer) finding {
 	c := p.check.HTTP
-	if want := wantedStatus(c); got.status != want {
-		return failed("status %d, not %d", got.status, want)
+	if want := wantedStatus(c); got.Status != want {
+		return failed("status %d, not %d", got.Status, want)
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.ResponseHeaders)) {
-		if f := judgeHeader(got.header, name, c.ResponseHeaders[name]); f.outcome != Passed {
+		if f := judgeHeader(got.Header, name, c.ResponseHeaders[name]); f.outcome != Passed {
 			return f
 		}
 	}
 	cut := func(what string) finding {
-		if !got.whole {
-			return unknown("the first %d bytes of the answer do not %s", maxCheckedBody, what)
+		if !got.Whole {
+			return unknown("the first %d bytes of the answer do not %s", protocol.MaxBody, what)
 		}
 		return failed("the answer does not %s", what)
 	}
-	if c.Contains != "" && !strings.Contains(got.body, c.Contains) {
+	if c.Contains != "" && !strings.Contains(got.Body, c.Contains) {
 		return cut(fmt.Sprintf("hold %q", c.Contains))
 	}
 	if c.Matches == "" {
-		return passed("status %d", got.status)
+		return passed("status %d", got.Status)
 	}
 	wanted, err := regexp.Compile(c.Matches)
 	if err != nil {
 		return unknown("the regular expression cannot be read: %v", err)
 	}
-	if !wanted.MatchString(got.body) {
+	if !wanted.MatchString(got.Body) {
 		return cut(fmt.Sprintf("match %q", c.Matches))
 	}
-	return passed("status %d", got.status)
+	return passed("status %d", got.Status)
 }
 
 // judgeHeader demands that one value of a header matches.
@@ -118,13 +96,13 @@ func judgeHeader(h http.Header, name, pattern string) finding {
 	return passed("the header %s matches", name)
 }
 
-func (p probe) sameAsBlue(ctx context.Context, green answer) finding {
+func (p probe) sameAsBlue(ctx context.Context, green protocol.Answer) finding {
 	if p.blue == nil || len(p.blue.Addresses) == 0 {
 		return unknown("it is to answer as blue does, and no address of blue is known")
 	}
 	var last error
 	for _, addr := range p.blue.Addresses {
-		blue, err := p.get(ctx, p.check.HTTP, netip.AddrPortFrom(addr, uint16(p.port)), nil)
+		blue, err := p.get(ctx, p.check.HTTP, p.at(addr), nil)
 		if err != nil {
 			last = err
 			continue
@@ -134,16 +112,16 @@ func (p probe) sameAsBlue(ctx context.Context, green answer) finding {
 	return unknown("it is to answer as blue does, and blue does not answer: %v", last)
 }
 
-func (p probe) compare(green, blue answer) finding {
-	if blue.status != green.status {
-		return failed("status %d, and blue answers %d", green.status, blue.status)
+func (p probe) compare(green, blue protocol.Answer) finding {
+	if blue.Status != green.Status {
+		return failed("status %d, and blue answers %d", green.Status, blue.Status)
 	}
-	if blue.kind != green.kind {
-		return failed("content type %q, and blue answers with %q", green.kind, blue.kind)
+	if blue.Kind != green.Kind {
+		return failed("content type %q, and blue answers with %q", green.Kind, blue.Kind)
 	}
-	text := fmt.Sprintf("status %d and content type %q, as blue", green.status, green.kind)
+	text := fmt.Sprintf("status %d and content type %q, as blue", green.Status, green.Kind)
 	for _, name := range p.check.HTTP.SameHeaders {
-		if g, b := green.header.Values(name), blue.header.Values(name); !slices.Equal(g, b) {
+		if g, b := green.Header.Values(name), blue.Header.Values(name); !slices.Equal(g, b) {
 			return failed("the header %s is %q, and blue answers with %q", name, g, b)
 		}
 		text += ", the same " + name
@@ -151,36 +129,20 @@ func (p probe) compare(green, blue answer) finding {
 	if !p.check.HTTP.SameBody {
 		return passed("%s", text)
 	}
-	if !green.whole || !blue.whole {
-		return unknown("only the first %d bytes of an answer are read, so that the whole could not be compared with blue's", maxCheckedBody)
+	if !green.Whole || !blue.Whole {
+		return unknown("only the first %d bytes of an answer are read, so that the whole could not be compared with blue's", protocol.MaxBody)
 	}
-	if green.sum() != blue.sum() {
-		return failed("a body of %d bytes (SHA-256 %.12s…), and blue answers with %d (%.12s…)", len(green.body), green.sum(), len(blue.body), blue.sum())
+	if green.Sum() != blue.Sum() {
+		return failed("a body of %d bytes (SHA-256 %.12s…), and blue answers with %d (%.12s…)", len(green.Body), green.Sum(), len(blue.Body), blue.Sum())
 	}
-	return passed("%s, the same body (SHA-256 %.12s…)", text, green.sum())
-}
-
-// client speaks to one address, whatever the DNS says. Redirects are answers and are not followed.
-func (p probe) client(to netip.AddrPort) *http.Client {
-	return &http.Client{
-		Transport: &http.Transport{
-			DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-				return new(net.Dialer).DialContext(ctx, network, to.String())
-			},
-			TLSClientConfig:   &tls.Config{RootCAs: p.opts.Roots, MinVersion: tls.VersionTLS12},
-			DisableKeepAlives: true,
-		},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
+	return passed("%s, the same body (SHA-256 %.12s…)", text, green.Sum())
 }
 
 // get sends a request to one address, or to a pod where one is given.
-func (p probe) get(ctx context.Context, c *migration.HTTPCheck, to netip.AddrPort, pod *podAt) (answer, error) {
-	client := p.client(to)
-	defer client.CloseIdleConnections()
+func (p probe) get(ctx context.Context, c *migration.HTTPCheck, to netip.AddrPort, pod *podAt) (protocol.Answer, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url(c), nil)
 	if err != nil {
-		return answer{}, err
+		return protocol.Answer{}, err
 	}
 	for name, value := range c.Headers {
 		req.Header.Set(name, value)
@@ -188,7 +150,7 @@ func (p probe) get(ctx context.Context, c *migration.HTTPCheck, to netip.AddrPor
 	for name, ref := range c.SecretHeaders {
 		value, err := p.opts.secret(ctx, &ref, fmt.Sprintf("header %s of check %q", name, p.check.Name))
 		if err != nil {
-			return answer{}, err
+			return protocol.Answer{}, err
 		}
 		req.Header.Set(name, value)
 	}
@@ -196,21 +158,7 @@ func (p probe) get(ctx context.Context, c *migration.HTTPCheck, to netip.AddrPor
 	if pod != nil {
 		return pod.ask(ctx, req.URL.Host, req.URL.Scheme, req.URL.RequestURI(), req.Header)
 	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return answer{}, err
-	}
-	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxCheckedBody+1))
-	if cerr := resp.Body.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		return answer{}, fmt.Errorf("read the answer: %w", err)
-	}
-	return answer{
-		status: resp.StatusCode, kind: mediaType(resp.Header), header: resp.Header,
-		body: string(raw[:min(len(raw), maxCheckedBody)]), whole: len(raw) <= maxCheckedBody,
-	}, nil
+	return p.target(to).Do(req)
 }
 
 func (p probe) url(c *migration.HTTPCheck) string {
@@ -226,22 +174,4 @@ func (p probe) url(c *migration.HTTPCheck) string {
 	path, query, _ := strings.Cut(c.Path, "?")
 	u := url.URL{Scheme: scheme, Host: host, Path: "/" + strings.TrimPrefix(path, "/"), RawQuery: query}
 	return u.String()
-}
-
-func mediaType(h http.Header) string {
-	kind, _, err := mime.ParseMediaType(h.Get("Content-Type"))
-	if err != nil {
-		return h.Get("Content-Type")
-	}
-	return kind
-}
-
-// httpNoAnswer adds to noAnswer what only a request can meet: a certificate that clients would refuse is an answer.
-func httpNoAnswer(err error) finding {
-	var bad *tls.CertificateVerificationError
-	var record tls.RecordHeaderError
-	if errors.As(err, &bad) || errors.As(err, &record) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return failed("%v", err)
-	}
-	return noAnswer(err)
 }

@@ -75,7 +75,7 @@ func (p probe) sendProbes(ctx context.Context, got *gathered, n int) (unanswered
 		if ctx.Err() != nil {
 			return unanswered, ctx.Err()
 		}
-		s, answered := p.sendProbe(ctx, netip.AddrPortFrom(p.addr, uint16(p.port)), p.pod)
+		s, answered := p.sendProbe(ctx, p.at(p.addr), p.pod)
 		if !answered && !reachesBlue() {
 			if unanswered++; unanswered >= maxUnanswered {
 				return unanswered, nil
@@ -99,7 +99,7 @@ func (p probe) sendToBlue(ctx context.Context, got *gathered) {
 		return
 	}
 	for _, addr := range p.blue.Addresses {
-		if s, answered := p.sendProbe(ctx, netip.AddrPortFrom(addr, uint16(p.port)), nil); answered {
+		if s, answered := p.sendProbe(ctx, p.at(addr), nil); answered {
 			got.blue = last(append(got.blue, s), p.check.Probes.Needed())
 			return
 		}
@@ -114,9 +114,9 @@ func (p probe) sendProbe(ctx context.Context, to netip.AddrPort, pod *podAt) (s 
 	got, err := p.get(ctx, &p.check.Probes.HTTP, to, pod)
 	s.took = p.opts.clock().Now().Sub(began)
 	if err != nil {
-		return sample{took: s.took, failed: true}, !httpNoAnswer(err).silent
+		return sample{took: s.took, failed: true}, !judged(err).silent
 	}
-	s.failed = got.status != wantedStatus(&p.check.Probes.HTTP)
+	s.failed = got.Status != wantedStatus(&p.check.Probes.HTTP)
 	return s, true
 }
 

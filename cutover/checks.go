@@ -4,21 +4,24 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
+	"math"
+	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/crossfade-project/crossfade/cutover/internal/protocol"
 	"github.com/crossfade-project/crossfade/internal/dnsx"
 	"github.com/crossfade-project/crossfade/internal/migration"
 )
 
 const (
-	defaultCheckTimeout = 5 * time.Second
+	defaultCheckTimeout    = 5 * time.Second
+	defaultCertificateDays = 14
+	day                    = 24 * time.Hour
 	// parallelChecks bounds what one round asks of a side at once.
 	parallelChecks = 8
 )
@@ -226,7 +229,7 @@ func (p probe) address() string {
 	if !p.addr.IsValid() {
 		return ""
 	}
-	return netip.AddrPortFrom(p.addr, uint16(p.port)).String()
+	return p.at(p.addr).String()
 }
 
 func (p probe) run(ctx context.Context) Gate {
@@ -267,21 +270,59 @@ func (p probe) find(ctx context.Context) finding {
 	return unknown("the check says nothing to check")
 }
 
+// at is an address, at the port that is checked.
+func (p probe) at(addr netip.Addr) netip.AddrPort { return netip.AddrPortFrom(addr, uint16(p.port)) }
+
+func (p probe) target(to netip.AddrPort) protocol.Target {
+	return protocol.Target{Addr: to, Hostname: bareHost(p.entry.Hostname), Roots: p.opts.Roots}
+}
+
 func (p probe) tcp(ctx context.Context) finding {
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", p.address())
-	if err != nil {
-		return noAnswer(err)
-	}
-	if err := conn.Close(); err != nil {
-		return unknown("connected, but the connection did not close: %v", err)
+	if err := p.target(p.at(p.addr)).TCP(ctx); err != nil {
+		return judged(err)
 	}
 	return passed("connected")
 }
 
-// noAnswer tells a side that says no from one that says nothing: a refused or reset connection is an answer, a time-out or
-// a missing route is not.
-func noAnswer(err error) finding {
-	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) {
+// tls demands that the chain is still valid for the days.
+func (p probe) tls(ctx context.Context) finding {
+	end, err := p.target(p.at(p.addr)).CertificateEnd(ctx)
+	if err != nil {
+		return judged(err)
+	}
+	days := p.check.TLS.Days
+	if days <= 0 {
+		days = defaultCertificateDays
+	}
+	left := end.Sub(p.opts.now())
+	text := fmt.Sprintf("the chain is valid until %s, %d days from now; %d are demanded", end.UTC().Format(time.DateOnly), int(math.Floor(left.Hours()/day.Hours())), days)
+	if left < time.Duration(days)*day {
+		return failed("%s", text)
+	}
+	return passed("%s", text)
+}
+
+func (p probe) grpc(ctx context.Context) finding {
+	header := http.Header{}
+	probeHeader(header, p.opts.Migration)
+	health := protocol.Health{Service: p.check.GRPC.Service, Plaintext: p.check.GRPC.Plaintext, Metadata: map[string]string{HeaderProbe: header.Get(HeaderProbe)}}
+	err := p.target(p.at(p.addr)).Health(ctx, health)
+	switch {
+	case errors.Is(err, protocol.ErrTimeUp):
+		return finding{outcome: Inconclusive, text: "no answer within " + p.timeout().String(), silent: true}
+	case err != nil:
+		return judged(err)
+	}
+	return passed("%s is SERVING", health)
+}
+
+// judged is what an error of asking an address says of it.
+func judged(err error) finding {
+	var unclear *protocol.UnclearError
+	switch {
+	case errors.As(err, &unclear):
+		return unknown("%v", err)
+	case protocol.Refused(err):
 		return failed("%v", err)
 	}
 	return finding{outcome: Inconclusive, text: "no answer: " + err.Error(), silent: true}

@@ -28,4 +28,5 @@
 //	internal/externaldns  whose a record is, by external-dns
 //	internal/front        pods of ours before blue's Services: they pass on to green, or refuse, and count
 //	internal/prometheus   numbers and points of a Prometheus, for gates and evidence
+//	internal/protocol     one address, asked by TCP, TLS, gRPC and HTTP as a client of a hostname would
 package cutover

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -85,7 +84,7 @@ func (p probe) tells(ctx context.Context) (bool, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, p.timeout())
 	defer cancel()
-	got, err := p.get(ctx, p.check.HTTP, netip.AddrPortFrom(p.addr, uint16(p.port)), nil)
+	got, err := p.get(ctx, p.check.HTTP, p.at(p.addr), nil)
 	if err != nil {
 		return false, err
 	}
@@ -99,7 +98,7 @@ func (p probe) unlessBlues(ctx context.Context, f finding) finding {
 		return f
 	}
 	for _, addr := range p.blue.Addresses {
-		got, err := p.get(ctx, p.check.HTTP, netip.AddrPortFrom(addr, uint16(p.port)), nil)
+		got, err := p.get(ctx, p.check.HTTP, p.at(addr), nil)
 		if err == nil && p.judgeAnswer(got) == f {
 			return unknown("%s answers in between, and may still lead to blue, which fails in the same way: %s", p.addr, f.text)
 		}

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/crossfade-project/crossfade/cutover/internal/backend"
+	"github.com/crossfade-project/crossfade/cutover/internal/protocol"
 	"github.com/crossfade-project/crossfade/internal/kube"
 	"github.com/crossfade-project/crossfade/internal/migration"
 )
@@ -154,16 +155,16 @@ func podPort(pod corev1.Pod, port corev1.ServicePort) int {
 func (a podAt) where() string { return fmt.Sprintf("pod %s/%s:%d", a.Namespace, a.Pod, a.Port) }
 
 // ask sends a check's request to the pod, as its ingress would send it on: under the real hostname.
-func (a podAt) ask(ctx context.Context, host, scheme, path string, header http.Header) (answer, error) {
+func (a podAt) ask(ctx context.Context, host, scheme, path string, header http.Header) (protocol.Answer, error) {
 	req := a.PodRequest
 	req.Method, req.Path, req.Host, req.Header = http.MethodGet, path, host, header.Clone()
 	req.Header.Set("X-Forwarded-Proto", scheme)
 	req.Header.Set("X-Forwarded-Host", host)
 	status, got, body, err := a.client.PodRequest(ctx, req)
 	if err != nil {
-		return answer{}, err
+		return protocol.Answer{}, err
 	}
-	return answer{status: status, kind: mediaType(got), header: got, body: string(body[:min(len(body), maxCheckedBody)]), whole: len(body) <= maxCheckedBody}, nil
+	return protocol.NewAnswer(status, got, body), nil
 }
 
 // rulesByHost are rules to judge by in the place of those that stand there now.

@@ -300,9 +300,9 @@ func (o Options) measureEntry(ctx context.Context, d splitData) (Measured, error
 			s.Silent++
 			return nil
 		}
-		text := got.body
+		text := got.Body
 		if d.Tell.Header != "" {
-			text = strings.Join(got.header.Values(d.Tell.Header), ",")
+			text = strings.Join(got.Header.Values(d.Tell.Header), ",")
 		}
 		switch blue, green := strings.Contains(text, d.Tell.OnBlue), strings.Contains(text, d.Tell.OnGreen); {
 		case green && !blue:

@@ -1,4 +1,4 @@
-package cutover
+package protocol
 
 import (
 	"context"
@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net"
 	"strconv"
-	"strings"
 	"sync"
 
 	"google.golang.org/grpc"
@@ -18,75 +17,84 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// grpc asks the standard health service (GRPC Health Checking Protocol) under the real hostname. Only SERVING passes.
-func (p probe) grpc(ctx context.Context) finding {
+const (
+	portHTTP  = 80
+	portHTTPS = 443
+)
+
+// Health is a question to the standard health service (GRPC Health Checking Protocol).
+type Health struct {
+	// Service that is asked about. Empty means the server as a whole.
+	Service   string
+	Plaintext bool
+	// Metadata is sent along.
+	Metadata map[string]string
+}
+
+func (h Health) String() string {
+	if h.Service == "" {
+		return "the server"
+	}
+	return "service " + strconv.Quote(h.Service)
+}
+
+// Health asks the health service under the hostname. Anything but SERVING is an error.
+func (t Target) Health(ctx context.Context, h Health) error {
 	var seen dialed
-	conn, err := grpc.NewClient("passthrough:///"+p.address(), p.grpcOptions(&seen)...)
+	conn, err := grpc.NewClient("passthrough:///"+t.Addr.String(), t.grpcOptions(h, &seen)...)
 	if err != nil {
-		return unknown("the connection could not be made ready: %v", err)
+		return unclear("the connection could not be made ready: %v", err)
 	}
 	// Nothing is under way any more that a failed close could lose.
 	defer func() { _ = conn.Close() }()
-	name := p.opts.Migration
-	if name == "" {
-		name = "crossfade"
-	}
-	ctx = metadata.AppendToOutgoingContext(ctx, strings.ToLower(HeaderProbe), name)
-	reply, err := healthpb.NewHealthClient(conn).Check(ctx, &healthpb.HealthCheckRequest{Service: p.check.GRPC.Service})
+	ctx = metadata.NewOutgoingContext(ctx, metadata.New(h.Metadata))
+	reply, err := healthpb.NewHealthClient(conn).Check(ctx, &healthpb.HealthCheckRequest{Service: h.Service})
 	if err != nil {
-		return p.grpcFailed(ctx, err, seen.err())
+		return healthFailed(ctx, h, err, seen.err())
 	}
 	switch reply.GetStatus() {
 	case healthpb.HealthCheckResponse_SERVING:
-		return passed("%s is SERVING", p.grpcService())
+		return nil
 	case healthpb.HealthCheckResponse_UNKNOWN:
-		return unknown("%s says UNKNOWN of itself", p.grpcService())
+		return unclear("%s says UNKNOWN of itself", h)
 	}
-	return failed("%s is %s", p.grpcService(), reply.GetStatus())
+	return refused("%s is %s", h, reply.GetStatus())
 }
 
-func (p probe) grpcService() string {
-	if p.check.GRPC.Service == "" {
-		return "the server"
-	}
-	return "service " + strconv.Quote(p.check.GRPC.Service)
-}
-
-// grpcFailed tells a server that says no from one that says nothing. The library gives Unavailable for both, so what the
+// healthFailed tells a server that says no from one that says nothing. The library gives Unavailable for both, so what the
 // connection met decides.
-func (p probe) grpcFailed(ctx context.Context, err, dial error) finding {
+func healthFailed(ctx context.Context, h Health, err, dial error) error {
 	switch status.Code(err) {
 	case codes.NotFound:
-		return failed("the server does not know the service %q: write it as the server registers it, or leave it out for the server as a whole", p.check.GRPC.Service)
+		return refused("the server does not know the service %q: write it as the server registers it, or leave it out for the server as a whole", h.Service)
 	case codes.Unimplemented:
-		return failed("the server does not implement grpc.health.v1.Health: register the health service, or use another check")
+		return refused("the server does not implement grpc.health.v1.Health: register the health service, or use another check")
 	case codes.Unavailable, codes.DeadlineExceeded:
 		var network net.Error
 		if dial != nil && !errors.As(dial, &network) && !errors.Is(dial, context.DeadlineExceeded) {
-			return failed("%v", dial) // a handshake that ended: no HTTP/2 there, or a certificate that clients refuse
+			return refused("%v", dial) // a handshake that ended: no HTTP/2 there, or a certificate that clients refuse
 		}
 		if dial != nil {
-			return httpNoAnswer(dial)
+			return dial
 		}
 		if ctx.Err() != nil {
-			return finding{outcome: Inconclusive, text: "no answer within " + p.timeout().String(), silent: true}
+			return ErrTimeUp
 		}
 	case codes.Canceled:
-		return unknown("it was broken off")
+		return unclear("it was broken off")
 	}
-	return failed("the health service answers %s: %s", status.Code(err), status.Convert(err).Message())
+	return refused("the health service answers %s: %s", status.Code(err), status.Convert(err).Message())
 }
 
-func (p probe) grpcOptions(seen *dialed) []grpc.DialOption {
-	host := strings.TrimSuffix(p.entry.Hostname, ".")
-	authority, creds := host, credentials.TransportCredentials(insecure.NewCredentials())
-	usual := portHTTP
-	if !p.check.GRPC.Plaintext {
+func (t Target) grpcOptions(h Health, seen *dialed) []grpc.DialOption {
+	authority, creds := t.Hostname, credentials.TransportCredentials(insecure.NewCredentials())
+	usual := uint16(portHTTP)
+	if !h.Plaintext {
 		usual = portHTTPS
-		creds = &noticed{TransportCredentials: credentials.NewTLS(&tls.Config{RootCAs: p.opts.Roots, MinVersion: tls.VersionTLS12}), seen: seen}
+		creds = &noticed{TransportCredentials: credentials.NewTLS(&tls.Config{RootCAs: t.Roots, MinVersion: tls.VersionTLS12}), seen: seen}
 	}
-	if p.port != usual {
-		authority = net.JoinHostPort(host, strconv.Itoa(p.port))
+	if t.Addr.Port() != usual {
+		authority = net.JoinHostPort(t.Hostname, strconv.Itoa(int(t.Addr.Port())))
 	}
 	return []grpc.DialOption{
 		grpc.WithTransportCredentials(creds), grpc.WithAuthority(authority), grpc.WithNoProxy(), grpc.WithDisableServiceConfig(), grpc.WithDisableRetry(),
