@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -77,8 +77,8 @@ func Init(ctx context.Context, opts InitOptions) (*Draft, error) {
 		return nil, err
 	}
 	for _, server := range slices.Concat(opts.Resolvers, opts.NameServers) {
-		if _, _, err := net.SplitHostPort(server); err != nil {
-			return nil, &mend.Error{Op: "read --resolver and --name-server", Hint: "write it as 192.0.2.1:53 or ns1.example.com:53", Err: fmt.Errorf("%q is not host:port", server)}
+		if _, err := netip.ParseAddrPort(server); err != nil {
+			return nil, &mend.Error{Op: "read --resolver and --name-server", Hint: "write it as 192.0.2.1:53 or [2001:db8::1]:53", Err: fmt.Errorf("%q is no address with a port", server)}
 		}
 	}
 	blue, err := opts.connect(Blue, &opts.Blue)

@@ -21,7 +21,7 @@ func TestI09_EveryProvidersZoneIsOpenedWithItsSecrets(t *testing.T) {
 	}
 	env := map[string]string{"ONE": "sesame-one\n", "TWO": "sesame-two"}
 	for text, want := range map[string]ZoneConfig{
-		"rfc2136: {server: 'a:53', key: k, algorithm: hmac-sha512, secret: {env: ONE}}": {RFC2136: &RFC2136Zone{Server: "a:53", Key: "k", Algorithm: "hmac-sha512", Secret: "sesame-one"}},
+		"rfc2136: {server: '192.0.2.1:53', key: k, algorithm: hmac-sha512, secret: {env: ONE}}": {RFC2136: &RFC2136Zone{Server: "192.0.2.1:53", Key: "k", Algorithm: "hmac-sha512", Secret: "sesame-one"}},
 		"route53: {hostedZone: /hostedzone/Z1, private: true, region: r, endpoint: 'http://e', role: 'arn:x', externalID: i, accessKey: {env: ONE}, secretKey: {env: TWO}}": {
 			Route53: &Route53Zone{HostedZone: "Z1", Private: true, Region: "r", Endpoint: "http://e", AccessKey: "sesame-one", SecretKey: "sesame-two", Role: "arn:x", ExternalID: "i"},
 		},

@@ -23,7 +23,7 @@ applications:
     hostnames: [{name: a.example.com, service: s}]
     checks:
       - CHECK
-zones: [{name: example.com, rfc2136: {server: 'a:53', key: k, secret: {env: X}}}]
+zones: [{name: example.com, rfc2136: {server: '192.0.2.1:53', key: k, secret: {env: X}}}]
 `
 
 func TestC20_ChecksOfTheFile(t *testing.T) {

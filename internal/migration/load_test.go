@@ -67,7 +67,7 @@ func TestProblemsNameFileLineColumnFieldAndMend(t *testing.T) {
 		{"soak under its floor", "applications:", "cutover: {soak: 10s}\napplications:", "cutover.soak: 10s is less than 2 × TTL + floor = 3m0s"},
 		{"freeze without hooks", "writes: none", "writes: freeze", "writes: freeze needs the hooks"},
 		{"unknown bucket", "writes: none", "writes: none\n    buckets: [b]", "applications[0].buckets[0]: no bucket is called \"b\""},
-		{"hostname without zone", "writes: none", "writes: none\n    hostnames: [{name: a.notexample.com, service: s}]\n    checks: [{name: c, tcp: {port: 80}}]\nzones: [{name: example.com, rfc2136: {server: 'a:53', key: k, secret: {env: X}}}]", "a.notexample.com is in none of the zones"},
+		{"hostname without zone", "writes: none", "writes: none\n    hostnames: [{name: a.notexample.com, service: s}]\n    checks: [{name: c, tcp: {port: 80}}]\nzones: [{name: example.com, rfc2136: {server: '192.0.2.1:53', key: k, secret: {env: X}}}]", "a.notexample.com is in none of the zones"},
 		{"same side", "green: {context: green}", "green: {context: blue}", "blue and green are the same cluster"},
 		{"bandwidth", "applications:", "buckets: [{name: b, bandwidth: fast, from: {store: s, bucket: a}, to: {store: s, bucket: b}}]\napplications:", `buckets[0].bandwidth: "fast" is no number of bytes above 0`},
 		{"shift with shares that fall", "writes: none", shiftOf("none", "steps: [25, 5]"), "shift.steps[1]: 5 is no share above 25 and below 100"},

@@ -2,7 +2,7 @@ package migration
 
 import (
 	"fmt"
-	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -187,9 +187,10 @@ func (v *validator) patches(f *File) {
 	}
 }
 
-func (v *validator) hostPort(s, at string) {
-	if _, _, err := net.SplitHostPort(s); err != nil {
-		v.problem(at, fmt.Sprintf("%q is not host:port", s), "write it as 192.0.2.1:53 or ns1.example.com:53")
+// nameServer demands an address: a host name would be looked up in the very DNS that is being changed, and could lead to several servers.
+func (v *validator) nameServer(s, at string) {
+	if _, err := netip.ParseAddrPort(s); err != nil {
+		v.problem(at, fmt.Sprintf("%q is no address with a port", s), "write it as 192.0.2.1:53 or [2001:db8::1]:53; of a name server that you know by name, the address that it has")
 	}
 }
 

@@ -18,8 +18,8 @@ blue: {context: blue}
 green: {context: green}
 archive: {url: ./archive}
 zones:
-  - {name: example.com, rfc2136: {server: 'a:53', key: k, secret: {env: X}}}
-  - {name: bücher.example.org, rfc2136: {server: 'a:53', key: k, secret: {env: X}}}
+  - {name: example.com, rfc2136: {server: '192.0.2.1:53', key: k, secret: {env: X}}}
+  - {name: bücher.example.org, rfc2136: {server: '192.0.2.1:53', key: k, secret: {env: X}}}
 applications:
   - name: web
     namespace: shop

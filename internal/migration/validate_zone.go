@@ -43,10 +43,10 @@ func (v *validator) zones(f *File) {
 		}
 		v.provider(z, at)
 		for k, s := range z.Servers {
-			v.hostPort(s, fmt.Sprintf("%s.servers[%d]", at, k))
+			v.nameServer(s, fmt.Sprintf("%s.servers[%d]", at, k))
 		}
 		for k, s := range z.Resolvers {
-			v.hostPort(s, fmt.Sprintf("%s.resolvers[%d]", at, k))
+			v.nameServer(s, fmt.Sprintf("%s.resolvers[%d]", at, k))
 		}
 	}
 }
@@ -54,7 +54,7 @@ func (v *validator) zones(f *File) {
 func (v *validator) provider(z Zone, at string) {
 	switch {
 	case z.RFC2136 != nil:
-		v.hostPort(z.RFC2136.Server, at+".rfc2136.server")
+		v.nameServer(z.RFC2136.Server, at+".rfc2136.server")
 	case z.Route53 != nil:
 		v.route53(z.Route53, at+".route53")
 	case z.CloudDNS != nil:

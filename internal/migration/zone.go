@@ -17,15 +17,15 @@ type Zone struct {
 	Cloudflare *Cloudflare `yaml:"cloudflare,omitempty" json:"cloudflare,omitempty" jsonschema:"oneof_required=cloudflare"`
 	// File is a zone in a file of this machine, for trying a migration out.
 	File *ZoneFile `yaml:"file,omitempty" json:"file,omitempty" jsonschema:"oneof_required=file"`
-	// Servers are the addresses (host:port) of every authoritative server. Empty means those that the delegation names.
+	// Servers are the addresses (address:port) of every authoritative server. Empty means those that the delegation names.
 	Servers []string `yaml:"servers,omitempty" json:"servers,omitempty"`
-	// Resolvers (host:port) are asked after the swap, as clients would. Empty means the machine's own.
+	// Resolvers (address:port) are asked after the swap, as clients would. Empty means the machine's own.
 	Resolvers []string `yaml:"resolvers,omitempty" json:"resolvers,omitempty"`
 }
 
 // RFC2136 is a primary server that takes dynamic updates.
 type RFC2136 struct {
-	// Server is the primary, host:port.
+	// Server is the primary, address:port. A host name is refused.
 	Server string `yaml:"server" json:"server"`
 	// Key is the name of the TSIG key.
 	Key string `yaml:"key" json:"key"`

@@ -10,9 +10,13 @@ import (
 
 // TestOneProviderPerZone: a zone says in exactly one way who changes it, and each way is checked, with line and mend.
 func TestOneProviderPerZone(t *testing.T) {
-	const tsig = "rfc2136: {server: 'a:53', key: k, secret: {env: X}}"
+	const tsig = "rfc2136: {server: '192.0.2.1:53', key: k, secret: {env: X}}"
 	for name, c := range map[string]struct{ zone, want string }{
-		"none":                       {"servers: ['192.0.2.1:53']", "f.yaml:8:4: zones[0]: nothing says how its records are changed (add one of rfc2136, route53, cloudDNS, azureDNS, cloudflare, file)"},
+		"none": {"servers: ['192.0.2.1:53']", "f.yaml:8:4: zones[0]: nothing says how its records are changed (add one of rfc2136, route53, cloudDNS, azureDNS, cloudflare, file)"},
+		"a host name": {"servers: ['192.0.2.1:53'], rfc2136: {server: 'ns1.example.com:53', key: k, secret: {env: X}}",
+			`f.yaml:8:69: zones[0].rfc2136.server: "ns1.example.com:53" is no address with a port (write it as 192.0.2.1:53 or [2001:db8::1]:53; of a name server that you know by name, the address that it has)`},
+		"a host name as a server":    {"servers: ['ns1.example.com:53'], " + tsig, `zones[0].servers[0]: "ns1.example.com:53" is no address`},
+		"an address without a port":  {"resolvers: ['2001:db8::1'], " + tsig, `zones[0].resolvers[0]: "2001:db8::1" is no address with a port`},
 		"two":                        {tsig + ", route53: {}", "zones[0].route53: rfc2136 and route53 would all change its records (keep one of them)"},
 		"half a pair of keys":        {"route53: {accessKey: {env: A}}", "zones[0].route53: accessKey and secretKey go together"},
 		"keys and profile":           {"route53: {profile: p, accessKey: {env: A}, secretKey: {env: B}}", "zones[0].route53.profile: the keys and a profile are two sources of credentials"},
@@ -51,7 +55,7 @@ func TestOneProviderPerZone(t *testing.T) {
 
 func TestCredentialsOfAZoneAreAllListed(t *testing.T) {
 	for zone, want := range map[string]string{
-		"rfc2136: {server: 'a:53', key: k, secret: {env: X}}":                                   "rfc2136.secret",
+		"rfc2136: {server: '192.0.2.1:53', key: k, secret: {env: X}}":                           "rfc2136.secret",
 		"route53: {accessKey: {env: A}, secretKey: {env: B}}":                                   "route53.accessKey route53.secretKey",
 		"cloudDNS: {project: p, managedZone: z, serviceAccount: {env: A}}":                      "cloudDNS.serviceAccount",
 		"azureDNS: {subscription: s, resourceGroup: g, tenant: t, client: c, secret: {env: A}}": "azureDNS.secret",

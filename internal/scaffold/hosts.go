@@ -120,7 +120,11 @@ func (p *Proposal) guessZones() {
 				continue
 			}
 			if !slices.ContainsFunc(p.zones, func(z zoneGuess) bool { return z.name == n.Zone }) {
-				p.zones = append(p.zones, zoneGuess{name: n.Zone, server: n.Server, serverName: n.ServerName})
+				guess := zoneGuess{name: n.Zone, server: n.Server, serverName: n.ServerName}
+				if guess.server == "" {
+					guess.server = mark("the primary server that takes the zone's changes, address:port, such as 192.0.2.53:53")
+				}
+				p.zones = append(p.zones, guess)
 			}
 		}
 	}
@@ -135,7 +139,7 @@ func (p *Proposal) guessZones() {
 		_, parent, _ := strings.Cut(unknown[0], ".")
 		p.zones = append(p.zones, zoneGuess{
 			name:   mark("the zone that holds %s, such as %s", strings.Join(unknown, ", "), parent),
-			server: mark("the zone's primary server, host:port, such as ns1.%s:53", parent),
+			server: mark("the zone's primary server, address:port, such as 192.0.2.53:53"),
 		})
 	}
 }

@@ -390,11 +390,7 @@ func primaryOf(d dnsx.Delegation, given []string) (name, addr string) {
 			return strings.TrimSuffix(server.Name, "."), server.Addrs[0].String()
 		}
 	}
-	if d.SOA.Primary == "" {
-		return "", ""
-	}
-	host := strings.TrimSuffix(d.SOA.Primary, ".")
-	return host, host + ":53"
+	return strings.TrimSuffix(d.SOA.Primary, "."), "" // its address is not the delegation's to tell
 }
 
 // namedHosts are the hostnames that blue's objects name, in order.

@@ -165,7 +165,7 @@ type Rule struct{ Host, Service string }
 type Name struct {
 	// Zone that holds it; empty where that could not be found out.
 	Zone string
-	// Server takes the zone's changes, host:port, and ServerName is what the zone calls it.
+	// Server takes the zone's changes, address:port, and ServerName is what the zone calls it.
 	Server, ServerName string
 	// Target is the CNAME at the name; Addresses are those at the end of its chain.
 	Target    string
