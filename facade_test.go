@@ -515,6 +515,31 @@ func TestC26_GoingBackSaysHowLongClientsMayStillComeToGreen(t *testing.T) {
 	}
 }
 
+// The names of every application of a turn go back, and receivers are told of the caches of each: of this return, and of no earlier one.
+func TestC26_ReceiversAreToldOfTheCachesOfAWholeTurn(t *testing.T) {
+	m := opened(t, load(t, shared))
+	turn, ok := m.turnNamed("wave 1: media")
+	if !ok || !slices.Equal(turn.names(), []string{"media", "texts", "pages"}) {
+		t.Fatalf("the turn has %v", turn.names())
+	}
+	wait := func(app string, ttl time.Duration) cutover.Wait {
+		from := time.Date(2026, 3, 1, 16, 0, 0, 0, time.UTC)
+		return cutover.Wait{App: app, Text: "sum of " + app, From: from, Until: from.Add(ttl)}
+	}
+	for _, caches := range [][]cutover.Wait{{wait("pages", time.Hour)}, {wait("texts", time.Minute), wait("media", time.Second)}} {
+		if _, err := m.forget(turn, returning{Cause: "it rained"}, caches); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stages := m.pipeline()
+	var told []notify.Message
+	m.journal.View(func(log *journal.Log) { told = m.eventsOf(log, stages) })
+	if len(told) != 2 || !strings.HasSuffix(told[0].Text, "it rained; "+mayLead(wait("pages", time.Hour))) ||
+		!strings.HasSuffix(told[1].Text, "it rained; "+mayLead(wait("media", time.Second))+"; "+mayLead(wait("texts", time.Minute))) {
+		t.Errorf("receivers are told %+v", told)
+	}
+}
+
 func TestFailuresDecideWhetherAnApplicationGoesBack(t *testing.T) {
 	m := opened(t, load(t, named))
 	fake := clock.NewFake(time.Now())

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/crossfade-project/crossfade/cutover"
 	"github.com/crossfade-project/crossfade/internal/journal"
 	"github.com/crossfade-project/crossfade/internal/migration"
 	"github.com/crossfade-project/crossfade/internal/notify"
@@ -180,7 +181,7 @@ func (m *Migration) eventsOf(log *journal.Log, stages []stage) []notify.Message 
 				list = slices.DeleteFunc(list, func(n notify.Message) bool { return undone(n, r.Stage, stages) })
 			}
 		case journal.KindNoted:
-			if n, err := m.noted(r, message); err == nil && stillTrue(n, waits) {
+			if n, err := m.noted(log.Records[:i+1], message); err == nil && stillTrue(n, waits) {
 				found = append(found, n)
 			}
 		}
@@ -239,8 +240,9 @@ func (m *Migration) ended(name string, stages []stage, left map[string]bool, mes
 
 var errNoEvent = errors.New("the note tells of no event")
 
-// noted is the event of a note.
-func (m *Migration) noted(r journal.Record, message notify.Message) (notify.Message, error) {
+// noted is the event of a note, which is the last of these records.
+func (m *Migration) noted(records []journal.Record, message notify.Message) (notify.Message, error) {
+	r := records[len(records)-1]
 	switch r.Stage {
 	case noteWaiting:
 		var w Waiting
@@ -276,12 +278,37 @@ func (m *Migration) noted(r journal.Record, message notify.Message) (notify.Mess
 			if t.apps[0].Name == back.App { // whose note ends the return
 				message.Event, message.Wave, message.Applications, message.Stage = migration.EventReturned, t.wave, t.names(), "return/"+back.App
 				message.Text = fmt.Sprintf("%s went back to blue: %s", strings.Join(t.names(), ", "), back.Why)
-				if back.Caches != nil {
-					message.Text += "; " + mayLead(*back.Caches)
+				for _, w := range t.cachesNoted(records) {
+					message.Text += "; " + mayLead(w)
 				}
 				return message, nil
 			}
 		}
 	}
 	return message, errNoEvent
+}
+
+// cachesNoted are how long caches may lead to green after the last return of a turn, for each application of it whose names went back. The
+// note of the first application ends a return, so those of the others stand before it.
+func (t turn) cachesNoted(records []journal.Record) []cutover.Wait {
+	of := map[string]*cutover.Wait{}
+	for i, r := range slices.Backward(records) {
+		var back returned
+		if r.Kind != journal.KindNoted || r.Stage != noteReturned || json.Unmarshal(r.Data, &back) != nil {
+			continue
+		}
+		if back.App == t.apps[0].Name && i < len(records)-1 {
+			break // the return before
+		}
+		if slices.Contains(t.names(), back.App) {
+			of[back.App] = back.Caches
+		}
+	}
+	var waits []cutover.Wait
+	for _, name := range t.names() {
+		if w := of[name]; w != nil {
+			waits = append(waits, *w)
+		}
+	}
+	return waits
 }
