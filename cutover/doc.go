@@ -21,6 +21,20 @@
 // A gate that learns nothing is inconclusive, which is never a pass (I8). Every wait is arithmetic that is shown (C26),
 // and resuming one does not start it again. A name is only ever swapped, never deleted and made again (I2).
 //
+// Where what is, by how its files begin:
+//
+//	inspect, picture, owners, proxied                  what stands at a name, whose it is, and who answers for it
+//	entries, zones, propagation                        where each side answers; the zone of a name; what every server shows
+//	ttl, record, names_look, raised                    fences and TTLs, a record for green's entry, what is seen of a name before its swap
+//	check, gate, measure, examine, endtoend            checks and their verdicts, before anything is changed and after
+//	route, shift                                       a backend switched behind its name; shares of the traffic
+//	swap, turn, return, settle, soak, watch, await     a name moves, is watched, and goes back; wait and report: the arithmetic of it
+//	installations, handover, pause, resume             what external-dns owns goes along, or external-dns is paused
+//	idle, evidence                                     who still uses blue, by every source that the file names
+//	forward, brownout, knock                           blue passes on to green; blue refuses everybody for a while
+//	certificate                                        what the evidence comes to: signed, checked, printed
+//	restore                                            the names get their TTLs back
+//
 // What knows nothing of applications stands below, each with its own doc.go:
 //
 //	zone                  the names: a zone at a provider, and its drivers
