@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -14,6 +15,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/util/yaml"
+
+	"github.com/crossfade-project/crossfade/internal/dnsx"
 )
 
 // envUpdate, set to anything, writes the golden files instead of comparing with them.
@@ -103,4 +106,21 @@ func draftOf(t *testing.T, s *Survey, opts ProposeOptions) *Draft {
 		t.Fatal(err)
 	}
 	return d
+}
+
+// The file wants the address of the server that takes a zone's changes: one that the delegation does not name is known by its name only,
+// and a person must say where it is.
+func TestAHiddenPrimaryIsAskedFor(t *testing.T) {
+	name, addr := primaryOf(dnsx.Delegation{Cut: dnsx.Cut{SOA: dnsx.SOA{Zone: "example.com.", Primary: "hidden.example.net."}}}, nil)
+	if name != "hidden.example.net" || addr != "" {
+		t.Errorf("primary = %q at %q", name, addr)
+	}
+	p := Proposal{
+		survey: &Survey{Names: map[string]Name{"www.example.com": {Zone: "example.com", Server: addr, ServerName: name}}},
+		apps:   []appGuess{{hosts: []hostGuess{{name: "www.example.com"}}}},
+	}
+	p.guessZones()
+	if len(p.zones) != 1 || p.zones[0].serverName != name || !strings.Contains(p.zones[0].server, "address:port, such as 192.0.2.53:53") {
+		t.Errorf("zones = %+v", p.zones)
+	}
 }
