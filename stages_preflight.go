@@ -63,7 +63,8 @@ func (m *Migration) preflight(ctx context.Context) (*plan.Plan, error) {
 	if m.file.Archive.Identity == nil && len(m.file.Archive.Recipients) == 0 {
 		p.Note(plan.Warning, "archive", "no key is given: the export is refused as soon as it meets a Secret")
 	}
-	m.lookAtZones(ctx, p, reached, seen.Blue.UID == seen.Green.UID)
+	names := m.lookAtZones(ctx, p, reached, seen.Blue.UID == seen.Green.UID)
+	p.Notes = append(p.Notes, cutover.Outlook(cutover.Options{Times: m.file.Cutover, Rehearsal: m.file.Rehearsal}, names)...)
 	m.lookAtWaits(p)
 	m.lookAtForwards(ctx, p, reached)
 	m.lookAtRetirement(ctx, p, reached)
@@ -142,42 +143,44 @@ func (m *Migration) hasNames() bool {
 	return len(m.file.Zones) > 0 || slices.ContainsFunc(m.file.Applications, func(a migration.Application) bool { return len(a.Hostnames) > 0 })
 }
 
-// lookAtZones asks everything of the names that reading can tell. Names that the journal has moved must lead to green.
-func (m *Migration) lookAtZones(ctx context.Context, p *plan.Plan, reached, oneCluster bool) {
+// lookAtZones asks everything of the names that reading can tell, and returns what it was told. Names that the journal has moved must
+// lead to green.
+func (m *Migration) lookAtZones(ctx context.Context, p *plan.Plan, reached, oneCluster bool) (found cutover.Inspection) {
 	if !m.hasNames() {
-		return
+		return found
 	}
 	if _, err := m.zoneOptions(ctx, "preflight"); err != nil {
 		p.Refuse("zones", err.Error(), "correct zones and their secrets")
-		return
+		return found
 	}
 	if !reached {
-		return // where names should lead is found in the clusters; that a side was not reached is refused already
+		return found // where names should lead is found in the clusters; that a side was not reached is refused already
 	}
 	opts, err := m.cutoverOptions(ctx, "preflight")
 	if err != nil {
 		p.Refuse("blue and green", err.Error(), "correct their kubeconfig and context in "+m.file.Path)
-		return
+		return found
 	}
 	inspect := cutover.InspectOptions{Options: opts, WithoutGreen: true, OneCluster: oneCluster, IngressClasses: m.file.Maps.IngressClasses}
 	if inspect.Moved, inspect.Moving, err = m.movedApps(); err != nil {
 		p.Refuse("zones", err.Error(), "correct what is said of the state directory first: it tells which names have moved")
-		return
+		return found
 	}
-	found, err := cutover.Inspect(ctx, inspect)
+	found, err = cutover.Inspect(ctx, inspect)
 	if apierrors.IsForbidden(err) {
 		p.Refuse("zones", err.Error(), "give the account its rights: crossfade doctor --rbac prints them")
-		return
+		return found
 	}
 	if err != nil {
 		var id kube.Identity
 		if m.lookAt(ctx, p, Blue, &id) && m.lookAt(ctx, p, Green, &id) { // else it was a cluster, and that is said
 			p.Refuse("zones", err.Error(), "check that the name servers can be reached from here")
 		}
-		return
+		return found
 	}
 	p.Refusals = append(p.Refusals, found.Refusals...)
 	p.Notes = append(p.Notes, found.Notes...)
+	return found
 }
 
 // movedApps are the applications whose names the journal says to be on green, and those whose shift or swap has begun and not ended.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/crossfade-project/crossfade/cutover/internal/externaldns"
 	"github.com/crossfade-project/crossfade/cutover/zone"
@@ -496,12 +495,8 @@ func (d *depiction) depictTimes(p *Picture, state NameState) {
 	if len(state.Records) == 0 || p.Broken != "" {
 		return // nothing can be moved
 	}
-	low := d.lowTTL()
-	for _, set := range state.Records {
-		low = min(low, set.TTL)
-	}
-	p.Times = TimesPicture{TTL: state.TTL, Low: low}
-	p.Times.Wait = sum(part{"old TTL", time.Duration(state.TTL) * time.Second}, part{"margin", d.margin()})
+	low, _, wait := d.times(state)
+	p.Times = TimesPicture{TTL: state.TTL, Low: low, Wait: wait}
 	data := moveData{Strength: state.Strength, Change: zone.Change{Old: withTTL(state.Records, low)}}
 	summary := summarise(d.Options, swapSummary{}, data)
 	p.Times.There, p.Times.Back = summary.There, summary.Back
