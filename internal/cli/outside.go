@@ -48,8 +48,11 @@ func Lines(text string) string {
 }
 
 // OneLine is a text that may be of several lines, as an error of several is, on one: what stood on the next one follows behind a semicolon,
-// or as it is where it belongs to a colon.
+// or as it is where it belongs to a colon. A text of one line keeps its spaces.
 func OneLine(text string) string {
+	if !strings.Contains(text, "\n") {
+		return Line(text)
+	}
 	var out strings.Builder
 	for line := range strings.SplitSeq(text, "\n") {
 		line = strings.TrimSpace(line)

@@ -36,6 +36,7 @@ func TestATextOfSeveralLinesOnOne(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                      "",
 		"one":                   "one",
+		"  - one ":              "  - one ",
 		"read: no\nread: never": "read: no; read: never",
 		"is refused:\n  a: \x1b why\n    mend: do;\n\n  b: why\n": `is refused: a: \x1b why; mend: do; b: why`,
 	} {
