@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -198,6 +199,47 @@ func TestC24_RequestsAreCountedPodByPod(t *testing.T) {
 		}
 		if reach := !last.At.IsZero() && obs.From.Equal(last.At); reach != step.reach {
 			t.Errorf("%s: reaches back to %s, last look at %s; want %t", step.name, obs.From, last.At, step.reach)
+		}
+		last = obs
+	}
+}
+
+// TestC24_APodThatBeganAgainIsALoss: a request that ends the process which counts it leaves 0 after 0. The time begins again with it.
+func TestC24_APodThatBeganAgainIsALoss(t *testing.T) {
+	a, client := startAPI(t)
+	evidence := cutover.RequestEvidence{Kube: client, Clock: clock.NewFake(time.Unix(1e9, 0)), App: migration.Application{
+		Name: "shop", Namespace: "demo", Selector: "app=shop",
+		Requests: &migration.Counter{Pods: migration.PodEndpoint{Port: 8080, Path: "/requests"}, Field: "requests"},
+	}}
+	running := func(restarts int32, id string) {
+		a.pod("one", "u1", `{"requests":0}`)
+		a.pods["one"].Status.ContainerStatuses = []corev1.ContainerStatus{
+			{Name: "proxy", ContainerID: "containerd://p"}, {Name: "web", RestartCount: restarts, ContainerID: "containerd://" + id},
+		}
+	}
+	running(0, "a")
+	last, err := evidence.Collect(t.Context(), cutover.Observation{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		name  string
+		setup func()
+		lost  bool
+	}{
+		{"the same", func() {}, false},
+		{"the same, told in another order", func() { slices.Reverse(a.pods["one"].Status.ContainerStatuses) }, false},
+		{"a restart", func() { running(1, "b") }, true},
+		{"and quiet since", func() {}, false},
+		{"a container that is another, its restarts forgotten", func() { running(1, "c") }, true},
+	} {
+		step.setup()
+		obs, err := evidence.Collect(t.Context(), last)
+		if err != nil {
+			t.Fatalf("%s: %v", step.name, err)
+		}
+		if lost := contains(obs.Lost, "pod one began again"); lost != step.lost || obs.Use != cutover.Quiet || step.lost && obs.From.Before(obs.At) {
+			t.Errorf("%s: %s, lost: %q", step.name, obs.Use, obs.Lost)
 		}
 		last = obs
 	}

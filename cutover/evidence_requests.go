@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,9 +38,11 @@ func (r RequestEvidence) CountsKnock(k Knock) (time.Duration, bool) {
 	return 0, k.App == r.App.Name && !k.Refused
 }
 
-// requestState holds each pod's counter by the pod's uid: a pod that is made again counts from zero.
+// requestState holds each pod's counter by the pod's uid: a pod that is made again counts from zero. So may one whose containers began
+// again, at 0 after 0 too, where the request that nobody saw is the one that ended it; so each pod's life is held as well.
 type requestState struct {
-	Pods map[string]int64 `json:"pods"`
+	Pods  map[string]int64  `json:"pods"`
+	Lives map[string]string `json:"lives"`
 }
 
 // Collect implements Evidence. The counters go on between two looks, so each look reaches back to the last one, unless a
@@ -59,14 +62,14 @@ func (r RequestEvidence) Collect(ctx context.Context, last Observation) (Observa
 		}
 	}
 	obs := Observation{Evidence: r.Name(), Use: Quiet, At: r.now(), From: last.At}
-	state := requestState{Pods: map[string]int64{}}
+	state := requestState{Pods: map[string]int64{}, Lives: map[string]string{}}
 	var total, fresh int64
 	for _, pod := range pods {
 		count, err := r.ask(ctx, pod)
 		if err != nil {
 			return Observation{}, err
 		}
-		state.Pods[string(pod.UID)] = count
+		state.Pods[string(pod.UID)], state.Lives[string(pod.UID)] = count, lifeOf(pod)
 		total += count
 		since, known := before.Pods[string(pod.UID)]
 		switch {
@@ -77,6 +80,8 @@ func (r RequestEvidence) Collect(ctx context.Context, last Observation) (Observa
 		case count < since:
 			since = 0
 			obs.lose("pod %s began to count again: what it counted last is lost", pod.Name)
+		case before.Lives[string(pod.UID)] != lifeOf(pod):
+			obs.lose("pod %s began again: what it counted last is lost", pod.Name)
 		}
 		if count > since {
 			fresh += count - since
@@ -100,6 +105,16 @@ func (r RequestEvidence) Collect(ctx context.Context, last Observation) (Observa
 		return Observation{}, fmt.Errorf("keep the state of this look: %w", err)
 	}
 	return obs, nil
+}
+
+// lifeOf is another text once a container of a pod has begun again. Which of them counts is not known, so each matters.
+func lifeOf(pod corev1.Pod) string {
+	var lives []string
+	for _, s := range pod.Status.ContainerStatuses {
+		lives = append(lives, fmt.Sprintf("%s %d %s", s.Name, s.RestartCount, s.ContainerID))
+	}
+	slices.Sort(lives)
+	return strings.Join(lives, ", ")
 }
 
 func (r RequestEvidence) now() time.Time {
