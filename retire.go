@@ -53,11 +53,20 @@ func (m *Migration) Retire(ctx context.Context, opts RetireOptions) (_ *Retireme
 	}
 	var log *journal.Log
 	m.journal.View(func(l *journal.Log) { log = l })
-	cert, err := m.certificateThatHolds(ctx, log)
+	half, err := m.halfGone(ctx, log)
 	if err != nil {
 		return nil, err
 	}
-	if log.Stage("retire").Plan == "" {
+	if !half {
+		if err := m.resetAll([]string{"retire"}, "nothing of blue is gone"); err != nil {
+			return nil, err
+		}
+	}
+	cert, err := m.certificateThatHolds(ctx, log, half)
+	if err != nil {
+		return nil, err
+	}
+	if !half {
 		if err := m.lookAgain(ctx); err != nil {
 			return nil, err
 		}
@@ -80,8 +89,26 @@ func (m *Migration) Retire(ctx context.Context, opts RetireOptions) (_ *Retireme
 	return result, nil
 }
 
-// certificateThatHolds refuses with everything that stands against destroying blue now.
-func (m *Migration) certificateThatHolds(ctx context.Context, log *journal.Log) (cutover.Certificate, error) {
+// halfGone reports whether an earlier call has deleted something of blue. What is left of blue is not what was certified then, and cannot
+// be looked at: it is ended under the same certificate. As long as all of blue is there, an earlier call counts for nothing.
+func (m *Migration) halfGone(ctx context.Context, log *journal.Log) (bool, error) {
+	if log == nil || log.Stage("retire").Plan == "" || log.Stage("retire").Finished {
+		return log != nil && log.Stage("retire").Finished, nil
+	}
+	p, err := m.planInForce(ctx, log.Stage("retire"))
+	if err != nil {
+		return false, err
+	}
+	blue, err := m.side(Blue)
+	if err != nil {
+		return false, err
+	}
+	return provision.HalfGone(ctx, p, log.Intended, blue)
+}
+
+// certificateThatHolds refuses with everything that stands against destroying blue now. Of a blue that is half gone it asks only whether it
+// is the one that was certified.
+func (m *Migration) certificateThatHolds(ctx context.Context, log *journal.Log, half bool) (cutover.Certificate, error) {
 	refuse := func(why, mend string) error {
 		return &RefusedError{Stage: "retire", Refusals: []plan.Refusal{{What: "blue", Why: why, Mend: mend}}}
 	}
@@ -95,8 +122,8 @@ func (m *Migration) certificateThatHolds(ctx context.Context, log *journal.Log) 
 	if err != nil {
 		return cert, refuse(err.Error(), "run `crossfade run` until it has made the certificate")
 	}
-	if log.Stage("retire").Plan != "" {
-		return cert, nil // an earlier call began, and blue may be half gone: it is finished under the same certificate
+	if log.Stage("retire").Finished {
+		return cert, nil
 	}
 	blue, err := m.side(Blue)
 	if err != nil {
@@ -106,10 +133,16 @@ func (m *Migration) certificateThatHolds(ctx context.Context, log *journal.Log) 
 	if err != nil {
 		return cert, fmt.Errorf("ask blue who it is: %w", err)
 	}
+	if half {
+		if err := cert.Valid(m.file.Name, id, cert.Made); err != nil { // however old it is by now
+			return cert, refuse(err.Error(), "give the kubeconfig of the blue that is half gone")
+		}
+		return cert, nil
+	}
 	if err := cert.Valid(m.file.Name, id, m.opts.Clock.Now()); err != nil {
 		return cert, refuse(err.Error(), "let `crossfade run --redo idle` watch blue again and certify it")
 	}
-	if why := m.refuseWithoutBrownOut(cert, log); why != "" {
+	if why := m.refuseWithoutBrownOut(cert); why != "" {
 		return cert, refuse(why, "let `crossfade run` take the brown-out, then `crossfade run --redo certificate`")
 	}
 	return cert, m.refuseCertificate(log, cert)
@@ -208,7 +241,11 @@ func restoreTTL(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts cutov
 
 // planRetirement shows what retire would do, and what stands against it.
 func (m *Migration) planRetirement(ctx context.Context, o *Overview, log *journal.Log) error {
-	cert, err := m.certificateThatHolds(ctx, log)
+	half, err := m.halfGone(ctx, log)
+	if err != nil {
+		return err
+	}
+	cert, err := m.certificateThatHolds(ctx, log, half)
 	var refused *RefusedError
 	if errors.As(err, &refused) {
 		p := plan.New(m.file.Name, "retire")

@@ -20,13 +20,16 @@ import (
 	"github.com/crossfade-project/crossfade/internal/journal"
 	"github.com/crossfade-project/crossfade/internal/kube"
 	"github.com/crossfade-project/crossfade/internal/migration"
+	"github.com/crossfade-project/crossfade/internal/plan"
+	"github.com/crossfade-project/crossfade/provision"
 )
 
 // blueAPI plays as much of blue as retire asks before it deletes anything: who it is, and one pod that counts requests.
 type blueAPI struct {
 	uid, pod string
-	count    int // of the pod; -1 where it gives no answer
-	changed  int // requests that were no questions
+	gone     string // how far the deletion of the namespace is: "", "going", "gone"
+	count    int    // of the pod; -1 where it gives no answer
+	changed  int    // requests that were no questions
 }
 
 func (b *blueAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -43,6 +46,12 @@ func (b *blueAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer(map[string]string{"gitVersion": "v1.36.3"})
 	case r.URL.Path == "/api/v1/namespaces/kube-system":
 		answer(corev1.Namespace{TypeMeta: meta("Namespace"), ObjectMeta: metav1.ObjectMeta{Name: "kube-system", UID: types.UID(b.uid)}})
+	case r.URL.Path == "/api/v1/namespaces/n" && b.gone != "gone":
+		ns := corev1.Namespace{TypeMeta: meta("Namespace"), ObjectMeta: metav1.ObjectMeta{Name: "n", UID: "n1"}}
+		if b.gone == "going" {
+			ns.DeletionTimestamp = &metav1.Time{Time: time.Now()}
+		}
+		answer(ns)
 	case r.URL.Path == "/api/v1/namespaces/n/pods":
 		answer(corev1.PodList{TypeMeta: meta("PodList"), Items: []corev1.Pod{{
 			ObjectMeta: metav1.ObjectMeta{Namespace: "n", Name: "web", UID: types.UID(b.pod)}, Status: corev1.PodStatus{Phase: corev1.PodRunning},
@@ -107,7 +116,7 @@ func TestI10_BlueIsNotRetiredWithoutACertificateThatHolds(t *testing.T) {
 			var log *journal.Log
 			m.journal.View(func(l *journal.Log) { log = l })
 			tt.change(m, api, &log)
-			_, err := m.certificateThatHolds(t.Context(), log)
+			_, err := m.certificateThatHolds(t.Context(), log, false)
 			if got := refusals(err); !strings.Contains(got, tt.want) {
 				t.Errorf("refused: %s, want %q", got, tt.want)
 			}
@@ -117,13 +126,49 @@ func TestI10_BlueIsNotRetiredWithoutACertificateThatHolds(t *testing.T) {
 	if _, err := m.Retire(t.Context(), RetireOptions{Confirm: "Move"}); !strings.Contains(refusals(err), "confirmation: blue is destroyed only when the migration's name is typed out") || api.changed > 0 {
 		t.Errorf("another name: %v after %d changes", err, api.changed)
 	}
-	// Once it has begun, blue may be half gone: nothing is asked of it, and it is ended under the same certificate.
-	plans(t, m, "retire")
-	m.opts.Clock, api.uid = clock.NewFake(time.Now().Add(25*time.Hour)), "other"
-	var log *journal.Log
-	m.journal.View(func(l *journal.Log) { log = l })
-	if _, err := m.certificateThatHolds(t.Context(), log); err != nil {
-		t.Errorf("half retired: %v", err)
+}
+
+// TestC24_ARetirementThatWasTriedLooksAgain: only a blue of which this migration has deleted something is ended without a look, and never another cluster.
+func TestC24_ARetirementThatWasTriedLooksAgain(t *testing.T) {
+	for name, tt := range map[string]struct {
+		intended bool
+		gone     string
+		half     bool
+	}{
+		"planned":                         {false, "", false},
+		"planned, and deleted by another": {false, "gone", false},
+		"refused":                         {true, "", false},
+		"going":                           {true, "going", true},
+		"gone":                            {true, "gone", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, api := retirable(t)
+			p := plan.New(m.file.Name, "retire")
+			c := plan.Change{ID: "retire/Namespace/n", Action: provision.ActionDelete, Target: "blue: Namespace n", Why: "w", Data: json.RawMessage(`{"name":"n","uid":"n1"}`), Reverse: &plan.Reverse{Action: "restore", How: "h"}}
+			p.Add(c)
+			must(t, m.journal.SavePlan(p))
+			if tt.intended {
+				must(t, m.journal.Intend("retire", c))
+			}
+			api.gone = tt.gone
+			var log *journal.Log
+			m.journal.View(func(l *journal.Log) { log = l })
+			half, err := m.halfGone(t.Context(), log)
+			if half != tt.half || err != nil {
+				t.Fatalf("half gone: %v, %v", half, err)
+			}
+			holds := func() string {
+				_, err := m.certificateThatHolds(t.Context(), log, half)
+				return refusals(err)
+			}
+			m.opts.Clock = clock.NewFake(time.Now().Add(25 * time.Hour))
+			if got := holds(); strings.Contains(got, "the proof is too old") == half {
+				t.Errorf("a day later: %s", got)
+			}
+			if api.uid = "other"; !strings.Contains(holds(), "it certifies the cluster b, and blue is other") {
+				t.Errorf("of another cluster: %s", holds())
+			}
+		})
 	}
 }
 
@@ -162,7 +207,7 @@ func TestC24_AUseAfterTheCertificateVoidsItForGood(t *testing.T) {
 		t.Helper()
 		var log *journal.Log
 		m.journal.View(func(l *journal.Log) { log = l })
-		if _, err := m.certificateThatHolds(t.Context(), log); err != nil {
+		if _, err := m.certificateThatHolds(t.Context(), log, false); err != nil {
 			return refusals(err)
 		}
 		return refusals(m.lookAgain(t.Context()))

@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"github.com/crossfade-project/crossfade/cutover"
-	"github.com/crossfade-project/crossfade/internal/journal"
 	"github.com/crossfade-project/crossfade/internal/migration"
 	"github.com/crossfade-project/crossfade/internal/plan"
 )
@@ -146,8 +145,8 @@ func (m *Migration) brownedOut(out *cutover.CertifyOptions) error {
 }
 
 // refuseWithoutBrownOut says why a certificate from before the file demanded a brown-out does not let blue be destroyed.
-func (m *Migration) refuseWithoutBrownOut(cert cutover.Certificate, log *journal.Log) string {
-	if m.file.RefusesFor() == 0 || cert.BrownOut != nil || log.Stage("retire").Plan != "" {
+func (m *Migration) refuseWithoutBrownOut(cert cutover.Certificate) string {
+	if m.file.RefusesFor() == 0 || cert.BrownOut != nil {
 		return ""
 	}
 	return "the certificate was made without a brown-out, and the file demands one"

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/crossfade-project/crossfade/internal/kube"
 	"github.com/crossfade-project/crossfade/internal/plan"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -214,6 +215,28 @@ func Destroy(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts DestroyO
 		return count(p, rec), fmt.Errorf("destroy blue: %w", err)
 	}
 	return count(p, rec), nil
+}
+
+// HalfGone reports whether a namespace that a plan of PlanDestroy deletes is gone, or is going. begun tells of which changes it was tried:
+// one that somebody else has deleted says nothing of the others.
+func HalfGone(ctx context.Context, p *plan.Plan, begun func(changeID string) bool, blue *kube.Client) (bool, error) {
+	for _, c := range p.Changes {
+		if c.Action != ActionDelete || !begun(c.ID) {
+			continue
+		}
+		data, err := decode[deleteData](c)
+		if err != nil {
+			return false, err
+		}
+		ns, err := blue.Typed.CoreV1().Namespaces().Get(ctx, data.Name, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) || err == nil && string(ns.UID) == data.UID && ns.DeletionTimestamp != nil {
+			return true, nil
+		}
+		if err != nil {
+			return false, fmt.Errorf("look whether namespace %s is still there: %w", data.Name, err)
+		}
+	}
+	return false, nil
 }
 
 func retain(ctx context.Context, opts DestroyOptions, c plan.Change, data retainData) (outcome, error) {
