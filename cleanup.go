@@ -113,13 +113,13 @@ func (m *Migration) cleanup() []stage {
 					return cutover.RestoreOptions{}, err
 				}
 				var ttl cutover.TTLResult
-				err = m.resultOf("ttl", &ttl)
-				return cutover.RestoreOptions{Options: opts, Held: ttl.Names}, err
+				if err := m.resultOf("ttl", &ttl); err != nil {
+					return cutover.RestoreOptions{}, err
+				}
+				moved, err := m.movedToGreen()
+				return cutover.RestoreOptions{Options: opts, Held: ttl.Names, Moved: moved}, err
 			},
-			cutover.PlanRestoreTTL,
-			func(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts cutover.RestoreOptions) (struct{}, error) {
-				return struct{}{}, cutover.ApplyRestoreTTL(ctx, p, rec, opts)
-			}))
+			cutover.PlanRestoreTTL, restoreTTL))
 	}
 	return append(list, m.cleanupFilesStage())
 }

@@ -2,6 +2,7 @@ package crossfade
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -28,6 +29,8 @@ type Retirement struct {
 	Destroyed   provision.Result `json:"destroyed"`
 	// Names got their TTLs back, and their fences removed.
 	Names int `json:"names"`
+	// LeftNames are those that somebody else has changed: they stay as they are.
+	LeftNames []cutover.LeftName `json:"leftNames,omitempty"`
 	// ExternalDNS is what became of the Deployments that the migration had paused.
 	ExternalDNS []cutover.Resumed `json:"externalDNS,omitempty"`
 }
@@ -84,8 +87,11 @@ func (m *Migration) Retire(ctx context.Context, opts RetireOptions) (_ *Retireme
 	if err := m.resultOf("ttl", &ttl); err != nil {
 		return nil, err
 	}
-	result.Names = len(ttl.Names)
-	m.journal.View(func(l *journal.Log) { result.ExternalDNS = resumedIn(l.Records[lastPlanned(l, "restore-ttl"):]) })
+	m.journal.View(func(l *journal.Log) {
+		ended := l.Records[lastPlanned(l, "restore-ttl"):]
+		result.ExternalDNS, result.LeftNames = resumedIn(ended), leftNamesIn(ended, "restore-ttl")
+	})
+	result.Names = len(ttl.Names) - len(result.LeftNames)
 	return result, nil
 }
 
@@ -229,14 +235,62 @@ func (m *Migration) retirement(cert cutover.Certificate, confirmed string) []sta
 				if err != nil {
 					return cutover.RestoreOptions{}, err
 				}
-				return m.withDNS(cutover.RestoreOptions{Options: opts, Held: ttl.Names, AtGreen: true})
+				moved, err := m.movedToGreen()
+				if err != nil {
+					return cutover.RestoreOptions{}, err
+				}
+				return m.withDNS(cutover.RestoreOptions{Options: opts, Held: ttl.Names, Moved: moved, AtGreen: true})
 			},
 			cutover.PlanRestoreTTL, restoreTTL),
 	}
 }
 
-func restoreTTL(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts cutover.RestoreOptions) (struct{}, error) {
-	return struct{}{}, cutover.ApplyRestoreTTL(ctx, p, rec, opts)
+func restoreTTL(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts cutover.RestoreOptions) (cutover.RestoreResult, error) {
+	if err := cutover.ApplyRestoreTTL(ctx, p, rec, opts); err != nil {
+		return cutover.RestoreResult{}, err
+	}
+	return cutover.RestoreResultOf(p)
+}
+
+// movedToGreen are the names as the swaps have left them.
+func (m *Migration) movedToGreen() ([]cutover.Moved, error) {
+	var names []cutover.Moved
+	for _, a := range m.file.Applications {
+		s, err := m.known("swap/" + a.Name)
+		if err != nil {
+			return nil, err
+		}
+		if !s.Finished {
+			continue
+		}
+		var swap cutover.SwapResult
+		if err := m.resultOf(s.Name, &swap); err != nil {
+			return nil, err
+		}
+		names = append(names, swap.Names...)
+	}
+	return names, nil
+}
+
+// leftNamesIn are the names that the last end of a stage has left to whoever changed them.
+func leftNamesIn(records []journal.Record, stage string) []cutover.LeftName {
+	var result cutover.RestoreResult
+	for _, r := range records {
+		if r.Kind == journal.KindFinished && r.Stage == stage {
+			result = cutover.RestoreResult{}
+			_ = json.Unmarshal(r.Data, &result) // one of an earlier version says nothing
+		}
+	}
+	return result.Left
+}
+
+func printLeftNames(out *printer, names []cutover.LeftName) {
+	if len(names) > 0 {
+		out.f("\nnames that somebody else has changed, and that stay as they are:\n")
+	}
+	for _, n := range names {
+		out.f("  %s (%s): it holds %s\n", n.Name, n.App, n.Holds)
+	}
 }
 
 // planRetirement shows what retire would do, and what stands against it.
@@ -271,6 +325,7 @@ func (r *Retirement) Print(w io.Writer) error {
 	out.f("certificate %s\n", r.Certificate)
 	out.f("deleted: %s; kept: %s\n", cli.Count(r.Destroyed.Deleted, "namespace"), cli.Count(r.Destroyed.Retained, "volume"))
 	out.f("names with their own TTL again: %d\n", r.Names)
+	printLeftNames(out, r.LeftNames)
 	printResumed(out, r.ExternalDNS)
 	return out.err
 }

@@ -330,6 +330,8 @@ type RollbackReport struct {
 	Caches []cutover.Wait `json:"caches,omitempty"`
 	// Left stays on green and is not at blue.
 	Left []LeftBehind `json:"left,omitempty"`
+	// LeftNames are names that somebody else has changed: they hold what that one has put there.
+	LeftNames []cutover.LeftName `json:"leftNames,omitempty"`
 	// Undone was not done on green, because green gave no answer. Empty where the rollback is whole on both sides.
 	Undone []LeftUndone `json:"undone,omitempty"`
 	// ExternalDNS is what became of the Deployments that the migration had paused.
@@ -382,6 +384,7 @@ func (m *Migration) rollbackReport(open rollback) (*RollbackReport, error) {
 		}
 	}
 	r.Undone, r.ExternalDNS = owedOf(log), resumedIn(log.Records[from:])
+	r.LeftNames = leftNamesIn(log.Records[from:], "return-ttl")
 	return r, nil
 }
 
@@ -392,6 +395,8 @@ func (r *RollbackReport) Print(w io.Writer) error {
 	switch {
 	case r.Nothing:
 		what = "nothing has begun, so nothing was taken back"
+	case len(r.LeftNames) > 0:
+		what = "rolled back as a whole: blue's objects are as they were, and so are the names that nobody else has changed"
 	case r.Whole:
 		what = "rolled back as a whole: blue's objects and names are as they were"
 	}
@@ -428,6 +433,7 @@ func (r *RollbackReport) Print(w io.Writer) error {
 	for _, l := range r.Left {
 		out.f("  %s\n", l)
 	}
+	printLeftNames(out, r.LeftNames)
 	if len(r.Undone) > 0 {
 		out.f("\nnot done on green:\n")
 	}

@@ -346,3 +346,32 @@ func TestASwapWaitsForASilentServerWhileNothingIsAtRisk(t *testing.T) {
 		}
 	}
 }
+
+// TestI03_ARollbackSaysWhichNamesAreNotAsTheyWere: the last end of the stage that gives the TTLs back tells of names that somebody else has
+// changed, and no report says then that all names are as they were.
+func TestI03_ARollbackSaysWhichNamesAreNotAsTheyWere(t *testing.T) {
+	m := opened(t, load(t, kinds))
+	for left, want := range map[string]string{"": "blue's objects and names are as they were", "CNAME elsewhere.test. (TTL 3s)": "shop.apps.test. (shop): it holds CNAME elsewhere.test. (TTL 3s)"} {
+		note(t, m, noteRollback, rollback{Whole: true})
+		plans(t, m, "return-ttl")
+		var result cutover.RestoreResult
+		if left != "" {
+			result.Left = []cutover.LeftName{{App: "shop", Name: "shop.apps.test.", Holds: left}}
+		}
+		if err := m.journal.Finish("return-ttl", result); err != nil {
+			t.Fatal(err)
+		}
+		note(t, m, noteRolledBack, struct{}{})
+		report, err := m.rollbackReport(rollback{Whole: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var page strings.Builder
+		if err := report.Print(&page); err != nil || !strings.Contains(page.String(), want) {
+			t.Errorf("left %q: %v, %s", left, err, page.String())
+		}
+		if all := strings.Contains(page.String(), "names are as they were"); all != (left == "") {
+			t.Errorf("left %q: %s", left, page.String())
+		}
+	}
+}

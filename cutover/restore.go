@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/crossfade-project/crossfade/cutover/internal/backend"
 	"github.com/crossfade-project/crossfade/cutover/zone"
@@ -16,6 +17,8 @@ import (
 type RestoreOptions struct {
 	Options
 	Held []Held
+	// Moved are the names that swaps have left at green.
+	Moved []Moved
 	// AtGreen says that the names stay at green: only what can do no harm there is started again of Paused.
 	AtGreen bool
 	// Resumed is told what became of each of Paused. Nil tells nobody.
@@ -30,8 +33,31 @@ type restoreData struct {
 	Signed  bool          `json:"signed,omitempty"`
 }
 
+// LeftName is a name that somebody else has changed: it keeps what it holds.
+type LeftName struct {
+	App   string `json:"app"`
+	Name  string `json:"name"`
+	Holds string `json:"holds"`
+}
+
+// RestoreResult is what giving the TTLs back came to.
+type RestoreResult struct {
+	Left []LeftName `json:"left,omitempty"`
+}
+
+// RestoreResultOf is what a plan that gives TTLs back leaves as it is.
+func RestoreResultOf(p *plan.Plan) (r RestoreResult, err error) {
+	if len(p.Data) == 0 {
+		return r, nil // of an earlier version
+	}
+	if err = json.Unmarshal(p.Data, &r); err != nil {
+		err = fmt.Errorf("read the plan: %w", err)
+	}
+	return r, err
+}
+
 // PlanRestoreTTL plans to give every name the TTL that it had before, with the target that it has now, and then to remove
-// its fence. At last external-dns is started again, where it was paused and can do no harm. It belongs after the window in which
+// its fence. A name with other records than this migration left keeps them as they are (I3), and its fence goes. At last external-dns is started again, where it was paused and can do no harm. It belongs after the window in which
 // names may go back: a long TTL makes the way back long.
 func PlanRestoreTTL(ctx context.Context, opts RestoreOptions) (*plan.Plan, error) {
 	stage := opts.Stage
@@ -39,6 +65,7 @@ func PlanRestoreTTL(ctx context.Context, opts RestoreOptions) (*plan.Plan, error
 		stage = "restore-ttl"
 	}
 	p := plan.New(opts.Migration, stage)
+	var result RestoreResult
 	for _, held := range opts.Held {
 		if held.Route != nil {
 			if err := planRouteRelease(ctx, opts, p, held); err != nil {
@@ -80,19 +107,12 @@ func PlanRestoreTTL(ctx context.Context, opts RestoreOptions) (*plan.Plan, error
 			p.Refuse(held.Name, "it holds neither a CNAME nor an address", "find out who removed it")
 			continue
 		}
-		ttl := held.Old[0].TTL
-		change := zone.Change{Name: held.Name, Old: now, New: withTTL(now, ttl), Fence: held.Fence}
-		if zone.SameSets(now, held.Low) {
-			change.New = held.Old // exactly: its sets may have had several TTLs
+		if opts.left(held, now) {
+			p.Add(giveBack(stage, held, now))
+		} else {
+			p.Note(plan.Warning, held.Name, fmt.Sprintf("it holds %s, and this migration has not put that there: its records and their TTLs stay as they are", describe(now)))
+			result.Left = append(result.Left, LeftName{App: held.App, Name: held.Name, Holds: describe(now)})
 		}
-		p.Add(plan.Change{
-			ID:     stage + "/ttl/" + held.Name,
-			Action: actionRestore, Target: held.Name, App: held.App,
-			Why:      fmt.Sprintf("from %ds back to %ds, with the target that it has now; from then on going back takes %ds", now[0].TTL, ttl, ttl),
-			ReliesOn: []plan.Reliance{{What: "records of " + held.Name, Is: describe(now)}, {What: "fence " + held.Fence.Name, Is: held.Fence.Token}},
-			Reverse:  &plan.Reverse{Action: actionLower, How: fmt.Sprintf("lower the TTL to %ds again", now[0].TTL), Data: plan.JSON(change.Reverse())},
-			Data:     plan.JSON(restoreData{Change: change, Zone: held.Zone, Servers: held.Servers, Signed: held.Signed}),
-		})
 		p.Add(plan.Change{
 			ID:     stage + "/release/" + held.Name,
 			Action: actionRelease, Target: held.Name, App: held.App,
@@ -102,7 +122,33 @@ func PlanRestoreTTL(ctx context.Context, opts RestoreOptions) (*plan.Plan, error
 			Data:     plan.JSON(fenceData{Zone: held.Zone, Name: held.Name, Fence: held.Fence}),
 		})
 	}
+	p.Data = plan.JSON(result)
 	return p, planResumes(ctx, opts, p)
+}
+
+// left reports whether a name leads where this migration has left it: where it was found, or where a swap has moved it.
+func (o RestoreOptions) left(held Held, now []zone.RRset) bool {
+	same := func(sets []zone.RRset) bool { return zone.SameSets(withTTL(now, 0), withTTL(sets, 0)) }
+	return same(held.Old) || slices.ContainsFunc(o.Moved, func(m Moved) bool {
+		return m.Name == held.Name && m.Switched == nil && same(m.Change.New)
+	})
+}
+
+// giveBack is the change that gives a name its TTL back.
+func giveBack(stage string, held Held, now []zone.RRset) plan.Change {
+	ttl := held.Old[0].TTL
+	change := zone.Change{Name: held.Name, Old: now, New: withTTL(now, ttl), Fence: held.Fence}
+	if zone.SameSets(now, held.Low) {
+		change.New = held.Old // exactly: its sets may have had several TTLs
+	}
+	return plan.Change{
+		ID:     stage + "/ttl/" + held.Name,
+		Action: actionRestore, Target: held.Name, App: held.App,
+		Why:      fmt.Sprintf("from %ds back to %ds, with the target that it has now; from then on going back takes %ds", now[0].TTL, ttl, ttl),
+		ReliesOn: []plan.Reliance{{What: "records of " + held.Name, Is: describe(now)}, {What: "fence " + held.Fence.Name, Is: held.Fence.Token}},
+		Reverse:  &plan.Reverse{Action: actionLower, How: fmt.Sprintf("lower the TTL to %ds again", now[0].TTL), Data: plan.JSON(change.Reverse())},
+		Data:     plan.JSON(restoreData{Change: change, Zone: held.Zone, Servers: held.Servers, Signed: held.Signed}),
+	}
 }
 
 // ApplyRestoreTTL gives the TTLs back, removes the fences and starts external-dns again.

@@ -191,6 +191,64 @@ func TestRestoreTTLGivesTheOldTTLBackAndReleasesTheFence(t *testing.T) {
 	}
 }
 
+// TestI03_AnothersRecordsKeepTheirTTL: records that neither the TTL stage nor a swap has left are somebody else's. They stay, the plan and its
+// result say so, and the fence goes. What a swap has moved gets its TTL back at green.
+func TestI03_AnothersRecordsKeepTheirTTL(t *testing.T) {
+	for name, tt := range map[string]struct {
+		swap, told bool // told of the swap that there was
+		put        string
+		ttl        uint32
+		left       int
+	}{
+		"as the stage left them":  {ttl: 300},
+		"another's":               {put: "elsewhere.test.", ttl: 3, left: 1},
+		"moved by the swap":       {swap: true, told: true, ttl: 300},
+		"another's since":         {swap: true, told: true, put: "elsewhere.test.", ttl: 3, left: 1},
+		"green's, without a swap": {swap: true, ttl: 10, left: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			held := w.lowered(t)
+			opts := cutover.RestoreOptions{Options: w.opts, Held: held.Names}
+			if tt.swap {
+				o := w.swapOptions(held)
+				p, err := cutover.PlanSwap(t.Context(), o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				swapped, err := cutover.ApplySwap(t.Context(), p, w.rec, o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if tt.told {
+					opts.Moved = swapped.Names
+				}
+			}
+			if tt.put != "" {
+				w.put(t, cname(shopName, tt.ttl, tt.put))
+			}
+			before := w.lookup(t, "CNAME").Data
+			p, err := cutover.PlanRestoreTTL(t.Context(), opts)
+			if err != nil || len(p.Refusals) > 0 {
+				t.Fatalf("%+v, %v", p, err)
+			}
+			result, err := cutover.RestoreResultOf(p)
+			if err != nil || len(result.Left) != tt.left || noted(p, "this migration has not put that there") != (tt.left > 0) {
+				t.Errorf("left = %+v, notes = %+v, %v", result.Left, p.Notes, err)
+			}
+			if err := cutover.ApplyRestoreTTL(t.Context(), p, w.rec, opts); err != nil {
+				t.Fatal(err)
+			}
+			if got := w.lookup(t, "CNAME"); got.TTL != tt.ttl || !slices.Equal(got.Data, before) {
+				t.Errorf("record = %+v, want %v with the TTL %d", got, before, tt.ttl)
+			}
+			if _, err := w.zone.Lookup(t.Context(), held.Names[0].Fence.Name, "TXT"); !errors.Is(err, zone.ErrNotExist) {
+				t.Errorf("the fence is still there: %v", err)
+			}
+		})
+	}
+}
+
 // TestC12_AWildcardsTextIsNobodysFence: a zone where a wildcard answers TXT for every name is fenced, goes there and back, and gets its TTLs
 // back, also a second time.
 func TestC12_AWildcardsTextIsNobodysFence(t *testing.T) {
