@@ -26,6 +26,17 @@ type backup struct {
 // exportAgain mends whatever has become of an archive while blue is there.
 const exportAgain = "put it back from a copy, or move what is left of it away and run `crossfade run --redo export`; blue still has everything"
 
+// exportKept is what mends it once blue is half gone: what is left of both may be all there is.
+const exportKept = "put it back from a copy, and throw away nothing of what is left of it: a part of blue may be deleted already, and the rest is kept until the archive is whole"
+
+// mendArchive says what to do about an archive that is no backup any more.
+func (m *Migration) mendArchive() string {
+	if log, err := m.log(); err == nil && retireBegan(log) {
+		return exportKept
+	}
+	return exportAgain
+}
+
 // backedUp makes a stage one that begins only with a proven backup.
 func backedUp(s stage) stage {
 	s.backup = true
@@ -79,10 +90,10 @@ func (m *Migration) lookAtBackup(ctx context.Context) (archive.VerifyReport, *ba
 	}
 	switch {
 	case errors.Is(err, archive.ErrEmpty):
-		return report, &backupRefusal{Refusal: plan.Refusal{What: what, Why: "the archive that the export wrote is not there any more", Mend: exportAgain}}
+		return report, &backupRefusal{Refusal: plan.Refusal{What: what, Why: "the archive that the export wrote is not there any more", Mend: m.mendArchive()}}
 	case errors.Is(err, archive.ErrCorrupt), errors.Is(err, archive.ErrNotExist):
 		why, _ := mend.Apart(err, "")
-		return report, &backupRefusal{Refusal: plan.Refusal{What: what, Why: why, Mend: exportAgain}}
+		return report, &backupRefusal{Refusal: plan.Refusal{What: what, Why: why, Mend: m.mendArchive()}}
 	case errors.Is(err, archive.ErrNoIdentity):
 		why, _ := mend.Apart(err, "")
 		return report, &backupRefusal{Refusal: plan.Refusal{What: what, Why: why, Mend: "give archive.identity the key whose recipient the export encrypted to"}}
@@ -91,12 +102,12 @@ func (m *Migration) lookAtBackup(ctx context.Context) (archive.VerifyReport, *ba
 	}
 	written, err := m.revisionsWritten()
 	if err != nil {
-		return report, &backupRefusal{Refusal: plan.Refusal{What: what, Why: err.Error(), Mend: exportAgain}}
+		return report, &backupRefusal{Refusal: plan.Refusal{What: what, Why: err.Error(), Mend: m.mendArchive()}}
 	}
 	for stage, index := range written {
 		if !slices.Contains(report.Chain, index) {
 			return report, &backupRefusal{Refusal: plan.Refusal{
-				What: what, Why: fmt.Sprintf("what %s wrote (index %.12s…) is not in it: the archive was replaced, or taken back to an older state", stage, index), Mend: exportAgain,
+				What: what, Why: fmt.Sprintf("what %s wrote (index %.12s…) is not in it: the archive was replaced, or taken back to an older state", stage, index), Mend: m.mendArchive(),
 			}}
 		}
 	}

@@ -69,6 +69,12 @@ func (m *Migration) Retire(ctx context.Context, opts RetireOptions) (_ *Retireme
 	if err != nil {
 		return nil, err
 	}
+	if !m.journal.Stage("retire").Finished {
+		// Before the last look, so that nothing takes long between that and the end.
+		if err := m.proveBackup(ctx, backedUp(stage{name: "retire"})); err != nil {
+			return nil, err
+		}
+	}
 	if !half {
 		if err := m.lookAgain(ctx); err != nil {
 			return nil, err
@@ -300,17 +306,23 @@ func (m *Migration) planRetirement(ctx context.Context, o *Overview, log *journa
 		return err
 	}
 	cert, err := m.certificateThatHolds(ctx, log, half)
+	p := plan.New(m.file.Name, "retire")
 	var refused *RefusedError
 	if errors.As(err, &refused) {
-		p := plan.New(m.file.Name, "retire")
 		p.Refusals = refused.Refusals
+	} else if err != nil {
+		return err
+	}
+	if log != nil && log.Stage(stageExport).Finished && !log.Stage("retire").Finished {
+		if _, refusal := m.lookAtBackup(ctx); refusal != nil {
+			p.Refusals = append(p.Refusals, refusal.Refusal)
+		}
+	}
+	if len(p.Refusals) > 0 {
 		o.Plans = append(o.Plans, p)
 		return nil
 	}
-	if err != nil {
-		return err
-	}
-	p, err := m.retirement(cert, m.file.Name)[0].plan(ctx) // planning deletes nothing, so nobody has to type the name
+	p, err = m.retirement(cert, m.file.Name)[0].plan(ctx) // planning deletes nothing, so nobody has to type the name
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -348,4 +350,26 @@ func TestC24_StatusSaysWhatTheWatchWaitsFor(t *testing.T) {
 	says("from 192.0.2.7; the last look, at 2026-11-24 10:04:00 UTC, taught nothing: log: unseen: no answer; " + needed)
 	finishes(t, m, "idle")
 	says("")
+}
+
+// TestI08_BlueIsNotRetiredWithoutAWholeArchive: it is what is left of blue's objects. What mends it hangs on whether blue still has all of them.
+func TestI08_BlueIsNotRetiredWithoutAWholeArchive(t *testing.T) {
+	m, api := retirable(t)
+	exports(t, m, "export", "a")
+	blob := first(t, filepath.Join(m.file.Dir, "archive"), "blobs", "")
+	must(t, os.Remove(blob))
+	for _, mend := range []string{exportAgain, exportKept} {
+		var log *journal.Log
+		m.journal.View(func(l *journal.Log) { log = l })
+		o := &Overview{}
+		must(t, m.planRetirement(t.Context(), o, log))
+		r := o.Plans[0].Refusals
+		if len(r) != 1 || !strings.Contains(r[0].Why, "does not exist in the archive") || r[0].Mend != mend {
+			t.Errorf("refused: %+v, want the mend %q", r, mend)
+		}
+		must(t, m.journal.Intend("retire", plan.Change{ID: "retire/Namespace/n"}))
+	}
+	if api.changed > 0 {
+		t.Errorf("%d changes of blue", api.changed)
+	}
 }
