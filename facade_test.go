@@ -55,7 +55,7 @@ applications:
     hostnames: [{name: one.apps.test, blue: {target: b.test}, green: {target: g.test}}]
     checks: [{name: page, http: {path: /}}]
     drain: [{command: ["true"]}]
-  - {name: two, namespace: n, wave: 2, writes: quiesce}
+  - {name: two, namespace: n, wave: 2, writes: quiesce, requests: {pods: {port: 8080, path: /requests}, field: requests}}
 zones: [{name: apps.test, rfc2136: {server: "127.0.0.1:53", key: k, secret: {env: K}}}]
 retirement: {delete: {namespaces: [n]}}
 `

@@ -210,7 +210,7 @@ func TestAnApprovalIsOfThePlanThatWasSeen(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.journal = nil
-	other := strings.Replace(text, "writes: quiesce}", "writes: none}", 1)
+	other := strings.Replace(text, "wave: 2, writes: quiesce", "wave: 2, writes: none", 1)
 	again, err := Open(load(t, other), Options{Actor: "bob@desk", Clock: at(t, "2026-11-24T11:00:00Z")})
 	if err != nil {
 		t.Fatal(err)

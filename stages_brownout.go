@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/crossfade-project/crossfade/cutover"
@@ -82,6 +83,9 @@ func (m *Migration) lookAtRetirement(ctx context.Context, p *plan.Plan, reached 
 		p.Refuse("blue.helper", "it names no image of this project, and who still connects to blue's entries is seen by pods of it on blue's nodes: blue would never be idle",
 			"name the image as blue's nodes can pull it, or leave retirement out until it can be named")
 		return // which is what the brown-out needs, too
+	}
+	for _, app := range slices.Sorted(maps.Keys(m.file.Retirement.Unwatched)) {
+		p.Note(plan.Warning, app, "nothing watches whether it is still used on blue: "+m.file.Retirement.Unwatched[app])
 	}
 	if m.file.RefusesFor() == 0 || !reached {
 		return

@@ -7,6 +7,17 @@ import (
 	"github.com/crossfade-project/crossfade/internal/plan"
 )
 
+// What nothing watches is said before the first change.
+func TestC24_APlanWarnsOfWhatNothingWatches(t *testing.T) {
+	text := strings.NewReplacer("\nretirement: {", "\n  - {name: late, namespace: n, wave: 2, writes: none}\nretirement: {unwatched: {late: it takes from a queue}, ").Replace(certified)
+	m := opened(t, load(t, text))
+	p := plan.New("m", "preflight")
+	m.lookAtRetirement(t.Context(), p, false)
+	if len(p.Notes) != 1 || p.Notes[0].Level != plan.Warning || p.Notes[0].What != "late" || !strings.Contains(p.Notes[0].Text, "it takes from a queue") {
+		t.Errorf("notes %+v", p.Notes)
+	}
+}
+
 // C24: that nobody could see who comes to blue is refused before the first change, and not found when all is on green.
 func TestC24_ARetirementOfHostnamesNeedsTheHelperImage(t *testing.T) {
 	for name, tt := range map[string]struct {
@@ -15,7 +26,7 @@ func TestC24_ARetirementOfHostnamesNeedsTheHelperImage(t *testing.T) {
 	}{
 		"none":                 {named, true},
 		"named":                {strings.Replace(named, "blue: {", "blue: {helper: \"registry.test/crossfade:1\", ", 1) + "rehearsal: {idle: 1s}\n", false},
-		"no hostname":          {shared + "retirement: {delete: {namespaces: [n]}}\nrehearsal: {idle: 1s}\n", false},
+		"no hostname":          {certified + "rehearsal: {idle: 1s}\n", false},
 		"nothing is retired":   {named[:strings.Index(named, "retirement:")], false},
 		"brown-out left out":   {strings.Replace(named, "{delete:", "{brownOut: {skip: a test}, delete:", 1), true},
 		"name stays at blue's": {strings.NewReplacer("blue: {target: b.test}, green: {target: g.test}", "ingress: web, switch: backend", "{delete: {namespaces: [n]}}", "{delete: {}}").Replace(named) + "rehearsal: {idle: 1s}\nmaps: {namespaces: {n: green}}\n", false},

@@ -102,10 +102,12 @@ type Certificate struct {
 	Green  kube.Identity `json:"green"`
 	Idle   Idle          `json:"idle"`
 	// Sources are the kinds of evidence of the idleness, each with what it covers.
-	Sources []Source     `json:"sources"`
-	Checks  []Gate       `json:"checks"`
-	Data    []DataProof  `json:"data,omitempty"`
-	Archive ArchiveProof `json:"archive"`
+	Sources []Source `json:"sources"`
+	// Unwatched are the applications that no source watches, each with why nobody can use it, as the file says.
+	Unwatched map[string]string `json:"unwatched,omitempty"`
+	Checks    []Gate            `json:"checks"`
+	Data      []DataProof       `json:"data,omitempty"`
+	Archive   ArchiveProof      `json:"archive"`
 	// BrownOut is what was seen while blue refused; NoBrownOut is why it did not.
 	BrownOut   *BrownOut `json:"brownOut,omitempty"`
 	NoBrownOut string    `json:"noBrownOut,omitempty"`
@@ -152,7 +154,7 @@ func Certify(ctx context.Context, opts CertifyOptions) (Certificate, []EvidenceF
 	cert := Certificate{
 		Format: CertificateFormat, Migration: opts.Migration, Rehearsal: opts.Rehearsal != nil, Tool: opts.Tool, Who: opts.Who, SignedBy: opts.SignedBy,
 		File: opts.File, Journal: opts.Journal, Delete: opts.Delete, Blue: opts.Blue, Green: opts.Green, Idle: opts.Idle, Data: opts.Data, Archive: opts.Archive,
-		BrownOut: opts.BrownOut, NoBrownOut: opts.Skipped,
+		BrownOut: opts.BrownOut, NoBrownOut: opts.Skipped, Unwatched: opts.Retirement.Unwatched,
 	}
 	opts.Options = leavingBlueAlone(opts.Options)
 	for _, app := range opts.Applications {

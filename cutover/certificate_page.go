@@ -96,6 +96,9 @@ func (c Certificate) idlePage(line func(string, ...any)) {
 			line("  - asked once more, for the whole time: %s (`%s`, SHA-256 `%s`)", c.Text, c.File, c.SHA256)
 		}
 	}
+	for _, app := range slices.Sorted(maps.Keys(c.Unwatched)) {
+		line("- %s is watched by nothing: %s", app, c.Unwatched[app])
+	}
 	line("")
 	if len(c.Idle.Restarts) == 0 {
 		return

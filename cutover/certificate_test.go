@@ -99,6 +99,20 @@ func TestC24_CertificateNeedsTheBrownOut(t *testing.T) {
 	}
 }
 
+// What no source watches stands in the certificate and on its page, with the reason.
+func TestC24_CertificateNamesWhatNothingWatches(t *testing.T) {
+	w := newWorld(t)
+	opts := w.certifyOptions()
+	opts.Retirement.Unwatched = map[string]string{"late": "it takes from a queue"}
+	cert, _, err := cutover.Certify(t.Context(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cert.Unwatched["late"] == "" || !contains(cert.Markdown(), "- late is watched by nothing: it takes from a queue") {
+		t.Errorf("%v\n%s", cert.Unwatched, cert.Markdown())
+	}
+}
+
 func TestI10_CertificateNeedsEveryProof(t *testing.T) {
 	for name, tt := range map[string]struct {
 		change func(*world, *cutover.CertifyOptions)

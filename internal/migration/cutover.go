@@ -56,6 +56,9 @@ type Retirement struct {
 	// Unlisted names zones of the file that cannot be listed as a whole, because their server refuses that: only the hostnames of the
 	// file are looked for in them, and the certificate says so.
 	Unlisted []string `yaml:"unlisted,omitempty" json:"unlisted,omitempty"`
+	// Unwatched names applications of which nobody could see a use, each with why nobody can use it. Without it such an application is
+	// refused; with it the certificate says so.
+	Unwatched map[string]string `yaml:"unwatched,omitempty" json:"unwatched,omitempty"`
 	// Delete names what of blue may be deleted. What is not named stays.
 	Delete Deletion `yaml:"delete" json:"delete"`
 }
@@ -107,6 +110,9 @@ type IdleQuery struct {
 	Headers map[string]string `yaml:"headers,omitempty" json:"headers,omitempty"`
 	// Query must give 0 for the whole time, or numbers that stand still where counter is set.
 	Query string `yaml:"query" json:"query"`
+	// Watches names the applications whose use it shows. It is needed only where an application has neither hostnames nor requests;
+	// where the file has one application, that is the one.
+	Watches []string `yaml:"watches,omitempty" json:"watches,omitempty"`
 	// Counter says that the query gives counters: they must not rise. One that falls has begun anew, and the idle time with it.
 	Counter bool `yaml:"counter,omitempty" json:"counter,omitempty"`
 	// Alive is a query that must be above 0 for the whole time, as up{job="ingress"}: it shows that what is counted would be seen. With it

@@ -32,6 +32,7 @@ func (v *validator) retirement(f *File) {
 		v.idleQuery(f.Retirement.Prometheus[:i], q, fmt.Sprintf("retirement.prometheus[%d]", i))
 	}
 	v.unlisted(f)
+	v.watched(f)
 	if idle := f.Retirement.Idle.Or(f.IdleFloor()); f.Retirement.Interval.D() > idle {
 		v.problem("retirement.interval", fmt.Sprintf("%s is longer than the %s for which blue must be idle: nobody would look in between", f.Retirement.Interval, Duration(idle)), "lower it, or leave it out for 1m")
 	}
@@ -65,6 +66,57 @@ func (v *validator) unlisted(f *File) {
 			v.problem(at, name+" is named twice", "name it once")
 		}
 	}
+}
+
+// watched refuses an application of which nobody would see a use, unless the file says that there is none: blue would be shown idle by
+// what watches the others, and deleted with it.
+func (v *validator) watched(f *File) {
+	const at = "retirement.unwatched"
+	for i, q := range f.Retirement.Prometheus {
+		for j, name := range q.Watches {
+			if !slices.ContainsFunc(f.Applications, func(a Application) bool { return a.Name == name }) {
+				v.problem(fmt.Sprintf("retirement.prometheus[%d].watches[%d]", i, j), "no application is called "+name, "name one of the file, or take it out")
+			}
+		}
+	}
+	all := len(f.Retirement.Prometheus) == 0
+	for i, a := range f.Applications {
+		by := f.watches(a)
+		reason, said := f.Retirement.Unwatched[a.Name]
+		all = all && said && by == ""
+		switch {
+		case said && strings.TrimSpace(reason) == "":
+			v.problem(at+"."+a.Name, "it is the reason, and says none", "say why nobody can use it: the certificate holds it")
+		case said && by != "":
+			v.problem(at+"."+a.Name, a.Name+" is watched by its "+by, "take it out")
+		case !said && by == "":
+			v.problem(fmt.Sprintf("applications[%d]", i), "nobody would see that it is still used on blue: it has neither hostnames nor requests, and no query of retirement.prometheus watches it",
+				fmt.Sprintf("give it requests or hostnames, or name it under watches of a query; where there is nothing of it that anybody could use, say so: retirement.unwatched: {%s: REASON}", a.Name))
+		}
+	}
+	for name := range f.Retirement.Unwatched {
+		if !slices.ContainsFunc(f.Applications, func(a Application) bool { return a.Name == name }) {
+			v.problem(at+"."+name, "no application is called "+name, "name one of the file, or take it out")
+		}
+	}
+	if all {
+		v.problem(at, "it names every application: nothing is left that could show blue to be idle", "give one of them requests or hostnames; or leave retirement out, and blue stays")
+	}
+}
+
+// watches says which part of the file shows a use of an application on blue; empty where none does.
+func (f *File) watches(a Application) string {
+	switch {
+	case len(a.Hostnames) > 0:
+		return "hostnames"
+	case a.Requests != nil:
+		return "requests"
+	case slices.ContainsFunc(f.Retirement.Prometheus, func(q IdleQuery) bool {
+		return slices.Contains(q.Watches, a.Name) || len(q.Watches) == 0 && len(f.Applications) == 1
+	}):
+		return "queries of retirement.prometheus"
+	}
+	return ""
 }
 
 // The widest ranges of clients that may be ignored: what covers more would ignore users.

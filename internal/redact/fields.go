@@ -38,7 +38,7 @@ func FileFields() Table {
 		target address buckets volumes writes dark method field hostname httpRoute switch clusterDomain makeRecord scheme server algorithm servers resolvers
 		ttl margin soak interval propagation ready idle timeout ignore namespaces configuration locks bandwidth hash prices
 		hostedZone profile role managedZone subscription resourceGroup tenant client gap zoneID owner suffix wildcard
-		format container time host backend agent status for skip internal way limit proxyProtocol replicas step unlisted`)
+		format container time host backend agent status for skip internal way limit proxyProtocol replicas step unlisted watches`)
 	t.add(group, `rehearsal blue green archive identity state stores accessKey secretKey secret from to bind buckets maps restore
 		patches target json applications hostnames payload export import freeze enter leave probe http pods checks tcp tls drain
 		requests zones rfc2136 route53 cloudDNS azureDNS cloudflare file token serviceAccount cutover retirement delete patch externalDNS accessLogs fields brownOut forward`)
@@ -46,7 +46,7 @@ func FileFields() Table {
 	t.add(group, `grpc probes prometheus p50 p95 p99 password baseline windows open waves notifications webhook urlFrom shift tell`)
 	t.add(group, `pause`)
 	t.add(show, `blue green`) // a list under pause
-	t.add(names, `namespaces storageClasses ingressClasses priorityClasses runtimeClasses registries hosts nodePorts kms`)
+	t.add(names, `namespaces storageClasses ingressClasses priorityClasses runtimeClasses registries hosts nodePorts kms unwatched`)
 	t.add(args, `command`)
 	return t
 }
@@ -72,7 +72,7 @@ func RecordFields() Table {
 		sources journal file`)
 	t.add(show, `apps for side`)
 	t.add(group, `paused externalDNS knocks`)
-	t.add(names, `counts cronJobs workloads mentions explicit dropped evidence`)
+	t.add(names, `counts cronJobs workloads mentions explicit dropped evidence unwatched`)
 	return t
 }
 

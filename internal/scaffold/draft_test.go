@@ -85,6 +85,19 @@ func TestDraftOfAnythingElse(t *testing.T) {
 }
 
 // What the file is like must not depend on the order in which servers list things.
+// Where nothing has a hostname, nothing would show a use of blue: a file with that section would be refused as a whole.
+func TestC24_ADraftWithoutHostnamesProposesNoRetirement(t *testing.T) {
+	s := demoSurvey(t)
+	s.Names = nil
+	for i := range s.Namespaces[0].Services {
+		s.Namespaces[0].Services[i].Entry = Entry{}
+	}
+	text := string(draftOf(t, s, ProposeOptions{}).Text)
+	if strings.Contains(text, "\nretirement:") || !strings.Contains(text, "# No application has a hostname") || !strings.Contains(text, "\n# retirement: {delete: {namespaces: [demo]}}") {
+		t.Error(text)
+	}
+}
+
 func TestTheSameClustersGiveTheSameFile(t *testing.T) {
 	want := string(draftOf(t, variedSurvey(t), ProposeOptions{}).Text)
 	for try := range 20 {

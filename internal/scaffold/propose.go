@@ -79,6 +79,7 @@ type appGuess struct {
 	wave                      int
 	writes                    string // or a mark
 	why                       string
+	jobsOnly                  bool
 	freeze                    *freezeGuess
 	buckets                   []string
 	volumes                   string // a mark, or empty
@@ -332,6 +333,7 @@ func guessWrites(ns Namespace, a *appGuess) {
 	sign := strings.Join(signs, ", ")
 	switch {
 	case !slices.ContainsFunc(a.workloads, func(w Workload) bool { return !w.job() }):
+		a.jobsOnly = true
 		a.writes, a.why = string(migration.WritesQuiesce), "it has jobs only: they are suspended on blue before they run on green"
 	case sign == "":
 		a.writes = mark("none, if it keeps nothing (no claim, bucket, store's key or database was seen); freeze, with the hooks of the file's documentation; or quiesce, which is downtime")

@@ -238,15 +238,41 @@ func (p *Proposal) renderRetirement(w *writer) {
 		w.line(0, "# retirement: {delete: {namespaces: [shop]}}")
 		return
 	}
+	if !slices.ContainsFunc(p.apps, func(a appGuess) bool { return len(a.hosts) > 0 }) {
+		w.comment(0, "No application has a hostname, so nothing would show that blue is still used: give them requests first.")
+		w.line(0, "# retirement: {delete: {namespaces: [%s]}}", strings.Join(may, ", "))
+		return
+	}
 	w.line(0, "retirement:")
 	if p.opts.Rehearsal {
 		w.line(1, "interval: 5s # between two looks whether somebody still uses blue")
 	} else {
 		w.line(1, "# idle: 96h # for how long nobody may have used blue; at least 72h and twice the longest old TTL")
 	}
+	p.renderUnwatched(w)
 	w.line(1, "delete:")
 	w.line(2, "namespaces:")
 	for _, name := range may {
 		w.line(3, "- %s", strconv.Quote(mark("%s, if it may be deleted as a whole; else take this line out, or the section retirement, and blue stays", name)))
+	}
+}
+
+// renderUnwatched lists the applications of which nobody would see a use.
+func (p *Proposal) renderUnwatched(w *writer) {
+	first := true
+	for _, a := range p.apps {
+		if len(a.hosts) > 0 {
+			continue
+		}
+		if first {
+			w.comment(1, "Applications that nothing watches, as they have no hostnames, with why nobody can use them; the certificate says so.")
+			w.line(1, "unwatched:")
+			first = false
+		}
+		reason := mark("why nobody can use it, such as: it only takes from a queue; or take this line out, and give it requests or hostnames")
+		if a.jobsOnly {
+			reason = "jobs only: nothing listens for anybody"
+		}
+		w.line(2, "%s: %s", a.name, strconv.Quote(reason))
 	}
 }
