@@ -138,7 +138,7 @@ func (c *chains) ask(ctx context.Context, from, name string) (string, error) {
 			if c.failures(resolver, 0) >= patience {
 				continue
 			}
-			end, err := c.resolvedBy(ctx, resolver, name)
+			end, _, err := c.resolvedBy(ctx, resolver, name)
 			if ctx.Err() != nil {
 				return "", ctx.Err()
 			}

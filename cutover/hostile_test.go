@@ -379,7 +379,8 @@ func TestC24_AResolverThatLeadsToBlueAgainstTheTTLIsNamedAndBlocksTheRetirement(
 	}
 }
 
-// A resolver that gives no answer has not shown that it leads nobody to blue, for whichever type and whichever other one answered.
+// A resolver that gives no answer, or knows nothing of a name that its servers have, has not shown that it leads nobody to blue, for whichever
+// type and whichever other one answered.
 func TestI08_ASilentResolverIsNoEvidenceOfIdleness(t *testing.T) {
 	w := newWorld(t)
 	_, swapped := w.swapped(t)
@@ -392,7 +393,8 @@ func TestI08_ASilentResolverIsNoEvidenceOfIdleness(t *testing.T) {
 	}{
 		"an error":       {func(string) (dnsx.Answer, error) { return dnsx.Answer{Rcode: "SERVFAIL"}, nil }, "SERVFAIL", ""},
 		"no answer":      {func(string) (dnsx.Answer, error) { return dnsx.Answer{}, errors.New("i/o timeout") }, "i/o timeout", ""},
-		"that it is not": {func(string) (dnsx.Answer, error) { return dnsx.Answer{Rcode: "NXDOMAIN"}, nil }, "", cutover.Quiet},
+		"that it is not": {func(string) (dnsx.Answer, error) { return dnsx.Answer{Rcode: "NXDOMAIN"}, nil }, "it says that there is nothing, and the name's servers have it", ""},
+		"an empty name":  {func(string) (dnsx.Answer, error) { return dnsx.Answer{Rcode: "NOERROR"}, nil }, "it says that there is nothing", ""},
 		"that it is green": {func(string) (dnsx.Answer, error) {
 			return dnsx.Answer{Rcode: "NOERROR", Answer: []dnsx.Record{{Name: shopName, Type: "CNAME", Data: "green.lb.test."}}}, nil
 		}, "", cutover.Quiet},
@@ -414,7 +416,9 @@ func TestI08_ASilentResolverIsNoEvidenceOfIdleness(t *testing.T) {
 			t.Errorf("%s: not all resolvers were asked: %s", name, seen.Text)
 		}
 	}
-	w.names.resolve = func(string, string) (dnsx.Answer, error) { return dnsx.Answer{Rcode: "NOERROR"}, nil }
+	w.names.resolve = func(string, string) (dnsx.Answer, error) {
+		return dnsx.Answer{Rcode: "NOERROR", Answer: []dnsx.Record{{Name: shopName, Type: "CNAME", Data: "green.lb.test."}}}, nil
+	}
 	w.names.askFails = func(addr string) bool { return strings.HasPrefix(addr, "192.0.2.54:") }
 	evidence := cutover.NameEvidence{Options: w.opts, Entries: []cutover.Entry{blue}, Held: []cutover.Held{{App: "shop", Name: shopName, Zone: "apps.test.", Servers: swapped.Names[0].Servers}}}
 	if seen, err := evidence.Collect(t.Context(), cutover.Observation{}); err == nil || !contains(err.Error(), "192.0.2.54") {
