@@ -46,6 +46,13 @@ func (m *Migration) Picture(ctx context.Context, opts PictureOptions) (*Pictures
 	if depict.Moved, depict.Moving, err = m.movedApps(); err != nil {
 		silent["journal"] = err // a name that was moved then looks like somebody else's doing
 	}
+	if len(depict.Moving) > 0 {
+		ttl, err := m.held()
+		if err != nil {
+			silent["journal"] = err
+		}
+		depict.Held = ttl.Names
+	}
 	found, err := cutover.Depict(ctx, depict)
 	var unknown *cutover.NoNameError
 	if errors.As(err, &unknown) {

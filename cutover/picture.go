@@ -48,6 +48,8 @@ type Picture struct {
 	Route *RouteState `json:"route,omitempty"`
 	// Leads is where the name leads: "blue", "green", "both", "elsewhere", "nowhere", or empty where that is not known.
 	Leads string `json:"leads,omitempty"`
+	// Share is how many of 100 answers lead to green while the name is split between both sides, by a step of its shift.
+	Share int `json:"share,omitempty"`
 	// Times is the arithmetic of a cutover.
 	Times TimesPicture `json:"times"`
 	// Refusals and Notes are what a plan would say of it.
@@ -141,6 +143,8 @@ type DepictOptions struct {
 	NoClusters bool
 	// Moved and Moving are as in InspectOptions: names that this migration has moved must lead to green.
 	Moved, Moving []string
+	// Held are the names as the TTL stage has left them: a name that is split holds that for blue.
+	Held []Held
 }
 
 // NoNameError says that a name is no application of the file, and in none of its zones.
@@ -271,12 +275,15 @@ func (d *depiction) picture(ctx context.Context, s subject) Picture {
 	state := NameState{Zone: p.Zone.Apex, Strength: p.Zone.Strength}
 	state.Hostname, state.App = s.name, p.App
 	d.depictNames(ctx, &p, &state, z)
-	d.depictPrimary(ctx, &p, &state, z)
+	split := d.depictPrimary(ctx, &p, &state, z)
 	if p.Route != nil {
 		d.depictListing(ctx, &p, z)
 		return p // nothing of the zone is changed
 	}
 	d.depictEntries(ctx, &p, &state, s)
+	if split != nil {
+		d.depictSplit(ctx, &p, &state, z, split)
+	}
 	d.depictOwners(ctx, &p, &state, z)
 	d.depictListing(ctx, &p, z)
 	d.depictTimes(&p, state)
@@ -358,22 +365,46 @@ func (d *depiction) depictNames(ctx context.Context, p *Picture, state *NameStat
 	}
 }
 
-// depictPrimary reads where changes are made.
-func (d *depiction) depictPrimary(ctx context.Context, p *Picture, state *NameState, z Zone) {
+const unreadRecords = "records where changes are made"
+
+// depictPrimary reads where changes are made. The error is that of a name which holds no plain sets: a split is told with both entries.
+func (d *depiction) depictPrimary(ctx context.Context, p *Picture, state *NameState, z Zone) (split error) {
 	var err error
-	if state.Records, err = lookupSwappable(ctx, z.Driver, p.Name); err != nil {
-		p.unread("records where changes are made", err)
+	state.Records, err = lookupSwappable(ctx, z.Driver, p.Name)
+	switch {
+	case errors.Is(err, zone.ErrConflict) && p.Route == nil:
+		split = err
+	case err != nil:
+		p.unread(unreadRecords, err)
 	}
 	p.Records = state.Records
 	state.TTL = longestTTL(*state)
 	name, err := zone.FenceName(p.Name, p.Zone.Apex)
 	if err != nil {
 		p.unread("fence", err)
-		return
+		return split
 	}
 	if p.Fence, err = fenceToken(ctx, z.Driver, name); err != nil {
 		p.unread("fence", err)
 	}
+	return split
+}
+
+// depictSplit tells a step of a shift of this migration from sets that are none of its own.
+func (d *depiction) depictSplit(ctx context.Context, p *Picture, state *NameState, z Zone, why error) {
+	i := slices.IndexFunc(d.Held, func(h Held) bool { return h.Name == p.Name })
+	if i < 0 || p.Green == nil {
+		p.unread(unreadRecords, why)
+		return
+	}
+	sets, share, err := lookupShared(ctx, z.Driver, state.Entries, d.Held[i])
+	if err != nil {
+		p.unread(unreadRecords, err)
+		return
+	}
+	state.Records, p.Records, p.Share = sets, sets, share
+	p.Leads = "both"
+	state.TTL = longestTTL(*state)
 }
 
 // depictEntries finds where both sides answer. A cluster that does not answer leaves what the file names.

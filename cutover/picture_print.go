@@ -249,6 +249,10 @@ func (p Picture) drawEntries(root *branch) {
 		b.add("%s keeps the name, and leads it: %s", p.Route.Route.Ref, leads)
 		return
 	}
+	if p.Share > 0 {
+		b.add("the name is split: %d of 100 answers lead to green, the others to blue", p.Share)
+		return
+	}
 	switch p.Leads {
 	case "":
 		b.add("where the name leads is not known")
