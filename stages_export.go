@@ -124,7 +124,7 @@ func (m *Migration) planFreeze(ctx context.Context, opts export.FreezeOptions) (
 		return p, nil
 	}
 	look := cutover.NamesOptions{Apps: t.names()}
-	if look.Options, err = m.zoneOptions(ctx, p.Stage); err != nil {
+	if look.Options, err = m.cutoverOptions(ctx, p.Stage); err != nil {
 		return nil, err
 	}
 	held, err := m.held()

@@ -17,9 +17,19 @@ type NamesOptions struct {
 	Held []Held
 }
 
-// LookAtNames refuses in a plan what the swap would refuse of the names' records and fences. It only reads: before blue refuses
-// writes it is known then whether a name has changed hands since its TTL was lowered.
+// LookAtNames refuses in a plan what the swap would refuse of the names' records and fences, and of where green's targets lead. It only
+// reads: before blue refuses writes it is known then whether a name has changed hands since its TTL was lowered.
 func LookAtNames(ctx context.Context, p *plan.Plan, opts NamesOptions) error {
+	entries := map[string]Entries{}
+	for _, app := range opts.Apps {
+		found, err := FindEntries(ctx, opts.Options, app)
+		if err != nil {
+			return err
+		}
+		for _, e := range found {
+			entries[e.Hostname] = e
+		}
+	}
 	for _, h := range opts.Held {
 		if h.Route != nil || !slices.Contains(opts.Apps, h.App) {
 			continue
@@ -46,6 +56,11 @@ func LookAtNames(ctx context.Context, p *plan.Plan, opts NamesOptions) error {
 		}
 		if !others && token != h.Fence.Token {
 			p.Refuse(h.Name, fmt.Sprintf("its fence %s holds %q, and the migration's is %q", h.Fence.Name, token, h.Fence.Token), "find out who holds the name: another migration, or another run of this one; nothing is moved over another's head")
+		}
+		if e, ok := entries[h.Name]; ok {
+			if _, err := opts.judgeTarget(ctx, p, e, h); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 
 	"github.com/crossfade-project/crossfade/cutover"
 	"github.com/crossfade-project/crossfade/cutover/zone"
+	"github.com/crossfade-project/crossfade/internal/migration"
 	"github.com/crossfade-project/crossfade/internal/plan"
 )
 
@@ -48,6 +49,84 @@ func TestNamesAreLookedAtBeforeTheFreeze(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A swap must not lead users to a name without an answer, nor past the address at which green was checked: what stands at green's target is
+// read in its own zone before the freeze, when the swap is planned, and just before it is made.
+func TestC26_AGreenTargetThatDoesNotLeadToGreenIsRefused(t *testing.T) {
+	const inside = "green.apps.test."
+	at := func(addr string) zone.RRset {
+		return zone.RRset{Name: inside, Type: "A", TTL: 60, Data: []string{addr}}
+	}
+	entry := func(target string) func(*world) {
+		return func(w *world) {
+			w.opts.Applications[0].Hostnames[0].Green = &migration.Entry{Target: target, Address: w.green.addr.Addr().String()}
+		}
+	}
+	for name, c := range map[string]struct {
+		entry  func(*world)
+		change func(*testing.T, *world)
+		want   string
+	}{
+		"it leads to green":  {entry(inside), func(*testing.T, *world) {}, ""},
+		"by a wildcard":      {entry("any.green.apps.test."), func(*testing.T, *world) {}, ""},
+		"its record is gone": {entry(inside), func(t *testing.T, w *world) { w.remove(t, w.at(t, inside, "A")) }, "the zone apps.test. has neither a CNAME nor an address at green.apps.test."},
+		"the resolvers remember it": {func(w *world) { w.opts.Applications[0].Hostnames[0].Green = &migration.Entry{Target: inside} }, func(t *testing.T, w *world) {
+			w.names.addresses[inside] = "127.0.0.3"
+			w.remove(t, w.at(t, inside, "A"))
+		}, "users who follow the name would get no answer"},
+		"it leads elsewhere":          {entry(inside), func(t *testing.T, w *world) { w.put(t, at("127.0.0.9")) }, "green.apps.test. leads to 127.0.0.9, and the checks are made at 127.0.0.3"},
+		"outside, it leads to green":  {entry("green.lb.test."), func(*testing.T, *world) {}, ""},
+		"outside, its record is gone": {entry("green.lb.test."), func(_ *testing.T, w *world) { delete(w.names.addresses, "green.lb.test.") }, "green.lb.test. leads nowhere"},
+		"outside, it leads elsewhere": {entry("green.lb.test."), func(_ *testing.T, w *world) { w.names.addresses["green.lb.test."] = "127.0.0.9" }, "green.lb.test. leads to 127.0.0.9"},
+		"a made record was changed": {entryMade, func(t *testing.T, w *world) {
+			w.put(t, zone.RRset{Name: madeName, Type: "A", TTL: 10, Data: []string{"127.0.0.9"}})
+		}, "green-shop.apps.test. was made for green's address with A 127.0.0.3"},
+		"a made record is gone":      {entryMade, func(t *testing.T, w *world) { w.remove(t, w.at(t, madeName, "A")) }, "and holds nothing"},
+		"a made record is as it was": {entryMade, func(*testing.T, *world) {}, ""},
+		"a made record has a new TTL": {entryMade, func(t *testing.T, w *world) {
+			w.put(t, zone.RRset{Name: madeName, Type: "A", TTL: 99, Data: []string{"127.0.0.3"}})
+		}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.put(t, at(w.green.addr.Addr().String()))
+			w.put(t, zone.RRset{Name: "*.green.apps.test.", Type: "A", TTL: 60, Data: []string{w.green.addr.Addr().String()}})
+			w.names.addresses[madeName] = w.green.addr.Addr().String()
+			c.entry(w)
+			held := w.lowered(t)
+			opts := w.swapOptions(held)
+			swap, err := cutover.PlanSwap(t.Context(), opts)
+			if err != nil || swap.Err() != nil {
+				t.Fatal(err, swap.Err())
+			}
+			c.change(t, w)
+			look := plan.New("move", "freeze/shop")
+			if err := cutover.LookAtNames(t.Context(), look, cutover.NamesOptions{Options: w.opts, Apps: []string{"shop"}, Held: held.Names}); err != nil {
+				t.Fatal(err)
+			}
+			late, err := cutover.PlanSwap(t.Context(), opts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, applied := cutover.ApplySwap(t.Context(), swap, w.rec, opts)
+			for when, err := range map[string]error{"before the freeze": look.Err(), "when planned": late.Err(), "when made": applied} {
+				if (err != nil) != (c.want != "") || err != nil && when != "when made" && !contains(err.Error(), c.want) {
+					t.Errorf("%s: err = %v, want %q", when, err, c.want)
+				}
+			}
+			if c.want != "" && !errors.Is(applied, plan.ErrMoved) {
+				t.Errorf("the swap ended with %v", applied)
+			}
+			if leads := w.lookup(t, "CNAME").Data[0]; (leads == "blue.lb.test.") != (c.want != "") {
+				t.Errorf("the name leads to %s", leads)
+			}
+		})
+	}
+}
+
+func entryMade(w *world) {
+	w.opts.Applications[0].Hostnames[0].Green = &migration.Entry{Address: w.green.addr.Addr().String(), MakeRecord: madeName}
 }
 
 // Who asked while a TTL was raised holds the old answer for that long, also once it is lowered again: what was seen of it before the

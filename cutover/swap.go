@@ -282,6 +282,9 @@ func readMove(ctx context.Context, opts SwapOptions, p *plan.Plan, e Entries, ke
 		p.Refuse(e.Hostname, fmt.Sprintf("%s was made for green's address and holds %s, and green answers at %s now", held.Record.Change.Name, describe(held.Record.Change.New), e.Green), "give green its address back, or roll the migration back and run it again")
 		return nil, 0, nil
 	}
+	if refused, err := opts.judgeTarget(ctx, p, e, held); err != nil || refused {
+		return nil, 0, err
+	}
 	target, err := newRecords(state, held.Low[0].TTL)
 	if err != nil {
 		return nil, 0, err
@@ -403,15 +406,28 @@ func (o Options) lookAtTTL(ctx context.Context, change zone.Change) error {
 	return o.sawTTL(change.Name, change.Old, now)
 }
 
-// gateGreen reads green's entry again and demands that every check passes there now.
+// gateGreen reads green's entry again, and where its target leads, and demands that every check passes there now.
 func (o SwapOptions) gateGreen(ctx context.Context, c plan.Change, d moveData) ([]Gate, error) {
 	entries, err := FindEntries(ctx, o.Options, o.App)
 	if err != nil {
 		return nil, err
 	}
 	for _, e := range entries {
-		if e.Hostname == d.Change.Name && (e.Green.Target != d.Green.Target || !slices.Equal(e.Green.Addresses, d.Green.Addresses)) {
+		if e.Hostname != d.Change.Name {
+			continue
+		}
+		if e.Green.Target != d.Green.Target || !slices.Equal(e.Green.Addresses, d.Green.Addresses) {
 			return nil, &plan.MovedError{Change: c.ID, What: "green's entry", Was: d.Green.String(), Now: e.Green.String()}
+		}
+		if (NameState{Records: d.Change.Old}).Address() {
+			continue
+		}
+		why, _, err := o.refuseTarget(ctx, e.Green)
+		if err != nil {
+			return nil, err
+		}
+		if why != "" {
+			return nil, &plan.MovedError{Change: c.ID, What: "green's entry", Was: d.Green.String(), Now: why}
 		}
 	}
 	gates, err := Check(ctx, CheckOptions{Options: o.Options, App: o.App, Side: sideGreen, Entries: entries})

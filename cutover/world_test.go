@@ -131,6 +131,10 @@ func (f *fakeNames) Discover(ctx context.Context, name string, _ dnsx.Source) (d
 			d.Records = append(d.Records, set)
 		}
 	}
+	if addr := f.addresses[name]; addr != "" && !dnsx.InZone(name, f.zone.Apex()) {
+		d.SOA.Zone = dnsx.Parent(name)
+		d.Records = []dnsx.RRset{{Name: name, Type: "A", TTL: 60, Data: []string{addr}}}
+	}
 	d.Chain = append(d.Chain, dnsx.Link{Name: name, Sets: d.Records})
 	for _, set := range f.more {
 		switch {
