@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -42,6 +43,9 @@ type api struct {
 	broken     bool   // pods answer 503
 	lb         string // the name of the load balancer of the Service web
 	client     *kube.Client
+	// more nodes than the first; waiting counts requests that have come and have no answer yet, and most is its highest
+	more          int
+	waiting, most atomic.Int32
 }
 
 func startAPI(t *testing.T) (*api, *kube.Client) {
@@ -58,7 +62,10 @@ func startAPI(t *testing.T) (*api, *kube.Client) {
 }
 
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	now := a.waiting.Add(1)
+	defer a.waiting.Add(-1)
 	a.mu.Lock()
+	a.most.Store(max(a.most.Load(), now))
 	defer a.mu.Unlock()
 	parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
 	switch {
@@ -75,7 +82,11 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		reply(w, svc)
 	case r.URL.Path == "/api/v1/nodes":
-		reply(w, corev1.NodeList{TypeMeta: typ("NodeList"), Items: []corev1.Node{{ObjectMeta: metav1.ObjectMeta{Name: "n1"}}}})
+		list := corev1.NodeList{TypeMeta: typ("NodeList")}
+		for i := range 1 + a.more {
+			list.Items = append(list.Items, corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint("n", i+1)}})
+		}
+		reply(w, list)
 	case r.URL.Path == "/api/v1/services" && a.noServices:
 		http.Error(w, "no", http.StatusForbidden)
 	case r.URL.Path == "/api/v1/services":
@@ -98,7 +109,7 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
-		pod.Name = pod.GenerateName + "1"
+		pod.Name = fmt.Sprint(pod.GenerateName, len(a.made)+1)
 		pod.Status.Phase = a.phase
 		a.pods[pod.Name] = &pod
 		a.made = append(a.made, pod)
@@ -327,6 +338,22 @@ func TestPodFlowsReadsTheLogAndLeavesNothing(t *testing.T) {
 	}
 	if got := fmt.Sprint(made.Spec.Containers[0].Args); got != "[node-flows --for 4s --every 1s]" {
 		t.Errorf("arguments = %s", got)
+	}
+}
+
+// Every node of a large cluster has its pod, and its API server no more requests at once than it has for a small one.
+func TestC24_ManyNodesAreNotManyRequestsAtOnce(t *testing.T) {
+	a, client := startAPI(t)
+	a.more, a.log = 199, `{"format":1,"looks":4,"count":0}`+"\n"
+	flows := podFlows(client)
+	flows.Clock = clock.System{}
+	flows.For = time.Millisecond
+	reports, err := flows.Flows(t.Context())
+	if err != nil || len(reports) != 200 || len(a.pods) > 0 {
+		t.Errorf("%d reports, %v; %d pods are left", len(reports), err, len(a.pods))
+	}
+	if most := a.most.Load(); most > 16 {
+		t.Errorf("%d requests at once", most)
 	}
 }
 

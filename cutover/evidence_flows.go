@@ -46,6 +46,20 @@ func (f FlowEvidence) CountsKnock(Knock) (time.Duration, bool) { return 0, true 
 type flowState struct {
 	// Open says for each connection whether it could still carry requests.
 	Open map[string]bool `json:"open"`
+	// Ended says by its own clock when the watch of a node ended, for those where that is not when the look did.
+	Ended map[string]time.Time `json:"ended,omitempty"`
+}
+
+// atOnce is what idleGap leaves of the time for which connection tracking remembers: by as much the watches of nodes may end before the look.
+const atOnce = 10 * time.Second
+
+// begins is from when on a node was watched again. Where its last watch ended long before the last look did, or its clock is another, what
+// counts is for how long it was not watched, after the last look.
+func (s flowState) begins(report nodeflows.Report, last Observation) time.Time {
+	if ended, apart := s.Ended[report.Node]; apart {
+		return last.At.Add(report.From.Sub(ended))
+	}
+	return report.From
 }
 
 // Collect implements Evidence. A connection counts while it is open, when it was open at the last look, and when it came
@@ -73,13 +87,16 @@ func (f FlowEvidence) Collect(ctx context.Context, last Observation) (Observatio
 		at = f.Clock
 	}
 	obs := Observation{Evidence: f.Name(), Use: Quiet, At: at.Now().UTC()}
-	now := flowState{Open: map[string]bool{}}
+	now := flowState{Open: map[string]bool{}, Ended: map[string]time.Time{}}
 	seen := 0
 	uses := map[string]bool{} // a connection that passes through two nodes is one
 	for _, report := range reports {
 		// The tables of two nodes are read at different times: what all of them cover begins with the last.
-		if report.From.After(obs.From) {
-			obs.From = report.From
+		if from := before.begins(report, last); from.After(obs.From) {
+			obs.From = from
+		}
+		if obs.At.Sub(report.Until).Abs() > atOnce {
+			now.Ended[report.Node] = report.Until
 		}
 		for _, flow := range report.Flows {
 			if !f.counts(flow) {
@@ -160,14 +177,11 @@ func describeFlow(node string, f nodeflows.Flow) string {
 	return strings.TrimSpace(fmt.Sprintf("%s %s", flowKey(node, f), f.State))
 }
 
-// parallelNodes bounds how many nodes are watched at once.
-const parallelNodes = 16
-
-// watchNodes watches every node at once, so that their reports cover the same time.
+// watchNodes watches every node at once, however many there are: one that waited for its turn would be without a watch for longer than its
+// table remembers.
 func watchNodes(ctx context.Context, nodes []string, one func(context.Context, string) (nodeflows.Report, error)) ([]nodeflows.Report, error) {
 	reports := make([]nodeflows.Report, len(nodes))
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(parallelNodes)
 	for i, node := range nodes {
 		group.Go(func() error {
 			report, err := one(ctx, node)

@@ -53,7 +53,24 @@ func (p PodFlows) Flows(ctx context.Context) ([]nodeflows.Report, error) {
 	if err := p.sweep(ctx); err != nil {
 		return nil, err
 	}
-	return watchNodes(ctx, nodes, p.watch)
+	asks := make(slots, parallelRequests)
+	return watchNodes(ctx, nodes, func(ctx context.Context, node string) (nodeflows.Report, error) { return p.watch(ctx, node, asks) })
+}
+
+// parallelRequests bounds how many requests for the pods are under way at once: a large cluster's API server has others to serve.
+const parallelRequests = 16
+
+// slots are taken by what is under way.
+type slots chan struct{}
+
+func (s slots) with(ctx context.Context, ask func() error) error {
+	select {
+	case s <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-s }()
+	return ask()
 }
 
 func (p PodFlows) withDefaults() PodFlows {
@@ -112,22 +129,28 @@ func (p PodFlows) remove(ctx context.Context, name string) error {
 }
 
 // watch runs one pod to its end and reads its log. The pod is deleted whatever becomes of it.
-func (p PodFlows) watch(ctx context.Context, node string) (report nodeflows.Report, err error) {
-	pod, err := p.Kube.Typed.CoreV1().Pods(p.Namespace).Create(ctx, p.pod(node), metav1.CreateOptions{})
-	if err != nil {
+func (p PodFlows) watch(ctx context.Context, node string, asks slots) (report nodeflows.Report, err error) {
+	var pod *corev1.Pod
+	if err := asks.with(ctx, func() error {
+		pod, err = p.Kube.Typed.CoreV1().Pods(p.Namespace).Create(ctx, p.pod(node), metav1.CreateOptions{})
+		return err
+	}); err != nil {
 		return report, fmt.Errorf("create a pod in %s: %w", p.Namespace, err)
 	}
 	defer func() {
 		// The pod must go even when the run is being stopped.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), podDeleteTimeout)
 		defer cancel()
-		err = errors.Join(err, p.remove(ctx, pod.Name))
+		err = errors.Join(err, asks.with(ctx, func() error { return p.remove(ctx, pod.Name) }))
 	}()
-	if err := p.waitDone(ctx, pod.Name); err != nil {
+	if err := p.waitDone(ctx, pod.Name, asks); err != nil {
 		return report, err
 	}
-	raw, err := p.Kube.Typed.CoreV1().Pods(p.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{}).DoRaw(ctx)
-	if err != nil {
+	var raw []byte
+	if err := asks.with(ctx, func() error {
+		raw, err = p.Kube.Typed.CoreV1().Pods(p.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{}).DoRaw(ctx)
+		return err
+	}); err != nil {
 		return report, fmt.Errorf("read the log of pod %s/%s: %w", p.Namespace, pod.Name, err)
 	}
 	report, err = nodeflows.Parse(raw)
@@ -138,13 +161,20 @@ func (p PodFlows) watch(ctx context.Context, node string) (report nodeflows.Repo
 	return report, nil
 }
 
-func (p PodFlows) waitDone(ctx context.Context, name string) error {
+func (p PodFlows) waitDone(ctx context.Context, name string, asks slots) error {
 	began := p.Clock.Now()
 	limit := p.For + podStartAllowed
 	said := began
+	// It cannot have ended before, and many that are asked after all the time are many requests.
+	if err := p.Clock.Sleep(ctx, p.For); err != nil {
+		return err
+	}
 	for {
-		pod, err := p.Kube.Typed.CoreV1().Pods(p.Namespace).Get(ctx, name, metav1.GetOptions{})
-		if err != nil {
+		var pod *corev1.Pod
+		if err := asks.with(ctx, func() (err error) {
+			pod, err = p.Kube.Typed.CoreV1().Pods(p.Namespace).Get(ctx, name, metav1.GetOptions{})
+			return err
+		}); err != nil {
 			return fmt.Errorf("read pod %s/%s: %w", p.Namespace, name, err)
 		}
 		switch pod.Status.Phase {
