@@ -72,6 +72,9 @@ func (t turn) names() []string {
 // for a person to decide, and green goes on serving until then.
 func (m *Migration) goBack(ctx context.Context, s stage, cause error) error {
 	t, _ := m.turnNamed(s.turn)
+	if err := m.mustBeTheNewest(ctx, "going back to blue", t.apps, newestReturnLook); err != nil {
+		return errors.Join(cause, err)
+	}
 	left := m.atGreenOnly(ctx, t, m.journal.Stage, false)
 	if err := m.journal.Note(noteBreach, breach{Apps: t.names(), Stage: s.name, Wave: t.wave, Cause: cause.Error(), Held: len(left) > 0}); err != nil {
 		return errors.Join(cause, err)

@@ -63,6 +63,9 @@ func (m *Migration) Rollback(ctx context.Context, opts RollbackOptions) (_ *Roll
 	if err := m.begin(ctx); err != nil {
 		return nil, err
 	}
+	if err := m.mustBeTheNewest(ctx, "rollback", m.appsToRollBack(opts.Apps), lookTime); err != nil {
+		return nil, err
+	}
 	if err := m.endBrownOut(ctx); err != nil {
 		return nil, err
 	}

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/crossfade-project/crossfade/cutover"
 	"github.com/crossfade-project/crossfade/internal/journal"
 	"github.com/crossfade-project/crossfade/internal/lease"
 )
@@ -33,21 +32,12 @@ func (m *Migration) lookForBegun(ctx context.Context, p *RollbackPlan, log *jour
 			}
 		}
 	}
-	if len(m.file.Zones) == 0 {
-		return nil
-	}
-	opts, err := m.cutoverOptions(ctx, "rollback")
-	if err != nil {
-		return err
-	}
-	found, err := cutover.Inspect(ctx, cutover.InspectOptions{Options: opts, WithoutGreen: true})
+	at, err := m.atGreenUnknown(ctx, "rollback", m.file.Applications, func(string) journal.Stage { return journal.Stage{} })
 	if err != nil {
 		return fmt.Errorf("look where the names lead: %w", err)
 	}
-	for _, n := range found.Names {
-		if n.AtGreen() {
-			p.refuse(n.Hostname, lost+": the name leads to green", mend)
-		}
+	for _, n := range at {
+		p.refuse(n.Name, lost+": the name leads to green", mend)
 	}
 	return nil
 }

@@ -68,7 +68,13 @@ type BucketToCome struct {
 
 // PlanRollback reads what a rollback would do and what stands against it. It changes nothing and needs no lock.
 func (m *Migration) PlanRollback(ctx context.Context, opts RollbackOptions) (*RollbackPlan, error) {
-	return m.planRollback(ctx, opts, false)
+	p, err := m.planRollback(ctx, opts, false)
+	if err != nil {
+		return nil, err
+	}
+	older, err := m.notTheNewest(ctx, "rollback", m.appsToRollBack(opts.Apps), lookTime)
+	p.Refusals = append(older, p.Refusals...)
+	return p, err
 }
 
 func (m *Migration) planRollback(ctx context.Context, opts RollbackOptions, patient bool) (*RollbackPlan, error) {
@@ -91,16 +97,7 @@ func (m *Migration) planRollback(ctx context.Context, opts RollbackOptions, pati
 	for _, s := range m.owedStages(log) {
 		p.First = append(p.First, Later{Stage: s.name, Title: s.title})
 	}
-	open, returning := m.openReturn(log)
-	earlier, _, broken := openRollback(log)
-	var turns []turn
-	for _, t := range slices.Backward(m.turns()) {
-		chosen := p.Whole || slices.ContainsFunc(t.apps, func(a migration.Application) bool { return slices.Contains(opts.Apps, a.Name) })
-		chosen = chosen || broken && slices.Contains(earlier.Turns, t.name) || returning && open.Turn == t.name
-		if chosen {
-			turns = append(turns, t)
-		}
-	}
+	turns := m.turnsToRollBack(opts.Apps, log)
 	if err := m.reachForRollback(ctx, p, turns, log, patient); err != nil {
 		return nil, err
 	}
@@ -109,12 +106,27 @@ func (m *Migration) planRollback(ctx context.Context, opts RollbackOptions, pati
 			return nil, err
 		}
 	}
+	earlier, _, broken := openRollback(log)
 	p.Whole = p.Whole || broken && earlier.Whole
 	if p.Whole && pausesOrTTLs(log) {
 		s := m.returnTTLStage()
 		p.After = append(p.After, Later{Stage: s.name, Title: s.title})
 	}
 	return p, nil
+}
+
+// turnsToRollBack are the turns that a rollback chooses, or all, and those of a way back that was broken off; the last one comes first.
+func (m *Migration) turnsToRollBack(apps []string, log *journal.Log) []turn {
+	open, returning := m.openReturn(log)
+	earlier, _, broken := openRollback(log)
+	var turns []turn
+	for _, t := range slices.Backward(m.turns()) {
+		chosen := len(apps) == 0 || slices.ContainsFunc(t.apps, func(a migration.Application) bool { return slices.Contains(apps, a.Name) })
+		if chosen || broken && slices.Contains(earlier.Turns, t.name) || returning && open.Turn == t.name {
+			turns = append(turns, t)
+		}
+	}
+	return turns
 }
 
 // log is the journal's, whether it is open for writing or not. It must not be kept.

@@ -54,6 +54,9 @@ func (m *Migration) Run(ctx context.Context, opts RunOptions) (_ *Report, err er
 	if err := m.begin(ctx); err != nil {
 		return nil, m.refusedInstead(ctx, err)
 	}
+	if err := m.mustBeTheNewest(ctx, cmp.Or(opts.Verb, "run"), m.file.Applications, lookTime); err != nil {
+		return nil, err
+	}
 	if err := m.endBrownOut(ctx); err != nil {
 		return nil, err
 	}

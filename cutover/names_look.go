@@ -5,7 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
+	"golang.org/x/sync/errgroup"
+
+	"github.com/crossfade-project/crossfade/cutover/internal/backend"
 	"github.com/crossfade-project/crossfade/cutover/zone"
 	"github.com/crossfade-project/crossfade/internal/plan"
 )
@@ -64,6 +68,99 @@ func LookAtNames(ctx context.Context, p *plan.Plan, opts NamesOptions) error {
 		}
 	}
 	return nil
+}
+
+// AtGreen is a name that leads to green.
+type AtGreen struct {
+	Name string
+	// Leads says where it leads, as it stands.
+	Leads string
+}
+
+// NamesAtGreen returns the names of applications that lead to green now, in whole or in part, whatever is known of how they came
+// there. It only reads. What could not be read is the error beside what was seen: one silent server hides no other name.
+func NamesAtGreen(ctx context.Context, opts NamesOptions) ([]AtGreen, error) {
+	found, unread := make([][]AtGreen, len(opts.Apps)), make([]error, len(opts.Apps))
+	var group errgroup.Group
+	group.SetLimit(lookedAt)
+	for i, app := range opts.Apps {
+		group.Go(func() error {
+			found[i], unread[i] = opts.atGreen(ctx, app)
+			return nil
+		})
+	}
+	unread = append(unread, group.Wait())
+	return slices.Concat(found...), errors.Join(unread...)
+}
+
+func (o NamesOptions) atGreen(ctx context.Context, app string) ([]AtGreen, error) {
+	entries, err := FindEntries(ctx, o.Options, app)
+	if err != nil {
+		return nil, err
+	}
+	var found []AtGreen
+	var unread []error
+	for _, e := range entries {
+		look := o.nameAtGreen
+		if o.atBackend(app, e.Hostname) {
+			look = o.routeAtGreen
+		}
+		leads, err := look(ctx, e)
+		if err != nil {
+			unread = append(unread, fmt.Errorf("read where %s leads: %w", e.Hostname, err))
+		}
+		if leads != "" {
+			found = append(found, AtGreen{Name: e.Hostname, Leads: leads})
+		}
+	}
+	return found, errors.Join(unread...)
+}
+
+// nameAtGreen says where a name leads, if that is green; else it is empty.
+func (o NamesOptions) nameAtGreen(ctx context.Context, e Entries) (string, error) {
+	z, err := o.zoneOf(e.Hostname)
+	if err != nil {
+		return "", err
+	}
+	state, share := NameState{Entries: e}, 0
+	if i := slices.IndexFunc(o.Held, func(h Held) bool { return h.App == e.App && h.Name == e.Hostname }); i >= 0 {
+		state.Records, share, err = lookupShared(ctx, z.Driver, e, o.Held[i])
+	} else {
+		state.Records, err = lookupSwappable(ctx, z.Driver, e.Hostname)
+	}
+	switch {
+	case err != nil:
+		return "", err
+	case share > 0:
+		return fmt.Sprintf("%s, in %d of 100 answers", e.Green, share), nil
+	case state.AtGreen():
+		return describe(state.Records), nil
+	}
+	return "", nil
+}
+
+// routeAtGreen says where the backend of a hostname leads, if that is green; else it is empty.
+func (o NamesOptions) routeAtGreen(ctx context.Context, e Entries) (string, error) {
+	app, err := o.application(e.App)
+	if err != nil {
+		return "", err
+	}
+	ref := o.refOf(app, hostnameOf(app, e.Hostname))
+	state, err := backend.Read(ctx, o.Blue.Kube, ref, e.Hostname)
+	if err != nil {
+		return "", err
+	}
+	targets, err := backend.Targets(ref.Kind, state.Rules)
+	if err != nil {
+		return "", err
+	}
+	green := o.Green.namespace(app.Namespace)
+	if slices.ContainsFunc(targets, func(t backend.Target) bool {
+		return strings.HasPrefix(t.Service, ownPrefix) || t.Namespace == green && green != ref.Namespace
+	}) {
+		return backend.Describe(state.Rules), nil
+	}
+	return "", nil
 }
 
 const whoChangedIt = "find out who changed it, and give it back what the stage left; nothing is changed over another's head"

@@ -201,3 +201,39 @@ func TestC26_ATTLThatWasRaisedAfterTheTTLStageIsWaitedOut(t *testing.T) {
 		})
 	}
 }
+
+// ledToGreen are the names that lead to green as they stand.
+func ledToGreen(t *testing.T, opts cutover.NamesOptions) []string {
+	t.Helper()
+	at, err := cutover.NamesAtGreen(t.Context(), opts)
+	if err != nil {
+		t.Error(err)
+	}
+	var names []string
+	for _, n := range at {
+		names = append(names, n.Name+" "+n.Leads)
+	}
+	return names
+}
+
+// What the zone shows counts, whoever moved the name: it is looked for where a journal tells of no swap.
+func TestI07_ANameThatLeadsToGreenIsSeen(t *testing.T) {
+	w := newWorld(t)
+	look := cutover.NamesOptions{Options: w.opts, Apps: []string{"shop"}, Held: w.lowered(t).Names}
+	for target, want := range map[string]int{"blue.lb.test.": 0, "elsewhere.test.": 0, "green.lb.test.": 1} {
+		w.put(t, cname(shopName, 10, target))
+		if at := ledToGreen(t, look); len(at) != want || want > 0 && !contains(at[0], "green.lb.test.") {
+			t.Errorf("at %s: %v", target, at)
+		}
+	}
+	// A zone that does not answer hides nothing that another one shows.
+	w.put(t, cname(shopName, 10, "green.lb.test."))
+	look.Applications = append(slices.Clone(look.Applications), look.Applications[0])
+	look.Applications[1].Name = "lost"
+	look.Applications[1].Hostnames = slices.Clone(look.Applications[1].Hostnames)
+	look.Applications[1].Hostnames[0].Name = "lost.nowhere.test."
+	look.Apps = []string{"lost", "shop"}
+	if at, err := cutover.NamesAtGreen(t.Context(), look); err == nil || !contains(err.Error(), "lost.nowhere.test.") || len(at) != 1 {
+		t.Errorf("beside one that cannot be read: %v, %v", at, err)
+	}
+}

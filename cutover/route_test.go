@@ -444,9 +444,16 @@ func routeThereAndBack(t *testing.T, w *routeWorld) {
 		t.Fatalf("%+v, %v", found, err)
 	}
 	held := w.fenced(t)
+	look := cutover.NamesOptions{Options: w.opts, Apps: []string{"shop"}, Held: held.Names}
+	if at := ledToGreen(t, look); len(at) > 0 {
+		t.Errorf("before the swap, to green lead %v", at)
+	}
 	p, result, err := w.swap(t, held)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if at := ledToGreen(t, look); len(at) != 1 {
+		t.Errorf("after the swap, to green lead %v", at)
 	}
 	if !slices.ContainsFunc(p.Changes, func(c plan.Change) bool { return contains(c.Why, "DNS does not move") && c.Reverse != nil }) {
 		t.Errorf("the plan does not say that DNS does not move: %+v", p.Changes)

@@ -81,8 +81,15 @@ func (w *world) step(t *testing.T, held cutover.TTLResult, from, to int) (*plan.
 func TestC21_ANameThatIsSplitIsNoBrokenName(t *testing.T) {
 	w, _ := weighWorld(t, nil)
 	held := w.lowered(t)
+	look := cutover.NamesOptions{Options: w.opts, Apps: []string{"shop"}, Held: held.Names}
+	if at := ledToGreen(t, look); len(at) > 0 {
+		t.Errorf("before the split, to green lead %v", at)
+	}
 	if _, _, err := w.step(t, held, 0, 5); err != nil {
 		t.Fatal(err)
+	}
+	if at := ledToGreen(t, look); len(at) != 1 || !contains(at[0], "in 5 of 100 answers") {
+		t.Errorf("while it is split, to green lead %v", at)
 	}
 	found, err := cutover.Inspect(t.Context(), cutover.InspectOptions{Options: w.opts, WithoutGreen: true, Moving: []string{"shop"}})
 	if err != nil || len(found.Refusals) > 0 || len(found.Notes) != 1 || !contains(found.Notes[0].Text, "a shift of this migration splits its answers between blue and green by weight") {
