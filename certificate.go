@@ -26,7 +26,7 @@ const (
 func (m *Migration) certificateStage() stage {
 	const name = "certificate"
 	return oneChange(m,
-		stage{name: name, verb: "run", title: "make the retirement certificate", after: "blue to be idle"},
+		stage{name: name, verb: "run", concludes: true, title: "make the retirement certificate", after: "blue to be idle"},
 		plan.Change{
 			ID: name + "/make", Action: "certify", Target: "blue",
 			Why: "retire asks for it; it is a file beside the journal and changes nothing else, so nothing is taken back",

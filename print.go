@@ -58,6 +58,9 @@ func (s *Status) Print(w io.Writer) error {
 			out.f("\n%s: %s\n", a.Name, a.Forwards)
 		}
 	}
+	for _, r := range s.missing {
+		out.f("\n%s: %s: %s\n", r.What, r.Why, r.Mend)
+	}
 	s.printWaiting(out)
 	printVoid(out, s.CertificateVoid)
 	s.printFrozen(out)

@@ -202,6 +202,11 @@ func (m *Migration) refuseCertificate(log *journal.Log, cert cutover.Certificate
 			})
 		}
 	}
+	list, err := m.leftOut(log)
+	if err != nil {
+		return err
+	}
+	refused.Refusals = append(refused.Refusals, refuseLeftOut(log, list)...)
 	if len(refused.Refusals) > 0 {
 		return refused
 	}

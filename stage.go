@@ -26,7 +26,9 @@ type stage struct {
 	// backup is set where the stage begins only with a proven archive: it brings it to green, takes blue's writes away or moves
 	// a name.
 	backup bool
-	title  string // what it does, for progress and status
+	// concludes is set where the stage says something of blue as a whole: the file must have every application then.
+	concludes bool
+	title     string // what it does, for progress and status
 	// after says what the stage waits for before it can be planned; empty means that it can be planned before anything has
 	// been changed.
 	after string
@@ -71,6 +73,9 @@ func (m *Migration) take(ctx context.Context, s stage) error {
 }
 
 func (m *Migration) do(ctx context.Context, s stage) error {
+	if err := m.hasAll(s); err != nil {
+		return err
+	}
 	if err := m.proveBackup(ctx, s); err != nil {
 		return err
 	}

@@ -20,7 +20,7 @@ const (
 
 // brownOutStage lets blue refuse everybody for a while, watches, and puts everything back.
 func (m *Migration) brownOutStage() stage {
-	s := withStep(m, stage{name: stageBrownOut, verb: "run", title: "let blue refuse everybody for a while, and undo it", after: "blue to be idle"},
+	s := withStep(m, stage{name: stageBrownOut, verb: "run", concludes: true, title: "let blue refuse everybody for a while, and undo it", after: "blue to be idle"},
 		m.brownOutOptions, cutover.PlanBrownOut, cutover.ApplyBrownOut)
 	apply := s.apply
 	s.apply = func(ctx context.Context, p *plan.Plan) (any, error) {

@@ -44,7 +44,7 @@ func oneChange[R any](m *Migration, s stage, c plan.Change, do func(context.Cont
 func (m *Migration) idleStage() stage {
 	const name = "idle"
 	return oneChange(m,
-		stage{name: name, verb: "run", title: "watch blue until nobody has used it for long enough", after: "every application to be on green"},
+		stage{name: name, verb: "run", concludes: true, title: "watch blue until nobody has used it for long enough", after: "every application to be on green"},
 		plan.Change{
 			ID: name + "/watch", Action: "watch", Target: "blue",
 			Why: "blue may be destroyed only when nobody uses it; nothing is changed, so nothing is taken back",

@@ -10,6 +10,7 @@ import (
 
 	"github.com/crossfade-project/crossfade/cutover"
 	"github.com/crossfade-project/crossfade/internal/journal"
+	"github.com/crossfade-project/crossfade/internal/plan"
 )
 
 // Status is where a migration stands, derived from its journal alone.
@@ -26,6 +27,9 @@ type Status struct {
 	Unseen       string              `json:"unseen,omitempty"`
 	Stages       []StageStatus       `json:"stages"`
 	Applications []ApplicationStatus `json:"applications"`
+	// LeftOut are applications that the journal knows of and the file does not have any more.
+	LeftOut []ApplicationStatus `json:"leftOut,omitempty"`
+	missing []plan.Refusal
 	// GoingBack says what goes back to blue and is not there yet.
 	GoingBack string `json:"goingBack,omitempty"`
 	// Undone is what a way back has left undone on green; it is done before anything else.
@@ -84,6 +88,7 @@ const (
 // ApplicationStatus is one application.
 type ApplicationStatus struct {
 	Name      string           `json:"name"`
+	Namespace string           `json:"namespace,omitempty"` // on blue
 	Wave      int              `json:"wave"`
 	Hostnames []string         `json:"hostnames,omitempty"`
 	State     ApplicationState `json:"state"`
@@ -136,7 +141,7 @@ func (m *Migration) outline() outline {
 		for _, h := range a.Hostnames {
 			names = append(names, h.Name)
 		}
-		o.Applications = append(o.Applications, ApplicationStatus{Name: a.Name, Wave: a.Wave, Hostnames: names, State: OnBlue})
+		o.Applications = append(o.Applications, ApplicationStatus{Name: a.Name, Namespace: a.Namespace, Wave: a.Wave, Hostnames: names, State: OnBlue})
 	}
 	return o
 }
@@ -177,6 +182,10 @@ func (m *Migration) status() (*Status, error) {
 		s.GoingBack = open.Turn + ": " + open.Cause
 	}
 	s.Undone = owedOf(log)
+	if s.LeftOut, err = m.leftOut(log); err != nil {
+		return nil, err
+	}
+	s.missing = refuseLeftOut(log, s.LeftOut)
 	idle, err := m.waitsForIdle(log)
 	s.Waiting = append(s.Waiting, idle...)
 	s.Waiting = append(s.Waiting, m.wordsNeeded(log, s.Waiting)...)

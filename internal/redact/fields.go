@@ -69,7 +69,7 @@ func RecordFields() Table {
 		rounds last wait waits blue green entry target workload original hooks fields stopped await replaced set ttl swap
 		settle soak return apps idle observations restarts samples checks archive proof losses examples unread verified map
 		want wants used taken hostPorts range dropped sides fence low findings problems with handover affix
-		sources journal file`)
+		sources journal file leftOut`)
 	t.add(show, `apps for side`)
 	t.add(group, `paused externalDNS knocks`)
 	t.add(names, `counts cronJobs workloads mentions explicit dropped evidence unwatched`)
