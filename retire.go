@@ -31,6 +31,8 @@ type Retirement struct {
 	Names int `json:"names"`
 	// LeftNames are those that somebody else has changed: they stay as they are.
 	LeftNames []cutover.LeftName `json:"leftNames,omitempty"`
+	// Kept are records that were made for green and stay, because other names lead to them.
+	Kept []cutover.KeptRecord `json:"kept,omitempty"`
 	// ExternalDNS is what became of the Deployments that the migration had paused.
 	ExternalDNS []cutover.Resumed `json:"externalDNS,omitempty"`
 }
@@ -95,7 +97,8 @@ func (m *Migration) Retire(ctx context.Context, opts RetireOptions) (_ *Retireme
 	}
 	m.journal.View(func(l *journal.Log) {
 		ended := l.Records[lastPlanned(l, "restore-ttl"):]
-		result.ExternalDNS, result.LeftNames = resumedIn(ended), leftNamesIn(ended, "restore-ttl")
+		restored := restoredIn(ended, "restore-ttl")
+		result.ExternalDNS, result.LeftNames, result.Kept = resumedIn(ended), restored.Left, restored.Kept
 	})
 	result.Names = len(ttl.Names) - len(result.LeftNames)
 	return result, nil
@@ -283,8 +286,8 @@ func (m *Migration) movedToGreen() ([]cutover.Moved, error) {
 	return names, nil
 }
 
-// leftNamesIn are the names that the last end of a stage has left to whoever changed them.
-func leftNamesIn(records []journal.Record, stage string) []cutover.LeftName {
+// restoredIn is what the last end of a stage that gives TTLs back came to: the names and records that it left as they are.
+func restoredIn(records []journal.Record, stage string) cutover.RestoreResult {
 	var result cutover.RestoreResult
 	for _, r := range records {
 		if r.Kind == journal.KindFinished && r.Stage == stage {
@@ -292,7 +295,7 @@ func leftNamesIn(records []journal.Record, stage string) []cutover.LeftName {
 			_ = json.Unmarshal(r.Data, &result) // one of an earlier version says nothing
 		}
 	}
-	return result.Left
+	return result
 }
 
 func printLeftNames(out *printer, names []cutover.LeftName) {
@@ -301,6 +304,15 @@ func printLeftNames(out *printer, names []cutover.LeftName) {
 	}
 	for _, n := range names {
 		out.f("  %s (%s): it holds %s\n", n.Name, n.App, n.Holds)
+	}
+}
+
+func printKept(out *printer, records []cutover.KeptRecord) {
+	if len(records) > 0 {
+		out.f("\nrecords that were made for green, and that stay because they are used:\n")
+	}
+	for _, k := range records {
+		out.f("  %s\n", k)
 	}
 }
 
@@ -343,6 +355,7 @@ func (r *Retirement) Print(w io.Writer) error {
 	out.f("deleted: %s; kept: %s\n", cli.Count(r.Destroyed.Deleted, "namespace"), cli.Count(r.Destroyed.Retained, "volume"))
 	out.f("names with their own TTL again: %d\n", r.Names)
 	printLeftNames(out, r.LeftNames)
+	printKept(out, r.Kept)
 	printResumed(out, r.ExternalDNS)
 	return out.err
 }

@@ -201,16 +201,23 @@ func (m *Migration) returnTTLStage() stage {
 	const name = "return-ttl"
 	return withStep(m, stage{name: name, title: m.returnTitle()},
 		func(ctx context.Context) (cutover.RestoreOptions, error) {
-			opts, err := m.namesOptions(ctx, name, m.file.Applications...)
+			opts, err := m.returnTTLOptions(ctx)
 			if err != nil {
 				return cutover.RestoreOptions{}, err
 			}
-			if opts.Before, err = m.ttlsBefore(ctx); err != nil {
-				return cutover.RestoreOptions{}, err
-			}
-			return m.withDNS(cutover.RestoreOptions{Options: opts, Held: cutover.UnderFences(opts.Before.Held, m.fences())})
+			opts.Held = cutover.UnderFences(opts.Held, m.fences())
+			return m.withDNS(opts)
 		},
 		cutover.PlanRestoreTTL, restoreTTL)
+}
+
+func (m *Migration) returnTTLOptions(ctx context.Context) (cutover.RestoreOptions, error) {
+	opts, err := m.namesOptions(ctx, "return-ttl", m.file.Applications...)
+	if err != nil {
+		return cutover.RestoreOptions{}, err
+	}
+	opts.Before, err = m.ttlsBefore(ctx)
+	return cutover.RestoreOptions{Options: opts, Held: opts.Before.Held}, err
 }
 
 func (m *Migration) releaseNames(ctx context.Context, open rollback) error {

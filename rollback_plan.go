@@ -32,6 +32,8 @@ type RollbackPlan struct {
 	Undone []LeftUndone `json:"undone,omitempty"`
 	// After are the stages that follow the turns.
 	After []Later `json:"after,omitempty"`
+	// Kept are records that were made for green and stay, because other names lead to them.
+	Kept []cutover.KeptRecord `json:"kept,omitempty"`
 	// Refusals are the reasons not to begin.
 	Refusals []plan.Refusal `json:"refusals,omitempty"`
 
@@ -111,6 +113,9 @@ func (m *Migration) planRollback(ctx context.Context, opts RollbackOptions, pati
 	if p.Whole && pausesOrTTLs(log) {
 		s := m.returnTTLStage()
 		p.After = append(p.After, Later{Stage: s.name, Title: s.title})
+		if opts, err := m.returnTTLOptions(ctx); err == nil { // what cannot be read now is said by the stage itself
+			p.Kept = cutover.KeptRecords(ctx, opts)
+		}
 	}
 	return p, nil
 }
@@ -322,6 +327,7 @@ func (p *RollbackPlan) Print(w io.Writer) error {
 	for _, s := range p.After {
 		out.f("  %-27s %s\n", s.Stage, s.Title)
 	}
+	printKept(out, p.Kept)
 	for _, r := range p.Refusals {
 		out.f("\nREFUSED %s: %s\n    mend: %s\n", r.What, r.Why, r.Mend)
 	}
@@ -346,6 +352,8 @@ type RollbackReport struct {
 	LeftNames []cutover.LeftName `json:"leftNames,omitempty"`
 	// Undone was not done on green, because green gave no answer. Empty where the rollback is whole on both sides.
 	Undone []LeftUndone `json:"undone,omitempty"`
+	// Kept are records that were made for green and stay, because other names lead to them.
+	Kept []cutover.KeptRecord `json:"kept,omitempty"`
 	// ExternalDNS is what became of the Deployments that the migration had paused.
 	ExternalDNS []cutover.Resumed `json:"externalDNS,omitempty"`
 }
@@ -396,7 +404,8 @@ func (m *Migration) rollbackReport(open rollback) (*RollbackReport, error) {
 		}
 	}
 	r.Undone, r.ExternalDNS = owedOf(log), resumedIn(log.Records[from:])
-	r.LeftNames = leftNamesIn(log.Records[from:], "return-ttl")
+	restored := restoredIn(log.Records[from:], "return-ttl")
+	r.LeftNames, r.Kept = restored.Left, restored.Kept
 	return r, nil
 }
 
@@ -409,6 +418,8 @@ func (r *RollbackReport) Print(w io.Writer) error {
 		what = "nothing has begun, so nothing was taken back"
 	case len(r.LeftNames) > 0:
 		what = "rolled back as a whole: blue's objects are as they were, and so are the names that nobody else has changed"
+	case r.Whole && len(r.Kept) > 0:
+		what = "rolled back as a whole: blue's objects and names are as they were, beside a record that was made for green and is used"
 	case r.Whole:
 		what = "rolled back as a whole: blue's objects and names are as they were"
 	}
@@ -446,6 +457,7 @@ func (r *RollbackReport) Print(w io.Writer) error {
 		out.f("  %s\n", l)
 	}
 	printLeftNames(out, r.LeftNames)
+	printKept(out, r.Kept)
 	if len(r.Undone) > 0 {
 		out.f("\nnot done on green:\n")
 	}

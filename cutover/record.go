@@ -204,23 +204,24 @@ func (o Options) makeRecord(ctx context.Context, c plan.Change) (lowered, error)
 	return lowered{Result: result, Seen: seen}, err
 }
 
-// planUnmake adds the change that removes a record which was made for a name, unless the name leads to it, or somebody has changed it.
-func planUnmake(ctx context.Context, opts RestoreOptions, p *plan.Plan, held Held, now []zone.RRset) error {
+// planUnmake adds the change that removes a record which was made for a name, unless the name leads to it, or another one
+// does, or somebody has changed it.
+func planUnmake(ctx context.Context, opts RestoreOptions, p *plan.Plan, held Held, now []zone.RRset) ([]KeptRecord, error) {
 	if held.Record == nil {
-		return nil
+		return nil, nil
 	}
 	name := held.Record.Change.Name
 	for _, set := range now {
 		for _, d := range set.Data {
 			if set.Type == "CNAME" && sameName(d, name) {
 				p.Note(plan.Info, held.Name, "it leads to "+name+", which was made for it and stays")
-				return nil
+				return nil, nil
 			}
 		}
 	}
 	z, err := opts.zoneOf(name)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	there, err := lookupSwappable(ctx, z.Driver, name)
 	if err == nil && !zone.SameSets(there, held.Record.Change.New) { // a wildcard may say the very same: removing what is not there changes nothing
@@ -228,12 +229,21 @@ func planUnmake(ctx context.Context, opts RestoreOptions, p *plan.Plan, held Hel
 	}
 	switch {
 	case err != nil:
-		return err
+		return nil, err
 	case len(there) == 0:
-		return nil
+		return nil, nil
 	case !zone.SameSets(there, held.Record.Change.New):
 		p.Note(plan.Warning, held.Name, fmt.Sprintf("%s, which was made for it, holds %s now: somebody has changed it, so it stays", name, describe(there)))
-		return nil
+		return nil, nil
+	}
+	users, unread := opts.leadingTo(ctx, name, func(other string) bool { return sameName(other, held.Name) })
+	if len(users) > 0 {
+		kept := KeptRecord{App: held.App, Name: name, Users: users}
+		p.Note(plan.Warning, held.Name, kept.String()+", stays")
+		return []KeptRecord{kept}, nil
+	}
+	if unread != nil {
+		p.Note(plan.Warning, held.Name, fmt.Sprintf("whether another name leads to %s is not known: %v", name, unread))
 	}
 	p.Add(plan.Change{
 		ID:     p.Stage + "/record/" + held.Name,
@@ -243,7 +253,47 @@ func planUnmake(ctx context.Context, opts RestoreOptions, p *plan.Plan, held Hel
 		Reverse:  &plan.Reverse{Action: actionRecord, How: "make it again", Data: plan.JSON(held.Record.Change)},
 		Data:     plan.JSON(recordData{*held.Record}),
 	})
-	return nil
+	return nil, nil
+}
+
+// leadingTo are the names of the file's zones that lead to a name, without those to skip. The error says which zones it could not read.
+func (o Options) leadingTo(ctx context.Context, name string, skip func(string) bool) (users []string, err error) {
+	for _, z := range o.Zones {
+		lister, ok := z.Driver.(zone.Lister)
+		if !ok {
+			err = errors.Join(err, fmt.Errorf("the zone %s cannot be listed", z.Driver.Apex()))
+			continue
+		}
+		sets, lerr := lister.List(ctx)
+		if lerr != nil {
+			err = errors.Join(err, fmt.Errorf("list the zone %s: %w", z.Driver.Apex(), lerr))
+		}
+		for _, set := range sets {
+			names, _, lerr := dnsx.LeadsTo(dnsx.RRset(set)) // what is in a form that is not understood leads nowhere
+			if lerr == nil && !skip(set.Name) && slices.ContainsFunc(names, func(to string) bool { return sameName(to, name) }) && !slices.Contains(users, set.Name) {
+				users = append(users, set.Name)
+			}
+		}
+	}
+	return users, err
+}
+
+// KeptRecords are the made records that would stay if all names went back now: other names lead to them, as far as the zones can be listed.
+func KeptRecords(ctx context.Context, opts RestoreOptions) []KeptRecord {
+	var kept []KeptRecord
+	for _, held := range opts.Held {
+		if held.Record == nil {
+			continue
+		}
+		name := held.Record.Change.Name
+		users, _ := opts.leadingTo(ctx, name, func(other string) bool {
+			return slices.ContainsFunc(opts.Held, func(h Held) bool { return sameName(other, h.Name) })
+		})
+		if len(users) > 0 {
+			kept = append(kept, KeptRecord{App: held.App, Name: name, Users: users})
+		}
+	}
+	return kept
 }
 
 // removeRecord removes a record that was made. One that somebody changes at that moment stays.

@@ -116,6 +116,38 @@ func TestARecordInUseStays(t *testing.T) {
 	}
 }
 
+// A name that somebody has pointed at a made record keeps its answer: the record stays, which is said before and after.
+func TestI03_AMadeRecordThatAnotherNameUsesStays(t *testing.T) {
+	w := addressOnly(t, "green-shop.apps.test")
+	held := w.lowered(t)
+	opts := w.swapOptions(held)
+	swap, err := cutover.PlanSwap(t.Context(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := cutover.ApplySwap(t.Context(), swap, w.rec, opts); err != nil {
+		t.Fatal(err)
+	}
+	before := cutover.RestoreOptions{Options: w.opts, Held: held.Names}
+	if kept := cutover.KeptRecords(t.Context(), before); len(kept) > 0 {
+		t.Errorf("nothing but the migration's own name leads to it: %v", kept)
+	}
+	w.put(t, cname("www.apps.test.", 60, "Green-Shop.apps.test."))
+	const want = "green-shop.apps.test. (made for shop), to which www.apps.test. leads"
+	if kept := cutover.KeptRecords(t.Context(), before); len(kept) != 1 || kept[0].String() != want {
+		t.Errorf("kept = %v", kept)
+	}
+	result := w.goneBack(t, swap)
+	p := w.release(t, cutover.UnderFences(held.Names, result.Fences))
+	if got := w.at(t, madeName, "A"); len(got.Data) != 1 {
+		t.Error("the record that another name leads to is gone")
+	}
+	restored, err := cutover.RestoreResultOf(p)
+	if err != nil || len(restored.Kept) != 1 || restored.Kept[0].String() != want {
+		t.Errorf("restored = %+v, %v", restored, err)
+	}
+}
+
 // Another's record is neither written over nor removed.
 func TestI03_AnothersRecordAtTheName(t *testing.T) {
 	w := addressOnly(t, "green-shop.apps.test")

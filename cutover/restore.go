@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/crossfade-project/crossfade/cutover/internal/backend"
 	"github.com/crossfade-project/crossfade/cutover/zone"
@@ -40,9 +41,22 @@ type LeftName struct {
 	Holds string `json:"holds"`
 }
 
+// KeptRecord is a record that was made for green's address, and stays because other names lead to it.
+type KeptRecord struct {
+	App   string   `json:"app"`
+	Name  string   `json:"name"`
+	Users []string `json:"users"`
+}
+
+// String says it in a line.
+func (k KeptRecord) String() string {
+	return fmt.Sprintf("%s (made for %s), to which %s leads", k.Name, k.App, strings.Join(k.Users, " and "))
+}
+
 // RestoreResult is what giving the TTLs back came to.
 type RestoreResult struct {
-	Left []LeftName `json:"left,omitempty"`
+	Left []LeftName   `json:"left,omitempty"`
+	Kept []KeptRecord `json:"kept,omitempty"`
 }
 
 // RestoreResultOf is what a plan that gives TTLs back leaves as it is.
@@ -81,9 +95,11 @@ func PlanRestoreTTL(ctx context.Context, opts RestoreOptions) (*plan.Plan, error
 		if err != nil {
 			return nil, err
 		}
-		if err := planUnmake(ctx, opts, p, held, now); err != nil {
+		kept, err := planUnmake(ctx, opts, p, held, now)
+		if err != nil {
 			return nil, err
 		}
+		result.Kept = append(result.Kept, kept...)
 		token, err := fenceToken(ctx, z.Driver, held.Fence.Name)
 		if err != nil {
 			return nil, err
