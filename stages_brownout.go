@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/crossfade-project/crossfade/cutover"
+	"github.com/crossfade-project/crossfade/internal/journal"
 	"github.com/crossfade-project/crossfade/internal/migration"
 	"github.com/crossfade-project/crossfade/internal/plan"
 )
@@ -58,6 +59,7 @@ func (m *Migration) brownOutOptions(ctx context.Context) (cutover.BrownOutOption
 		Previous: idle.Previous, Record: idle.Record, Baselines: map[string]map[string]float64{},
 	}
 	out.Stage = stageBrownOut
+	m.journal.View(func(l *journal.Log) { out.Refused = refusedSince(l.Records) })
 	if err := m.resultOf("idle", &out.Idle); err != nil {
 		return out, err
 	}
@@ -71,6 +73,23 @@ func (m *Migration) brownOutOptions(ctx context.Context) (cutover.BrownOutOption
 		}
 	}
 	return out, nil
+}
+
+// refusedSince are the Services that brown-outs have let refuse since the last one that came to its end.
+func refusedSince(records []journal.Record) (services []string) {
+	for _, r := range records {
+		if r.Stage != stageBrownOut {
+			continue
+		}
+		service, refused := cutover.Refuses(stageBrownOut, r.Change)
+		switch {
+		case r.Kind == journal.KindFinished:
+			services = nil
+		case r.Kind == journal.KindIntent && refused:
+			services = append(services, service)
+		}
+	}
+	return services
 }
 
 // lookAtRetirement refuses early what would be found only when every application is on green: who comes to blue is seen by pods of the

@@ -1,9 +1,11 @@
 package crossfade
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/crossfade-project/crossfade/internal/journal"
 	"github.com/crossfade-project/crossfade/internal/plan"
 )
 
@@ -40,5 +42,23 @@ func TestC24_ARetirementOfHostnamesNeedsTheHelperImage(t *testing.T) {
 				t.Errorf("refusals %+v, want one: %t", p.Refusals, tt.want)
 			}
 		})
+	}
+}
+
+// What refused in a brown-out that was broken off is asked for by the next ones, until one has come to its end.
+func TestC24_WhatRefusedIsRememberedUntilABrownOutEnds(t *testing.T) {
+	of := func(kind journal.Kind, stage, change string) journal.Record {
+		return journal.Record{Kind: kind, Stage: stage, Change: change}
+	}
+	killed := []journal.Record{
+		of(journal.KindIntent, "brown-out", "brown-out/pods/n"), of(journal.KindIntent, "brown-out", "brown-out/service/n/web"),
+		of(journal.KindDone, "brown-out", "brown-out/service/n/web"), of(journal.KindIntent, "brown-out", "brown-out/watch"),
+		of(journal.KindReset, "brown-out", ""), of(journal.KindFinished, "idle", ""), of(journal.KindIntent, "retire", "brown-out/service/n/other"),
+	}
+	if got := refusedSince(killed); !slices.Equal(got, []string{"n/web"}) {
+		t.Errorf("remembered %v", got)
+	}
+	if got := refusedSince(append(killed, of(journal.KindFinished, "brown-out", ""))); len(got) > 0 {
+		t.Errorf("after one that ended: %v", got)
 	}
 }

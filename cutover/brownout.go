@@ -48,6 +48,8 @@ type BrownOutOptions struct {
 	Evidence []Evidence
 	Idle     Idle
 	Previous []Sample
+	// Refused are the Services, each as NAMESPACE/NAME, that brown-outs have let refuse since the last one that came to its end; see Refuses.
+	Refused []string
 	// Record keeps a sample of the evidence, as in the watch over idleness. Nil keeps none.
 	Record func(Sample) error
 	// Baselines are numbers from before the swap with which checks compare, by application and check.
@@ -189,9 +191,17 @@ func serveID(p *plan.Plan) string { return p.Stage + "/serve" }
 
 func answerID(p *plan.Plan) string { return p.Stage + "/answer" }
 
+// Refuses says which Service a change of a brown-out lets refuse, as NAMESPACE/NAME.
+func Refuses(stage, changeID string) (service string, ok bool) {
+	return strings.CutPrefix(changeID, stage+partService)
+}
+
+// partService is the part of a change's ID before the Service that it lets refuse.
+const partService = "/service/"
+
 func refuseChange(stage string, s front.Switch, why string) plan.Change {
 	return plan.Change{
-		ID: fmt.Sprintf("%s/service/%s/%s", stage, s.Namespace, s.Name), Action: actionRefuse, Target: "blue: " + s.String(), Why: why,
+		ID: stage + partService + s.Namespace + "/" + s.Name, Action: actionRefuse, Target: "blue: " + s.String(), Why: why,
 		ReliesOn: []plan.Reliance{{What: s.String() + "'s uid", Is: s.UID}, {What: s.String() + "'s selector and ports", Is: hashOf(s.Original)}},
 		Reverse:  &plan.Reverse{Action: actionServe, How: "give it its own selector and ports back", Data: plan.JSON(s)},
 		Data:     plan.JSON(brownOutData{Switch: &s}),

@@ -242,6 +242,7 @@ func TestC24_BlueRefusesOrForwardsOnARealAPIServer(t *testing.T) {
 		"straggler":    brownOutMeetsAStraggler,
 		"ways":         brownOutLeavesOthersAlone,
 		"killed":       brownOutThatWasKilled,
+		"gone":         brownOutWithoutItsService,
 		"interfered":   brownOutThatSomebodyChanges,
 		"inconclusive": brownOutThatSeesTooLittle,
 		"needed":       brownOutThatGreenCannotBear,
@@ -383,6 +384,38 @@ func brownOutLeavesOthersAlone(t *testing.T, w frontWorld) {
 		if err := p.Err(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v does not say %q", err, want)
 		}
+	}
+}
+
+// C24: that nothing leads in is no proof where something did, of which clients are known.
+func brownOutWithoutItsService(t *testing.T, w frontWorld) {
+	ns := kubetest.Namespace(t, w.client)
+	_, opts := w.brownOut(t)
+	opts.Applications[0].Namespace = ns // without any Service
+	if p := w.planned(t, opts); len(p.Changes) > 0 || len(p.Notes) != 1 || !strings.Contains(p.Notes[0].Text, "nothing leads to the applications from outside") {
+		t.Errorf("without a Service: %+v", p)
+	}
+	// What an earlier one let refuse is known of its changes.
+	for _, change := range []string{"brown-out/pods/" + ns, "brown-out/service/" + ns + "/web", "brown-out/watch"} {
+		if service, ok := cutover.Refuses("brown-out", change); ok {
+			opts.Refused = append(opts.Refused, service)
+		}
+	}
+	opts.Applications[0].Hostnames = []migration.Hostname{{Name: "shop.apps.test", Service: "shop"}}
+	p, err := cutover.PlanBrownOut(t.Context(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, r := range p.Refusals {
+		got = append(got, r.What+": "+r.Why)
+	}
+	want := []string{
+		"Service " + ns + "/shop: clients of shop.apps.test come by it, and it is gone: whoever comes now is seen by nobody",
+		"Service " + ns + "/web: it refused in a brown-out that did not come to its end, and it is gone: whoever comes now is seen by nobody",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("refused: %q, want %q", got, want)
 	}
 }
 

@@ -50,6 +50,7 @@ func (w waysIn) namespaces() []string {
 func (o BrownOutOptions) findWaysIn(ctx context.Context, p *plan.Plan) (waysIn, error) {
 	named := o.refuseUnknownEntries(p)
 	var found waysIn
+	there := map[string]bool{}
 	for _, ns := range o.appNamespaces() {
 		services, err := o.Blue.Kube.Typed.CoreV1().Services(ns).List(ctx, metav1.ListOptions{})
 		if err != nil {
@@ -61,6 +62,7 @@ func (o BrownOutOptions) findWaysIn(ctx context.Context, p *plan.Plan) (waysIn, 
 		}
 		for i := range services.Items {
 			svc := &services.Items[i]
+			there[ns+"/"+svc.Name] = true
 			if svc.Labels[kube.LabelComponent] == kube.ComponentEntry {
 				continue // users reach green through it
 			}
@@ -88,6 +90,7 @@ func (o BrownOutOptions) findWaysIn(ctx context.Context, p *plan.Plan) (waysIn, 
 			}
 		}
 	}
+	o.refuseGone(p, named, there)
 	slices.SortFunc(found, func(a, b wayIn) int {
 		return cmp.Or(strings.Compare(a.svc.Namespace, b.svc.Namespace), strings.Compare(a.svc.Name, b.svc.Name))
 	})
@@ -117,6 +120,19 @@ func (o BrownOutOptions) refuseUnknownEntries(p *plan.Plan) map[string]string {
 		}
 	}
 	return named
+}
+
+// refuseGone refuses a brown-out without a Service by which clients are known to come. Whoever does finds nobody, and nobody counts them.
+func (o BrownOutOptions) refuseGone(p *plan.Plan, named map[string]string, there map[string]bool) {
+	why := maps.Clone(named)
+	for _, service := range o.Refused {
+		why[service] = "it refused in a brown-out that did not come to its end"
+	}
+	for _, service := range slices.Sorted(maps.Keys(why)) {
+		if !there[service] {
+			p.Refuse("Service "+service, why[service]+", and it is gone: whoever comes now is seen by nobody", "put it back as it was, as the archive has it; or write retirement.brownOut: {skip: REASON}")
+		}
+	}
 }
 
 // wayInto says why clients come by a Service, or "", and whether it must refuse for the brown-out to mean anything.
