@@ -9,12 +9,14 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/crossfade-project/crossfade/internal/program"
 )
 
 // command runs a program, without a shell. It learns from its environment whom to judge. Exit status 0 passes; a program
 // that could not be run or was stopped has judged nothing.
 func (p probe) command(ctx context.Context) finding {
-	cmd := exec.CommandContext(ctx, p.check.Command[0], p.check.Command[1:]...)
+	cmd := program.Command(ctx, p.check.Command, time.Second)
 	cmd.Env = append(os.Environ(),
 		"CROSSFADE_MIGRATION="+p.opts.Migration,
 		"CROSSFADE_APPLICATION="+p.app,
@@ -26,8 +28,6 @@ func (p probe) command(ctx context.Context) finding {
 	}
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
-	// A child of the program may keep its output open after it was stopped.
-	cmd.WaitDelay = time.Second
 	err := cmd.Run()
 	if ctx.Err() != nil {
 		return unknown("%s did not end within %s", p.check.Command[0], p.timeout())

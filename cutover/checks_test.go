@@ -13,6 +13,7 @@ import (
 	"github.com/crossfade-project/crossfade/cutover"
 	"github.com/crossfade-project/crossfade/internal/clock"
 	"github.com/crossfade-project/crossfade/internal/migration"
+	"github.com/crossfade-project/crossfade/internal/program/programtest"
 )
 
 func (w *world) check(t *testing.T, check migration.Check) cutover.Gate {
@@ -113,6 +114,16 @@ func TestC20_CommandLearnsWhomToJudge(t *testing.T) {
 	if gate := w.check(t, migration.Check{Name: "script", Command: []string{script}}); gate.Outcome != cutover.Passed {
 		t.Errorf("gate = %+v", gate)
 	}
+}
+
+func TestC20_ACommandThatDoesNotEndLeavesNothingBehind(t *testing.T) {
+	w := newWorld(t)
+	family := programtest.New(t)
+	gate := w.check(t, migration.Check{Name: "script", Command: family.Argv, Timeout: migration.Duration(300 * time.Millisecond)})
+	if gate.Outcome != cutover.Inconclusive {
+		t.Errorf("gate = %+v", gate)
+	}
+	family.Gone(t)
 }
 
 // A chain must be trusted for the real hostname, and last for 14 days.

@@ -5,9 +5,10 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os/exec"
 	"strings"
 	"time"
+
+	"github.com/crossfade-project/crossfade/internal/program"
 )
 
 const (
@@ -30,8 +31,8 @@ func (r Runner) command(ctx context.Context, argv []string, in io.Reader, out io
 		ctx, cancel = context.WithTimeoutCause(ctx, commandTime, fmt.Errorf("it was ended after %s", commandTime))
 		defer cancel()
 	}
-	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	cmd.Dir, cmd.Stdin, cmd.Stdout, cmd.WaitDelay = r.Dir, in, out, killAfter
+	cmd := program.Command(ctx, argv, killAfter)
+	cmd.Dir, cmd.Stdin, cmd.Stdout = r.Dir, in, out
 	last := &tail{}
 	cmd.Stderr = last
 	if err := cmd.Run(); err != nil {

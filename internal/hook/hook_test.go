@@ -2,6 +2,7 @@ package hook_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -25,6 +26,7 @@ import (
 	"github.com/crossfade-project/crossfade/internal/kube/kubetest"
 	"github.com/crossfade-project/crossfade/internal/migration"
 	"github.com/crossfade-project/crossfade/internal/plan"
+	"github.com/crossfade-project/crossfade/internal/program/programtest"
 )
 
 func command(argv ...string) migration.Hook { return migration.Hook{Command: argv} }
@@ -50,6 +52,16 @@ func TestCommandRunsWithoutAShellInItsFolderWithTheEnvironment(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "exit status 3") || !strings.Contains(err.Error(), "the reason") {
 		t.Errorf("a failed program gives %v", err)
 	}
+}
+
+func TestACommandThatIsEndedLeavesNothingBehind(t *testing.T) {
+	family := programtest.New(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if _, err := (hook.Runner{}).Run(ctx, command(family.Argv...)); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("it ended with %v", err)
+	}
+	family.Gone(t)
 }
 
 func TestPayloadsGoThroughPrograms(t *testing.T) {

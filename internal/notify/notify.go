@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/crossfade-project/crossfade/internal/clock"
+	"github.com/crossfade-project/crossfade/internal/program"
 )
 
 // Version of the message's form.
@@ -71,7 +72,7 @@ const (
 	tries          = 4
 	firstPause     = time.Second
 	defaultTimeout = 10 * time.Second
-	// killAfter is how long a command's children may keep its output open.
+	// killAfter is how long what a command has left behind may keep its output open.
 	killAfter = time.Second
 )
 
@@ -166,8 +167,8 @@ func (t Target) post(ctx context.Context, m Message, body []byte) error {
 
 // run gives the message to a program, which may also read the event and the ID from its environment.
 func (t Target) run(ctx context.Context, m Message, body []byte, timeout time.Duration) error {
-	cmd := exec.CommandContext(ctx, t.Command[0], t.Command[1:]...)
-	cmd.Dir, cmd.Stdin, cmd.WaitDelay = t.Dir, bytes.NewReader(append(body, '\n')), killAfter
+	cmd := program.Command(ctx, t.Command, killAfter)
+	cmd.Dir, cmd.Stdin = t.Dir, bytes.NewReader(append(body, '\n'))
 	cmd.Env = append(os.Environ(), "CROSSFADE_EVENT="+m.Event, "CROSSFADE_ID="+m.ID, "CROSSFADE_MIGRATION="+m.Migration)
 	err := cmd.Run()
 	var exit *exec.ExitError

@@ -15,6 +15,7 @@ import (
 
 	"github.com/crossfade-project/crossfade/internal/clock"
 	"github.com/crossfade-project/crossfade/internal/notify"
+	"github.com/crossfade-project/crossfade/internal/program/programtest"
 )
 
 func message() notify.Message {
@@ -132,6 +133,15 @@ func TestACommandReadsTheMessage(t *testing.T) {
 			t.Errorf("%v: %v, after %q", tt.command, err, raw)
 		}
 	}
+}
+
+func TestACommandThatDoesNotEndLeavesNothingBehind(t *testing.T) {
+	family := programtest.New(t)
+	target := notify.Target{Name: "own", Command: family.Argv, Timeout: 300 * time.Millisecond, Clock: clock.NewFake(time.Now())}
+	if err := target.Send(t.Context(), message()); err == nil {
+		t.Error("a program that does not end was told")
+	}
+	family.Gone(t)
 }
 
 func TestNothingWaitsForAReceiverThatIsSilent(t *testing.T) {
