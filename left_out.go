@@ -87,6 +87,25 @@ func refuseLeftOut(log *journal.Log, list []ApplicationStatus) []plan.Refusal {
 	return refusals
 }
 
+// goesBackWithout says what stands against taking back the migration as a whole: what the file lacks would stay where it is, and its fences
+// and TTLs would go.
+func (m *Migration) goesBackWithout(log *journal.Log) ([]plan.Refusal, error) {
+	list, err := m.leftOut(log)
+	if err != nil {
+		return nil, err
+	}
+	var refusals []plan.Refusal
+	for _, a := range list {
+		if begunIn(log, a.Name) {
+			refusals = append(refusals, plan.Refusal{
+				What: "application " + a.Name, Why: fmt.Sprintf("the file does not have it any more, and it is %s: it would stay so, and lose the fence that is needed to go back", a.State),
+				Mend: "put it back into the file; those that are named go back without it: `crossfade rollback APPLICATION`",
+			})
+		}
+	}
+	return refusals, nil
+}
+
 // hasAll refuses a stage that concludes something of blue as a whole while the file lacks an application.
 func (m *Migration) hasAll(s stage) error {
 	if !s.concludes {

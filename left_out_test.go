@@ -116,6 +116,46 @@ func TestI08_NothingIsConcludedOfABlueOfWhichTheFileLacksAnApplication(t *testin
 	}
 }
 
+// TestI08_AWholeRollbackNeedsEveryApplicationThatBegan: one that the file lacks would stay on green and count as taken back.
+func TestI08_AWholeRollbackNeedsEveryApplicationThatBegan(t *testing.T) {
+	const want = "application two: the file does not have it any more, and it is on green: it would stay so, and lose the fence that is needed to go back"
+	m := opened(t, load(t, named))
+	note(t, m, noteOutline, m.outline())
+	finishes(t, m, stageExport)
+	says := func(opts RollbackOptions, want string) {
+		t.Helper()
+		opts.DiscardGreen = true
+		p, err := m.PlanRollback(t.Context(), opts)
+		must(t, err)
+		got := ""
+		if len(p.Refusals) > 0 {
+			got = refusals(p.Err())
+		}
+		if got != want {
+			t.Errorf("refused with %q, want %q", got, want)
+		}
+	}
+	full := m.file.Applications
+	m.file.Applications = full[:1]
+	says(RollbackOptions{}, "") // nothing of it is to be taken back
+	m.file.Applications = full
+	finishes(t, m, "freeze/two", "start/two")
+	says(RollbackOptions{}, "")
+	m.file.Applications = full[:1]
+	says(RollbackOptions{}, want)
+	says(RollbackOptions{Apps: []string{"one"}}, "")
+	// One that has begun is not ended without it either, by whatever command.
+	open := rollback{Turns: []string{"wave 1: one", "wave 2: two"}, Whole: true, Actor: "ann@desk"}
+	note(t, m, noteRollback, open)
+	says(RollbackOptions{Apps: []string{"one"}}, want)
+	if err := m.finishWhatGoesBack(t.Context()); refusals(err) != want {
+		t.Errorf("a run says %v", err)
+	}
+	if _, unfinished := m.unfinishedRollback(); !unfinished {
+		t.Error("the rollback counts as ended")
+	}
+}
+
 // TestI10_BlueIsNotRetiredWhileTheFileLacksAnApplication: nor is it under a certificate that an earlier version made.
 func TestI10_BlueIsNotRetiredWhileTheFileLacksAnApplication(t *testing.T) {
 	m, api := retirable(t)

@@ -111,6 +111,19 @@ func (r rollback) with(earlier rollback) rollback {
 
 // finishRollback does what is left of a rollback: the turns, the last one first, then the names.
 func (m *Migration) finishRollback(ctx context.Context, open rollback) (*RollbackReport, error) {
+	if open.Whole {
+		log, err := m.log()
+		if err != nil {
+			return nil, err
+		}
+		refusals, err := m.goesBackWithout(log) // the file may have changed since it began
+		if err != nil {
+			return nil, err
+		}
+		if len(refusals) > 0 {
+			return nil, &RefusedError{Stage: "rollback", Refusals: refusals}
+		}
+	}
 	turns := slices.Clone(m.turns())
 	if how, ok := m.unfinishedReturn(); ok {
 		// What an earlier run was at comes first: nobody can write there.

@@ -110,6 +110,13 @@ func (m *Migration) planRollback(ctx context.Context, opts RollbackOptions, pati
 	}
 	earlier, _, broken := openRollback(log)
 	p.Whole = p.Whole || broken && earlier.Whole
+	if p.Whole {
+		refusals, err := m.goesBackWithout(log)
+		if err != nil {
+			return nil, err
+		}
+		p.Refusals = append(p.Refusals, refusals...)
+	}
 	if p.Whole && pausesOrTTLs(log) {
 		s := m.returnTTLStage()
 		p.After = append(p.After, Later{Stage: s.name, Title: s.title})
