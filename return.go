@@ -473,6 +473,37 @@ func (m *Migration) fences() []zone.Fence {
 	return fences
 }
 
+// lookAtFences warns of names that lead to green and whose fence somebody has taken away. It waits for nobody long: only going back
+// needs it, and that reads it again.
+func (m *Migration) lookAtFences(ctx context.Context) {
+	gone := false
+	m.journal.View(func(log *journal.Log) { gone = retireBegan(log) })
+	var look cutover.NamesOptions
+	for _, a := range m.file.Applications {
+		if len(a.Hostnames) > 0 && m.journal.Stage("swap/"+a.Name).Finished {
+			look.Apps = append(look.Apps, a.Name)
+		}
+	}
+	if gone || len(look.Apps) == 0 {
+		return // retire removes them
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	p := plan.New(m.file.Name, noteFence)
+	held, err := m.held()
+	if err == nil {
+		look.Held = held.Names
+		look.Options, err = m.cutoverOptions(ctx, noteFence)
+	}
+	if err == nil {
+		err = cutover.LostFences(ctx, p, look, m.fences())
+	}
+	if err != nil {
+		m.opts.Log.WarnContext(ctx, "the fences of names that lead to green were not all read", "because", err.Error())
+	}
+	m.warn(stage{name: noteFence}, p)
+}
+
 // held are the names as the TTL stage left them, under the fences that are in force.
 func (m *Migration) held() (cutover.TTLResult, error) {
 	var ttl cutover.TTLResult

@@ -82,6 +82,7 @@ func (m *Migration) Run(ctx context.Context, opts RunOptions) (_ *Report, err er
 	if err := m.approveWaves(opts.Approve); err != nil {
 		return nil, err
 	}
+	m.lookAtFences(ctx)
 	for _, s := range stages {
 		if opts.Verb != "" && !opts.chooses(s) {
 			if err := m.mustBeDone(s, stages, opts); err != nil {

@@ -237,3 +237,46 @@ func TestI07_ANameThatLeadsToGreenIsSeen(t *testing.T) {
 		t.Errorf("beside one that cannot be read: %v, %v", at, err)
 	}
 }
+
+// Going back needs the fence: that it was deleted must be known before somebody has to go back in a hurry.
+func TestI07_AFenceThatIsLostWhileGreenServesIsWarnedOf(t *testing.T) {
+	w := newWorld(t)
+	held := w.lowered(t).Names
+	look := cutover.NamesOptions{Options: w.opts, Apps: []string{"shop"}, Held: held}
+	warned := func(since ...zone.Fence) string {
+		t.Helper()
+		p := plan.New("move", "fence")
+		if err := cutover.LostFences(t.Context(), p, look, since); err != nil {
+			t.Fatal(err)
+		}
+		text := ""
+		for _, n := range p.Notes {
+			text += string(n.Level) + " " + n.What + " " + n.Text
+		}
+		return text
+	}
+	if text := warned(); text != "" {
+		t.Errorf("while it stands: %s", text)
+	}
+	fence := held[0].Fence
+	next := zone.Fence{Name: fence.Name, Token: "crossfade/move/newer"}
+	if err := w.zone.Claim(t.Context(), shopName, next, fence.Token); err != nil {
+		t.Fatal(err)
+	}
+	if text := warned(next); text != "" {
+		t.Errorf("under the fence of a return: %s", text)
+	}
+	if text := warned(); !contains(text, "warning shop.apps.test. another writer holds its fence: crossfade/move/newer") {
+		t.Errorf("while another holds it: %q", text)
+	}
+	if err := w.zone.Release(t.Context(), next); err != nil {
+		t.Fatal(err)
+	}
+	if text := warned(); !contains(text, "its fence "+fence.Name+" is gone") || !contains(text, "put the TXT record "+fence.Name+" back with the text "+fence.Token) {
+		t.Errorf("once it is gone: %q", text)
+	}
+	look.Apps = nil
+	if text := warned(); text != "" {
+		t.Errorf("of an application that was not asked for: %s", text)
+	}
+}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/crossfade-project/crossfade/cutover/internal/backend"
 	"github.com/crossfade-project/crossfade/cutover/internal/externaldns"
 	"github.com/crossfade-project/crossfade/cutover/zone"
@@ -128,16 +130,60 @@ func (o ReturnOptions) newFence(ctx context.Context, p *plan.Plan, z Zone, d mov
 		return nil, err
 	}
 	token := tokenOf(set)
-	if token != old.Token && !slices.Contains(o.Fences, zone.Fence{Name: old.Name, Token: token}) {
-		held := "another writer holds its fence: " + token
-		if token == "" {
-			held = "its fence " + old.Name + " is gone"
-		}
-		p.Refuse(d.Change.Name, held, "find out who took it; if nobody writes there, put the TXT record "+old.Name+" back with the text "+old.Token)
+	if why, mend := lostFence(old, token, o.Fences); why != "" {
+		p.Refuse(d.Change.Name, why, mend)
 		return nil, nil
 	}
 	fence := zone.Fence{Name: old.Name, Token: o.tokenAfter(old.Token)}
 	return &fenceTurn{fenceData: fenceData{Zone: d.Zone, Name: d.Change.Name, Fence: fence, Previous: token}, set: set}, nil
+}
+
+// lostFence says what is wrong with a token that stands at a fence's name, and what to do; both are empty where it is the one that was
+// taken, or one that a return has taken since.
+func lostFence(old zone.Fence, token string, since []zone.Fence) (why, mend string) {
+	if token == old.Token || slices.Contains(since, zone.Fence{Name: old.Name, Token: token}) {
+		return "", ""
+	}
+	why = "another writer holds its fence: " + token
+	if token == "" {
+		why = "its fence " + old.Name + " is gone"
+	}
+	return why, "find out who took it; if nobody writes there, put the TXT record " + old.Name + " back with the text " + old.Token
+}
+
+// LostFences warns in a plan of names whose fence is not this migration's any more: going back would be refused. Since are those that
+// returns have taken. It only reads. What could not be read is the error beside what was seen.
+func LostFences(ctx context.Context, p *plan.Plan, opts NamesOptions, since []zone.Fence) error {
+	lost, unread := make([]string, len(opts.Held)), make([]error, len(opts.Held))
+	var group errgroup.Group
+	group.SetLimit(lookedAt)
+	for i, h := range opts.Held {
+		if h.Route != nil || !slices.Contains(opts.Apps, h.App) {
+			continue
+		}
+		group.Go(func() error {
+			token := ""
+			z, err := opts.zoneOf(h.Name)
+			if err == nil {
+				token, err = fenceToken(ctx, z.Driver, h.Fence.Name)
+			}
+			if err != nil {
+				unread[i] = fmt.Errorf("read the fence of %s: %w", h.Name, err)
+				return nil
+			}
+			if why, mend := lostFence(h.Fence, token, since); why != "" {
+				lost[i] = why + ", so that going back to blue would be refused; " + mend
+			}
+			return nil
+		})
+	}
+	unread = append(unread, group.Wait())
+	for i, text := range lost {
+		if text != "" {
+			p.Note(plan.Warning, opts.Held[i].Name, text)
+		}
+	}
+	return errors.Join(unread...)
 }
 
 // change takes the fence by itself, before the name moves.
