@@ -117,6 +117,12 @@ func (m *Migration) finishReturn(ctx context.Context, how returning, cause error
 	if result.Incomplete = err; err != nil {
 		return result
 	}
+	for _, d := range m.deadEnds(ctx, t, m.journal.Stage) {
+		if d.Back {
+			m.opts.Log.WarnContext(ctx, "users get no answer", "because", d.String())
+			result.DeadEnds = append(result.DeadEnds, d)
+		}
+	}
 	// What caches may still hold must be known before the way back is forgotten.
 	if result.Caches, err = m.cachesOf(t); err == nil {
 		result.Buckets, err = m.forget(t, how, result.Caches)

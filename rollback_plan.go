@@ -55,6 +55,8 @@ type RollbackTurn struct {
 	Buckets []BucketToCome `json:"buckets,omitempty"`
 	// Left cannot come back.
 	Left []LeftBehind `json:"left,omitempty"`
+	// DeadEnds are names that will have no answer on blue.
+	DeadEnds []cutover.DeadEnd `json:"deadEnds,omitempty"`
 }
 
 // BucketToCome is what a bucket's way back would bring, as it is now.
@@ -184,6 +186,9 @@ func (m *Migration) planRollbackOf(ctx context.Context, p *RollbackPlan, t turn,
 		r.Calm, how.Calm, how.Discard = open.Calm, open.Calm, open.Discard || opts.DiscardGreen
 	}
 	r.Left = m.atGreenOnly(ctx, t, of, true)
+	if !under {
+		m.planDeadEnds(ctx, p, &r, t, of)
+	}
 	if under {
 		r.Left = nil // it was decided when this way back began
 	}
@@ -207,6 +212,41 @@ func (m *Migration) planRollbackOf(ctx context.Context, p *RollbackPlan, t turn,
 	}
 	p.Turns = append(p.Turns, r)
 	return ctx.Err()
+}
+
+// planDeadEnds looks where the names would lead on blue. A green that serves is not left for a name without an answer; where it does not
+// serve, there is nothing to lose by it.
+func (m *Migration) planDeadEnds(ctx context.Context, p *RollbackPlan, r *RollbackTurn, t turn, of states) {
+	dead := slices.DeleteFunc(m.deadEnds(ctx, t, of), func(d cutover.DeadEnd) bool { return d.Back })
+	if len(dead) == 0 {
+		return
+	}
+	if p.without.Cluster != "" || !m.greenServes(ctx, t, of) {
+		r.DeadEnds = dead
+		return
+	}
+	for _, d := range dead {
+		p.refuse(d.Name, d.String()+"; green serves, and users would get no answer", "give "+d.Target+" its record back, then roll back again")
+	}
+}
+
+// deadEnds are the names of a turn that have moved, and have no answer on blue.
+func (m *Migration) deadEnds(ctx context.Context, t turn, of states) []cutover.DeadEnd {
+	held, err := m.held()
+	if err != nil {
+		return nil
+	}
+	opts, err := m.zoneOptions(ctx, "rollback")
+	if err != nil {
+		return nil
+	}
+	var names []cutover.Held
+	for _, a := range t.apps {
+		if movingStage(a, of) != "" {
+			names = append(names, held.Of(a.Name)...)
+		}
+	}
+	return cutover.DeadEnds(ctx, opts, names)
 }
 
 // planBackOf looks what a bucket's way back would bring, and what stands against it.
@@ -247,7 +287,14 @@ func (m *Migration) calm(ctx context.Context, t turn, of states) bool {
 		if a.Writes == migration.WritesQuiesce || a.Writes == migration.WritesFreeze && a.Freeze == nil {
 			return false
 		}
-		if len(a.Checks) == 0 || len(a.Hostnames) == 0 {
+	}
+	return m.greenServes(ctx, t, of)
+}
+
+// greenServes reports whether each application of a turn that writes on green answers its checks there.
+func (m *Migration) greenServes(ctx context.Context, t turn, of states) bool {
+	for _, a := range t.apps {
+		if of("start/"+a.Name).Plan == "" || len(a.Checks) == 0 || len(a.Hostnames) == 0 {
 			continue
 		}
 		opts, err := m.cutoverOptions(ctx, "rollback")
@@ -320,6 +367,9 @@ func (p *RollbackPlan) Print(w io.Writer) error {
 		}
 		for _, l := range t.Left {
 			out.f("  cannot come back: %s\n", l)
+		}
+		for _, d := range t.DeadEnds {
+			out.f("  warning: %s\n", d)
 		}
 	}
 	for _, l := range p.Undone {

@@ -317,6 +317,8 @@ type ReturnedError struct {
 	Undone []LeftUndone
 	// Caches are how long caches that honour TTLs may still lead clients to green, for each application whose names went back.
 	Caches []cutover.Wait
+	// DeadEnds are the names that have no answer at blue.
+	DeadEnds []cutover.DeadEnd
 	// Wave must be approved before it is tried again; 0 where a person asked for the return.
 	Wave int
 	// Incomplete is set when going back has not worked in whole either: the next run goes on with it.
@@ -334,6 +336,9 @@ func (e *ReturnedError) Error() string {
 	}
 	for _, w := range e.Caches {
 		text += "; " + mayLead(w)
+	}
+	for _, d := range e.DeadEnds {
+		text += "; " + d.String()
 	}
 	for _, l := range e.Undone {
 		text += "; not done: " + l.String()

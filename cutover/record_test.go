@@ -148,6 +148,32 @@ func TestI03_AMadeRecordThatAnotherNameUsesStays(t *testing.T) {
 	}
 }
 
+// Where a name would have no answer on blue is known before it goes back, and after.
+func TestI02_ABlueTargetWithoutAnAddressIsSaid(t *testing.T) {
+	w := newWorld(t)
+	held := w.lowered(t)
+	opts := w.swapOptions(held)
+	swap, err := cutover.PlanSwap(t.Context(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := cutover.ApplySwap(t.Context(), swap, w.rec, opts); err != nil {
+		t.Fatal(err)
+	}
+	if dead := cutover.DeadEnds(t.Context(), w.opts, held.Names); len(dead) > 0 {
+		t.Errorf("blue answers: %v", dead)
+	}
+	delete(w.names.addresses, "blue.lb.test.")
+	dead := cutover.DeadEnds(t.Context(), w.opts, held.Names)
+	if len(dead) != 1 || dead[0].Back || !contains(dead[0].String(), "on blue shop.apps.test. leads to blue.lb.test., which leads nowhere") {
+		t.Errorf("dead = %+v", dead)
+	}
+	w.goneBack(t, swap)
+	if dead = cutover.DeadEnds(t.Context(), w.opts, held.Names); len(dead) != 1 || !dead[0].Back {
+		t.Errorf("dead = %+v", dead)
+	}
+}
+
 // Another's record is neither written over nor removed.
 func TestI03_AnothersRecordAtTheName(t *testing.T) {
 	w := addressOnly(t, "green-shop.apps.test")

@@ -187,3 +187,42 @@ func (o Options) judgeTarget(ctx context.Context, p *plan.Plan, e Entries, held 
 	p.Refuse(e.Hostname, "green's entry: "+why, mend)
 	return true, nil
 }
+
+// DeadEnd is a name whose records of before the swap lead nowhere now.
+type DeadEnd struct {
+	App  string `json:"app"`
+	Name string `json:"name"`
+	// Target is where they lead; Why says why there is no address.
+	Target string `json:"target"`
+	Why    string `json:"why"`
+	// Back says that the name holds these records: its users get no answer.
+	Back bool `json:"back,omitempty"`
+}
+
+// String says it in a line.
+func (d DeadEnd) String() string {
+	return fmt.Sprintf("on blue %s leads to %s, which leads nowhere: %s", d.Name, d.Target, d.Why)
+}
+
+// DeadEnds finds the names that would have no answer at blue. What cannot be read is left out: a way back must not depend on it.
+func DeadEnds(ctx context.Context, opts Options, held []Held) []DeadEnd {
+	var found []DeadEnd
+	for _, h := range held {
+		if h.Route != nil || len(h.Old) == 0 || h.Old[0].Type != "CNAME" {
+			continue
+		}
+		z, err := opts.zoneOf(h.Name)
+		if err != nil {
+			continue
+		}
+		to := h.Old[0].Data[0]
+		end, err := opts.follow(ctx, h.Name, to)
+		if err != nil || end.nowhere == "" {
+			continue
+		}
+		now, err := lookupSwappable(ctx, z.Driver, h.Name)
+		back := err == nil && zone.SameSets(withTTL(now, 0), withTTL(h.Old, 0))
+		found = append(found, DeadEnd{App: h.App, Name: h.Name, Target: to, Why: end.nowhere, Back: back})
+	}
+	return found
+}
