@@ -77,12 +77,16 @@ func (m *Migration) Retire(ctx context.Context, opts RetireOptions) (_ *Retireme
 			return nil, err
 		}
 	}
+	last := m.retirement(cert, opts.Confirm)
 	if !half {
+		if _, err := m.planAnew(ctx, last[0]); err != nil {
+			return nil, err // before blue's Services are changed: who still comes goes on being passed on
+		}
 		if err := m.lookAgain(ctx); err != nil {
 			return nil, err
 		}
 	}
-	for _, s := range append(m.endForwards(m.journal.Stage), m.retirement(cert, opts.Confirm)...) {
+	for _, s := range append(m.endForwards(m.journal.Stage), last...) {
 		if err := m.take(ctx, s); err != nil {
 			return nil, err
 		}

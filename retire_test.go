@@ -373,3 +373,20 @@ func TestI08_BlueIsNotRetiredWithoutAWholeArchive(t *testing.T) {
 		t.Errorf("%d changes of blue", api.changed)
 	}
 }
+
+// TestC24_ARetireThatIsRefusedEndsNoForwarding: what stands against the deletion is found before blue's Services are changed.
+func TestC24_ARetireThatIsRefusedEndsNoForwarding(t *testing.T) {
+	m, api := retirable(t)
+	m.begun = true
+	exports(t, m, "export", "a")
+	plans(t, m, "forward/shop")
+	looked := cutover.Observation{Evidence: "requests that shop counts on blue", Use: cutover.Quiet, At: time.Now().Add(-time.Minute), State: json.RawMessage(`{"pods":{"u1":5}}`)}
+	note(t, m, noteSample, cutover.Sample{At: looked.At, Observations: []cutover.Observation{looked}})
+	_, err := m.Retire(t.Context(), RetireOptions{Confirm: m.file.Name})
+	if err == nil || !strings.Contains(err.Error(), "plan retire: ") {
+		t.Errorf("retired where green gives no answer: %v", err)
+	}
+	if s := m.journal.Stage("unforward/shop"); s.Plan != "" || api.changed > 0 {
+		t.Errorf("the forwarding was ended: %+v, %d changes of blue", s, api.changed)
+	}
+}

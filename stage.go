@@ -84,11 +84,7 @@ func (m *Migration) do(ctx context.Context, s stage) error {
 		return err
 	}
 	if p == nil {
-		if p, err = s.plan(ctx); err != nil {
-			return fmt.Errorf("plan %s: %w", s.name, err)
-		}
-		m.cleanPlan(p)
-		if err := p.Err(); err != nil {
+		if p, err = m.planAnew(ctx, s); err != nil {
 			return err
 		}
 		if err := m.journal.SavePlan(p); err != nil {
@@ -110,6 +106,16 @@ func (m *Migration) do(ctx context.Context, s stage) error {
 		return fmt.Errorf("%s: %w", s.name, merr)
 	}
 	return m.journal.Finish(s.name, result)
+}
+
+// planAnew makes the plan of a stage, which refuses nothing.
+func (m *Migration) planAnew(ctx context.Context, s stage) (*plan.Plan, error) {
+	p, err := s.plan(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("plan %s: %w", s.name, err)
+	}
+	m.cleanPlan(p)
+	return p, p.Err()
 }
 
 // warn tells what the plan of a stage warns of, before the stage begins.
