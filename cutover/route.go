@@ -377,7 +377,7 @@ func planRouteRelease(ctx context.Context, opts RestoreOptions, p *plan.Plan, he
 	}
 	state, err := backend.Read(ctx, opts.Blue.Kube, held.Route.Ref, held.Route.Host)
 	switch {
-	case errors.Is(err, backend.ErrNotExist) || err == nil && state.UID != held.Route.UID:
+	case errors.Is(err, backend.ErrNotExist):
 		p.Note(plan.Info, held.Name, held.Route.String()+" is gone, and its fence with it")
 		return nil
 	case err != nil:
@@ -391,13 +391,15 @@ func planRouteRelease(ctx context.Context, opts RestoreOptions, p *plan.Plan, he
 		p.Refuse(held.Name, "another writer holds its fence: "+state.Fence, "leave the name to that writer")
 		return nil
 	}
+	route := *held.Route
+	route.UID = state.UID // it may have been made again, and been fenced anew
 	p.Add(plan.Change{
 		ID:     p.Stage + "/release/" + held.Name,
 		Action: actionRelease, Target: held.Name, App: held.App,
 		Why:      "the migration needs the name no more; where its rules lead stays as it is",
 		ReliesOn: []plan.Reliance{{What: "fence of " + held.Route.fence(), Is: held.Fence.Token}},
 		Reverse:  &plan.Reverse{Action: actionFence, How: "write the annotation again", Data: plan.JSON(held.Fence)},
-		Data:     plan.JSON(fenceData{Name: held.Name, Fence: held.Fence, Route: held.Route}),
+		Data:     plan.JSON(fenceData{Name: held.Name, Fence: held.Fence, Route: &route}),
 	})
 	return nil
 }

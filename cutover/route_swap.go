@@ -293,11 +293,16 @@ type wayBack struct{ fences, moves, unsplits, verifies, drops []plan.Change }
 func planSwitchBack(ctx context.Context, opts ReturnOptions, p *plan.Plan, way *wayBack) error {
 	return opts.switched(ctx, func(c plan.Change, d switchData, now *backend.State) error {
 		name := c.Target
-		if now == nil || now.UID != d.Route.UID {
+		if now == nil {
 			p.Refuse(name, d.Route.String()+", which leads it, is gone", "make it again as the archive has it")
 			return nil
 		}
-		if now.Fence != d.Fence.Token && !slices.Contains(opts.Fences, zone.Fence{Name: d.Fence.Name, Token: now.Fence}) {
+		again := now.UID != d.Route.UID && now.Fence == "" // with the object its fence went: there is none to hold against anybody
+		if again {
+			p.Note(plan.Warning, name, d.Route.String()+" was deleted and made again since the swap, without the fence: it is taken anew")
+		}
+		d.Route.UID, d.Change.UID = now.UID, now.UID
+		if !again && now.Fence != d.Fence.Token && !slices.Contains(opts.Fences, zone.Fence{Name: d.Fence.Name, Token: now.Fence}) {
 			p.Refuse(name, "another writer holds its fence: "+orUnknown(now.Fence), fmt.Sprintf("find out who took it; if nobody writes there, put the annotation %s back with the text %s", backend.FenceAnnotation(d.Route.Host), d.Fence.Token))
 			return nil
 		}

@@ -423,6 +423,9 @@ func TestRoutes(t *testing.T) {
 	}
 	t.Run("I03_changedRules", func(t *testing.T) { routeChangedRules(t, newRouteWorld(t, server, "Ingress")) })
 	t.Run("I08_rulesPutBack", func(t *testing.T) { routePutBack(t, newRouteWorld(t, server, "Ingress")) })
+	for _, kind := range []string{"Ingress", "HTTPRoute"} {
+		t.Run("madeAgain/"+kind, func(t *testing.T) { routeMadeAgain(t, newRouteWorld(t, server, kind)) })
+	}
 	t.Run("killed", func(t *testing.T) { routeKilled(t, newRouteWorld(t, server, "HTTPRoute")) })
 	t.Run("entriesAtNodes", func(t *testing.T) { entriesAtNodes(t, server) })
 	t.Run("entriesAtGateways", func(t *testing.T) { entriesAtGateways(t, server) })
@@ -623,6 +626,38 @@ func routePutBack(t *testing.T, w *routeWorld) {
 	}
 	if _, err := cutover.ApplySoak(t.Context(), p, w.rec, soaking); !errors.Is(err, cutover.ErrBreach) || !contains(err.Error(), "somebody has changed them") {
 		t.Errorf("err = %v", err)
+	}
+}
+
+// Somebody deletes the object after the swap and makes it again, with the rules that it had then: the fence has gone with it, and the way
+// back is as exact as before.
+func routeMadeAgain(t *testing.T, w *routeWorld) {
+	was := w.spec(t)
+	held := w.fenced(t)
+	if _, _, err := w.swap(t, held); err != nil {
+		t.Fatal(err)
+	}
+	obj := w.object(t)
+	r, err := w.client.ResourceFor(t.Context(), obj.GroupVersionKind().Group, w.kind)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := w.client.At(r, w.blue)
+	if err := at.Delete(t.Context(), obj.GetName(), metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	obj.SetUID("")
+	obj.SetResourceVersion("")
+	obj.SetAnnotations(nil)
+	if _, err := at.Create(t.Context(), obj, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	routeBack(t, w, held)
+	if is := w.spec(t); is != was {
+		t.Errorf("afterwards its spec is\n%s\nand was\n%s", is, was)
+	}
+	if a := w.object(t).GetAnnotations(); len(a) > 0 || len(w.ours(t)) > 0 {
+		t.Errorf("left behind: %v, %v", a, w.ours(t))
 	}
 }
 
