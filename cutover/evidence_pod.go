@@ -165,10 +165,6 @@ func (p PodFlows) waitDone(ctx context.Context, name string, asks slots) error {
 	began := p.Clock.Now()
 	limit := p.For + podStartAllowed
 	said := began
-	// It cannot have ended before, and many that are asked after all the time are many requests.
-	if err := p.Clock.Sleep(ctx, p.For); err != nil {
-		return err
-	}
 	for {
 		var pod *corev1.Pod
 		if err := asks.with(ctx, func() (err error) {
@@ -191,7 +187,8 @@ func (p PodFlows) waitDone(ctx context.Context, name string, asks slots) error {
 			p.Log.InfoContext(ctx, "waiting for the pod that reads a node's connections", "pod", name, "state", kube.PodReason(pod))
 			said = now
 		}
-		if err := p.Clock.Sleep(ctx, podPoll); err != nil {
+		// It watches for as long, and many that are asked after all the time are many requests.
+		if err := p.Clock.Sleep(ctx, max(podPoll, p.For-now.Sub(began))); err != nil {
 			return err
 		}
 	}
