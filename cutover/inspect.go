@@ -137,6 +137,9 @@ func (f *Inspection) look(ctx context.Context, opts InspectOptions, app migratio
 		if err := judgeMarker(ctx, *state, opts.Options, f); err != nil {
 			return err
 		}
+		if err := judgeRecord(ctx, *state, opts.Options, f); err != nil {
+			return err
+		}
 		z, err := opts.zoneOf(state.Hostname)
 		if err != nil {
 			return err

@@ -76,19 +76,13 @@ func planRecord(ctx context.Context, opts Options, p *plan.Plan, s NameState) (r
 	}
 	z, err := opts.zoneOf(name)
 	if err != nil {
-		p.Refuse(s.Hostname, err.Error()+", which green.makeRecord is to make", "choose a name in a zone of the file")
-		return nil, nil, nil
+		return nil, nil, nil // judgeRecord has refused it
 	}
 	now, err := lookupOwn(ctx, z.Driver, name)
 	if err != nil {
 		return nil, nil, err
 	}
-	var sets []zone.RRset
-	for _, typ := range []string{"A", "AAAA"} {
-		if data := ofType(s.Green.Addresses, typ); len(data) > 0 {
-			sets = append(sets, zone.RRset{Name: name, Type: typ, TTL: opts.lowTTL(), Data: data})
-		}
-	}
+	sets := opts.recordOf(s.Green)
 	before, _ := opts.Before.of(s.Hostname)
 	made := before.Record != nil && before.Record.Change.Name == name && len(now) > 0 && zone.SameSets(now, before.Record.Change.New)
 	switch {
@@ -101,7 +95,9 @@ func planRecord(ctx context.Context, opts Options, p *plan.Plan, s NameState) (r
 		p.Note(plan.Info, s.Hostname, fmt.Sprintf("%s holds green's address already (%s): it is used, and not ours to take away", name, describe(now)))
 		return nil, nil, nil
 	case len(now) > 0:
-		p.Refuse(s.Hostname, fmt.Sprintf("green.makeRecord is to make %s, and it holds %s", name, describe(now)), "choose a name that is free, or set it as green.target where it is green's")
+		if why := taken(name, now); !slices.ContainsFunc(p.Refusals, func(r plan.Refusal) bool { return r.Why == why }) {
+			p.Refuse(s.Hostname, why, mendTaken) // since judgeRecord has looked
+		}
 		return nil, nil, nil
 	}
 	change := zone.Change{Name: name, New: sets}
@@ -148,6 +144,51 @@ func planRecord(ctx context.Context, opts Options, p *plan.Plan, s NameState) (r
 		Data: plan.JSON(data),
 	}
 	return record, wait, nil
+}
+
+// recordOf are the sets that green.makeRecord makes of an entry.
+func (o Options) recordOf(green Entry) []zone.RRset {
+	var sets []zone.RRset
+	for _, typ := range []string{"A", "AAAA"} {
+		if data := ofType(green.Addresses, typ); len(data) > 0 {
+			sets = append(sets, zone.RRset{Name: green.MakeRecord, Type: typ, TTL: o.lowTTL(), Data: data})
+		}
+	}
+	return sets
+}
+
+const mendTaken = "choose a name that is free, or set it as green.target where it is green's"
+
+func taken(name string, now []zone.RRset) string {
+	return fmt.Sprintf("green.makeRecord is to make %s, and it holds %s", name, describe(now))
+}
+
+// judgeRecord says early that something else stands at the name that green.makeRecord is to make, as far as green's address is known.
+func judgeRecord(ctx context.Context, s NameState, opts Options, found *Inspection) error {
+	name := s.Green.MakeRecord
+	if name == "" {
+		return nil
+	}
+	z, err := opts.zoneOf(name)
+	if err != nil {
+		found.refuse(s.Hostname, err.Error()+", which green.makeRecord is to make", "choose a name in a zone of the file")
+		return nil
+	}
+	if before, _ := opts.Before.of(s.Hostname); before.Record != nil {
+		return nil // made by an earlier plan: the stage itself knows what it may hold
+	}
+	now, err := lookupOwn(ctx, z.Driver, name)
+	if errors.Is(err, zone.ErrConflict) {
+		found.refuse(s.Hostname, fmt.Sprintf("green.makeRecord is to make %s: %v", name, err), mendTaken)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if len(now) > 0 && !zone.SameSets(withTTL(now, opts.lowTTL()), opts.recordOf(s.Green)) {
+		found.refuse(s.Hostname, taken(name, now), mendTaken)
+	}
+	return nil
 }
 
 // lookupOwn returns what stands at a name itself, and not what a wildcard above it answers with. Where something of the same content

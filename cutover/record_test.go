@@ -182,8 +182,16 @@ func TestI03_AnothersRecordAtTheName(t *testing.T) {
 		t.Fatal(err)
 	}
 	p, err := cutover.PlanTTL(t.Context(), w.opts)
-	if err != nil || !refusedFor(p, "choose a name that is free") {
+	if err != nil || !refusedFor(p, "choose a name that is free") || len(p.Refusals) != 1 {
 		t.Errorf("%+v, %v", p, err)
+	}
+	for _, without := range []bool{true, false} {
+		found, err := cutover.Inspect(t.Context(), cutover.InspectOptions{Options: w.opts, WithoutGreen: without})
+		if err != nil || !slices.ContainsFunc(found.Refusals, func(r plan.Refusal) bool {
+			return contains(r.Why, "green.makeRecord is to make green-shop.apps.test., and it holds A 192.0.2.200")
+		}) {
+			t.Errorf("plan and doctor say nothing: %+v, %v", found.Refusals, err)
+		}
 	}
 	if _, err := w.zone.Swap(t.Context(), zone.Change{Name: madeName, Old: []zone.RRset{foreign}, Remove: true}); err != nil {
 		t.Fatal(err)
