@@ -113,6 +113,9 @@ func (m *Migration) looked() seen {
 	return m.seen
 }
 
+// elsewhere reports whether the state store has more than this directory, as far as Look was asked: its manifests are not here.
+func (m *Migration) elsewhere() bool { return m.journal == nil && m.looked().log != nil }
+
 // planInForce reads the plan of a stage that was begun, from the state store where another machine has made it.
 func (m *Migration) planInForce(ctx context.Context, s journal.Stage) (*plan.Plan, error) {
 	p, err := journal.PlanOf(m.file.StateDir(), s)

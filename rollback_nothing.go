@@ -32,6 +32,10 @@ func (m *Migration) lookForBegun(ctx context.Context, p *RollbackPlan, log *jour
 			}
 		}
 	}
+	if blind := m.looked().blind; m.journal == nil && m.file.State != nil && m.file.State.URL != "" && blind != "" {
+		p.refuse("state", "whether the migration was begun is in the state store, and that could not be read: "+blind, "see to it that it answers, then say it again")
+		return nil
+	}
 	at, err := m.atGreenUnknown(ctx, "rollback", m.file.Applications, func(string) journal.Stage { return journal.Stage{} })
 	if err != nil {
 		return fmt.Errorf("look where the names lead: %w", err)

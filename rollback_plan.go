@@ -72,6 +72,9 @@ type BucketToCome struct {
 
 // PlanRollback reads what a rollback would do and what stands against it. It changes nothing and needs no lock.
 func (m *Migration) PlanRollback(ctx context.Context, opts RollbackOptions) (*RollbackPlan, error) {
+	if m.journal == nil && m.file.State != nil && m.file.State.URL != "" {
+		m.Look(ctx) // another machine may have begun
+	}
 	p, err := m.planRollback(ctx, opts, false)
 	if err != nil {
 		return nil, err
@@ -200,6 +203,8 @@ func (m *Migration) planRollbackOf(ctx context.Context, p *RollbackPlan, t turn,
 		} else if why := how.Without.Buckets[s.bucket]; s.bucket != "" && why != "" {
 			title = "leave on green what it wrote to bucket " + s.bucket
 			r.Left = append(r.Left, LeftBehind{App: r.Applications[0], What: "bucket " + s.bucket, Why: "green's store was not reached: " + why})
+		} else if s.bucket != "" && m.elsewhere() {
+			title += " (how much that is tells the manifest, which the rollback fetches from the state store)"
 		} else if s.bucket != "" {
 			m.planBackOf(ctx, p, &r, s, how.Discard)
 		}
