@@ -16,7 +16,7 @@ import (
 
 // authorityPatience is how long the servers of a zone that is not the file's may take to be found and to answer. A swap waits for them
 // while blue refuses writes.
-const authorityPatience = 10 * time.Second
+const authorityPatience = 3 * time.Second
 
 // A target is where clients arrive who follow a name.
 type target struct {
