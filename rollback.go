@@ -421,7 +421,11 @@ func (m *Migration) mayHaveMoved(ctx context.Context, a migration.Application, o
 	if err != nil {
 		return true
 	}
-	led, err := cutover.LeadsToGreen(ctx, cutover.ReturnOptions{Options: opts, App: a.Name, Swap: swap})
+	log, err := m.log()
+	if err != nil {
+		return true
+	}
+	led, err := cutover.LeadsToGreen(ctx, cutover.ReturnOptions{Options: opts, App: a.Name, Swap: swap, Begun: log.Intended})
 	return err != nil || len(led) > 0
 }
 

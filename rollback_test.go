@@ -375,3 +375,16 @@ func TestI03_ARollbackSaysWhichNamesAreNotAsTheyWere(t *testing.T) {
 		}
 	}
 }
+
+// A name that somebody has changed is no failure of green, and to mend green would mend nothing.
+func TestHeldOnGreenBlamesWhatMoved(t *testing.T) {
+	moved := &plan.MovedError{Change: "swap/one/two.example.com.", What: "records of two.example.com.", Was: "CNAME blue.", Now: "CNAME elsewhere."}
+	for cause, want := range map[error]string{
+		errors.New("green fails"):                      "\nmend green and `crossfade run` again",
+		fmt.Errorf("swap two.example.com.: %w", moved): "\ngreen has not failed: somebody has changed what is named above",
+	} {
+		if text := (&HeldOnGreenError{Apps: []string{"one"}, Cause: cause}).Error(); !strings.Contains(text, want) {
+			t.Errorf("%s\nwant %q", text, want)
+		}
+	}
+}

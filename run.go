@@ -369,7 +369,11 @@ func (e *HeldOnGreenError) Error() string {
 	for _, l := range e.Left {
 		fmt.Fprintf(&b, "\n  %s", l)
 	}
-	fmt.Fprintf(&b, "\nmend green and `crossfade run` again, or go back without it: `crossfade rollback %s --discard-green`", strings.Join(e.Apps, " "))
+	mend := "mend green"
+	if errors.Is(e.Cause, plan.ErrMoved) || errors.Is(e.Cause, zone.ErrFenced) {
+		mend = "green has not failed: somebody has changed what is named above; find out who, give it back what was expected,"
+	}
+	fmt.Fprintf(&b, "\n%s and `crossfade run` again, or go back without it: `crossfade rollback %s --discard-green`", mend, strings.Join(e.Apps, " "))
 	return b.String()
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"golang.org/x/sync/errgroup"
@@ -26,6 +27,8 @@ type ReturnOptions struct {
 	Shifts []*plan.Plan
 	// Fences are those that earlier returns planned: any of them may stand there after a kill.
 	Fences []zone.Fence
+	// Begun reports whether a change of the swap was. Nil says that any may have been.
+	Begun func(changeID string) bool
 }
 
 // ReturnResult is one application's way back.
@@ -265,13 +268,20 @@ func UnderFences(held []Held, fences []zone.Fence) []Held {
 	return held
 }
 
-// LeadsToGreen returns the names that hold now what a swap wrote, or anything else that it did not replace.
+// LeadsToGreen returns the names that hold now what a swap wrote, or anything else that it did not replace. One that the swap did not
+// come to, and that somebody else has led elsewhere, has led nobody to green.
 func LeadsToGreen(ctx context.Context, opts ReturnOptions) ([]string, error) {
 	var names []string
-	err := opts.swapped(ctx, func(_ plan.Change, d moveData, _ Zone, now []zone.RRset, half bool) error {
-		if half || !zone.SameSets(now, d.Change.Old) {
-			names = append(names, d.Change.Name)
+	err := opts.swapped(ctx, func(c plan.Change, d moveData, _ Zone, now []zone.RRset, half bool) error {
+		if !half && zone.SameSets(now, d.Change.Old) {
+			return nil
 		}
+		if !half && opts.Begun != nil && !opts.Begun(c.ID) {
+			if elsewhere, err := opts.elsewhere(ctx, d, now); err != nil || elsewhere {
+				return err
+			}
+		}
+		names = append(names, d.Change.Name)
 		return nil
 	})
 	if err != nil {
@@ -284,6 +294,33 @@ func LeadsToGreen(ctx context.Context, opts ReturnOptions) ([]string, error) {
 		return nil
 	})
 	return names, err
+}
+
+// elsewhere reports whether a name that holds neither what a swap wrote nor what it replaced leads nobody to green, by itself or by
+// further names: then it is in another's hand. Where it leads must be known (I8).
+func (o Options) elsewhere(ctx context.Context, d moveData, now []zone.RRset) (bool, error) {
+	green := d.Green
+	for _, set := range d.Change.New {
+		if set.Type == "CNAME" {
+			green.Target = set.Data[0]
+		}
+	}
+	green.Addresses = slices.Concat(green.Addresses, addressesOf(toDNS(d.Change.New)))
+	if leadsTo(NameState{Records: now}, green) {
+		return false, nil
+	}
+	users, err := o.follow(ctx, d.Change.Name, d.Change.Name)
+	if err != nil {
+		return false, err
+	}
+	if green.Target != "" {
+		at, err := o.follow(ctx, d.Change.Name, green.Target)
+		if err != nil {
+			return false, err
+		}
+		green.Addresses = append(green.Addresses, at.addresses...)
+	}
+	return !slices.ContainsFunc(users.addresses, func(a netip.Addr) bool { return slices.Contains(green.Addresses, a) }), nil
 }
 
 // swapped visits the names that the swap moves, each with what it holds now, and whether that is between both.

@@ -139,7 +139,7 @@ func (o SwapOptions) switchName(ctx context.Context, c plan.Change, d switchData
 	if Verdict(gates) != Passed {
 		return moved{}, &GateError{App: o.App, Gates: gates}
 	}
-	if err := o.fenceHolds(ctx, c.ID, d); err != nil {
+	if err := o.routeHolds(ctx, c.ID, d); err != nil {
 		return moved{}, err
 	}
 	for _, m := range d.Made {
@@ -153,8 +153,9 @@ func (o SwapOptions) switchName(ctx context.Context, c plan.Change, d switchData
 	return moved{Sent: sent, Gates: gates}, err
 }
 
-// fenceHolds refuses a writer who has lost the fence before he makes anything. The switch itself asks for it again.
-func (o Options) fenceHolds(ctx context.Context, id string, d switchData) error {
+// routeHolds refuses a writer who has lost the fence, or whose rules were changed, before he makes anything. The switch itself asks for
+// both again.
+func (o Options) routeHolds(ctx context.Context, id string, d switchData) error {
 	if o.Blue.Kube == nil {
 		return errNoCluster
 	}
@@ -164,6 +165,9 @@ func (o Options) fenceHolds(ctx context.Context, id string, d switchData) error 
 	}
 	if state.Fence != d.Change.Fence {
 		return movedRoute(id, &backend.FencedError{Host: state.Host, Want: d.Change.Fence, Found: state.Fence})
+	}
+	if !backend.Same(state.Rules, d.Change.Old) && !backend.Same(state.Rules, d.Change.New) {
+		return &plan.MovedError{Change: id, What: fmt.Sprintf("where %s leads %s", d.Route.Ref, d.Route.Host), Was: backend.Describe(d.Change.Old), Now: backend.Describe(state.Rules)}
 	}
 	return nil
 }

@@ -351,8 +351,14 @@ func moveChanges(opts Options, stage, app string, action plan.Action, d moveData
 }
 
 // ApplySwap moves the names of one application. Just before, green must pass every check at the entry that the plan was
-// made for.
+// made for. Before the first of them moves, all that are still to move are read.
 func ApplySwap(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts SwapOptions) (SwapResult, error) {
+	if err := p.Err(); err != nil {
+		return SwapResult{}, err
+	}
+	if err := opts.lookFirst(ctx, p, rec); err != nil {
+		return SwapResult{}, err
+	}
 	err := plan.Run(ctx, p, rec, opts.runOptions(), func(ctx context.Context, c plan.Change) (any, error) {
 		if ofRoute(c) {
 			return opts.applySwitch(ctx, c, rec)
@@ -373,6 +379,63 @@ func ApplySwap(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts SwapOp
 		return SwapResult{}, err
 	}
 	return SwapResultOf(p, rec)
+}
+
+// lookFirst reads every name that is still to move, and its fence. One that has changed hands would be seen only once others have moved:
+// then users are on both sides, and green may have accepted what no way back brings to blue.
+func (o SwapOptions) lookFirst(ctx context.Context, p *plan.Plan, rec plan.Recorder) error {
+	for _, c := range p.Changes {
+		if recorded(rec, c.ID) {
+			continue
+		}
+		var err error
+		switch c.Action {
+		case actionSwap:
+			var d moveData
+			if err := json.Unmarshal(c.Data, &d); err != nil {
+				return fmt.Errorf("read the plan: %w", err)
+			}
+			err = o.stillOurs(ctx, c.ID, d.Change)
+		case actionSwitch:
+			var d switchData
+			if err := json.Unmarshal(c.Data, &d); err != nil {
+				return fmt.Errorf("read the plan: %w", err)
+			}
+			err = o.routeHolds(ctx, c.ID, d)
+		}
+		if err != nil {
+			return fmt.Errorf("look at %s before the first name moves: %w", c.Target, err)
+		}
+	}
+	return nil
+}
+
+// stillOurs reads a name that is to move, and its fence. It may have moved already, where a run was killed before it could record that.
+func (o Options) stillOurs(ctx context.Context, id string, change zone.Change) error {
+	z, err := o.zoneOf(change.Name)
+	if err != nil {
+		return err
+	}
+	now, half, err := lookupUnderway(ctx, z.Driver, change)
+	if errors.Is(err, zone.ErrConflict) {
+		return errors.Join(&plan.MovedError{Change: id, What: "records of " + change.Name, Was: describe(change.Old), Now: err.Error()}, err)
+	}
+	if err != nil {
+		return err
+	}
+	if !half && !zone.SameSets(now, change.Old) && !zone.SameSets(now, change.New) {
+		moved := &plan.MovedError{Change: id, What: "records of " + change.Name, Was: describe(change.Old), Now: describe(now)}
+		return errors.Join(moved, o.sawTTL(change.Name, change.Old, now))
+	}
+	token, err := fenceToken(ctx, z.Driver, change.Fence.Name)
+	if err != nil {
+		return err
+	}
+	if token != change.Fence.Token {
+		moved := &plan.MovedError{Change: id, What: "fence " + change.Fence.Name, Was: change.Fence.Token, Now: token}
+		return errors.Join(moved, &zone.FencedError{Fence: change.Fence, Found: token})
+	}
+	return nil
 }
 
 func (o SwapOptions) swapName(ctx context.Context, c plan.Change, d moveData) (moved, error) {
