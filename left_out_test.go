@@ -165,7 +165,7 @@ func TestI10_BlueIsNotRetiredWhileTheFileLacksAnApplication(t *testing.T) {
 	finishes(t, m, stageExport)
 	var log *journal.Log
 	m.journal.View(func(l *journal.Log) { log = l })
-	_, err := m.certificateThatHolds(t.Context(), log, false)
+	_, err := m.certificateThatHolds(t.Context(), log, restOfBlue{})
 	if got := refusals(err); !strings.Contains(got, "application late: the file does not have it any more, and it is") {
 		t.Errorf("refused with %q", got)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/crossfade-project/crossfade/cutover"
 	"github.com/crossfade-project/crossfade/internal/cli"
@@ -58,16 +59,16 @@ func (m *Migration) Retire(ctx context.Context, opts RetireOptions) (_ *Retireme
 	}
 	var log *journal.Log
 	m.journal.View(func(l *journal.Log) { log = l })
-	half, err := m.halfGone(ctx, log)
+	rest, err := m.halfGone(ctx, log)
 	if err != nil {
 		return nil, err
 	}
-	if !half {
+	if !rest.half {
 		if err := m.resetAll([]string{"retire"}, "nothing of blue is gone"); err != nil {
 			return nil, err
 		}
 	}
-	cert, err := m.certificateThatHolds(ctx, log, half)
+	cert, err := m.certificateThatHolds(ctx, log, rest)
 	if err != nil {
 		return nil, err
 	}
@@ -78,11 +79,13 @@ func (m *Migration) Retire(ctx context.Context, opts RetireOptions) (_ *Retireme
 		}
 	}
 	last := m.retirement(cert, opts.Confirm)
-	if !half {
+	if !rest.half {
 		if _, err := m.planAnew(ctx, last[0]); err != nil {
 			return nil, err // before blue's Services are changed: who still comes goes on being passed on
 		}
-		if err := m.lookAgain(ctx); err != nil {
+	}
+	if rest.canBeAsked() {
+		if err := m.lookAgain(ctx, rest); err != nil {
 			return nil, err
 		}
 	}
@@ -108,28 +111,80 @@ func (m *Migration) Retire(ctx context.Context, opts RetireOptions) (_ *Retireme
 	return result, nil
 }
 
-// halfGone reports whether an earlier call has deleted something of blue. What is left of blue is not what was certified then, and cannot
-// be looked at: it is ended under the same certificate. As long as all of blue is there, an earlier call counts for nothing.
-func (m *Migration) halfGone(ctx context.Context, log *journal.Log) (bool, error) {
+// restOfBlue is what an earlier call has left of blue. What is gone can be asked no more, and is ended under the same certificate; what is
+// still there is judged like the whole.
+type restOfBlue struct {
+	half        bool     // an earlier call has deleted something, or everything
+	gone, there []string // namespaces; nil where nothing is gone, or everything was deleted
+}
+
+// canBeAsked reports whether somebody may still use what is left.
+func (r restOfBlue) canBeAsked() bool { return !r.half || len(r.there) > 0 }
+
+// mend is what to do about a refusal. Blue as a whole cannot be watched again: what is gone would be missing for ever.
+func (r restOfBlue) mend(otherwise string) string {
+	before, _, again := strings.Cut(otherwise, "--redo")
+	if !r.half || !again {
+		return otherwise
+	}
+	before = before[:max(0, strings.LastIndex(before, "; "), strings.LastIndex(before, ", or "))]
+	if before != "" {
+		before += "; "
+	}
+	return fmt.Sprintf("%sthe rest of blue is gone, so it is not watched again: see yourself that nobody uses %s any more, delete it by hand, and say this again; its volumes are kept already",
+		before, strings.Join(r.there, " and "))
+}
+
+// noteDeleting is kept when blue's cluster has not refused the deletion of a namespace.
+const noteDeleting = "deleting"
+
+type deleting struct {
+	Change string `json:"change"`
+}
+
+// deletedByRetire tells which changes of the retirement in force have deleted something, or may have: those that were done or not refused,
+// and those from which this migration was killed. After a refusal, somebody else has deleted it.
+func deletedByRetire(log *journal.Log) func(changeID string) bool {
+	deleted, open := map[string]bool{}, map[string]bool{}
+	for _, r := range log.Records {
+		var note deleting
+		switch {
+		case r.Kind == journal.KindNoted && r.Stage == noteDeleting && json.Unmarshal(r.Data, &note) == nil:
+			deleted[note.Change] = true
+		case r.Stage != "retire":
+		case r.Kind == journal.KindReset:
+			deleted, open = map[string]bool{}, map[string]bool{}
+		case r.Kind == journal.KindIntent, r.Kind == journal.KindFailed:
+			open[r.Change] = r.Kind == journal.KindIntent
+		case r.Kind == journal.KindDone:
+			deleted[r.Change] = true
+		}
+	}
+	return func(id string) bool { return deleted[id] || open[id] }
+}
+
+// halfGone tells what an earlier call has left of blue. As long as it has deleted nothing, it counts for nothing.
+func (m *Migration) halfGone(ctx context.Context, log *journal.Log) (restOfBlue, error) {
 	if log == nil || log.Stage("retire").Plan == "" || log.Stage("retire").Finished {
-		return log != nil && log.Stage("retire").Finished, nil
+		return restOfBlue{half: log != nil && log.Stage("retire").Finished}, nil
 	}
 	p, err := m.planInForce(ctx, log.Stage("retire"))
 	if err != nil {
-		return false, err
+		return restOfBlue{}, err
 	}
 	blue, err := m.side(Blue)
 	if err != nil {
-		return false, err
+		return restOfBlue{}, err
 	}
-	return provision.HalfGone(ctx, p, log.Intended, blue)
+	gone, there, err := provision.HalfGone(ctx, p, deletedByRetire(log), blue)
+	return restOfBlue{half: len(gone) > 0, gone: gone, there: there}, err
 }
 
-// certificateThatHolds refuses with everything that stands against destroying blue now. Of a blue that is half gone it asks only whether it
-// is the one that was certified.
-func (m *Migration) certificateThatHolds(ctx context.Context, log *journal.Log, half bool) (cutover.Certificate, error) {
+// certificateThatHolds refuses with everything that stands against destroying blue now. Where nothing of it can be asked any more, it asks
+// only whether it is the one that was certified.
+func (m *Migration) certificateThatHolds(ctx context.Context, log *journal.Log, rest restOfBlue) (cutover.Certificate, error) {
 	refuse := func(why, mend string) error {
-		return &RefusedError{Stage: "retire", Refusals: []plan.Refusal{{What: "blue", Why: why, Mend: mend}}}
+		return &RefusedError{Stage: "retire", Refusals: []plan.Refusal{{What: "blue", Why: why, Mend: rest.mend(mend)}}}
 	}
 	if m.file.Retirement == nil || len(m.file.Retirement.Delete.Namespaces) == 0 {
 		return cutover.Certificate{}, refuse("the file names nothing of blue to delete", "add retirement.delete.namespaces")
@@ -152,10 +207,12 @@ func (m *Migration) certificateThatHolds(ctx context.Context, log *journal.Log, 
 	if err != nil {
 		return cert, fmt.Errorf("ask blue who it is: %w", err)
 	}
-	if half {
+	if rest.half {
 		if err := cert.Valid(m.file.Name, id, cert.Made); err != nil { // however old it is by now
 			return cert, refuse(err.Error(), "give the kubeconfig of the blue that is half gone")
 		}
+	}
+	if !rest.canBeAsked() {
 		return cert, nil
 	}
 	if err := cert.Valid(m.file.Name, id, m.opts.Clock.Now()); err != nil {
@@ -164,12 +221,19 @@ func (m *Migration) certificateThatHolds(ctx context.Context, log *journal.Log, 
 	if why := m.refuseWithoutBrownOut(cert); why != "" {
 		return cert, refuse(why, "let `crossfade run` take the brown-out, then `crossfade run --redo certificate`")
 	}
-	return cert, m.refuseCertificate(log, cert)
+	err = m.refuseCertificate(log, cert)
+	var refused *RefusedError
+	if errors.As(err, &refused) {
+		for i, r := range refused.Refusals {
+			refused.Refusals[i].Mend = rest.mend(r.Mend)
+		}
+	}
+	return cert, err
 }
 
-// lookAgain looks at blue once more, and refuses what was used, lost or not seen since the certificate was made.
-func (m *Migration) lookAgain(ctx context.Context) error {
-	opts, err := m.idleOptions(ctx, true)
+// lookAgain looks once more at what is there of blue, and refuses what was used, lost or not seen since the certificate was made.
+func (m *Migration) lookAgain(ctx context.Context, rest restOfBlue) error {
+	opts, err := m.idleOptions(ctx, true, rest.gone...)
 	if err != nil {
 		return err
 	}
@@ -180,6 +244,7 @@ func (m *Migration) lookAgain(ctx context.Context) error {
 	refused := &RefusedError{Stage: "retire"}
 	for _, o := range sample.Observations {
 		if r, bad := voids(o); bad {
+			r.Mend = rest.mend(r.Mend)
 			refused.Refusals = append(refused.Refusals, r)
 		}
 		if o.Use == cutover.Unseen {
@@ -240,6 +305,7 @@ func (m *Migration) retirement(cert cutover.Certificate, confirmed string) []sta
 				return provision.DestroyOptions{
 					Options: opts, Delete: m.file.Retirement.Delete.Namespaces, Archived: archived,
 					Certificate: provision.Certificate{Hash: cert.Hash, Typed: confirmed},
+					Deleting:    func(id string) error { return m.journal.Note(noteDeleting, deleting{Change: id}) },
 				}, nil
 			},
 			provision.PlanDestroy, provision.Destroy),
@@ -322,11 +388,11 @@ func printKept(out *printer, records []cutover.KeptRecord) {
 
 // planRetirement shows what retire would do, and what stands against it.
 func (m *Migration) planRetirement(ctx context.Context, o *Overview, log *journal.Log) error {
-	half, err := m.halfGone(ctx, log)
+	rest, err := m.halfGone(ctx, log)
 	if err != nil {
 		return err
 	}
-	cert, err := m.certificateThatHolds(ctx, log, half)
+	cert, err := m.certificateThatHolds(ctx, log, rest)
 	p := plan.New(m.file.Name, "retire")
 	var refused *RefusedError
 	if errors.As(err, &refused) {

@@ -118,7 +118,7 @@ func TestI10_BlueIsNotRetiredWithoutACertificateThatHolds(t *testing.T) {
 			var log *journal.Log
 			m.journal.View(func(l *journal.Log) { log = l })
 			tt.change(m, api, &log)
-			_, err := m.certificateThatHolds(t.Context(), log, false)
+			_, err := m.certificateThatHolds(t.Context(), log, restOfBlue{})
 			if got := refusals(err); !strings.Contains(got, tt.want) {
 				t.Errorf("refused: %s, want %q", got, tt.want)
 			}
@@ -133,15 +133,21 @@ func TestI10_BlueIsNotRetiredWithoutACertificateThatHolds(t *testing.T) {
 // TestC24_ARetirementThatWasTriedLooksAgain: only a blue of which this migration has deleted something is ended without a look, and never another cluster.
 func TestC24_ARetirementThatWasTriedLooksAgain(t *testing.T) {
 	for name, tt := range map[string]struct {
-		intended bool
-		gone     string
-		half     bool
+		intended, accepted, failed bool
+
+		gone string
+		half bool
 	}{
-		"planned":                         {false, "", false},
-		"planned, and deleted by another": {false, "gone", false},
-		"refused":                         {true, "", false},
-		"going":                           {true, "going", true},
-		"gone":                            {true, "gone", true},
+		"planned":                             {false, false, false, "", false},
+		"planned, and deleted by another":     {false, false, false, "gone", false},
+		"killed before it":                    {true, false, false, "", false},
+		"killed, and going":                   {true, false, false, "going", true},
+		"killed, and gone":                    {true, false, false, "gone", true},
+		"refused":                             {true, false, true, "", false},
+		"refused, and deleted by another":     {true, false, true, "gone", false},
+		"refused, and another is deleting it": {true, false, true, "going", false},
+		"it hung":                             {true, true, true, "going", true},
+		"it hung, and went":                   {true, true, true, "gone", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, api := retirable(t)
@@ -152,25 +158,109 @@ func TestC24_ARetirementThatWasTriedLooksAgain(t *testing.T) {
 			if tt.intended {
 				must(t, m.journal.Intend("retire", c))
 			}
+			if tt.accepted {
+				note(t, m, noteDeleting, deleting{Change: c.ID})
+			}
+			if tt.failed {
+				must(t, m.journal.Fail("retire", c.ID, errors.New("it did")))
+			}
 			api.gone = tt.gone
 			var log *journal.Log
 			m.journal.View(func(l *journal.Log) { log = l })
-			half, err := m.halfGone(t.Context(), log)
-			if half != tt.half || err != nil {
-				t.Fatalf("half gone: %v, %v", half, err)
+			rest, err := m.halfGone(t.Context(), log)
+			if rest.half != tt.half || err != nil {
+				t.Fatalf("half gone: %v, %v", rest, err)
 			}
 			holds := func() string {
-				_, err := m.certificateThatHolds(t.Context(), log, half)
+				_, err := m.certificateThatHolds(t.Context(), log, rest)
 				return refusals(err)
 			}
 			m.opts.Clock = clock.NewFake(time.Now().Add(25 * time.Hour))
-			if got := holds(); strings.Contains(got, "the proof is too old") == half {
+			if got := holds(); strings.Contains(got, "the proof is too old") == rest.half {
 				t.Errorf("a day later: %s", got)
 			}
 			if api.uid = "other"; !strings.Contains(holds(), "it certifies the cluster b, and blue is other") {
 				t.Errorf("of another cluster: %s", holds())
 			}
 		})
+	}
+}
+
+// TestC24_WhatARetirementHasLeftIsLookedAt: what is gone cannot be asked; what is still there is judged like all of blue, and never sent to a
+// watch of what is gone.
+func TestC24_WhatARetirementHasLeftIsLookedAt(t *testing.T) {
+	m, api := retirable(t)
+	m.file.Applications = append(m.file.Applications, migration.Application{Name: "old", Namespace: "o", Requests: m.file.Applications[0].Requests})
+	p := plan.New(m.file.Name, "retire")
+	change := func(ns string) plan.Change {
+		return plan.Change{
+			ID: "retire/Namespace/" + ns, Action: provision.ActionDelete, Target: "blue: Namespace " + ns, Why: "w",
+			Data: plan.JSON(map[string]string{"name": ns, "uid": ns + "1"}), Reverse: &plan.Reverse{Action: "restore", How: "h"},
+		}
+	}
+	p.Add(change("o")) // blueAPI knows nothing of it
+	p.Add(change("n"))
+	must(t, m.journal.SavePlan(p))
+	must(t, m.journal.Intend("retire", change("o")))
+	must(t, m.journal.Succeed("retire", change("o").ID, json.RawMessage(`{}`)))
+	look := cutover.Observation{Evidence: "requests that shop counts on blue", Use: cutover.Quiet, At: time.Now().Add(-time.Minute), State: json.RawMessage(`{"pods":{"u1":5}}`)}
+	note(t, m, noteSample, cutover.Sample{At: look.At, Observations: []cutover.Observation{look}})
+	var log *journal.Log
+	m.journal.View(func(l *journal.Log) { log = l })
+	rest, err := m.halfGone(t.Context(), log)
+	must(t, err)
+	if got := fmt.Sprint(rest); got != "{true [o] [n]}" {
+		t.Fatalf("left of blue: %s", got)
+	}
+	const mend = "see yourself that nobody uses n any more, delete it by hand"
+	says := func(err error, want string) {
+		t.Helper()
+		var refused *RefusedError
+		if !errors.As(err, &refused) || !strings.Contains(refusals(err), want) || !strings.Contains(refused.Refusals[0].Mend, mend) {
+			t.Errorf("refused: %v, want %q and a mend", err, want)
+		}
+	}
+	must(t, m.lookAgain(t.Context(), rest))
+	api.count = 6
+	says(m.lookAgain(t.Context(), rest), "blue was used since it was certified")
+	now := m.opts.Clock
+	m.opts.Clock = clock.NewFake(time.Now().Add(25 * time.Hour))
+	_, err = m.certificateThatHolds(t.Context(), log, rest)
+	says(err, "the proof is too old")
+	m.opts.Clock = now
+	m.file.SHA256 = "changed"
+	_, err = m.certificateThatHolds(t.Context(), log, rest)
+	says(err, "it says something else than when it was certified")
+
+	// Deleted by hand, as the mend says, nothing is left that could be asked.
+	api.gone = "gone"
+	rest, err = m.halfGone(t.Context(), log)
+	must(t, err)
+	if rest.canBeAsked() {
+		t.Errorf("left of blue: %v", rest)
+	}
+	if _, err := m.certificateThatHolds(t.Context(), log, rest); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestC24_ARestThatNothingShowsIsRefused: a query of an application that is gone and of one that is there has lost a part.
+func TestC24_ARestThatNothingShowsIsRefused(t *testing.T) {
+	app := func(name string) migration.Application { return migration.Application{Name: name, Namespace: name} }
+	of := cutover.BlueEvidenceOptions{
+		Options: cutover.Options{Applications: []migration.Application{app("one"), app("two")}},
+		Held:    []cutover.Held{{App: "one"}, {App: "two"}},
+		Retirement: migration.Retirement{Prometheus: []migration.IdleQuery{
+			{Name: "all"}, {Name: "both", Watches: []string{"one", "two"}}, {Name: "two", Watches: []string{"two"}},
+		}},
+	}
+	left := of
+	must(t, onlyWhatIsThere(&left, []string{"one"}))
+	if len(left.Applications) != 1 || len(left.Held) != 1 || len(left.Retirement.Prometheus) != 1 || left.Retirement.Prometheus[0].Name != "two" {
+		t.Errorf("left: %+v", left)
+	}
+	if err := onlyWhatIsThere(&of, []string{"two"}); !strings.Contains(refusals(err), "application one: a part of blue is gone, and what would show a use of this one is of both") {
+		t.Errorf("refused: %v", err)
 	}
 }
 
@@ -192,7 +282,7 @@ func TestC24_TheLastLookRefusesWhatItDoesNotKnow(t *testing.T) {
 			looked := cutover.Observation{Evidence: source, Use: cutover.Quiet, At: time.Now().Add(-time.Minute), State: json.RawMessage(`{"pods":{"u1":5}}`)}
 			note(t, m, noteSample, cutover.Sample{At: looked.At, Observations: []cutover.Observation{looked}})
 			tt.change(api)
-			if got := refusals(m.lookAgain(t.Context())); !strings.HasPrefix(got, tt.want) {
+			if got := refusals(m.lookAgain(t.Context(), restOfBlue{})); !strings.HasPrefix(got, tt.want) {
 				t.Errorf("refused: %s, want %q", got, tt.want)
 			}
 			if api.changed > 0 {
@@ -209,10 +299,10 @@ func TestC24_AUseAfterTheCertificateVoidsItForGood(t *testing.T) {
 		t.Helper()
 		var log *journal.Log
 		m.journal.View(func(l *journal.Log) { log = l })
-		if _, err := m.certificateThatHolds(t.Context(), log, false); err != nil {
+		if _, err := m.certificateThatHolds(t.Context(), log, restOfBlue{}); err != nil {
 			return refusals(err)
 		}
-		return refusals(m.lookAgain(t.Context()))
+		return refusals(m.lookAgain(t.Context(), restOfBlue{}))
 	}
 	for name, tt := range map[string]struct {
 		change, later func(*blueAPI)

@@ -58,8 +58,8 @@ func (m *Migration) idleStage() stage {
 		})
 }
 
-// idleOptions are those of the watch; once, those of a single look.
-func (m *Migration) idleOptions(ctx context.Context, once bool) (cutover.IdleOptions, error) {
+// idleOptions are those of the watch; once, those of a single look. The namespaces that are gone are not looked at any more.
+func (m *Migration) idleOptions(ctx context.Context, once bool, gone ...string) (cutover.IdleOptions, error) {
 	opts, err := m.cutoverOptions(ctx, "idle")
 	if err != nil {
 		return cutover.IdleOptions{}, err
@@ -72,9 +72,15 @@ func (m *Migration) idleOptions(ctx context.Context, once bool) (cutover.IdleOpt
 	if err != nil {
 		return cutover.IdleOptions{}, err
 	}
-	evidence, err := cutover.BlueEvidence(ctx, cutover.BlueEvidenceOptions{
+	of := cutover.BlueEvidenceOptions{
 		Options: opts, Retirement: *m.file.Retirement, Helper: m.file.Blue.Helper, Held: ttl.Names, Forwards: forwards, Once: once,
-	})
+	}
+	if len(gone) > 0 {
+		if err := onlyWhatIsThere(&of, gone); err != nil {
+			return cutover.IdleOptions{}, err
+		}
+	}
+	evidence, err := cutover.BlueEvidence(ctx, of)
 	if err != nil {
 		return cutover.IdleOptions{}, err
 	}
@@ -86,6 +92,34 @@ func (m *Migration) idleOptions(ctx context.Context, once bool) (cutover.IdleOpt
 		result.Previous = samplesSinceReturn(log)
 	})
 	return result, nil
+}
+
+// onlyWhatIsThere leaves out what shows a use of an application whose namespace is gone: it has lost that one's part, or misses it for ever.
+// It refuses where an application that is there would be shown by nothing then.
+func onlyWhatIsThere(of *cutover.BlueEvidenceOptions, gone []string) error {
+	isGone := func(app string) bool {
+		return !slices.ContainsFunc(of.Applications, func(a migration.Application) bool { return a.Name == app })
+	}
+	of.Applications = slices.DeleteFunc(slices.Clone(of.Applications), func(a migration.Application) bool { return slices.Contains(gone, a.Namespace) })
+	of.Held = slices.DeleteFunc(slices.Clone(of.Held), func(h cutover.Held) bool { return isGone(h.App) })
+	of.Retirement.Prometheus = slices.DeleteFunc(slices.Clone(of.Retirement.Prometheus), func(q migration.IdleQuery) bool {
+		return len(q.Watches) == 0 || slices.ContainsFunc(q.Watches, isGone)
+	})
+	refused := &RefusedError{Stage: "retire"}
+	for _, a := range of.Applications {
+		_, said := of.Retirement.Unwatched[a.Name]
+		watched := func(q migration.IdleQuery) bool { return slices.Contains(q.Watches, a.Name) }
+		if !said && len(a.Hostnames) == 0 && a.Requests == nil && !slices.ContainsFunc(of.Retirement.Prometheus, watched) {
+			refused.Refusals = append(refused.Refusals, plan.Refusal{
+				What: "application " + a.Name, Why: "a part of blue is gone, and what would show a use of this one is of both",
+				Mend: "see yourself that nobody uses it on blue, delete namespace " + a.Namespace + " by hand, and say this again; its volumes are kept already",
+			})
+		}
+	}
+	if len(refused.Refusals) > 0 {
+		return refused
+	}
+	return nil
 }
 
 // samplesOfIdle are the samples from which the last finished watch within the first records concluded that blue is idle.

@@ -32,6 +32,8 @@ type DestroyOptions struct {
 	Delete []string
 	// Archived holds what the archive has of blue, as "group/Kind/namespace/name". A namespace that runs anything else is not deleted.
 	Archived map[string]bool
+	// Deleting keeps, before the wait until a namespace is gone, that its deletion was not refused. Nil keeps nothing.
+	Deleting func(changeID string) error
 	// Limit is how long a namespace may take to go. Default 10m.
 	Limit time.Duration
 }
@@ -217,26 +219,33 @@ func Destroy(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts DestroyO
 	return count(p, rec), nil
 }
 
-// HalfGone reports whether a namespace that a plan of PlanDestroy deletes is gone, or is going. begun tells of which changes it was tried:
-// one that somebody else has deleted says nothing of the others.
-func HalfGone(ctx context.Context, p *plan.Plan, begun func(changeID string) bool, blue *kube.Client) (bool, error) {
+// HalfGone tells which namespaces that a plan of PlanDestroy deletes are gone, or going, and which are there, where the migration itself has
+// deleted one of them: deleted tells by which changes. Where only others have deleted some, both are empty: that says nothing of the rest.
+func HalfGone(ctx context.Context, p *plan.Plan, deleted func(changeID string) bool, blue *kube.Client) (gone, there []string, err error) {
+	half := false
 	for _, c := range p.Changes {
-		if c.Action != ActionDelete || !begun(c.ID) {
+		if c.Action != ActionDelete {
 			continue
 		}
 		data, err := decode[deleteData](c)
 		if err != nil {
-			return false, err
+			return nil, nil, err
 		}
 		ns, err := blue.Typed.CoreV1().Namespaces().Get(ctx, data.Name, metav1.GetOptions{})
-		if apierrors.IsNotFound(err) || err == nil && string(ns.UID) == data.UID && ns.DeletionTimestamp != nil {
-			return true, nil
-		}
-		if err != nil {
-			return false, fmt.Errorf("look whether namespace %s is still there: %w", data.Name, err)
+		switch {
+		case apierrors.IsNotFound(err) || err == nil && string(ns.UID) == data.UID && ns.DeletionTimestamp != nil:
+			gone = append(gone, data.Name)
+			half = half || deleted(c.ID)
+		case err != nil:
+			return nil, nil, fmt.Errorf("look whether namespace %s is still there: %w", data.Name, err)
+		default:
+			there = append(there, data.Name)
 		}
 	}
-	return false, nil
+	if !half {
+		return nil, nil, nil
+	}
+	return gone, there, nil
 }
 
 func retain(ctx context.Context, opts DestroyOptions, c plan.Change, data retainData) (outcome, error) {
@@ -292,9 +301,20 @@ func remove(ctx context.Context, opts DestroyOptions, c plan.Change, data delete
 			return outcome{}, &plan.MovedError{Change: c.ID, What: "workloads that did not move in namespace " + data.Name, Was: "none", Now: strings.Join(foreign, ", ")}
 		}
 		err = at.Delete(ctx, data.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &ns.UID}})
+		if opts.Deleting != nil && !refusedDelete(err) {
+			if err := opts.Deleting(c.ID); err != nil {
+				return outcome{}, fmt.Errorf("record that it is being deleted: %w", err)
+			}
+		}
 		if err != nil && !apierrors.IsNotFound(err) {
 			return outcome{}, fmt.Errorf("delete it: %w", err)
 		}
 	}
 	return outcome{didDelete, data.UID}, waitGone(ctx, opts, data)
+}
+
+// refusedDelete reports whether the cluster has answered that it does not delete. Without an answer it may have.
+func refusedDelete(err error) bool {
+	var status apierrors.APIStatus
+	return errors.As(err, &status) && !apierrors.IsNotFound(err) && !apierrors.IsTimeout(err) && !apierrors.IsServerTimeout(err)
 }
