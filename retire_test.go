@@ -232,6 +232,15 @@ func TestC24_WhatARetirementHasLeftIsLookedAt(t *testing.T) {
 	_, err = m.certificateThatHolds(t.Context(), log, rest)
 	says(err, "it says something else than when it was certified")
 
+	// Nor is it concluded anew: what is gone would be missing for ever.
+	for _, name := range []string{"idle", stageBrownOut, "certificate"} {
+		says := refusals(m.stillToConclude(t.Context(), name, []stage{m.idleStage(), m.brownOutStage(), m.certificateStage()}))
+		if says != "--redo "+name+": `crossfade retire` has deleted o of blue, which would be missing for ever" {
+			t.Errorf("--redo %s: %s", name, says)
+		}
+	}
+	must(t, m.stillToConclude(t.Context(), "preflight", m.pipeline()))
+
 	// Deleted by hand, as the mend says, nothing is left that could be asked.
 	api.gone = "gone"
 	rest, err = m.halfGone(t.Context(), log)

@@ -68,6 +68,9 @@ func (m *Migration) Run(ctx context.Context, opts RunOptions) (_ *Report, err er
 		if err := m.mayRedo(opts.Redo, stages); err != nil {
 			return nil, err
 		}
+		if err := m.stillToConclude(ctx, opts.Redo, stages); err != nil {
+			return nil, err
+		}
 		if err := m.resetAll(append(restOn(opts.Redo), opts.Redo), "asked for by --redo"); err != nil {
 			return nil, err
 		}
@@ -239,6 +242,28 @@ func (m *Migration) mayRedo(name string, stages []stage) error {
 		}
 	}
 	return nil
+}
+
+// stillToConclude refuses to conclude something of blue anew once retire has deleted of it: what is gone would be missing for ever, and the
+// certificate under which it went would be forgotten.
+func (m *Migration) stillToConclude(ctx context.Context, name string, stages []stage) error {
+	if !slices.ContainsFunc(stages, func(s stage) bool { return s.name == name && s.concludes }) {
+		return nil
+	}
+	log, err := m.log()
+	if err != nil {
+		return err
+	}
+	rest, err := m.halfGone(ctx, log)
+	if err != nil || !rest.half {
+		return err
+	}
+	r := plan.Refusal{What: "--redo " + name, Why: "blue is retired: nothing of it is left to look at", Mend: "leave it as it is: the certificate under which blue was deleted stays"}
+	if len(rest.gone) > 0 {
+		r.Why = fmt.Sprintf("`crossfade retire` has deleted %s of blue, which would be missing for ever", strings.Join(rest.gone, " and "))
+		r.Mend = fmt.Sprintf("say `crossfade retire --confirm %s`, which looks at what is still there, and ends it or says what to do", m.file.Name)
+	}
+	return &RefusedError{Stage: name, Refusals: []plan.Refusal{r}}
 }
 
 // checkNames refuses options that name what the file does not have: they would choose nothing, and nothing would look done.
