@@ -16,9 +16,15 @@ import (
 // write until it is over.
 const newestReturnLook = lookTime / 2
 
-// atGreenUnknown returns the names that lead to green although the stages tell of no swap, nor a step of a shift, that was begun.
-// What could not be read is the error beside them.
-func (m *Migration) atGreenUnknown(ctx context.Context, stage string, apps []migration.Application, of states) ([]cutover.AtGreen, error) {
+// beyond is what the names of applications show and a journal does not tell of.
+type beyond struct {
+	atGreen []cutover.AtGreen
+	fences  []cutover.Standing
+}
+
+// lookBeyond looks at the names of which the stages tell of no swap, nor a step of a shift, that was begun: those that lead to green,
+// and, unless the fences are known, those that a run of this migration has fenced. What could not be read is the error beside them.
+func (m *Migration) lookBeyond(ctx context.Context, stage string, apps []migration.Application, of states, fencesKnown bool) (beyond, error) {
 	var look cutover.NamesOptions
 	for _, a := range apps {
 		if len(a.Hostnames) > 0 && movingStage(a, of) == "" {
@@ -26,25 +32,31 @@ func (m *Migration) atGreenUnknown(ctx context.Context, stage string, apps []mig
 		}
 	}
 	if len(look.Apps) == 0 {
-		return nil, nil
+		return beyond{}, nil
 	}
-	var err error
+	var found beyond
+	var err, unread error
 	if look.Options, err = m.cutoverOptions(ctx, stage); err != nil {
-		return nil, err
+		return found, err
 	}
 	if of("ttl").Finished {
 		held, err := m.held()
 		if err != nil {
-			return nil, err
+			return found, err
 		}
 		look.Held = held.Names
 	}
-	return cutover.NamesAtGreen(ctx, look)
+	if !fencesKnown {
+		found.fences, unread = cutover.StandingFences(ctx, look)
+	}
+	found.atGreen, err = cutover.NamesAtGreen(ctx, look)
+	return found, errors.Join(err, unread)
 }
 
 // notTheNewest are the refusals of a journal that is not its migration's newest: a name leads to green, and the journal knows of
-// nothing that led it there. Behind an older copy of the state directory, blue would be thawed and started beside a green that
-// serves (I7). Only what is seen refuses: a server that is silent holds nobody's way back up.
+// nothing that led it there, or it has a fence of a run that the journal does not tell of. Behind an older copy of the state directory,
+// blue would be thawed and started beside a green that serves (I7), or be left frozen as if it had never been touched (I8). Only what
+// is seen refuses: a server that is silent holds nobody's way back up.
 func (m *Migration) notTheNewest(ctx context.Context, stage string, apps []migration.Application, within time.Duration) ([]plan.Refusal, error) {
 	log, err := m.log()
 	if err != nil && !errors.Is(err, journal.ErrNone) {
@@ -55,18 +67,25 @@ func (m *Migration) notTheNewest(ctx context.Context, stage string, apps []migra
 	}
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	at, err := m.atGreenUnknown(ctx, stage, apps, log.Stage)
+	found, err := m.lookBeyond(ctx, stage, apps, log.Stage, len(ttlPlans(log)) > 0)
 	if err != nil {
 		m.opts.Log.WarnContext(ctx, "whether the names know more than the journal was not found out in whole", "stage", stage, "because", err.Error())
 	}
 	last := log.Records[len(log.Records)-1]
+	which := fmt.Sprintf("the journal in %s, which ends with record %d of %s,", m.file.StateDir(), last.Seq, last.Time.UTC().Format(time.DateTime+"Z"))
 	var refusals []plan.Refusal
-	for _, n := range at {
+	for _, n := range found.atGreen {
 		refusals = append(refusals, plan.Refusal{
 			What: n.Name,
-			Why: fmt.Sprintf("it leads to green (%s), and the journal in %s, which ends with record %d of %s, knows of nothing that led it there: it is an older copy, or somebody moved the name by hand",
-				n.Leads, m.file.StateDir(), last.Seq, last.Time.UTC().Format(time.DateTime+"Z")),
+			Why:  fmt.Sprintf("it leads to green (%s), and %s knows of nothing that led it there: it is an older copy, or somebody moved the name by hand", n.Leads, which),
 			Mend: "nothing was changed; put the newest state directory of the migration back, and run again: going on from an older one lets blue write beside green; where somebody moved the name by hand, lead it back to blue; where the newest is lost, stop the application on green and bring to blue what was written there before you lead the name back",
+		})
+	}
+	for _, f := range found.fences {
+		refusals = append(refusals, plan.Refusal{
+			What: f.Name,
+			Why:  fmt.Sprintf("a run of this migration has begun with it (%s), and %s knows of no fence: it is an older copy, or that run's is lost", f.Holds, which),
+			Mend: "nothing was changed; " + f.Mend,
 		})
 	}
 	return refusals, nil

@@ -36,12 +36,15 @@ func (m *Migration) lookForBegun(ctx context.Context, p *RollbackPlan, log *jour
 		p.refuse("state", "whether the migration was begun is in the state store, and that could not be read: "+blind, "see to it that it answers, then say it again")
 		return nil
 	}
-	at, err := m.atGreenUnknown(ctx, "rollback", m.file.Applications, func(string) journal.Stage { return journal.Stage{} })
-	if err != nil {
-		return fmt.Errorf("look where the names lead: %w", err)
-	}
-	for _, n := range at {
+	found, err := m.lookBeyond(ctx, "rollback", m.file.Applications, func(string) journal.Stage { return journal.Stage{} }, false)
+	for _, n := range found.atGreen {
 		p.refuse(n.Name, lost+": the name leads to green", mend)
+	}
+	for _, f := range found.fences {
+		p.refuse(f.Name, lost+": "+f.Holds, f.Mend)
+	}
+	if err != nil && len(p.Refusals) == 0 {
+		return fmt.Errorf("look what the names show: %w", err)
 	}
 	return nil
 }

@@ -11,6 +11,8 @@ import (
 
 	"github.com/crossfade-project/crossfade/cutover/internal/backend"
 	"github.com/crossfade-project/crossfade/cutover/zone"
+	"github.com/crossfade-project/crossfade/internal/dnsx"
+	"github.com/crossfade-project/crossfade/internal/migration"
 	"github.com/crossfade-project/crossfade/internal/plan"
 )
 
@@ -161,6 +163,94 @@ func (o NamesOptions) routeAtGreen(ctx context.Context, e Entries) (string, erro
 		return backend.Describe(state.Rules), nil
 	}
 	return "", nil
+}
+
+// Standing is a fence of this migration that stands, whoever has taken it.
+type Standing struct {
+	Name string
+	// Holds says where it stands and what it holds.
+	Holds string
+	// Mend says what to do where nobody has the state of that run any more.
+	Mend string
+}
+
+// StandingFences returns the fences of this migration at the names of applications, whatever is known of how they came there. It only
+// reads, and needs nothing of green. What could not be read is the error beside what was seen.
+func StandingFences(ctx context.Context, opts NamesOptions) ([]Standing, error) {
+	found, unread := make([][]Standing, len(opts.Apps)), make([]error, len(opts.Apps))
+	var group errgroup.Group
+	group.SetLimit(lookedAt)
+	for i, app := range opts.Apps {
+		group.Go(func() error {
+			found[i], unread[i] = opts.standing(ctx, app)
+			return nil
+		})
+	}
+	unread = append(unread, group.Wait())
+	return slices.Concat(found...), errors.Join(unread...)
+}
+
+func (o NamesOptions) standing(ctx context.Context, appName string) ([]Standing, error) {
+	app, err := o.application(appName)
+	if err != nil {
+		return nil, err
+	}
+	var found []Standing
+	var unread []error
+	for _, h := range app.Hostnames {
+		name, where, token, err := o.fenceOf(ctx, app, h)
+		if err != nil {
+			unread = append(unread, fmt.Errorf("read the fence of %s: %w", h.Name, err))
+		} else if strings.HasPrefix(token, o.tokens()) {
+			found = append(found, Standing{Name: name, Holds: where + " holds " + token, Mend: mendLostState(where, token)})
+		}
+	}
+	return found, errors.Join(unread...)
+}
+
+// fenceOf reads the fence of one hostname, and says where it stands; the token is empty where there is none.
+func (o NamesOptions) fenceOf(ctx context.Context, app migration.Application, h migration.Hostname) (name, where, token string, err error) {
+	if name, err = dnsx.Canonical(h.Name); err != nil {
+		return "", "", "", err
+	}
+	if h.AtBackend() {
+		if o.Blue.Kube == nil {
+			return "", "", "", errNoCluster
+		}
+		state, err := backend.Read(ctx, o.Blue.Kube, o.refOf(app, h), name)
+		if errors.Is(err, backend.ErrNotExist) {
+			return name, "", "", nil
+		}
+		if err != nil {
+			return "", "", "", err
+		}
+		return name, annotationOf(state.Ref, state.Host), state.Fence, nil
+	}
+	z, err := o.zoneOf(name)
+	if err != nil {
+		return "", "", "", err
+	}
+	at, err := zone.FenceName(name, z.Driver.Apex())
+	if err != nil {
+		return "", "", "", err
+	}
+	token, err = fenceToken(ctx, z.Driver, at)
+	return name, "the TXT record " + at, token, err
+}
+
+// annotationOf names the fence of a host that keeps its entry.
+func annotationOf(ref backend.Ref, host string) string {
+	return fmt.Sprintf("the annotation %s of %s", backend.FenceAnnotation(host), ref)
+}
+
+// mendLostState says what to do about a fence of this migration that a run of which nothing is known has taken.
+func mendLostState(where, token string) string {
+	mend := "resume that run with its state; if its state is lost and it runs nowhere, it may have frozen blue: start there by hand what stands still " +
+		"(suspended jobs, workloads at 0, what the hooks of a freeze have set), for the next run takes it for what its owner wants; then remove " + where + " by hand"
+	if ttls := keptTTLs(token); ttls != "" {
+		mend += ", and before that give the name the TTL that it had: the fence keeps it (" + ttls + ")"
+	}
+	return mend
 }
 
 const whoChangedIt = "find out who changed it, and give it back what the stage left; nothing is changed over another's head"

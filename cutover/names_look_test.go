@@ -238,6 +238,27 @@ func TestI07_ANameThatLeadsToGreenIsSeen(t *testing.T) {
 	}
 }
 
+// A fence of this migration shows that a run of it began, whatever a journal knows; another's shows nothing of it.
+func TestI08_AFenceOfThisMigrationThatStandsIsSeen(t *testing.T) {
+	w := newWorld(t)
+	look := cutover.NamesOptions{Options: w.opts, Apps: []string{"shop"}}
+	standing := func(want int) {
+		t.Helper()
+		found, err := cutover.StandingFences(t.Context(), look)
+		if err != nil || len(found) != want {
+			t.Fatalf("%+v, %v", found, err)
+		}
+		if want > 0 && (found[0].Name != shopName || !contains(found[0].Holds, "the TXT record _crossfade-shop.apps.test. holds crossfade/move/") || !contains(found[0].Mend, "the fence keeps it (CNAME=300)")) {
+			t.Errorf("%+v", found)
+		}
+	}
+	standing(0)
+	fence := w.lowered(t).Names[0].Fence.Name
+	standing(1)
+	w.put(t, zone.RRset{Name: fence, Type: "TXT", TTL: 60, Data: []string{`"crossfade/another/0f1e"`}})
+	standing(0)
+}
+
 // Going back needs the fence: that it was deleted must be known before somebody has to go back in a hurry.
 func TestI07_AFenceThatIsLostWhileGreenServesIsWarnedOf(t *testing.T) {
 	w := newWorld(t)

@@ -322,11 +322,11 @@ func (o Options) domain() string {
 // planRouteFence adds the change that takes the fence of a route, or a refusal.
 func planRouteFence(opts Options, p *plan.Plan, s RouteState) {
 	ours := strings.HasPrefix(s.Fence, opts.tokens())
-	annotation := fmt.Sprintf("the annotation %s of %s", backend.FenceAnnotation(s.Route.Host), s.Route.Ref)
+	annotation := annotationOf(s.Route.Ref, s.Route.Host)
 	if s.Fence != "" && !opts.Before.gave(s.Route.fence(), s.Fence) && (!opts.TakeOver || !ours) {
 		mend := "wait for the other migration to end, or remove " + annotation + " once you are sure that nobody writes there"
 		if ours {
-			mend = "resume that run with its state; if its state is lost and it runs nowhere, remove " + annotation + " by hand"
+			mend = mendLostState(annotation, s.Fence)
 		}
 		p.Refuse(s.Hostname, "another writer holds its fence: "+s.Fence, mend)
 		return

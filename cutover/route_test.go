@@ -448,6 +448,9 @@ func routeThereAndBack(t *testing.T, w *routeWorld) {
 	}
 	held := w.fenced(t)
 	look := cutover.NamesOptions{Options: w.opts, Apps: []string{"shop"}, Held: held.Names}
+	if found, err := cutover.StandingFences(t.Context(), look); err != nil || len(found) != 1 || !contains(found[0].Holds, "the annotation crossfade.dev/fence-") {
+		t.Errorf("fences that stand: %+v, %v", found, err)
+	}
 	if at := ledToGreen(t, look); len(at) > 0 {
 		t.Errorf("before the swap, to green lead %v", at)
 	}

@@ -221,10 +221,7 @@ func planFence(ctx context.Context, opts Options, z Zone, state NameState, p *pl
 	if previous != "" && !opts.Before.gave(name, previous) && (!opts.TakeOver || !ours) {
 		mend := "wait for the other migration to end, or remove the TXT record " + name + " once you are sure that nobody writes there"
 		if ours {
-			mend = "resume that run with its state; if its state is lost and it runs nowhere, remove the TXT record " + name + " by hand"
-		}
-		if ttls := keptTTLs(previous); ours && ttls != "" {
-			mend += ", and before that give the name the TTL that it had: the fence keeps it (" + ttls + ")"
+			mend = mendLostState("the TXT record "+name, previous)
 		}
 		p.Refuse(state.Hostname, fmt.Sprintf("another writer holds its fence: %s", previous), mend)
 		return nil, nil, nil
