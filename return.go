@@ -327,9 +327,16 @@ func (m *Migration) forget(t turn, how returning, caches []cutover.Wait) ([]Buck
 	if err != nil {
 		return nil, err
 	}
-	refused := map[string]time.Duration{}
+	refused, leftNames := map[string]time.Duration{}, map[string][]cutover.LeftName{}
 	for _, a := range t.apps {
 		refused[a.Name] = m.writesRefused(a)
+		if m.journal.Stage("return/" + a.Name).Finished {
+			var back cutover.ReturnResult
+			if err := m.resultOf("return/"+a.Name, &back); err != nil {
+				return nil, err
+			}
+			leftNames[a.Name] = back.LeftNames()
+		}
 	}
 	// The way back comes last and whole: a later return must take all of it again, and one that is killed here must not.
 	if err := m.resetAll(append(m.stagesOf(t), t.returnStages()...), "taken back: "+how.Cause); err != nil {
@@ -343,7 +350,7 @@ func (m *Migration) forget(t turn, how returning, caches []cutover.Wait) ([]Buck
 	}
 	// The note of the first application ends the return, so it comes last.
 	for _, a := range slices.Backward(t.apps) {
-		note := returned{App: a.Name, Why: how.Cause, At: m.opts.Clock.Now().UTC(), Refused: refused[a.Name], Left: leftOf(how.Left, a.Name), ByItself: how.ByItself}
+		note := returned{App: a.Name, Why: how.Cause, At: m.opts.Clock.Now().UTC(), Refused: refused[a.Name], Left: leftOf(how.Left, a.Name), LeftNames: leftNames[a.Name], ByItself: how.ByItself}
 		if i := slices.IndexFunc(caches, func(w cutover.Wait) bool { return w.App == a.Name }); i >= 0 {
 			note.Caches = &caches[i]
 		}
@@ -529,7 +536,7 @@ func (m *Migration) cachesOf(t turn) ([]cutover.Wait, error) {
 		if err := m.resultOf("return/"+a.Name, &back); err != nil {
 			return nil, err
 		}
-		if wait, ok := cutover.CachesUntil(cutover.Options{Times: m.file.Cutover}, a.Name, back.Names); ok {
+		if wait, ok := cutover.CachesUntil(cutover.Options{Times: m.file.Cutover}, a.Name, slices.Concat(back.Names, back.Left)); ok {
 			waits = append(waits, wait)
 		}
 	}
@@ -551,7 +558,7 @@ func (m *Migration) returnSettleStage(a migration.Application) stage {
 			}
 			var back cutover.ReturnResult
 			err = m.resultOf("return/"+a.Name, &back)
-			return cutover.SettleOptions{Options: opts, App: a.Name, Moved: back.Names, Returned: true}, err
+			return cutover.SettleOptions{Options: opts, App: a.Name, Moved: slices.Concat(back.Names, back.Left), Returned: true}, err
 		},
 		cutover.PlanSettle, cutover.ApplySettle)
 }

@@ -34,6 +34,8 @@ type RollbackPlan struct {
 	After []Later `json:"after,omitempty"`
 	// Kept are records that were made for green and stay, because other names lead to them.
 	Kept []cutover.KeptRecord `json:"kept,omitempty"`
+	// LeftNames are names that somebody else has led elsewhere: they stay as they are.
+	LeftNames []cutover.LeftName `json:"leftNames,omitempty"`
 	// Refusals are the reasons not to begin.
 	Refusals []plan.Refusal `json:"refusals,omitempty"`
 
@@ -192,6 +194,7 @@ func (m *Migration) planRollbackOf(ctx context.Context, p *RollbackPlan, t turn,
 	if !under {
 		m.planDeadEnds(ctx, p, &r, t, of)
 	}
+	m.planLeftNames(ctx, p, t, under, of)
 	if under {
 		r.Left = nil // it was decided when this way back began
 	}
@@ -232,6 +235,33 @@ func (m *Migration) planDeadEnds(ctx context.Context, p *RollbackPlan, r *Rollba
 	}
 	for _, d := range dead {
 		p.refuse(d.Name, d.String()+"; green serves, and users would get no answer", "give "+d.Target+" its record back, then roll back again")
+	}
+}
+
+// planLeftNames looks which names the way back will leave to somebody else, and which still lead to green as nobody of this migration has
+// written it. What cannot be read now is said by the stage itself.
+func (m *Migration) planLeftNames(ctx context.Context, p *RollbackPlan, t turn, under bool, of states) {
+	for _, a := range t.apps {
+		name := movingStage(a, of)
+		if name == "" || of("return/"+a.Name).Finished {
+			continue
+		}
+		swap, err := m.planInForce(ctx, of(name))
+		if err != nil {
+			continue
+		}
+		opts, err := m.zoneOptions(ctx, "rollback")
+		if err != nil {
+			continue
+		}
+		left, refused, err := cutover.LookAtReturn(ctx, cutover.ReturnOptions{Options: opts, App: a.Name, Swap: swap})
+		if err != nil {
+			m.opts.Log.WarnContext(ctx, "whether all names can go back is not known yet", "app", a.Name, "because", err.Error())
+		}
+		p.LeftNames = append(p.LeftNames, left...)
+		if !under {
+			p.Refusals = append(p.Refusals, refused...)
+		}
 	}
 }
 
@@ -389,6 +419,7 @@ func (p *RollbackPlan) Print(w io.Writer) error {
 	for _, s := range p.After {
 		out.f("  %-27s %s\n", s.Stage, s.Title)
 	}
+	printLeftNames(out, p.LeftNames)
 	printKept(out, p.Kept)
 	for _, r := range p.Refusals {
 		out.f("\nREFUSED %s: %s\n    mend: %s\n", r.What, r.Why, r.Mend)
@@ -454,6 +485,7 @@ func (m *Migration) rollbackReport(open rollback) (*RollbackReport, error) {
 				row.Refused = cli.Duration(n.Refused)
 			}
 			r.Buckets, r.Left = append(r.Buckets, n.Buckets...), append(r.Left, n.Left...)
+			r.LeftNames = append(r.LeftNames, n.LeftNames...)
 			if n.Caches != nil {
 				r.Caches = append(r.Caches, *n.Caches)
 			}
@@ -467,7 +499,11 @@ func (m *Migration) rollbackReport(open rollback) (*RollbackReport, error) {
 	}
 	r.Undone, r.ExternalDNS = owedOf(log), resumedIn(log.Records[from:])
 	restored := restoredIn(log.Records[from:], "return-ttl")
-	r.LeftNames, r.Kept = restored.Left, restored.Kept
+	r.Kept = restored.Kept
+	for _, l := range restored.Left {
+		r.LeftNames = slices.DeleteFunc(r.LeftNames, func(o cutover.LeftName) bool { return o.Name == l.Name }) // read later
+	}
+	r.LeftNames = append(r.LeftNames, restored.Left...)
 	return r, nil
 }
 

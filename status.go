@@ -125,6 +125,8 @@ type returned struct {
 	Refused time.Duration `json:"refused,omitempty"`
 	Buckets []BucketBack  `json:"buckets,omitempty"`
 	Left    []LeftBehind  `json:"left,omitempty"`
+	// LeftNames are names that somebody else has led elsewhere: they did not go back.
+	LeftNames []cutover.LeftName `json:"leftNames,omitempty"`
 	// Caches is how long caches that honour TTLs may still lead to green; nil where no name had moved.
 	Caches *cutover.Wait `json:"caches,omitempty"`
 	// ByItself is set where no person asked for it: the wave is not tried again without a word.

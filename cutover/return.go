@@ -35,13 +35,15 @@ type ReturnOptions struct {
 type ReturnResult struct {
 	App   string  `json:"app"`
 	Names []Moved `json:"names"`
+	// Left are names that somebody else has led elsewhere: they stay as they are. Their caches may hold green's records since then.
+	Left []Moved `json:"left,omitempty"`
 	// Fences are in force from here on.
 	Fences []zone.Fence `json:"fences,omitempty"`
 }
 
 // PlanReturn plans the exact reverse of a swap, under a fence of its own: a writer of before the return, that was thought dead,
 // cannot move the name to green again. It reads what each name holds now: one that the swap did not reach stays as it
-// is, and one that holds neither blue's records nor green's is refused. There is one way back: a return cannot be returned.
+// is, and so does one that somebody else has led elsewhere. One that leads to green still, and is not as the swap wrote it, is refused. There is one way back: a return cannot be returned.
 func PlanReturn(ctx context.Context, opts ReturnOptions) (*plan.Plan, error) {
 	p := plan.New(opts.Migration, stageOr(opts.Options, "return", opts.App))
 	var way wayBack
@@ -52,6 +54,9 @@ func PlanReturn(ctx context.Context, opts ReturnOptions) (*plan.Plan, error) {
 	err := opts.swapped(ctx, func(c plan.Change, d moveData, z Zone, now []zone.RRset, half bool) error {
 		back := d
 		back.Change = d.Change.Reverse()
+		if !half && !zone.SameSets(now, back.Change.New) && !zone.SameSets(now, back.Change.Old) {
+			return opts.planLeave(ctx, p, c.App, z, d, now, &way)
+		}
 		turn, err := opts.newFence(ctx, p, z, d)
 		if err != nil || turn == nil {
 			return err
@@ -78,8 +83,6 @@ func PlanReturn(ctx context.Context, opts ReturnOptions) (*plan.Plan, error) {
 			move, verify := moveChanges(opts.Options, p.Stage, c.App, actionReturn, back)
 			way.moves, way.verifies = append(way.moves, move), append(way.verifies, verify)
 			summary = summarise(opts.Options, summary, back)
-		default:
-			p.Refuse(d.Change.Name, fmt.Sprintf("it holds %s, which is neither what the swap wrote nor what it replaced", describe(now)), "find out who changed it, and set it to "+describe(back.Change.New)+" by hand if it is to lead to blue")
 		}
 		return nil
 	})
@@ -92,11 +95,91 @@ func PlanReturn(ctx context.Context, opts ReturnOptions) (*plan.Plan, error) {
 	if err := planUnsplitAgain(ctx, opts, p, &way); err != nil {
 		return nil, err
 	}
-	for _, c := range slices.Concat(way.fences, way.moves, way.unsplits, way.verifies, way.drops) {
+	for _, c := range slices.Concat(way.fences, way.leaves, way.moves, way.unsplits, way.verifies, way.drops) {
 		p.Add(c)
 	}
 	p.Data = plan.JSON(summary)
 	return p, nil
+}
+
+// planLeave leaves a name to whoever has led it elsewhere: it must not keep the others at green, and blue frozen. One that still leads to
+// green does: who comes by it writes there.
+func (o ReturnOptions) planLeave(ctx context.Context, p *plan.Plan, app string, z Zone, d moveData, now []zone.RRset, way *wayBack) error {
+	elsewhere, err := o.elsewhere(ctx, d, now)
+	if err != nil {
+		return err
+	}
+	if !elsewhere {
+		p.Refusals = append(p.Refusals, heldAtGreen(d, now))
+		return nil
+	}
+	left := d
+	left.Change = zone.Change{Name: d.Change.Name, Old: d.Change.New, New: now}
+	p.Note(plan.Warning, d.Change.Name, fmt.Sprintf("it holds %s, and this migration has not put that there: it stays as it is, and does not go back to blue", describe(now)))
+	way.leaves = append(way.leaves, plan.Change{
+		ID:     p.Stage + "/leave/" + d.Change.Name,
+		Action: actionLeave, Target: d.Change.Name, App: app,
+		Why:      "somebody else has led it elsewhere; nothing is changed, so nothing is taken back",
+		ReliesOn: []plan.Reliance{{What: "records of " + d.Change.Name, Is: describe(now)}},
+		Data:     plan.JSON(left),
+	})
+	// A fence that somebody has taken as well keeps writers of before the return out by itself.
+	turn, err := o.newFence(ctx, plan.New(o.Migration, p.Stage), z, d)
+	if turn != nil {
+		way.fences = append(way.fences, turn.change(p, app))
+	}
+	return err
+}
+
+// heldAtGreen refuses a way back that a name which still leads to green would not take.
+func heldAtGreen(d moveData, now []zone.RRset) plan.Refusal {
+	return plan.Refusal{
+		What: d.Change.Name, Why: fmt.Sprintf("it holds %s, which is neither what the swap wrote nor what it replaced, and leads to green", describe(now)),
+		Mend: "find out who changed it, and set it to " + describe(d.Change.Old) + " by hand if it is to lead to blue",
+	}
+}
+
+// leaveName reads a name again that is left: it must not lead to green when blue is thawed.
+func (o ReturnOptions) leaveName(ctx context.Context, c plan.Change, d moveData) (moved, error) {
+	z, err := o.zoneOf(d.Change.Name)
+	if err != nil {
+		return moved{}, err
+	}
+	now, err := lookupSwappable(ctx, z.Driver, d.Change.Name)
+	if err == nil && !zone.SameSets(now, d.Change.New) {
+		err = &plan.MovedError{Change: c.ID, What: "records of " + d.Change.Name, Was: describe(d.Change.New), Now: describe(now)}
+	}
+	return moved{Sent: o.now()}, err
+}
+
+// LookAtReturn finds the names that a return would leave as they are, and those that it would refuse because they still lead to green. It
+// only reads. What could not be read is the error.
+func LookAtReturn(ctx context.Context, opts ReturnOptions) (left []LeftName, refused []plan.Refusal, err error) {
+	err = opts.swapped(ctx, func(c plan.Change, d moveData, _ Zone, now []zone.RRset, half bool) error {
+		if half || zone.SameSets(now, d.Change.Old) || zone.SameSets(now, d.Change.New) {
+			return nil
+		}
+		elsewhere, err := opts.elsewhere(ctx, d, now)
+		switch {
+		case err != nil:
+			return err
+		case elsewhere:
+			left = append(left, LeftName{App: c.App, Name: d.Change.Name, Holds: describe(now)})
+		default:
+			refused = append(refused, heldAtGreen(d, now))
+		}
+		return nil
+	})
+	return left, refused, err
+}
+
+// LeftNames are the names that the return has left as they are.
+func (r ReturnResult) LeftNames() []LeftName {
+	var left []LeftName
+	for _, m := range r.Left {
+		left = append(left, LeftName{App: m.App, Name: m.Name, Holds: describe(m.Change.New)})
+	}
+	return left
 }
 
 // companionsBack are external-dns's records of a name as they are now, given back to blue's. Green's external-dns may have
@@ -371,6 +454,8 @@ func ApplyReturn(ctx context.Context, p *plan.Plan, rec plan.Recorder, opts Retu
 		switch c.Action {
 		case actionReturn:
 			return opts.returnName(ctx, c, d)
+		case actionLeave:
+			return opts.leaveName(ctx, c, d)
 		case actionVerify:
 			return opts.verifyName(ctx, d)
 		}
@@ -393,6 +478,18 @@ func ReturnResultOf(p *plan.Plan, rec plan.Recorder) (ReturnResult, error) {
 				result.Fences = append(result.Fences, f)
 			}
 		}
+		if c.Action != actionLeave || !recorded(rec, c.ID) {
+			continue
+		}
+		var d moveData
+		if err := json.Unmarshal(c.Data, &d); err != nil {
+			return result, fmt.Errorf("read the plan: %w", err)
+		}
+		var m moved
+		if err := outcome(rec, c.ID, &m); err != nil {
+			return result, err
+		}
+		result.Left = append(result.Left, Moved{App: c.App, Name: d.Change.Name, Change: d.Change, Strength: d.Strength, Sent: m.Sent, Seen: Seen{At: m.Sent}})
 	}
 	if len(p.Changes) > 0 {
 		result.App = p.Changes[0].App

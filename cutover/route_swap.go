@@ -291,7 +291,7 @@ func (o ReturnOptions) switched(ctx context.Context, visit func(c plan.Change, d
 }
 
 // wayBack are the changes of a return, in their order.
-type wayBack struct{ fences, moves, unsplits, verifies, drops []plan.Change }
+type wayBack struct{ fences, leaves, moves, unsplits, verifies, drops []plan.Change }
 
 // planSwitchBack plans the exact reverse of every switch of a swap, each under a fence of its own.
 func planSwitchBack(ctx context.Context, opts ReturnOptions, p *plan.Plan, way *wayBack) error {

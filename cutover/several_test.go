@@ -80,3 +80,62 @@ func TestASwapLooksAtAllNamesBeforeTheFirstMoves(t *testing.T) {
 
 // intentsOfTTL are the fence, the TTL and the wait of each of two names.
 const intentsOfTTL = 6
+
+// What somebody else has led elsewhere is his, and must not keep the other names at green. What still leads to green holds all up.
+func TestANameInAnothersHandDoesNotHoldTheOthersAtGreen(t *testing.T) {
+	elsewhere := cname(secondName, 10, "elsewhere.lb.test.")
+	for name, c := range map[string]struct {
+		records []zone.RRset
+		refused bool
+	}{
+		"elsewhere":               {records: []zone.RRset{elsewhere}},
+		"to green by an alias":    {records: []zone.RRset{cname(secondName, 10, "alias.apps.test."), cname("alias.apps.test.", 10, "green.lb.test.")}, refused: true},
+		"to green by its address": {refused: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorldOfTwo(t)
+			w.names.addresses["elsewhere.lb.test."] = "192.0.2.77"
+			p, _ := w.swapped(t)
+			if c.records == nil {
+				w.names.addresses["elsewhere.lb.test."] = w.names.addresses["green.lb.test."]
+				c.records = []zone.RRset{elsewhere}
+			}
+			for _, set := range c.records {
+				if err := w.zone.Put(set); err != nil {
+					t.Fatal(err)
+				}
+			}
+			opts := cutover.ReturnOptions{Options: w.opts, App: "shop", Swap: p}
+			left, refused, err := cutover.LookAtReturn(t.Context(), opts)
+			if err != nil || len(refused) > 0 != c.refused || len(left) > 0 == c.refused {
+				t.Errorf("looked at: left %v, refused %v, %v", left, refused, err)
+			}
+			rp, err := cutover.PlanReturn(t.Context(), opts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.refused {
+				if !refusedFor(rp, "leads to green") {
+					t.Errorf("refusals = %v, want the name that leads to green", rp.Refusals)
+				}
+				return
+			}
+			back, err := cutover.ApplyReturn(t.Context(), rp, w.rec, opts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := w.lookup(t, "CNAME"); got.Data[0] != "blue.lb.test." {
+				t.Errorf("the first name leads to %s, want blue", got.Data[0])
+			}
+			if got, err := w.zone.Lookup(t.Context(), secondName, "CNAME"); err != nil || got.Data[0] != "elsewhere.lb.test." {
+				t.Errorf("the second name leads to %v (%v), want it as it was put", got.Data, err)
+			}
+			if l := back.LeftNames(); len(l) != 1 || l[0].Name != secondName || len(back.Names) != 1 || len(back.Fences) != 2 {
+				t.Errorf("left %v, moved %d, fences %d", l, len(back.Names), len(back.Fences))
+			}
+			if wait, ok := cutover.CachesUntil(w.opts, "shop", back.Left); !ok || !wait.Until.After(w.clock.Now()) {
+				t.Errorf("caches of the name that was left are waited for: %v, %v", wait, ok)
+			}
+		})
+	}
+}
