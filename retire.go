@@ -231,6 +231,8 @@ func (m *Migration) certificateThatHolds(ctx context.Context, log *journal.Log, 
 	return cert, err
 }
 
+const mendUnseen = "see that it can be asked, and retire again; where somebody has deleted it from blue, take what counts it (requests, hostnames) out of the file, say so under retirement.unwatched, and let `crossfade run --redo idle` watch the rest"
+
 // lookAgain looks once more at what is there of blue, and refuses what was used, lost or not seen since the certificate was made.
 func (m *Migration) lookAgain(ctx context.Context, rest restOfBlue) error {
 	opts, err := m.idleOptions(ctx, true, rest.gone...)
@@ -249,7 +251,7 @@ func (m *Migration) lookAgain(ctx context.Context, rest restOfBlue) error {
 		}
 		if o.Use == cutover.Unseen {
 			refused.Refusals = append(refused.Refusals, plan.Refusal{
-				What: o.Evidence, Why: "whether blue was used since it was certified is not known: " + o.Text, Mend: "see that it can be asked, and retire again",
+				What: o.Evidence, Why: "whether blue was used since it was certified is not known: " + o.Text, Mend: rest.mend(mendUnseen),
 			})
 		}
 	}

@@ -447,6 +447,11 @@ func TestC24_StatusSaysWhatTheWatchWaitsFor(t *testing.T) {
 	says("waits for blue to be idle until 2026-11-27 10:02:00 UTC (quiet since 2026-11-24 10:02:00 UTC, when the time began again: log: used: 1 request: from 192.0.2.7; " + needed)
 	look(4, requests, unseen)
 	says("from 192.0.2.7; the last look, at 2026-11-24 10:04:00 UTC, taught nothing: log: unseen: no answer; " + needed)
+	reaches := requests
+	reaches.At, reaches.From = start.Add(72*time.Hour+3*time.Minute), start.Add(4*time.Minute)
+	unseen.At = reaches.At
+	note(t, m, noteSample, cutover.Sample{At: reaches.At, Observations: []cutover.Observation{reaches, unseen}})
+	says("waits for blue to be idle (quiet since 2026-11-24 10:02:00 UTC, when the time began again: log: used: 1 request: from 192.0.2.7; the last look, at 2026-11-27 10:03:00 UTC, taught nothing: log: unseen: no answer; nothing but that is missing: see that it can be asked; " + needed)
 	finishes(t, m, "idle")
 	says("")
 }

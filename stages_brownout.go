@@ -103,6 +103,12 @@ func (m *Migration) lookAtRetirement(ctx context.Context, p *plan.Plan, reached 
 			"name the image as blue's nodes can pull it, or leave retirement out until it can be named")
 		return // which is what the brown-out needs, too
 	}
+	for _, a := range m.file.Applications {
+		if countsInStoppedPods(a) {
+			p.Refuse("application "+a.Name, "its requests are counted by pods that writes: quiesce stops on blue: nobody would count them then, and blue would never be idle",
+				fmt.Sprintf("take requests out of it, and let hostnames, or a query of retirement.prometheus that watches it, show its use; or say why nobody can use what is stopped: retirement.unwatched: {%s: REASON}", a.Name))
+		}
+	}
 	for _, app := range slices.Sorted(maps.Keys(m.file.Retirement.Unwatched)) {
 		p.Note(plan.Warning, app, "nothing watches whether it is still used on blue: "+m.file.Retirement.Unwatched[app])
 	}
@@ -116,6 +122,12 @@ func (m *Migration) lookAtRetirement(ctx context.Context, p *plan.Plan, reached 
 	if err != nil {
 		p.Refuse("retirement.brownOut", "whether blue's ways in can refuse could not be found out: "+err.Error(), "see that blue answers, or write retirement.brownOut: {skip: REASON}")
 	}
+}
+
+// countsInStoppedPods reports whether the freeze stops all pods that count an application's requests. Those of another selector may be of
+// somebody else, and go on.
+func countsInStoppedPods(a migration.Application) bool {
+	return a.Writes == migration.WritesQuiesce && a.Requests != nil && (a.Selector == "" || a.Requests.Pods.Selector == "" || a.Requests.Pods.Selector == a.Selector)
 }
 
 // watchedAtNodes reports whether connections to an application's entries are evidence: those of a name that stays at blue's entry are green's.

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/crossfade-project/crossfade/internal/journal"
+	"github.com/crossfade-project/crossfade/internal/migration"
 	"github.com/crossfade-project/crossfade/internal/plan"
 )
 
@@ -17,6 +18,37 @@ func TestC24_APlanWarnsOfWhatNothingWatches(t *testing.T) {
 	m.lookAtRetirement(t.Context(), p, false)
 	if len(p.Notes) != 1 || p.Notes[0].Level != plan.Warning || p.Notes[0].What != "late" || !strings.Contains(p.Notes[0].Text, "it takes from a queue") {
 		t.Errorf("notes %+v", p.Notes)
+	}
+}
+
+// TestC24_ACounterInPodsThatTheFreezeStopsIsRefused: blue would never be idle, and that was found when everything was on green.
+func TestC24_ACounterInPodsThatTheFreezeStopsIsRefused(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change func(*migration.Application)
+		want   bool
+	}{
+		"writes: none": {func(*migration.Application) {}, false},
+		"quiesce":      {func(a *migration.Application) { a.Writes = migration.WritesQuiesce }, true},
+		"the same pods": {func(a *migration.Application) {
+			a.Writes, a.Selector, a.Requests.Pods.Selector = migration.WritesQuiesce, "app=web", "app=web"
+		}, true},
+		"some of the namespace": {func(a *migration.Application) {
+			a.Writes, a.Requests.Pods.Selector = migration.WritesQuiesce, "app=web"
+		}, true},
+		"pods of somebody else": {func(a *migration.Application) {
+			a.Writes, a.Selector, a.Requests.Pods.Selector = migration.WritesQuiesce, "app=web", "app=proxy"
+		}, false},
+		"nothing that is counted": {func(a *migration.Application) { a.Writes, a.Requests = migration.WritesQuiesce, nil }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := opened(t, load(t, certified))
+			tt.change(&m.file.Applications[0])
+			p := plan.New("m", "preflight")
+			m.lookAtRetirement(t.Context(), p, false)
+			if refused := len(p.Refusals) == 1 && strings.Contains(p.Refusals[0].Why, "blue would never be idle"); refused != tt.want {
+				t.Errorf("refusals %+v, want one: %t", p.Refusals, tt.want)
+			}
+		})
 	}
 }
 
@@ -35,6 +67,9 @@ func TestC24_ARetirementOfHostnamesNeedsTheHelperImage(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := opened(t, load(t, tt.text))
+			for i := range m.file.Applications {
+				m.file.Applications[i].Requests = nil // which a freeze by quiesce would stop
+			}
 			p := plan.New("m", "preflight")
 			m.lookAtRetirement(t.Context(), p, false)
 			refused := len(p.Refusals) == 1 && p.Refusals[0].What == "blue.helper" && strings.Contains(p.Refusals[0].Why, "blue would never be idle")

@@ -155,7 +155,7 @@ func runningPods(ctx context.Context, k *kube.Client, namespace, selector string
 		}
 	}
 	if len(running) == 0 {
-		return nil, fmt.Errorf("no pod %s runs in %s on blue", selector, namespace)
+		return nil, fmt.Errorf("%s runs in %s on blue", strings.TrimRight("no pod "+selector, " "), namespace)
 	}
 	return running, nil
 }

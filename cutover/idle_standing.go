@@ -51,6 +51,10 @@ func (o IdleOptions) Standing() (until time.Time, text string) {
 	}
 	if len(unseen) > 0 {
 		text += fmt.Sprintf("; the last look, at %s, taught nothing: %s", last.At.UTC().Format(time.DateTime+" MST"), t.why(Sample{Observations: unseen}))
+		if !until.IsZero() && !last.At.Before(until) {
+			until = time.Time{}
+			text += "; nothing but that is missing: see that it can be asked"
+		}
 	}
 	return until, text + "; " + arithmetic
 }
