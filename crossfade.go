@@ -68,6 +68,10 @@ type HeldError = journal.HeldError
 // Load reads and checks a migration file.
 func Load(path string) (*File, error) { return migration.Load(path) }
 
+// LoadToGoBack reads a migration file for Rollback, PlanRollback, Status and Audit: what only the end of blue asks for does not count, and
+// is File.Unretirable. Plan, Run and Retire refuse such a file with it.
+func LoadToGoBack(path string) (*File, error) { return migration.LoadToGoBack(path) }
+
 // Options wire a migration to the world. Stores and Zone are required where the file has buckets or zones.
 type Options struct {
 	// Tool is the version of the program, for the journal and the archive.

@@ -35,6 +35,9 @@ type Later struct {
 // refusals that reading can find are in the overview at once.
 func (m *Migration) Plan(ctx context.Context, opts RunOptions) (_ *Overview, err error) {
 	defer func() { err = m.redact.Error(err) }()
+	if m.file.Unretirable != nil {
+		return nil, m.file.Unretirable
+	}
 	o := &Overview{Migration: m.file.Name, Rehearsal: m.file.Rehearsal != nil}
 	if err := m.checkNames(opts); err != nil {
 		return nil, err

@@ -51,6 +51,9 @@ func (m *Migration) Retire(ctx context.Context, opts RetireOptions) (_ *Retireme
 			What: "confirmation", Why: "blue is destroyed only when the migration's name is typed out", Mend: "say --confirm " + m.file.Name,
 		}}}
 	}
+	if m.file.Unretirable != nil {
+		return nil, m.file.Unretirable
+	}
 	if err := m.begin(ctx); err != nil {
 		return nil, err
 	}

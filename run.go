@@ -48,6 +48,9 @@ func (m *Migration) Run(ctx context.Context, opts RunOptions) (_ *Report, err er
 		m.told(ctx)
 		err = m.leave(ctx, cmp.Or(opts.Verb, "run"), m.logEnd("run", err))
 	}()
+	if m.file.Unretirable != nil {
+		return nil, m.file.Unretirable
+	}
 	if err := m.checkNames(opts); err != nil {
 		return nil, err
 	}

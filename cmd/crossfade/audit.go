@@ -20,7 +20,7 @@ its page, its evidence, and that it is of this migration, this journal and this 
 Exit code 5 means that something does not hold, 8 that nothing was found wrong and not everything could be checked.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			m, err := p.inspect()
+			m, err := p.inspectAs(p.loadToGoBack)
 			if err != nil {
 				return err
 			}

@@ -20,7 +20,7 @@ its zones; without any, every hostname of the file is shown.
 It changes nothing. What cannot be read is said, each with why, and then the exit code is 8.`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(c *cobra.Command, names []string) error {
-			m, err := p.inspect()
+			m, err := p.inspectAs(p.loadToGoBack)
 			if err != nil {
 				return err
 			}

@@ -126,12 +126,26 @@ func (p *program) load() (*crossfade.File, error) {
 	return file, nil
 }
 
-// open opens the migration for work; the caller closes it.
-func (p *program) open() (*crossfade.Migration, error) { return p.openAsking(false) }
+// loadToGoBack reads the migration file for those who look, or go back: what only the end of blue asks for is a warning.
+func (p *program) loadToGoBack() (*crossfade.File, error) {
+	file, err := crossfade.LoadToGoBack(p.file)
+	if err != nil {
+		return nil, &usageError{err}
+	}
+	if file.Unretirable != nil {
+		for _, problem := range strings.Split(file.Unretirable.Error(), "\n") {
+			p.logger().Warn("plan, run and retire refuse the file: blue cannot be ended as it says", "because", problem)
+		}
+	}
+	return file, nil
+}
 
-// openAsking opens the migration for work, and lets it ask for approvals where somebody is there to answer.
-func (p *program) openAsking(ask bool) (*crossfade.Migration, error) {
-	file, err := p.load()
+// open opens the migration for work; the caller closes it.
+func (p *program) open() (*crossfade.Migration, error) { return p.openAs(p.load, false) }
+
+// openAs opens the migration for work, and lets it ask for approvals where somebody is there to answer.
+func (p *program) openAs(load func() (*crossfade.File, error), ask bool) (*crossfade.Migration, error) {
+	file, err := load()
 	if err != nil {
 		return nil, err
 	}
@@ -146,8 +160,10 @@ func (p *program) openAsking(ask bool) (*crossfade.Migration, error) {
 }
 
 // inspect opens the migration for looking only.
-func (p *program) inspect() (*crossfade.Migration, error) {
-	file, err := p.load()
+func (p *program) inspect() (*crossfade.Migration, error) { return p.inspectAs(p.load) }
+
+func (p *program) inspectAs(load func() (*crossfade.File, error)) (*crossfade.Migration, error) {
+	file, err := load()
 	if err != nil {
 		return nil, err
 	}

@@ -47,7 +47,7 @@ and stopped first by the next command that reaches it.`,
 }
 
 func (p *program) planRollback(ctx context.Context, opts crossfade.RollbackOptions) error {
-	m, err := p.inspect()
+	m, err := p.inspectAs(p.loadToGoBack)
 	if err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ func (p *program) rollback(ctx context.Context, opts crossfade.RollbackOptions, 
 			return err
 		}
 	}
-	m, err := p.open()
+	m, err := p.openAs(p.loadToGoBack, false)
 	if err != nil {
 		return err
 	}

@@ -59,7 +59,7 @@ func (p *program) step(ctx context.Context, s step) error {
 	if err := p.approve(ctx, s); err != nil {
 		return err
 	}
-	m, err := p.openAsking(!s.yes && cli.IsTerminal(p.out))
+	m, err := p.openAs(p.load, !s.yes && cli.IsTerminal(p.out))
 	if err != nil {
 		return err
 	}

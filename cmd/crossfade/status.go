@@ -43,7 +43,7 @@ until every stage is done or it is stopped.`,
 func pause(ctx context.Context, d time.Duration) error { return clock.System{}.Sleep(ctx, d) }
 
 func (p *program) printStatus(ctx context.Context) (next string, err error) {
-	m, err := p.inspect()
+	m, err := p.inspectAs(p.loadToGoBack)
 	if err != nil {
 		return "", err
 	}

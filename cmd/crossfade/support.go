@@ -37,7 +37,7 @@ marks; a README inside says what was taken out. It changes nothing else, asks no
 }
 
 func (p *program) support(ctx context.Context, dir string, dryRun bool, opts crossfade.SupportOptions) error {
-	m, err := p.inspect()
+	m, err := p.inspectAs(p.loadToGoBack)
 	if err != nil {
 		return err
 	}

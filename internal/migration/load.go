@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -23,6 +24,8 @@ type Document struct {
 	Dir string
 	// SHA256 is that of the file's bytes as they were read, in hexadecimal.
 	SHA256 string
+	// Unretirable says why blue cannot be ended as the file says; nil with every file of Load.
+	Unretirable *InvalidError
 
 	at map[string]position // by field
 }
@@ -32,6 +35,30 @@ var ErrNoFile = errors.New("there is no migration file")
 
 // Load reads and checks a migration file. Everything that is wrong with it comes back at once, as an *InvalidError.
 func Load(path string) (*Document, error) {
+	d, err := load(path)
+	if err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// LoadToGoBack reads a file as Load does, and passes over what only the end of blue asks for: that is Document.Unretirable. A file that
+// nobody may go on with must not keep users on a green that fails.
+func LoadToGoBack(path string) (*Document, error) {
+	d, err := load(path)
+	if err == nil {
+		return d, nil
+	}
+	var invalid *InvalidError
+	if d == nil || !errors.As(err, &invalid) || slices.ContainsFunc(invalid.Problems, func(p Problem) bool { return !p.Retirement }) {
+		return nil, err
+	}
+	d.Unretirable = invalid
+	return d, nil
+}
+
+// load also returns the document of a file that could be read and is not valid.
+func load(path string) (*Document, error) {
 	raw, err := readText(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("%w at %s: name one with -f", ErrNoFile, path)
@@ -42,25 +69,28 @@ func Load(path string) (*Document, error) {
 		}
 		return nil, fmt.Errorf("read the migration file: %w", err)
 	}
-	f, at, err := parse(path, raw)
-	if err != nil {
-		return nil, err
+	f, at, invalid := parse(path, raw)
+	if f == nil {
+		return nil, invalid
 	}
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("find the folder of %s: %w", path, err)
 	}
 	sum := sha256.Sum256(raw)
-	return &Document{File: *f, Path: path, Dir: filepath.Dir(abs), at: at, SHA256: hex.EncodeToString(sum[:])}, nil
+	return &Document{File: *f, Path: path, Dir: filepath.Dir(abs), at: at, SHA256: hex.EncodeToString(sum[:])}, invalid
 }
 
 // Parse reads and checks the text of a migration file; name stands for it in errors.
 func Parse(name string, raw []byte) (*File, error) {
 	f, _, err := parse(name, raw)
-	return f, err
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
 }
 
-// parse also says where each field stands.
+// parse also says where each field stands, and returns a file that could be read and is not valid.
 func parse(name string, raw []byte) (*File, map[string]position, error) {
 	body, problem := document(raw)
 	if problem != nil {
@@ -82,7 +112,7 @@ func parse(name string, raw []byte) (*File, map[string]position, error) {
 	v := validator{at: w.at, dir: filepath.Dir(abs)}
 	v.file(&f)
 	if len(v.problems) > 0 {
-		return nil, nil, &InvalidError{File: name, Problems: v.problems}
+		return &f, w.at, &InvalidError{File: name, Problems: v.problems}
 	}
 	return &f, w.at, nil
 }

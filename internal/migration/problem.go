@@ -16,6 +16,8 @@ type Problem struct {
 	Mend  string
 	// FillIn says that a draft of the file left this to a person.
 	FillIn bool
+	// Retirement says that only the end of blue asks for it: it must not keep the way back up.
+	Retirement bool
 }
 
 // InvalidError lists everything that is wrong with a migration file.

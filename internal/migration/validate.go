@@ -41,6 +41,15 @@ func (v *validator) problem(field, what, mend string) {
 	v.problems = append(v.problems, Problem{Line: p.line, Column: p.column, Field: field, What: what, Mend: mend})
 }
 
+// ofRetirement marks what a judgement finds as asked for by the end of blue alone.
+func (v *validator) ofRetirement(judge func()) {
+	before := len(v.problems)
+	judge()
+	for i := range v.problems[before:] {
+		v.problems[before+i].Retirement = true
+	}
+}
+
 func parentOf(field string) string {
 	i := strings.LastIndexAny(field, ".[")
 	if i < 0 {
@@ -73,7 +82,7 @@ func (v *validator) file(f *File) {
 	v.approvals(f)
 	v.notifications(f)
 	v.externalDNS(f)
-	v.retirement(f)
+	v.ofRetirement(func() { v.retirement(f) })
 }
 
 func (v *validator) sides(f *File) {
@@ -245,8 +254,10 @@ func (v *validator) entry(f *File, a Application, h Hostname, at string, made ma
 		v.problem(at+".switch", "a backend is switched from a namespace to another of the same cluster, and "+a.Namespace+" keeps its name", "map it under maps.namespaces, or use switch: dns")
 	}
 	if f.Retirement != nil && slices.Contains(f.Retirement.Delete.Namespaces, a.Namespace) {
-		v.problem(at+".switch", fmt.Sprintf("the namespace %s is to be deleted at the retirement, and its entry goes on carrying %s to green", a.Namespace, h.Name),
-			"take the namespace out of retirement.delete, and delete by hand what it still holds once the entry has moved")
+		v.ofRetirement(func() {
+			v.problem(at+".switch", fmt.Sprintf("the namespace %s is to be deleted at the retirement, and its entry goes on carrying %s to green", a.Namespace, h.Name),
+				"take the namespace out of retirement.delete, and delete by hand what it still holds once the entry has moved")
+		})
 	}
 }
 
@@ -305,9 +316,6 @@ func (v *validator) times(f *File) {
 	}
 	if d := f.Cutover.ClusterDomain; d != "" && len(validation.IsDNS1123Subdomain(strings.Trim(d, "."))) > 0 {
 		v.problem("cutover.clusterDomain", fmt.Sprintf("%q is not a domain", d), "write it as cluster.local")
-	}
-	if f.Retirement != nil && f.Retirement.Idle != 0 && f.Retirement.Idle.D() < f.IdleFloor() {
-		v.problem("retirement.idle", fmt.Sprintf("%s is less than the floor of %s", f.Retirement.Idle, f.IdleFloor()), "raise it, leave it out, or declare a rehearsal")
 	}
 }
 

@@ -33,6 +33,9 @@ func (v *validator) retirement(f *File) {
 	}
 	v.unlisted(f)
 	v.watched(f)
+	if f.Retirement.Idle != 0 && f.Retirement.Idle.D() < f.IdleFloor() {
+		v.problem("retirement.idle", fmt.Sprintf("%s is less than the floor of %s", f.Retirement.Idle, f.IdleFloor()), "raise it, leave it out, or declare a rehearsal")
+	}
 	if idle := f.Retirement.Idle.Or(f.IdleFloor()); f.Retirement.Interval.D() > idle {
 		v.problem("retirement.interval", fmt.Sprintf("%s is longer than the %s for which blue must be idle: nobody would look in between", f.Retirement.Interval, Duration(idle)), "lower it, or leave it out for 1m")
 	}
