@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/crossfade-project/crossfade/internal/archive"
 	"github.com/crossfade-project/crossfade/internal/attest"
 	"github.com/crossfade-project/crossfade/internal/cli"
 	"github.com/crossfade-project/crossfade/internal/journal"
@@ -110,6 +111,7 @@ func (m *Migration) Audit(ctx context.Context, opts AuditOptions) (*Audit, error
 	}
 	a.plans()
 	a.certificate()
+	a.archive(ctx)
 	a.proven()
 	a.store(ctx)
 	if err := a.reports(); err != nil {
@@ -183,6 +185,33 @@ func (a *auditor) certificate() {
 		a.add("certificate", DoesNot, a.mendJournal(), "%v", err)
 	default:
 		a.audit.Checks = append(a.audit.Checks, a.m.checkCertificate(a.log, made, a.key)...)
+	}
+}
+
+// archive looks for the revision that the certificate names. It reads the indexes alone: retire reads all before it deletes.
+func (a *auditor) archive(ctx context.Context) {
+	made, err := a.m.certificate(a.log)
+	if !a.log.Stage("certificate").Finished || err != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, auditTime)
+	defer cancel()
+	what := "archive at " + a.m.file.Archive.URL
+	mendIt := fmt.Sprintf("put it back from a copy that has revision %d: it is what is left of blue's objects once blue is deleted", made.Archive.Revision)
+	var chain []string
+	reader, err := a.m.openArchive(ctx)
+	if err == nil {
+		chain, err = reader.Chain(ctx)
+	}
+	switch {
+	case errors.Is(err, archive.ErrEmpty), errors.Is(err, archive.ErrCorrupt), errors.Is(err, archive.ErrNotExist):
+		a.add(what, DoesNot, mendIt, "the certificate names revision %d of it: %v", made.Archive.Revision, err)
+	case err != nil:
+		a.add(what, Unproven, "see that it can be read from here, and audit again", "%v", err)
+	case !slices.Contains(chain, made.Archive.Hash):
+		a.add(what, DoesNot, mendIt, "revision %d with index %.12s…, which the certificate names, is not in it: it was replaced, or taken back to an older state", made.Archive.Revision, made.Archive.Hash)
+	default:
+		a.add(what, Holds, "", "it has revision %d, which the certificate names; of its contents nothing was read, which `crossfade retire` does", made.Archive.Revision)
 	}
 }
 

@@ -223,7 +223,7 @@ func (r *Reader) Verify(ctx context.Context) (VerifyReport, error) {
 	}
 	group.Go(func() error {
 		var err error
-		report.Chain, err = r.chain(gctx)
+		report.Chain, err = r.Chain(gctx)
 		return err
 	})
 	if err := group.Wait(); err != nil {
@@ -235,8 +235,8 @@ func (r *Reader) Verify(ctx context.Context) (VerifyReport, error) {
 	return report, nil
 }
 
-// chain reads the indexes that the revision builds on, each proven by the hash that the one after it names.
-func (r *Reader) chain(ctx context.Context) ([]string, error) {
+// Chain reads the indexes that the revision builds on, each proven by the hash that the one after it names.
+func (r *Reader) Chain(ctx context.Context) ([]string, error) {
 	hashes := []string{r.index.Hash}
 	for at := r.index; at.Revision > 1 || at.Previous != ""; {
 		name := indexFile(at.Revision-1, at.Previous)
