@@ -517,6 +517,33 @@ func (m *Migration) lookAtFences(ctx context.Context) {
 	m.warn(stage{name: noteFence}, p)
 }
 
+// holdSwitches makes again what hostnames are led through to green at their backend, where somebody has deleted it, and warns of rules
+// that do not lead to green any more: after the soak nobody else asks. As with fences, it holds nothing up.
+func (m *Migration) holdSwitches(ctx context.Context) {
+	gone := false
+	m.journal.View(func(log *journal.Log) { gone = retireBegan(log) })
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	for _, a := range m.file.Applications {
+		name := "swap/" + a.Name
+		if gone || !m.journal.Stage(name).Finished || !slices.ContainsFunc(a.Hostnames, migration.Hostname.AtBackend) {
+			continue
+		}
+		p := plan.New(m.file.Name, name)
+		opts, err := m.cutoverOptions(ctx, name)
+		if err == nil {
+			look := cutover.ReturnOptions{Options: opts, App: a.Name, Fences: m.fences()}
+			if look.Swap, err = m.journal.LoadPlan(name); err == nil {
+				err = cutover.HoldSwitches(ctx, p, look)
+			}
+		}
+		if err != nil {
+			m.opts.Log.WarnContext(ctx, "whether the rules that lead to green still stand was not all read", "app", a.Name, "because", err.Error())
+		}
+		m.warn(stage{name: name, app: a.Name}, p)
+	}
+}
+
 // held are the names as the TTL stage left them, under the fences that are in force.
 func (m *Migration) held() (cutover.TTLResult, error) {
 	var ttl cutover.TTLResult

@@ -89,6 +89,7 @@ func (m *Migration) Run(ctx context.Context, opts RunOptions) (_ *Report, err er
 		return nil, err
 	}
 	m.lookAtFences(ctx)
+	m.holdSwitches(ctx)
 	for _, s := range stages {
 		if opts.Verb != "" && !opts.chooses(s) {
 			if err := m.mustBeDone(s, stages, opts); err != nil {

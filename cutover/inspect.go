@@ -118,6 +118,11 @@ func (f *Inspection) look(ctx context.Context, opts InspectOptions, app migratio
 			}
 			if route != nil {
 				f.Routes = append(f.Routes, *route)
+				if slices.Contains(opts.Moved, app.Name) {
+					if err := judgeSwitched(ctx, opts.Options, route, f); err != nil {
+						return err
+					}
+				}
 			}
 			continue
 		}

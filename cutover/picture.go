@@ -308,6 +308,11 @@ func (d *depiction) depictRoute(ctx context.Context, p *Picture, s subject) {
 	}
 	if route != nil {
 		p.Route, p.Fence = route, route.Fence
+		if slices.Contains(d.Moved, p.App) {
+			if err := judgeSwitched(ctx, d.Options, route, &found); err != nil {
+				p.unread("where its rules lead", err)
+			}
+		}
 	}
 	p.Refusals, p.Notes = append(p.Refusals, found.Refusals...), append(p.Notes, found.Notes...)
 }

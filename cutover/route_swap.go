@@ -143,7 +143,7 @@ func (o SwapOptions) switchName(ctx context.Context, c plan.Change, d switchData
 		return moved{}, err
 	}
 	for _, m := range d.Made {
-		if err := backend.Create(ctx, o.kubeOn(m.Side), m.Object); errors.Is(err, backend.ErrForeign) || errors.Is(err, backend.ErrChanged) {
+		if _, err := backend.Create(ctx, o.kubeOn(m.Side), m.Object); errors.Is(err, backend.ErrForeign) || errors.Is(err, backend.ErrChanged) {
 			return moved{}, &Error{Op: "switch the backend of " + c.Target, Hint: "take " + m.String() + " away, if nobody needs it", Err: err}
 		} else if err != nil {
 			return moved{}, err

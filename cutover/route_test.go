@@ -426,6 +426,9 @@ func TestRoutes(t *testing.T) {
 	for _, kind := range []string{"Ingress", "HTTPRoute"} {
 		t.Run("madeAgain/"+kind, func(t *testing.T) { routeMadeAgain(t, newRouteWorld(t, server, kind)) })
 	}
+	for _, kind := range []string{"Ingress", "HTTPRoute"} {
+		t.Run("I08_heldAtGreen/"+kind, func(t *testing.T) { routeHeld(t, newRouteWorld(t, server, kind)) })
+	}
 	t.Run("killed", func(t *testing.T) { routeKilled(t, newRouteWorld(t, server, "HTTPRoute")) })
 	t.Run("entriesAtNodes", func(t *testing.T) { entriesAtNodes(t, server) })
 	t.Run("entriesAtGateways", func(t *testing.T) { entriesAtGateways(t, server) })
@@ -629,6 +632,77 @@ func routePutBack(t *testing.T, w *routeWorld) {
 	}
 	if _, err := cutover.ApplySoak(t.Context(), p, w.rec, soaking); !errors.Is(err, cutover.ErrBreach) || !contains(err.Error(), "somebody has changed them") {
 		t.Errorf("err = %v", err)
+	}
+}
+
+// After the soak nobody asks where the rules lead. A run makes again what they lead through, and says where they lead elsewhere.
+func routeHeld(t *testing.T, w *routeWorld) {
+	held := w.fenced(t)
+	if _, _, err := w.swap(t, held); err != nil {
+		t.Fatal(err)
+	}
+	warned := func() string {
+		t.Helper()
+		p := plan.New("move", "swap/shop")
+		if err := cutover.HoldSwitches(t.Context(), p, cutover.ReturnOptions{Options: w.opts, App: "shop", Swap: w.swapPlan}); err != nil {
+			t.Fatal(err)
+		}
+		text := ""
+		for _, n := range p.Notes {
+			text += string(n.Level) + " " + n.What + " " + n.Text
+		}
+		return text
+	}
+	refused := func() string {
+		t.Helper()
+		pictures, err := cutover.Depict(t.Context(), cutover.DepictOptions{Options: w.opts, Moved: []string{"shop"}})
+		if err != nil || len(pictures) != 1 {
+			t.Fatal(pictures, err)
+		}
+		text := ""
+		for _, r := range pictures[0].Refusals {
+			text += r.Why
+		}
+		return text
+	}
+	if text := warned() + refused(); text != "" {
+		t.Errorf("as the swap left it: %s", text)
+	}
+	made := w.ours(t)
+	if len(made) == 0 {
+		t.Fatal("nothing was made for the switch")
+	}
+	if w.kind != "Ingress" {
+		return
+	}
+	services := w.client.Typed.CoreV1().Services(w.blue)
+	list, err := services.List(t.Context(), metav1.ListOptions{LabelSelector: "crossfade.dev/component=entry"})
+	if err != nil || len(list.Items) != 1 {
+		t.Fatal(list, err)
+	}
+	if err := services.Delete(t.Context(), list.Items[0].Name, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if text := refused(); !contains(text, "through the Service "+list.Items[0].Name+", which is gone") {
+		t.Errorf("inspect: %s", text)
+	}
+	if text := warned(); !contains(text, "was deleted, and nobody was led anywhere: it is made again") {
+		t.Errorf("once it is gone: %s", text)
+	}
+	if text, now := warned(), w.ours(t); text != "" || !slices.Equal(now, made) {
+		t.Errorf("made again: %v, %s; was %v", now, text, made)
+	}
+	for _, to := range []string{"web", "third"} {
+		patch := `[{"op":"replace","path":"/spec/rules/1/http/paths/0/backend/service/name","value":"` + to + `"}]`
+		if _, err := w.client.Typed.NetworkingV1().Ingresses(w.blue).Patch(t.Context(), "web", types.JSONPatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if text := warned(); !contains(text, "/web leads it / → "+to) || !contains(text, "and the swap led it to green") || !contains(text, "`crossfade rollback shop`") {
+			t.Errorf("the run, at %s: %s", to, text)
+		}
+		if text := refused(); !contains(text, "this migration has led it to green, and") {
+			t.Errorf("inspect, at %s: %s", to, text)
+		}
 	}
 }
 

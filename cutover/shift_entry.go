@@ -261,7 +261,7 @@ func (o ShiftOptions) weighCanary(ctx context.Context, id string, d splitData) e
 	}
 	from := []string{strconv.Itoa(d.From)}
 	if d.From == 0 { // later steps find the canary of the first
-		if err := backend.Create(ctx, o.Blue.Kube, d.Canary); err != nil && !errors.Is(err, backend.ErrChanged) {
+		if _, err := backend.Create(ctx, o.Blue.Kube, d.Canary); err != nil && !errors.Is(err, backend.ErrChanged) {
 			return err // one that was changed is looked at closely now
 		}
 	}

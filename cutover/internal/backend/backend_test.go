@@ -313,8 +313,8 @@ func TestI03_ObjectsOfOurOwn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := backend.Create(t.Context(), c, obj); err != nil {
-			t.Errorf("what is as it should be: %v", err)
+		if made, err := backend.Create(t.Context(), c, obj); err != nil || made {
+			t.Errorf("what is as it should be: made %v, %v", made, err)
 		}
 		if again, err := backend.Put(t.Context(), c, obj); err != nil || again != first {
 			t.Errorf("made again: %s, %v; was %s", again, err, first)
@@ -327,7 +327,7 @@ func TestI03_ObjectsOfOurOwn(t *testing.T) {
 	if svc, err := services.Get(t.Context(), "crossfade-web", metav1.GetOptions{}); err != nil || svc.Spec.ExternalName != "web.elsewhere.svc.cluster.local" || len(svc.Spec.Ports) != 2 || svc.Spec.Ports[0].Name != "http" {
 		t.Errorf("mended: %+v, %v", svc.Spec, err)
 	}
-	if err := backend.Create(t.Context(), c, service("web.green.svc.cluster.local")); !errors.Is(err, backend.ErrChanged) {
+	if _, err := backend.Create(t.Context(), c, service("web.green.svc.cluster.local")); !errors.Is(err, backend.ErrChanged) {
 		t.Errorf("made over a changed one: %v", err)
 	}
 	if err := backend.Drop(t.Context(), c, service("web.green.svc.cluster.local")); !errors.Is(err, backend.ErrChanged) {
@@ -350,7 +350,7 @@ func TestI03_ObjectsOfOurOwn(t *testing.T) {
 	if _, err := backend.Put(t.Context(), c, service("web.green.svc.cluster.local")); !errors.Is(err, backend.ErrForeign) {
 		t.Errorf("over a foreign one: %v", err)
 	}
-	if err := backend.Create(t.Context(), c, service("web.green.svc.cluster.local")); !errors.Is(err, backend.ErrForeign) {
+	if _, err := backend.Create(t.Context(), c, service("web.green.svc.cluster.local")); !errors.Is(err, backend.ErrForeign) {
 		t.Errorf("created over a foreign one: %v", err)
 	}
 	if err := backend.Drop(t.Context(), c, service("web.green.svc.cluster.local")); err != nil {

@@ -75,13 +75,13 @@ func Put(ctx context.Context, c *kube.Client, obj *unstructured.Unstructured) (s
 	}
 }
 
-// Create makes an object that Own has marked, where none of its name is there. One of ours that asks for the same is as good; an
+// Create makes an object that Own has marked, where none of its name is there, and reports whether it did. One of ours that asks for the same is as good; an
 // error wraps ErrForeign where another's has the name, and ErrChanged where ours asks for something else.
-func Create(ctx context.Context, c *kube.Client, obj *unstructured.Unstructured) error {
+func Create(ctx context.Context, c *kube.Client, obj *unstructured.Unstructured) (bool, error) {
 	name := fmt.Sprintf("%s %s/%s", obj.GetKind(), obj.GetNamespace(), obj.GetName())
 	r, err := c.ResourceFor(ctx, obj.GroupVersionKind().Group, obj.GetKind())
 	if err != nil {
-		return fmt.Errorf("make %s: %w", name, err)
+		return false, fmt.Errorf("make %s: %w", name, err)
 	}
 	at := c.At(r.In(obj.GroupVersionKind().Version), obj.GetNamespace())
 	_, err = at.Create(ctx, obj, metav1.CreateOptions{})
@@ -89,18 +89,18 @@ func Create(ctx context.Context, c *kube.Client, obj *unstructured.Unstructured)
 		if err != nil {
 			err = fmt.Errorf("make %s: %w", name, err)
 		}
-		return err
+		return err == nil, err
 	}
 	live, err := at.Get(ctx, obj.GetName(), metav1.GetOptions{})
 	switch {
 	case err != nil:
-		return fmt.Errorf("make %s: %w", name, err)
+		return false, fmt.Errorf("make %s: %w", name, err)
 	case !ours(live, obj):
-		return fmt.Errorf("make %s: %w", name, ErrForeign)
+		return false, fmt.Errorf("make %s: %w", name, ErrForeign)
 	case !asks(live, obj):
-		return fmt.Errorf("make %s: %w", name, ErrChanged)
+		return false, fmt.Errorf("make %s: %w", name, ErrChanged)
 	}
-	return nil
+	return false, nil
 }
 
 // Drop takes an object away that Put has made. What is gone, or is another's by now, needs nothing. An error wraps ErrChanged
