@@ -120,18 +120,20 @@ func (m *Migration) planFreeze(ctx context.Context, opts export.FreezeOptions) (
 		s, _ := m.known(name) // what cannot be read is looked at
 		return s
 	}
-	if t.began(of) || !slices.ContainsFunc(t.apps, func(a migration.Application) bool { return len(a.Hostnames) > 0 }) {
+	var held cutover.TTLResult
+	if of("ttl").Finished {
+		if held, err = m.held(); err != nil {
+			return nil, err
+		}
+	}
+	named := func(a migration.Application) bool { return len(a.Hostnames) > 0 || len(held.Of(a.Name)) > 0 }
+	if t.began(of) || !slices.ContainsFunc(t.apps, named) {
 		return p, nil
 	}
-	look := cutover.NamesOptions{Apps: t.names()}
+	look := cutover.NamesOptions{Apps: t.names(), Held: held.Names}
 	if look.Options, err = m.cutoverOptions(ctx, p.Stage); err != nil {
 		return nil, err
 	}
-	held, err := m.held()
-	if err != nil {
-		return nil, err
-	}
-	look.Held = held.Names
 	return p, cutover.LookAtNames(ctx, p, look)
 }
 

@@ -28,6 +28,12 @@ type NamesOptions struct {
 func LookAtNames(ctx context.Context, p *plan.Plan, opts NamesOptions) error {
 	entries := map[string]Entries{}
 	for _, app := range opts.Apps {
+		if err := opts.refuseLater(p, app, opts.Held); err != nil {
+			return err
+		}
+		if err := opts.refuseLost(p, app, opts.Held); err != nil {
+			return err
+		}
 		found, err := FindEntries(ctx, opts.Options, app)
 		if err != nil {
 			return err
@@ -67,6 +73,48 @@ func LookAtNames(ctx context.Context, p *plan.Plan, opts NamesOptions) error {
 			if _, err := opts.judgeTarget(ctx, p, e, h); err != nil {
 				return err
 			}
+		}
+	}
+	return nil
+}
+
+const anew = "; or say `crossfade rollback`, and then `crossfade run`, which lowers TTLs anew"
+
+// refuseLater refuses hostnames that the file has got since TTLs were lowered.
+func (o Options) refuseLater(p *plan.Plan, appName string, held []Held) error {
+	app, err := o.application(appName)
+	if err != nil {
+		return err
+	}
+	for _, h := range app.Hostnames {
+		name, err := dnsx.Canonical(h.Name)
+		if err != nil {
+			return fmt.Errorf("hostname of application %s: %w", app.Name, err)
+		}
+		if !slices.ContainsFunc(held, func(h Held) bool { return h.App == app.Name && h.Name == name }) {
+			p.Refuse(name, lateName, mendLateName)
+		}
+	}
+	return nil
+}
+
+const (
+	lateName     = "the file had it not when TTLs were lowered: its TTL was not lowered and its fence was not taken"
+	mendLateName = "take it out of the file again" + anew
+)
+
+// refuseLost refuses hostnames that the file has lost since TTLs were lowered: they would stay at blue, which stops serving.
+func (o Options) refuseLost(p *plan.Plan, appName string, held []Held) error {
+	app, err := o.application(appName)
+	if err != nil {
+		return err
+	}
+	for _, h := range held {
+		if h.App == app.Name && !slices.ContainsFunc(app.Hostnames, func(x migration.Hostname) bool {
+			name, err := dnsx.Canonical(x.Name)
+			return err == nil && name == h.Name
+		}) {
+			p.Refuse(h.Name, "the file does not have it any more, and had it when TTLs were lowered: it would stay where it is while its application moves", "put it back into the file"+anew)
 		}
 	}
 	return nil

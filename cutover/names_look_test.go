@@ -35,6 +35,14 @@ func TestNamesAreLookedAtBeforeTheFreeze(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, "crossfade/move/newer"},
+		"a hostname that came later": {func(_ *testing.T, w *world, _ cutover.Held) {
+			h := w.opts.Applications[0].Hostnames[0]
+			h.Name = "later.apps.test"
+			w.opts.Applications[0].Hostnames = append(w.opts.Applications[0].Hostnames, h)
+		}, "later.apps.test.: the file had it not when TTLs were lowered"},
+		"a hostname that is left out": {func(_ *testing.T, w *world, _ cutover.Held) {
+			w.opts.Applications[0].Hostnames = nil
+		}, shopName + ": the file does not have it any more"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -48,6 +56,17 @@ func TestNamesAreLookedAtBeforeTheFreeze(t *testing.T) {
 				t.Errorf("err = %v, want %q", err, c.want)
 			}
 		})
+	}
+}
+
+// A run that was stopped behind the freeze swaps later, and the file may have lost a hostname by then.
+func TestASwapLeavesNoHostnameBehind(t *testing.T) {
+	w := newWorld(t)
+	held := w.lowered(t)
+	w.opts.Applications[0].Hostnames = nil
+	p, err := cutover.PlanSwap(t.Context(), cutover.SwapOptions{Options: w.opts, App: "shop", Held: held.Of("shop")})
+	if err != nil || len(p.Changes) > 0 || !refusedFor(p, "had it when TTLs were lowered") {
+		t.Errorf("%+v, %v", p, err)
 	}
 }
 

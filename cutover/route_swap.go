@@ -61,7 +61,7 @@ type Switched struct {
 func planSwitch(ctx context.Context, opts SwapOptions, p *plan.Plan, e Entries, baselines map[string]float64) (move, verify *plan.Change, data *switchData, err error) {
 	i := slices.IndexFunc(opts.Held, func(h Held) bool { return h.Name == e.Hostname && h.App == e.App && h.Route != nil })
 	if i < 0 {
-		p.Refuse(e.Hostname, "its fence was not taken", "run the stage that takes fences first")
+		p.Refuse(e.Hostname, lateName, mendLateName)
 		return nil, nil, nil, nil
 	}
 	held := opts.Held[i]

@@ -142,6 +142,9 @@ func PlanSwap(ctx context.Context, opts SwapOptions) (*plan.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := opts.refuseLost(p, app.Name, opts.Held); err != nil {
+		return nil, err
+	}
 	if len(app.Hostnames) == 0 {
 		p.Note(plan.Info, app.Name, "it has no hostname, so no name moves")
 		return p, nil
@@ -246,7 +249,7 @@ func planMove(ctx context.Context, opts SwapOptions, p *plan.Plan, e Entries, ke
 func readMove(ctx context.Context, opts SwapOptions, p *plan.Plan, e Entries, keepers *dnsKeepers) (*moveData, int, error) {
 	i := slices.IndexFunc(opts.Held, func(h Held) bool { return h.Name == e.Hostname && h.App == e.App })
 	if i < 0 {
-		p.Refuse(e.Hostname, "its TTL was not lowered and its fence was not taken", "run the stage that lowers TTLs first")
+		p.Refuse(e.Hostname, lateName, mendLateName)
 		return nil, 0, nil
 	}
 	held := opts.Held[i]
