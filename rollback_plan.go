@@ -191,12 +191,11 @@ func (m *Migration) planRollbackOf(ctx context.Context, p *RollbackPlan, t turn,
 		r.Calm, how.Calm, how.Discard = open.Calm, open.Calm, open.Discard || opts.DiscardGreen
 	}
 	r.Left = m.atGreenOnly(ctx, t, of, true)
-	if !under {
-		m.planDeadEnds(ctx, p, &r, t, of)
-	}
 	m.planLeftNames(ctx, p, t, under, of)
 	if under {
 		r.Left = nil // it was decided when this way back began
+	} else {
+		m.planDeadEnds(ctx, p, &r, t, of)
 	}
 	p.Undone = append(p.Undone, leftRunning(t, how.Without, of)...)
 	for _, s := range m.wayBack(t, how, of) {
@@ -225,7 +224,9 @@ func (m *Migration) planRollbackOf(ctx context.Context, p *RollbackPlan, t turn,
 // planDeadEnds looks where the names would lead on blue. A green that serves is not left for a name without an answer; where it does not
 // serve, there is nothing to lose by it.
 func (m *Migration) planDeadEnds(ctx context.Context, p *RollbackPlan, r *RollbackTurn, t turn, of states) {
-	dead := slices.DeleteFunc(m.deadEnds(ctx, t, of), func(d cutover.DeadEnd) bool { return d.Back })
+	dead := slices.DeleteFunc(m.deadEnds(ctx, t, of), func(d cutover.DeadEnd) bool {
+		return d.Back || slices.ContainsFunc(p.LeftNames, func(l cutover.LeftName) bool { return l.Name == d.Name }) // it does not go back
+	})
 	if len(dead) == 0 {
 		return
 	}
