@@ -217,7 +217,7 @@ func (o ShiftOptions) planName(ctx context.Context, swap SwapOptions, p *plan.Pl
 		p.Refuse(e.Hostname, "external-dns keeps it, and would undo weights that it has not set", "pause external-dns on both sides and say so by cutover.externalDNS.paused")
 		return nil, nil
 	case share != o.From && share != o.To:
-		p.Refuse(e.Hostname, fmt.Sprintf("%d of 100 answers lead to green, and %d should before this step", share, o.From), "find out who changed its weights; `crossfade rollback` takes the name back to blue from any share")
+		p.Refuse(e.Hostname, fmt.Sprintf("%d of 100 answers lead to green, and %d should before this step", share, o.From), "find out who changed its weights, or give the file the steps back that it had; `crossfade rollback` takes the name back to blue from any share")
 		return nil, nil
 	}
 	if err := weigher.JudgeWeighing(d.weighing()); err != nil {
