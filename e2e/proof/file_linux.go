@@ -39,9 +39,8 @@ func (s *scene) writeFile(top string, p pace) error {
 	file["rehearsal"] = map[string]any{"soak": "2s", "idle": p.idle}
 	cut := file["cutover"].(map[string]any)
 	cut["ttl"], cut["soak"] = "2s", p.soak
-	file["retirement"] = map[string]any{
-		"idle": p.idle, "interval": "2s", "delete": map[string]any{"namespaces": []any{s.name}},
-	}
+	retirement := file["retirement"].(map[string]any)
+	retirement["idle"], retirement["interval"], retirement["delete"] = p.idle, "2s", map[string]any{"namespaces": []any{s.name}}
 	buckets := map[string]string{"shop": s.demo.ShopBucket(), "clock": s.demo.ClockBucket()}
 	for _, b := range mappings(file["buckets"]) {
 		for _, side := range []string{"from", "to"} {
