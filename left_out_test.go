@@ -31,22 +31,12 @@ func TestI08_NothingIsConcludedOfABlueOfWhichTheFileLacksAnApplication(t *testin
 		"exported anew without it, in a namespace that stays": {done: func(t *testing.T, m *Migration) {
 			m.file.Retirement.Delete.Namespaces = nil
 			finishes(t, m, stageExport)
-			full := m.file.Applications
-			m.file.Applications = full[:1]
-			note(t, m, noteOutline, m.outline())
-			must(t, m.journal.Reset(stageExport, "asked for"))
-			finishes(t, m, stageExport)
-			m.file.Applications = full
+			exportsWithoutTwo(t, m)
 		}},
 		"exported anew without it, in a namespace that goes": {
 			done: func(t *testing.T, m *Migration) {
 				finishes(t, m, stageExport)
-				full := m.file.Applications
-				m.file.Applications = full[:1]
-				note(t, m, noteOutline, m.outline())
-				must(t, m.journal.Reset(stageExport, "asked for"))
-				finishes(t, m, stageExport)
-				m.file.Applications = full
+				exportsWithoutTwo(t, m)
 			},
 			want: why + "on blue: nobody looks who uses it there", mend: "put it back into the file; where it is to stay on blue, leave its namespace out of retirement.delete, and say `crossfade run --redo export`",
 		},
@@ -57,12 +47,7 @@ func TestI08_NothingIsConcludedOfABlueOfWhichTheFileLacksAnApplication(t *testin
 		"frozen, and exported anew without it": {
 			done: func(t *testing.T, m *Migration) {
 				finishes(t, m, stageExport, "freeze/two")
-				full := m.file.Applications
-				m.file.Applications = full[:1]
-				note(t, m, noteOutline, m.outline())
-				must(t, m.journal.Reset(stageExport, "asked for"))
-				finishes(t, m, stageExport)
-				m.file.Applications = full
+				exportsWithoutTwo(t, m)
 			},
 			want: why + "frozen on blue: nobody looks who uses it there", mend: "put it back into the file",
 		},
@@ -172,4 +157,15 @@ func TestI10_BlueIsNotRetiredWhileTheFileLacksAnApplication(t *testing.T) {
 	if api.changed > 0 {
 		t.Errorf("%d changes of blue", api.changed)
 	}
+}
+
+// exportsWithoutTwo exports anew under a file that lacks the second application.
+func exportsWithoutTwo(t *testing.T, m *Migration) {
+	t.Helper()
+	full := m.file.Applications
+	m.file.Applications = full[:1]
+	note(t, m, noteOutline, m.outline())
+	must(t, m.journal.Reset(stageExport, "asked for"))
+	finishes(t, m, stageExport)
+	m.file.Applications = full
 }

@@ -130,12 +130,17 @@ type AtGreen struct {
 // NamesAtGreen returns the names of applications that lead to green now, in whole or in part, whatever is known of how they came
 // there. It only reads. What could not be read is the error beside what was seen: one silent server hides no other name.
 func NamesAtGreen(ctx context.Context, opts NamesOptions) ([]AtGreen, error) {
-	found, unread := make([][]AtGreen, len(opts.Apps)), make([]error, len(opts.Apps))
+	return lookAtEach(ctx, opts.Apps, opts.atGreen)
+}
+
+// lookAtEach asks about several applications at once. What could not be read is the error beside what was seen.
+func lookAtEach[T any](ctx context.Context, apps []string, look func(context.Context, string) ([]T, error)) ([]T, error) {
+	found, unread := make([][]T, len(apps)), make([]error, len(apps))
 	var group errgroup.Group
 	group.SetLimit(lookedAt)
-	for i, app := range opts.Apps {
+	for i, app := range apps {
 		group.Go(func() error {
-			found[i], unread[i] = opts.atGreen(ctx, app)
+			found[i], unread[i] = look(ctx, app)
 			return nil
 		})
 	}
@@ -225,17 +230,7 @@ type Standing struct {
 // StandingFences returns the fences of this migration at the names of applications, whatever is known of how they came there. It only
 // reads, and needs nothing of green. What could not be read is the error beside what was seen.
 func StandingFences(ctx context.Context, opts NamesOptions) ([]Standing, error) {
-	found, unread := make([][]Standing, len(opts.Apps)), make([]error, len(opts.Apps))
-	var group errgroup.Group
-	group.SetLimit(lookedAt)
-	for i, app := range opts.Apps {
-		group.Go(func() error {
-			found[i], unread[i] = opts.standing(ctx, app)
-			return nil
-		})
-	}
-	unread = append(unread, group.Wait())
-	return slices.Concat(found...), errors.Join(unread...)
+	return lookAtEach(ctx, opts.Apps, opts.standing)
 }
 
 func (o NamesOptions) standing(ctx context.Context, appName string) ([]Standing, error) {

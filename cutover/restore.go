@@ -71,8 +71,9 @@ func RestoreResultOf(p *plan.Plan) (r RestoreResult, err error) {
 }
 
 // PlanRestoreTTL plans to give every name the TTL that it had before, with the target that it has now, and then to remove
-// its fence. A name with other records than this migration left keeps them as they are (I3), and its fence goes. At last external-dns is started again, where it was paused and can do no harm. It belongs after the window in which
-// names may go back: a long TTL makes the way back long.
+// its fence. A name with other records than this migration left keeps them as they are (I3), and its fence goes. At last external-dns is
+// started again, where it was paused and can do no harm. It belongs after the window in which names may go back: a long TTL makes the way
+// back long.
 func PlanRestoreTTL(ctx context.Context, opts RestoreOptions) (*plan.Plan, error) {
 	stage := opts.Stage
 	if stage == "" {

@@ -43,7 +43,8 @@ type ReturnResult struct {
 
 // PlanReturn plans the exact reverse of a swap, under a fence of its own: a writer of before the return, that was thought dead,
 // cannot move the name to green again. It reads what each name holds now: one that the swap did not reach stays as it
-// is, and so does one that somebody else has led elsewhere. One that leads to green still, and is not as the swap wrote it, is refused. There is one way back: a return cannot be returned.
+// is, and so does one that somebody else has led elsewhere. One that leads to green still, and is not as the swap wrote it, is refused.
+// There is one way back: a return cannot be returned.
 func PlanReturn(ctx context.Context, opts ReturnOptions) (*plan.Plan, error) {
 	p := plan.New(opts.Migration, stageOr(opts.Options, "return", opts.App))
 	var way wayBack

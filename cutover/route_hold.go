@@ -30,8 +30,7 @@ func HoldSwitches(ctx context.Context, p *plan.Plan, opts ReturnOptions) error {
 			warn("%s leads it %s, and the swap led it to green: %s; %s", d.Route, backend.Describe(now.Rules), to, mendPutBack(c.App, to))
 			return nil
 		case now.Fence != d.Fence.Token && !slices.Contains(opts.Fences, zone.Fence{Name: d.Fence.Name, Token: now.Fence}):
-			warn("another writer holds its fence: %s, so that going back to blue may be refused; find out who took it; if nobody writes there, put the annotation %s back with the text %s",
-				orUnknown(now.Fence), backend.FenceAnnotation(d.Route.Host), d.Fence.Token)
+			warn("another writer holds its fence: %s, so that going back to blue may be refused; %s", orUnknown(now.Fence), mendRouteFence(d))
 			return nil
 		}
 		for _, m := range d.Made {
@@ -47,6 +46,11 @@ func HoldSwitches(ctx context.Context, p *plan.Plan, opts ReturnOptions) error {
 		}
 		return nil
 	})
+}
+
+// mendRouteFence says what to do about a fence of a route that is not this migration's any more.
+func mendRouteFence(d switchData) string {
+	return fmt.Sprintf("find out who took it; if nobody writes there, put the annotation %s back with the text %s", backend.FenceAnnotation(d.Route.Host), d.Fence.Token)
 }
 
 func mendPutBack(app, to string) string {

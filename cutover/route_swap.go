@@ -307,7 +307,7 @@ func planSwitchBack(ctx context.Context, opts ReturnOptions, p *plan.Plan, way *
 		}
 		d.Route.UID, d.Change.UID = now.UID, now.UID
 		if !again && now.Fence != d.Fence.Token && !slices.Contains(opts.Fences, zone.Fence{Name: d.Fence.Name, Token: now.Fence}) {
-			p.Refuse(name, "another writer holds its fence: "+orUnknown(now.Fence), fmt.Sprintf("find out who took it; if nobody writes there, put the annotation %s back with the text %s", backend.FenceAnnotation(d.Route.Host), d.Fence.Token))
+			p.Refuse(name, "another writer holds its fence: "+orUnknown(now.Fence), mendRouteFence(d))
 			return nil
 		}
 		back := d
